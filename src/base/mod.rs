@@ -1,0 +1,9 @@
+//! The vocabulary every other layer speaks: time, identifiers, units, random streams, exact mathematics and the
+//! contract between a protocol and whatever drives it.
+
+pub mod id;
+pub mod machine;
+pub mod math;
+pub mod rng;
+pub mod time;
+pub mod units;

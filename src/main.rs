@@ -1,0 +1,2 @@
+//! The `cossim` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Metrics, the failover breakdown, and the observers that check invariants.

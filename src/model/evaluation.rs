@@ -1,0 +1,170 @@
+//! Evaluations: requests to the scheduler to look at a job (Nomad `Evaluation`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::time::{Duration, Time};
+use crate::model::deployment::DeploymentId;
+use crate::model::job::{JobId, JobKind};
+use crate::model::node::NodeId;
+
+crate::id!(
+    /// An evaluation of one region. Dense: given when the entry that creates it is applied.
+    EvalId,
+    "e"
+);
+
+/// Why an evaluation exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are Nomad's trigger texts")]
+pub enum Trigger {
+    JobRegister,
+    JobDeregister,
+    PeriodicJob,
+    NodeDrain,
+    NodeUpdate,
+    AllocStop,
+    RollingUpdate,
+    DeploymentWatcher,
+    FailedFollowUp,
+    MaxPlanAttempts,
+    AllocFailure,
+    QueuedAllocs,
+    Preemption,
+    JobScaling,
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::JobRegister => "job-register",
+            Self::JobDeregister => "job-deregister",
+            Self::PeriodicJob => "periodic-job",
+            Self::NodeDrain => "node-drain",
+            Self::NodeUpdate => "node-update",
+            Self::AllocStop => "alloc-stop",
+            Self::RollingUpdate => "rolling-update",
+            Self::DeploymentWatcher => "deployment-watcher",
+            Self::FailedFollowUp => "failed-follow-up",
+            Self::MaxPlanAttempts => "max-plan-attempts",
+            Self::AllocFailure => "alloc-failure",
+            Self::QueuedAllocs => "queued-allocs",
+            Self::Preemption => "preemption",
+            Self::JobScaling => "job-scaling",
+        })
+    }
+}
+
+/// Where an evaluation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EvalStatus {
+    /// Waiting for a worker, or being worked on.
+    Pending,
+    /// Waiting for capacity.
+    Blocked,
+    /// Done.
+    Complete,
+    /// Given up.
+    Failed,
+    /// Superseded.
+    Canceled,
+}
+
+/// Why a group could not be placed: the record of the last selection pass.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FailedGroup {
+    /// Nodes the source handed out.
+    pub nodes_evaluated: u32,
+    /// Nodes rejected by a constraint.
+    pub nodes_filtered: u32,
+    /// Nodes that were feasible but full.
+    pub nodes_exhausted: u32,
+    /// Count by constraint text.
+    pub constraint_filtered: BTreeMap<String, u32>,
+    /// Count by exhausted dimension.
+    pub dimension_exhausted: BTreeMap<String, u32>,
+    /// Further failures of the same group in the same pass.
+    pub coalesced_failures: u32,
+}
+
+/// A request to look at a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluation {
+    /// Which; meaningless until applied (see [`EvalId`]).
+    pub id: EvalId,
+    /// 1..=100; 200 for core evaluations.
+    pub priority: u8,
+    /// Which scheduler.
+    pub kind: JobKind,
+    /// Why.
+    pub trigger: Trigger,
+    /// The job.
+    pub job: JobId,
+    /// The node that changed, for node updates and per-node system evaluations.
+    pub node: Option<NodeId>,
+    /// The deployment that progressed.
+    pub deployment: Option<DeploymentId>,
+    /// Where it stands.
+    pub status: EvalStatus,
+    /// Relative wait before it becomes ready; zero for none.
+    pub wait: Duration,
+    /// Absolute time before which it is not ready.
+    pub wait_until: Option<Time>,
+    /// The evaluation that created it.
+    pub previous: Option<EvalId>,
+    /// The evaluation created to follow it.
+    pub next: Option<EvalId>,
+    /// The blocked evaluation created for what could not be placed.
+    pub blocked: Option<EvalId>,
+    /// Groups not placed, and why; by group name.
+    pub failed_groups: BTreeMap<Arc<str>, FailedGroup>,
+    /// Computed classes found eligible or not, for unblocking.
+    pub class_eligibility: BTreeMap<u64, bool>,
+    /// A constraint escaped the classes: any new capacity may help.
+    pub escaped: bool,
+    /// Placements still wanted, by group name.
+    pub queued: BTreeMap<Arc<str>, u32>,
+    /// Index of the state it was first processed with.
+    pub snapshot_index: u64,
+    /// Raft index of creation.
+    pub create_index: u64,
+    /// Raft index of the last change.
+    pub modify_index: u64,
+    /// When it was created.
+    pub create_time: Time,
+}
+
+impl Evaluation {
+    /// A pending evaluation of a job, not yet written.
+    pub fn new(job: &crate::model::job::Job, trigger: Trigger, now: Time) -> Self {
+        Self {
+            id: EvalId(u32::MAX),
+            priority: job.priority,
+            kind: job.kind,
+            trigger,
+            job: job.id,
+            node: None,
+            deployment: None,
+            status: EvalStatus::Pending,
+            wait: Duration::ZERO,
+            wait_until: None,
+            previous: None,
+            next: None,
+            blocked: None,
+            failed_groups: BTreeMap::new(),
+            class_eligibility: BTreeMap::new(),
+            escaped: false,
+            queued: BTreeMap::new(),
+            snapshot_index: 0,
+            create_index: 0,
+            modify_index: 0,
+            create_time: now,
+        }
+    }
+
+    /// Complete, failed or canceled.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.status, EvalStatus::Complete | EvalStatus::Failed | EvalStatus::Canceled)
+    }
+}

@@ -1,0 +1,148 @@
+//! Nomad client nodes (Nomad `Node`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
+use crate::model::topology::ZoneId;
+
+crate::id!(
+    /// A Nomad client node; numbered within its region in the order of the scenario.
+    NodeId,
+    "n"
+);
+
+/// What a node is: everything its client fingerprints and registers. Status is apart, in [`Node`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// `node.unique.name`.
+    pub name: Arc<str>,
+    /// Nomad datacenter.
+    pub datacenter: Arc<str>,
+    /// `node_class`; empty when unset.
+    pub class: Arc<str>,
+    /// Where it stands.
+    pub zone: ZoneId,
+    /// Attributes, sorted by key (`attr.…`).
+    pub attributes: BTreeMap<String, String>,
+    /// Metadata, sorted by key (`meta.…`).
+    pub meta: BTreeMap<String, String>,
+    /// Drivers that are detected and healthy, sorted.
+    pub drivers: Vec<String>,
+    /// Total capacity.
+    pub capacity: NodeCapacity,
+    /// Set aside for the operating system and agents.
+    pub reserved: NodeReserved,
+    /// Networks the node offers.
+    pub networks: Vec<NodeNetwork>,
+    /// Device groups.
+    pub devices: Vec<NodeDevice>,
+    /// Host volumes: name and whether read-only.
+    pub host_volumes: BTreeMap<String, bool>,
+}
+
+/// Total capacity of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeCapacity {
+    /// Cores times clock.
+    pub cpu: MegaHertz,
+    /// Cores; reservable ones are `0..cores`.
+    pub cores: u16,
+    /// Memory.
+    pub memory: Mebibytes,
+    /// Disk.
+    pub disk: Mebibytes,
+}
+
+/// Resources a node keeps for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeReserved {
+    /// Processor.
+    pub cpu: MegaHertz,
+    /// Memory.
+    pub memory: Mebibytes,
+    /// Disk.
+    pub disk: Mebibytes,
+    /// Cores.
+    pub cores: Vec<u16>,
+    /// Port list text, as `22,8000-8100`; a malformed text counts as empty.
+    pub ports: String,
+}
+
+/// One network of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeNetwork {
+    /// `host` unless said.
+    pub mode: String,
+    /// Interface name.
+    pub device: String,
+    /// Address.
+    pub ip: String,
+    /// Host network alias; `default` for the main one.
+    pub alias: String,
+    /// Bandwidth.
+    pub bandwidth: MegabitsPerSecond,
+}
+
+/// A group of equal devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeDevice {
+    /// Vendor.
+    pub vendor: String,
+    /// Type.
+    pub kind: String,
+    /// Name (model).
+    pub name: String,
+    /// Healthy instance identifiers, sorted.
+    pub instances: Vec<String>,
+    /// Attributes, as text with units.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// `initializing`, `ready` or `down`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NodeStatus {
+    /// Registered, not yet heard from.
+    Initializing,
+    /// Heartbeats arrive.
+    Ready,
+    /// Heartbeats stopped.
+    Down,
+}
+
+/// Whether the scheduler may place on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Eligibility {
+    /// It may.
+    Eligible,
+    /// An operator (or a drain) said no.
+    Ineligible,
+}
+
+/// A node as the servers know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Which.
+    pub id: NodeId,
+    /// What it registered.
+    pub spec: Arc<NodeSpec>,
+    /// Computed class: a stable hash of what makes nodes interchangeable.
+    pub computed_class: u64,
+    /// Heartbeat state.
+    pub status: NodeStatus,
+    /// Operator's word.
+    pub eligibility: Eligibility,
+    /// Whether a drain strategy is set.
+    pub draining: bool,
+    /// Raft index of creation.
+    pub create_index: u64,
+    /// Raft index of the last change.
+    pub modify_index: u64,
+}
+
+impl Node {
+    /// May receive allocations: ready, eligible, not draining.
+    pub fn is_ready(&self) -> bool {
+        self.status == NodeStatus::Ready && self.eligibility == Eligibility::Eligible && !self.draining
+    }
+}

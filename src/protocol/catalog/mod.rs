@@ -1,0 +1,1 @@
+//! Consul: catalog, health, local agents, blocking queries.

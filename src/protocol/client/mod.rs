@@ -1,0 +1,1 @@
+//! The Nomad client agent.

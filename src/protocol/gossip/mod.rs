@@ -1,0 +1,1 @@
+//! memberlist (SWIM with Lifeguard) and Serf.

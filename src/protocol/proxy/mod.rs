@@ -1,0 +1,1 @@
+//! Ingress: the fabio route table and the cloud load balancer.

@@ -1,0 +1,1 @@
+//! Nomad servers: state, scheduler, evaluation broker, plans, heartbeats.

@@ -1,0 +1,1 @@
+//! Load: arrivals, service times, stations, clients.

@@ -1,0 +1,1 @@
+//! What a run puts out: text, JSON, CSV, SVG.

@@ -1,0 +1,1 @@
+//! The engine: queue, clock, timers, network, disks, faults, digest.

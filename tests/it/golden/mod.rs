@@ -1,0 +1,24 @@
+//! Answers recorded from the real systems, replayed here. The recordings lie in `tests/golden`; when
+//! `COSSIM_GOLDEN_DIR` is set, the same file names are read there too, as further cases.
+
+mod catalog;
+mod gossip;
+mod nomad;
+mod proxy;
+mod raft;
+
+use std::path::PathBuf;
+
+/// The copies of one recording to check: ours, and the further one when `COSSIM_GOLDEN_DIR` is set. Panics if a set
+/// directory lacks the file, so that a misplaced directory cannot pass for agreement.
+pub(crate) fn recordings(name: &str) -> Vec<PathBuf> {
+    let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    assert!(ours.is_file(), "missing recording {}", ours.display());
+    let mut paths = vec![ours];
+    if let Some(dir) = std::env::var_os("COSSIM_GOLDEN_DIR") {
+        let further = PathBuf::from(dir).join(name);
+        assert!(further.is_file(), "COSSIM_GOLDEN_DIR is set but lacks {}", further.display());
+        paths.push(further);
+    }
+    paths
+}
