@@ -173,12 +173,12 @@ mod tests {
     #[test]
     fn samples_have_the_moments_they_claim() {
         let mut rng = Rng::stream(1, "moments");
-        let n = 100_000;
+        let n = 100_000_i32;
         let mean = (0..n).map(|_| rng.exponential(3.0)).sum::<f64>() / f64::from(n);
         assert!((mean - 3.0).abs() < 0.05, "{mean}");
         let draws = Draws::new(1, "moments");
-        let square =
-            (0..u64::from(n.unsigned_abs())).map(|i| draws.normal(i, 3)).map(|z| z * z).sum::<f64>() / f64::from(n);
+        let square = (0..u64::from(n.unsigned_abs())).map(|i| draws.normal(i, 3)).map(|z: f64| z * z).sum::<f64>()
+            / f64::from(n);
         assert!((square - 1.0).abs() < 0.02, "{square}");
     }
 }
