@@ -304,6 +304,8 @@ pub enum Notice {
         job: JobId,
         /// Group.
         group: Arc<str>,
+        /// The number in its name.
+        index: u32,
         /// Where.
         machine: MachineId,
         /// The one it replaces.

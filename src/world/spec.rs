@@ -302,6 +302,8 @@ pub struct TrafficSpec {
     pub host: Arc<str>,
     /// Path.
     pub path: Arc<str>,
+    /// The service whose `urlprefix-` tag matches host and path; `unknown` if none does. For labels only.
+    pub service: Arc<str>,
     /// Requests per second over time: from each instant on, the rate; the first entry is at zero.
     pub rates_per_second: Vec<(Time, f64)>,
     /// When it starts; jobs need time to come up.
