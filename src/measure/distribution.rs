@@ -110,6 +110,17 @@ impl Distribution {
         Some(self.max)
     }
 
+    /// The samples as ascending (value, count) pairs; a bucket stands at its middle.
+    pub fn counts(&self) -> Vec<(u64, u64)> {
+        let mut pairs: Vec<(u64, u64)> = self.exact.iter().map(|&value| (value, 1)).collect();
+        pairs.extend(self.buckets.iter().enumerate().filter(|&(_, &count)| count > 0).map(|(bucket, &count)| {
+            let middle = u64::midpoint(lowest_of(bucket), lowest_of(bucket + 1) - 1);
+            (middle.clamp(self.min, self.max), count)
+        }));
+        pairs.sort_unstable();
+        pairs
+    }
+
     fn spill(&mut self) {
         self.buckets = vec![0; 1];
         for value in std::mem::take(&mut self.exact) {
