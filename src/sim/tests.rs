@@ -529,7 +529,9 @@ fn stormy(seed: u64, odd: Option<u64>) -> Engine<Diary> {
             }
         }
         if odd == Some(step) {
-            _ = engine.with(who, &mut Unobserved, |_, _, fx| Fx::send(fx, who, Msg::Packet(u32::MAX)));
+            let alive = (0..count).map(ProcessId).find(|p| engine.is_running(*p) && !engine.is_paused(*p));
+            let alive = alive.expect("some process runs");
+            _ = engine.with(alive, &mut Unobserved, |_, _, fx| Fx::send(fx, alive, Msg::Packet(u32::MAX)));
         }
         run(&mut engine, step * 20);
     }
