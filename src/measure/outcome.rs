@@ -26,8 +26,8 @@ pub struct Outcome {
     pub failovers: Vec<Failover>,
     /// Every stretch of leadership.
     pub reigns: Vec<Reign>,
-    /// Every allocation, with its job's name.
-    pub placements: Vec<(String, Placement)>,
+    /// Every allocation.
+    pub placements: Vec<Placement>,
     /// Every law that was watched.
     pub invariants: Vec<InvariantResult>,
 }

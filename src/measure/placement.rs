@@ -23,6 +23,8 @@ pub struct Placement {
     pub instance: Instance,
     /// Its job.
     pub job: JobId,
+    /// The job's name.
+    pub job_name: Arc<str>,
     /// Its group.
     pub group: Arc<str>,
     /// The number in its name.
@@ -52,7 +54,6 @@ pub struct PlacementRecorder {
     placements: IdVec<RegionId, BTreeMap<AllocId, Placement>>,
     zones: IdVec<ZoneId, Levels>,
     zone_counts: IdVec<ZoneId, i64>,
-    jobs: IdVec<RegionId, BTreeMap<JobId, Arc<str>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -98,7 +99,6 @@ impl PlacementRecorder {
             placements: spec.regions.ids().map(|_| BTreeMap::new()).collect(),
             zones: spec.zones.ids().map(|_| Levels::new(WIDTH, 0.0)).collect(),
             zone_counts: spec.zones.ids().map(|_| 0).collect(),
-            jobs: spec.regions.ids().map(|_| BTreeMap::new()).collect(),
         }
     }
 
@@ -107,9 +107,6 @@ impl PlacementRecorder {
         match notice {
             Notice::Queued { region, job, group, count } => self.queued(at, *region, (*job, Arc::clone(group)), *count),
             Notice::BlockedEvals { region, count } => self.regions[*region].blocked.set(at, f64::from(*count)),
-            Notice::JobRegistered { region, job, name, .. } => {
-                self.jobs[*region].insert(*job, Arc::clone(name));
-            }
             Notice::AllocPlaced { .. } => self.placed(at, notice),
             Notice::AllocChanged { instance, desired, client } => self.changed(at, *instance, *desired, *client),
             Notice::TaskRunning { instance, running: true, .. } => self.running(at, *instance),
@@ -120,11 +117,6 @@ impl PlacementRecorder {
     /// The allocations written so far, by region and number.
     pub fn placements(&self) -> impl Iterator<Item = &Placement> {
         self.placements.iter().flat_map(|(_, region)| region.values())
-    }
-
-    /// The name of a job.
-    pub fn job_name(&self, region: RegionId, job: JobId) -> &str {
-        self.jobs[region].get(&job).map_or("", |name| name)
     }
 
     /// Writes the metrics and series.
@@ -156,7 +148,7 @@ impl PlacementRecorder {
     }
 
     fn placed(&mut self, at: Time, notice: &Notice) {
-        let Notice::AllocPlaced { instance, job, group, index, machine, previous, resources, asked_at, .. } = notice
+        let Notice::AllocPlaced { instance, job, job_name, group, index, machine, previous, resources, asked_at, .. } = notice
         else {
             return;
         };
@@ -166,6 +158,7 @@ impl PlacementRecorder {
         let placement = Placement {
             instance: *instance,
             job: *job,
+            job_name: Arc::clone(job_name),
             group: Arc::clone(group),
             index: *index,
             machine: *machine,

@@ -70,7 +70,7 @@ impl Recorder {
         let placements = self
             .placement
             .placements()
-            .map(|p| (self.placement.job_name(p.instance.region, p.job).to_owned(), p.clone()))
+            .cloned()
             .collect();
         let failovers = self.failover.finish(facts.end, &self.requests, &mut metrics);
         self.placement.finish(facts.end, &mut metrics, &mut series);

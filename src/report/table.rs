@@ -97,7 +97,7 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
     ]);
     let seconds = |at: Option<Time>| at.map_or(String::new(), |at| at.as_secs_f64().to_string());
     for run in &ensemble.runs {
-        for (job, placement) in &run.placements {
+        for placement in &run.placements {
             let machine = &ensemble.spec.machines[placement.machine];
             let (desired, client) = placement.ended.map_or((String::new(), String::new()), |(_, desired, client)| {
                 (format!("{desired:?}").to_lowercase(), format!("{client:?}").to_lowercase())
@@ -106,7 +106,7 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
                 &run.seed,
                 &ensemble.spec.regions[placement.instance.region].name,
                 &placement.instance.alloc,
-                &format!("{job}.{}[{}]", placement.group, placement.index),
+                &format!("{}.{}[{}]", placement.job_name, placement.group, placement.index),
                 &machine.name,
                 &ensemble.spec.zones[machine.zone].name,
                 &placement.previous.map_or(String::new(), |alloc| alloc.to_string()),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{AllocId, ClientStatus, Desired};
 use crate::model::evaluation::{EvalId, EvalStatus, Trigger};
@@ -10,7 +11,108 @@ use crate::model::job::{JobId, JobKind};
 use crate::model::resources::Comparable;
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
+use crate::protocol::catalog;
+use crate::protocol::client;
+use crate::protocol::gossip;
+use crate::protocol::proxy::{AlbEvent, FabioEvent};
+use crate::protocol::raft;
+use crate::protocol::scheduler;
+use crate::sim::trace::Notable;
+use crate::world::entry::{CatalogEntry, NomadEntry};
 use crate::world::spec::{EntryId, MachineId, TrafficId};
+
+/// What a process tells, in its protocol's own words. [`crate::world::chronicle`] turns it into notices; observers of
+/// laws may want the words themselves.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Already in the world's words.
+    Notice(Notice),
+    /// From the Raft of a Nomad server.
+    NomadRaft(raft::Event<NomadEntry>),
+    /// From the Raft of a Consul server.
+    CatalogRaft(raft::Event<CatalogEntry>),
+    /// From a Serf.
+    Gossip {
+        /// In which pool.
+        pool: Pool,
+        /// What.
+        event: gossip::serf::Event,
+    },
+    /// From a Nomad server.
+    Nomad {
+        /// Of which region.
+        region: RegionId,
+        /// What.
+        event: scheduler::event::Event,
+    },
+    /// From a Consul server.
+    Catalog {
+        /// Of which region.
+        region: RegionId,
+        /// What.
+        event: catalog::server::ServerEvent,
+    },
+    /// From a Consul agent.
+    Agent {
+        /// Of which machine.
+        machine: MachineId,
+        /// What.
+        event: catalog::agent::AgentEvent,
+    },
+    /// From a Nomad client.
+    Client {
+        /// Of which machine.
+        machine: MachineId,
+        /// What.
+        event: client::Event,
+    },
+    /// From a proxy.
+    Proxy {
+        /// On which machine.
+        machine: MachineId,
+        /// What.
+        event: FabioEvent,
+    },
+    /// From a balancer.
+    Balancer(AlbEvent),
+}
+
+impl Event {
+    /// What a Serf says, if observers care: routine answers to probes are left out.
+    pub fn gossip(pool: Pool, event: gossip::serf::Event) -> Option<Self> {
+        let routine = matches!(
+            event,
+            gossip::serf::Event::Swim(gossip::swim::Event::Answered { .. } | gossip::swim::Event::ProbeRescued { .. })
+        );
+        (!routine).then_some(Self::Gossip { pool, event })
+    }
+}
+
+impl Notable for Event {
+    /// The steps of a failover: what the chain of causes from a fault to a good request goes through.
+    fn is_milestone(&self) -> bool {
+        match self {
+            Self::Notice(notice) => matches!(notice, Notice::TaskRunning { .. } | Notice::TableSwapped { .. }),
+            Self::NomadRaft(raft::Event::LeadershipGained { .. })
+            | Self::CatalogRaft(raft::Event::LeadershipGained { .. }) => true,
+            Self::Nomad { event, .. } => matches!(
+                event,
+                scheduler::event::Event::HeartbeatMissed { .. }
+                    | scheduler::event::Event::NodeChanged { .. }
+                    | scheduler::event::Event::AllocPlaced { .. }
+                    | scheduler::event::Event::AllocReported { .. }
+            ),
+            Self::Agent { event, .. } => matches!(event, catalog::agent::AgentEvent::CheckChanged { .. }),
+            Self::Gossip { event, .. } => matches!(event, gossip::serf::Event::MemberFailed { .. }),
+            Self::Client { event, .. } => matches!(event, client::Event::AllocReceived { .. }),
+            Self::NomadRaft(_)
+            | Self::CatalogRaft(_)
+            | Self::Catalog { .. }
+            | Self::Proxy { .. }
+            | Self::Balancer(_) => false,
+        }
+    }
+}
 
 /// A control plane with a Raft group per region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -285,23 +387,14 @@ pub enum Notice {
         /// How many.
         count: u32,
     },
-    /// A job was registered, in this version.
-    JobRegistered {
-        /// Region.
-        region: RegionId,
-        /// Which.
-        job: JobId,
-        /// Its name.
-        name: Arc<str>,
-        /// Its instances over all groups; 0 for system jobs.
-        count: u32,
-    },
     /// An allocation was written for the first time.
     AllocPlaced {
         /// Which.
         instance: Instance,
         /// Of which job.
         job: JobId,
+        /// The job's name.
+        job_name: Arc<str>,
         /// Group.
         group: Arc<str>,
         /// The number in its name.
