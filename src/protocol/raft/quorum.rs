@@ -29,8 +29,9 @@ pub(super) enum Lease {
 
 /// Checks the lease (HashiCorp raft `checkLeaderLease`): `contacts` are the last contacts with the other voters, `own` is
 /// 1 if the leader is a voter itself. The next check is when the oldest contact counted would expire, 10 ms at least.
+/// A contact exactly as old as the lease has expired: the original lets it count, but its timer never fires that exactly.
 pub(super) fn check_lease(now: Time, lease: Duration, own: usize, contacts: &[Time]) -> Lease {
-    let fresh = || contacts.iter().map(|contact| now.since(*contact)).filter(|age| *age <= lease);
+    let fresh = || contacts.iter().map(|contact| now.since(*contact)).filter(|age| *age < lease);
     if own + fresh().count() < majority(own + contacts.len()) {
         return Lease::Lost;
     }
@@ -72,8 +73,8 @@ mod tests {
         check(&[], Lease::Held(ms(500)));
         check(&[900, 0], Lease::Held(ms(400)));
         check(&[900, 600], Lease::Held(ms(100)));
-        check(&[499, 400], Lease::Lost);
-        check(&[500, 400], Lease::Held(ms(10)));
+        check(&[500, 400], Lease::Lost);
+        check(&[505, 400], Lease::Held(ms(10)));
         check(&[900, 400, 400, 400], Lease::Lost);
     }
 }

@@ -1,0 +1,1 @@
+//! Laws under random faults.
