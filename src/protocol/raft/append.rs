@@ -73,7 +73,7 @@ impl<E: Command> RaftNode<E> {
         if self.must_follow(term) {
             assert!(self.state() != State::Leader || term > own, "two leaders were elected in term {term}");
             let msg = match entries {
-                None => Msg::Append(header),
+                None => Msg::from(header),
                 Some(entries) => Msg::AppendEntries(Box::new(AppendEntries { header, entries })),
             };
             self.adopt(now, term, Then::Receive { from, msg }, fx);

@@ -39,6 +39,13 @@ pub struct AppendHeader {
     pub commit: Index,
 }
 
+impl<E: Command> From<AppendHeader> for Msg<E> {
+    fn from(header: AppendHeader) -> Self {
+        let AppendHeader { seq, term, prev_index, prev_term, commit } = header;
+        Self::Append { seq, term, prev_index, prev_term, commit }
+    }
+}
+
 /// `AppendEntries` with entries.
 #[derive(Debug, Clone)]
 pub struct AppendEntries<E> {
@@ -86,8 +93,19 @@ pub enum Msg<E: Command> {
         /// Whether it follows the sender of the heartbeat.
         success: bool,
     },
-    /// `AppendEntries` of the replication task without entries.
-    Append(AppendHeader),
+    /// `AppendEntries` of the replication task without entries: an [`AppendHeader`], spelt out to keep messages small.
+    Append {
+        /// Number of the request; the answer repeats it.
+        seq: u32,
+        /// The leader's term.
+        term: Term,
+        /// The entry before the first one the leader would send.
+        prev_index: Index,
+        /// Its term.
+        prev_term: Term,
+        /// The leader's commit index.
+        commit: Index,
+    },
     /// `AppendEntries` with entries.
     AppendEntries(Box<AppendEntries<E>>),
     /// The answer to either.
@@ -163,7 +181,7 @@ impl<E: Command> Message for Msg<E> {
     /// Msgpack of the original: header, names and numbers come to about 120 bytes in requests, 40 in answers.
     fn bytes(&self) -> u32 {
         match self {
-            Self::Heartbeat { .. } | Self::Append(_) | Self::RequestVote { .. } | Self::TimeoutNow { .. } => 120,
+            Self::Heartbeat { .. } | Self::Append { .. } | Self::RequestVote { .. } | Self::TimeoutNow { .. } => 120,
             Self::AppendEntries(append) => 120 + append.entries.iter().map(Entry::bytes).sum::<u32>(),
             Self::InstallSnapshot { snapshot, .. } => snapshot.bytes.saturating_add(200),
             Self::HeartbeatReply { .. }
@@ -180,7 +198,10 @@ impl<E: Command> Message for Msg<E> {
         match self {
             Self::Heartbeat { seq, term } => mix(1, mix(term.0, u64::from(*seq))),
             Self::HeartbeatReply { seq, term, success } => mix(2 + u64::from(*success), mix(term.0, u64::from(*seq))),
-            Self::Append(append) => mix(4, header(append)),
+            Self::Append { seq, term, prev_index, prev_term, commit } => {
+                let (seq, term, prev_index, prev_term, commit) = (*seq, *term, *prev_index, *prev_term, *commit);
+                mix(4, header(&AppendHeader { seq, term, prev_index, prev_term, commit }))
+            }
             Self::AppendEntries(append) => {
                 append.entries.iter().fold(mix(5, header(&append.header)), |sum, e| mix(sum, e.digest ^ e.term.0))
             }
@@ -208,8 +229,8 @@ impl<E: Command> fmt::Display for Msg<E> {
         match self {
             Self::Heartbeat { term, .. } => write!(f, "Heartbeat term={term}"),
             Self::HeartbeatReply { term, success, .. } => write!(f, "HeartbeatReply term={term} {}", answer(*success)),
-            Self::Append(h) => {
-                write!(f, "Append term={} prev=({},{}) commit={}", h.term, h.prev_index, h.prev_term, h.commit)
+            Self::Append { term, prev_index, prev_term, commit, .. } => {
+                write!(f, "Append term={term} prev=({prev_index},{prev_term}) commit={commit}")
             }
             Self::AppendEntries(append) => {
                 let h = &append.header;

@@ -18,6 +18,7 @@ use crate::base::machine::Machine;
 use crate::base::machine::Token;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
+use crate::protocol::raft::AppendHeader;
 use crate::protocol::raft::Command;
 use crate::protocol::raft::Config;
 use crate::protocol::raft::Configuration;
@@ -351,7 +352,7 @@ impl<E: Command> RaftNode<E> {
             }
             Msg::SnapshotReply { seq, term, success } => self.snapshot_answered(now, from, seq, term, success, fx),
             Msg::TimeoutNowReply { .. } => {}
-            Msg::Append(_)
+            Msg::Append { .. }
             | Msg::AppendEntries(_)
             | Msg::RequestVote { .. }
             | Msg::Vote { .. }
@@ -370,7 +371,9 @@ impl<E: Command> RaftNode<E> {
     /// A message for the main loop, which is free.
     fn receive_main(&mut self, now: Time, from: ProcessId, msg: Msg<E>, fx: &mut impl Fx<Self>) {
         match msg {
-            Msg::Append(header) => self.append(now, from, header, None, fx),
+            Msg::Append { seq, term, prev_index, prev_term, commit } => {
+                self.append(now, from, AppendHeader { seq, term, prev_index, prev_term, commit }, None, fx);
+            }
             Msg::AppendEntries(append) => self.append(now, from, append.header, Some(append.entries), fx),
             Msg::RequestVote { .. } => self.vote_asked(now, from, msg, fx),
             Msg::Vote { round, term, granted } => self.vote_answered(now, from, round, term, granted, fx),

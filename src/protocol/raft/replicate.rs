@@ -113,7 +113,7 @@ impl<E: Command> RaftNode<E> {
         let to = self.peers[place].id;
         if upto < next {
             self.take_off(now, place, seq, Index::ZERO, fx);
-            fx.send(to, Msg::Append(header));
+            fx.send(to, Msg::from(header));
             return prev_index;
         }
         let entries = self.slice(next, upto);

@@ -49,15 +49,16 @@ struct Comparison {
 }
 
 fn read(path: &Path) -> (Setup, Vec<Times>) {
-    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_path(path).unwrap();
-    let headers = reader.headers().unwrap().clone();
-    let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.unwrap()).collect();
-    let field =
-        |row: &csv::StringRecord, name: &str| row[headers.iter().position(|header| header == name).unwrap()].to_owned();
-    let number = |name: &str| field(&rows[0], name).parse::<f64>().unwrap();
+    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_path(path).expect("a recording can be read");
+    let headers = reader.headers().expect("a recording has a header").clone();
+    let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.expect("a recording is well formed")).collect();
+    let field = |row: &csv::StringRecord, name: &str| {
+        row[headers.iter().position(|header| header == name).expect("a known column")].to_owned()
+    };
+    let number = |name: &str| field(&rows[0], name).parse::<f64>().expect("a number");
     let simulated_stream = field(&rows[0], "transport") == "sim";
     let overhead_ms = if simulated_stream { 0.9 } else { 0.05 };
-    let old_release = path.file_name().unwrap().to_str().unwrap().starts_with("raft112");
+    let old_release = path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with("raft112"));
     let setup = Setup {
         partition: field(&rows[0], "scenario") == "partition",
         size: number("n") as u32,
@@ -125,27 +126,27 @@ fn simulate(setup: &Setup, trial: u64) -> Option<Times> {
 
 /// Kolmogorov-Smirnov: the largest distance of the two distribution functions, and how likely one as large is by chance
 /// (asymptotic series with Stephens' correction).
-fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> (f64, f64) {
+fn kolmogorov_smirnov(real: &[f64], ours: &[f64]) -> (f64, f64) {
     let (mut i, mut j, mut distance) = (0, 0, 0.0_f64);
-    while i < a.len() && j < b.len() {
-        let x = a[i].min(b[j]);
-        while i < a.len() && a[i] <= x {
+    while i < real.len() && j < ours.len() {
+        let value = real[i].min(ours[j]);
+        while i < real.len() && real[i] <= value {
             i += 1;
         }
-        while j < b.len() && b[j] <= x {
+        while j < ours.len() && ours[j] <= value {
             j += 1;
         }
-        distance = distance.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+        distance = distance.max((i as f64 / real.len() as f64 - j as f64 / ours.len() as f64).abs());
     }
-    let effective = (a.len() * b.len()) as f64 / (a.len() + b.len()) as f64;
+    let effective = (real.len() * ours.len()) as f64 / (real.len() + ours.len()) as f64;
     let root = effective.sqrt();
     let scaled = (root + 0.12 + 0.11 / root) * distance;
     let term = |k: i32| {
         let sign = if k % 2 == 1 { 2.0 } else { -2.0 };
         sign * math::exp(-2.0 * f64::from(k * k) * scaled * scaled)
     };
-    let p = if scaled < 0.2 { 1.0 } else { (1..=100).map(term).sum::<f64>().clamp(0.0, 1.0) };
-    (distance, p)
+    let chance = if scaled < 0.2 { 1.0 } else { (1..=100).map(term).sum::<f64>().clamp(0.0, 1.0) };
+    (distance, chance)
 }
 
 fn quantile(sorted: &[f64], share: f64) -> f64 {
@@ -168,7 +169,8 @@ fn recorded() -> Vec<PathBuf> {
     for dir in [Some(ours), further].into_iter().flatten() {
         let dir = dir.join("raft-serf");
         let files = std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-        let mut found: Vec<PathBuf> = files.map(|file| file.unwrap().path()).filter(|path| is_failover(path)).collect();
+        let mut found: Vec<PathBuf> =
+            files.map(|file| file.expect("a directory entry").path()).filter(|path| is_failover(path)).collect();
         assert!(!found.is_empty(), "no recording of a failover in {}", dir.display());
         found.sort();
         paths.extend(found);

@@ -197,7 +197,7 @@ impl Outside {
         let request = matches!(
             msg,
             Msg::Heartbeat { .. }
-                | Msg::Append(_)
+                | Msg::Append { .. }
                 | Msg::AppendEntries(_)
                 | Msg::RequestVote { .. }
                 | Msg::TimeoutNow { .. }
