@@ -12,3 +12,6 @@ pub mod placement;
 pub mod recorder;
 pub mod requests;
 pub mod series;
+//! Metrics, the failover breakdown, and the observers that check invariants.
+
+pub mod invariant;
