@@ -78,9 +78,14 @@ impl Access {
         (access, error)
     }
 
+    /// Whether there are no rules.
+    pub fn is_open(&self) -> bool {
+        self.allow.is_none() && self.deny.is_empty()
+    }
+
     /// Whether a request is refused: the remote address first, then every other address in `X-Forwarded-For`.
     pub fn denies(&self, remote: &str, forwarded_for: &str) -> bool {
-        if self.allow.is_none() && self.deny.is_empty() {
+        if self.is_open() {
             return false;
         }
         let Some(host) = split_host(remote) else { return false };

@@ -12,14 +12,21 @@
 //! consistent hashing), for which this folder is the place.
 
 pub mod access;
+pub mod alb;
 pub mod command;
+pub mod dns;
 pub mod endpoint;
+pub mod fabio;
 pub mod forward;
 pub mod glob;
+pub mod health;
+pub mod inflight;
+pub mod message;
 pub mod pick;
 pub mod redirect;
 pub mod registry;
 pub mod release;
 pub mod table;
 pub mod url;
+pub mod watcher;
 pub mod weight;
