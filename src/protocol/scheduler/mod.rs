@@ -7,3 +7,10 @@ pub mod queue;
 
 #[cfg(test)]
 pub(crate) mod test_support;
+pub mod apply;
+pub mod classes;
+pub mod command;
+pub mod plan;
+pub mod ports;
+pub mod release;
+pub mod state;
