@@ -450,8 +450,7 @@ impl EvalHeap {
                 break;
             }
             let right = left + 1;
-            let child =
-                if right < last && served_first(&self.items[right], &self.items[left]) { right } else { left };
+            let child = if right < last && served_first(&self.items[right], &self.items[left]) { right } else { left };
             if !served_first(&self.items[child], &self.items[parent]) {
                 break;
             }
@@ -584,10 +583,8 @@ mod tests {
     #[test]
     fn types_are_compared_by_the_last_heap_slot_when_faithful() {
         let run = |peek_last_slot| {
-            let mut b = Broker::new(
-                BrokerConfig { peek_last_slot, ..BrokerConfig::default() },
-                Rng::stream(1, "broker"),
-            );
+            let mut b =
+                Broker::new(BrokerConfig { peek_last_slot, ..BrokerConfig::default() }, Rng::stream(1, "broker"));
             b.enable();
             b.enqueue(at(0), eval(1, 1, 90).into(), None);
             b.enqueue(at(0), eval(2, 2, 10).into(), None);
@@ -602,10 +599,8 @@ mod tests {
 
     #[test]
     fn since_1_4_3_only_the_newest_pending_evaluation_of_a_job_runs() {
-        let mut b = Broker::new(
-            BrokerConfig { newest_only: true, ..BrokerConfig::default() },
-            Rng::stream(1, "broker"),
-        );
+        let mut b =
+            Broker::new(BrokerConfig { newest_only: true, ..BrokerConfig::default() }, Rng::stream(1, "broker"));
         b.enable();
         for id in 1..=4 {
             b.enqueue(at(0), eval(id, 1, 50).into(), None);

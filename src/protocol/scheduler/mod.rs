@@ -3,10 +3,9 @@
 pub mod blocked;
 pub mod broker;
 pub mod heartbeat;
+pub mod message;
 pub mod queue;
 
-#[cfg(test)]
-pub(crate) mod test_support;
 pub mod apply;
 pub mod classes;
 pub mod command;
@@ -14,3 +13,5 @@ pub mod plan;
 pub mod ports;
 pub mod release;
 pub mod state;
+#[cfg(test)]
+pub(crate) mod test_support;
