@@ -14,7 +14,8 @@ use crate::model::topology::RegionId;
 use crate::protocol::catalog;
 use crate::protocol::client;
 use crate::protocol::gossip;
-use crate::protocol::proxy::{AlbEvent, FabioEvent};
+use crate::protocol::proxy::alb::AlbEvent;
+use crate::protocol::proxy::fabio::FabioEvent;
 use crate::protocol::raft;
 use crate::protocol::scheduler;
 use crate::sim::trace::Notable;
@@ -64,7 +65,7 @@ pub enum Event {
         /// Of which machine.
         machine: MachineId,
         /// What.
-        event: client::Event,
+        event: client::event::Event,
     },
     /// From a proxy.
     Proxy {
@@ -104,7 +105,7 @@ impl Notable for Event {
             ),
             Self::Agent { event, .. } => matches!(event, catalog::agent::AgentEvent::CheckChanged { .. }),
             Self::Gossip { event, .. } => matches!(event, gossip::serf::Event::MemberFailed { .. }),
-            Self::Client { event, .. } => matches!(event, client::Event::AllocReceived { .. }),
+            Self::Client { event, .. } => matches!(event, client::event::Event::AllocReceived { .. }),
             Self::NomadRaft(_)
             | Self::CatalogRaft(_)
             | Self::Catalog { .. }

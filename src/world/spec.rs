@@ -182,7 +182,7 @@ pub struct JobSpec {
     pub at: Time,
 }
 
-/// How instances of a service serve requests.
+/// How instances of a service serve requests. A task without services finds its times under its own name.
 #[derive(Debug, Clone)]
 pub struct ServiceSpec {
     /// Name in the catalog.
@@ -201,6 +201,8 @@ pub struct ServiceSpec {
     pub image_pull: Duration,
     /// Time the task takes to exit when told to.
     pub stop: Duration,
+    /// A batch task ends well after this; `None` runs until it is stopped.
+    pub runs_for: Option<Duration>,
 }
 
 /// Order of service.

@@ -8,11 +8,11 @@ use crate::model::alloc::{Alloc, AllocId};
 use crate::protocol::catalog::agent::AgentTimer;
 use crate::protocol::catalog::message::CatalogMsg;
 use crate::protocol::catalog::server::ServerTimer as CatalogTimer;
-use crate::protocol::client::Exit;
-use crate::protocol::client::Timer as ClientTimer;
+use crate::protocol::client::event::Exit;
+use crate::protocol::client::agent::Timer as ClientTimer;
 use crate::protocol::gossip;
-use crate::protocol::proxy::AlbTimer;
-use crate::protocol::proxy::FabioTimer;
+use crate::protocol::proxy::alb::AlbTimer;
+use crate::protocol::proxy::fabio::FabioTimer;
 use crate::protocol::proxy::message::HttpMsg;
 use crate::protocol::raft;
 use crate::protocol::scheduler::message::Message as NomadMsg;
@@ -99,6 +99,13 @@ pub enum TaskMsg {
         /// It does.
         alive: bool,
     },
+    /// From the Consul agent: whether all checks of an allocation's services pass.
+    Health {
+        /// Of this allocation.
+        alloc: AllocId,
+        /// They do.
+        passing: bool,
+    },
 }
 
 impl Message for Wire {
@@ -156,6 +163,7 @@ impl TaskMsg {
             Self::Started { alloc, task } => mix(5, *alloc, *task),
             Self::Exited { alloc, task, exit } => mix(6 + *exit as u64, *alloc, *task),
             Self::Reattached { alloc, task, alive } => mix(10 + u64::from(*alive), *alloc, *task),
+            Self::Health { alloc, passing } => mix(12 + u64::from(*passing), *alloc, 0),
         }
     }
 }
@@ -186,6 +194,7 @@ impl fmt::Display for TaskMsg {
             Self::Started { alloc, task } => write!(f, "TaskStarted {alloc}/{task}"),
             Self::Exited { alloc, task, exit } => write!(f, "TaskExited {alloc}/{task} {exit:?}"),
             Self::Reattached { alloc, task, alive } => write!(f, "TaskReattached {alloc}/{task} alive={alive}"),
+            Self::Health { alloc, passing } => write!(f, "Health {alloc} passing={passing}"),
         }
     }
 }
