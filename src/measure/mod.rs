@@ -1,1 +1,4 @@
 //! Metrics, the failover breakdown, and the observers that check invariants.
+
+pub mod catalogue;
+pub mod objective;
