@@ -4,6 +4,7 @@
 pub mod id;
 pub mod machine;
 pub mod math;
+pub mod persistent;
 pub mod rng;
 pub mod time;
 pub mod units;

@@ -16,6 +16,11 @@ crate::id!(
     "a"
 );
 
+impl AllocId {
+    /// Stands in plans and log entries for an allocation that gets its number when the entry is applied.
+    pub const NEW: Self = Self(u32::MAX);
+}
+
 /// What the servers want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Desired {
@@ -126,6 +131,8 @@ pub struct Alloc {
     pub reschedules: Vec<RescheduleEvent>,
     /// When the last task finished, as the client reported it.
     pub finished_at: Option<Time>,
+    /// Some task failed, as the client reported it.
+    pub task_failed: bool,
     /// When it was first recorded lost (for `stop_after_client_disconnect`).
     pub lost_at: Option<Time>,
     /// When it was placed.
@@ -154,6 +161,11 @@ impl Alloc {
     /// The client is done with it.
     pub fn is_client_terminal(&self) -> bool {
         matches!(self.client, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost)
+    }
+
+    /// All its tasks ended, and none failed.
+    pub fn ran_successfully(&self) -> bool {
+        self.finished_at.is_some() && !self.task_failed
     }
 
     /// The group it is an instance of.

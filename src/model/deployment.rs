@@ -13,6 +13,11 @@ crate::id!(
     "d"
 );
 
+impl DeploymentId {
+    /// Stands in plans and log entries for a deployment that gets its number when the entry is applied.
+    pub const NEW: Self = Self(u32::MAX);
+}
+
 /// Where a deployment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeploymentStatus {

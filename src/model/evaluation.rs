@@ -15,6 +15,11 @@ crate::id!(
     "e"
 );
 
+impl EvalId {
+    /// Stands in log entries for an evaluation that gets its number when the entry is applied.
+    pub const NEW: Self = Self(u32::MAX);
+}
+
 /// Why an evaluation exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are Nomad's trigger texts")]
@@ -139,7 +144,7 @@ impl Evaluation {
     /// A pending evaluation of a job, not yet written.
     pub fn new(job: &crate::model::job::Job, trigger: Trigger, now: Time) -> Self {
         Self {
-            id: EvalId(u32::MAX),
+            id: EvalId::NEW,
             priority: job.priority,
             kind: job.kind,
             trigger,

@@ -23,9 +23,9 @@ pub struct NodeSpec {
     pub class: Arc<str>,
     /// Where it stands.
     pub zone: ZoneId,
-    /// Attributes, sorted by key (`attr.…`).
+    /// Attributes by key, without the `attr.` of targets.
     pub attributes: BTreeMap<String, String>,
-    /// Metadata, sorted by key (`meta.…`).
+    /// Metadata by key, without the `meta.` of targets.
     pub meta: BTreeMap<String, String>,
     /// Drivers that are detected and healthy, sorted.
     pub drivers: Vec<String>,

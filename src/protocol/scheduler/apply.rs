@@ -1,0 +1,687 @@
+//! Applying log entries to the state: a pure function of (state, index, entry), the same on every replica
+//! (Nomad `FSM` and `StateStore`).
+//!
+//! Costs grow with what changes, not with the state. Entries that name things which are gone change nothing; the
+//! proposer learns it from [`Applied`].
+
+use std::sync::Arc;
+
+use crate::base::time::{Duration, Time};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desired};
+use crate::model::deployment::{Deployment, DeploymentId, DeploymentStatus};
+use crate::model::evaluation::{EvalId, EvalStatus, Evaluation};
+use crate::model::job::{Job, JobId, JobKind};
+use crate::model::node::{Eligibility, Node, NodeId, NodeSpec, NodeStatus};
+use crate::protocol::scheduler::classes::computed_class;
+use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, DeploymentUpdate, Unblock};
+use crate::protocol::scheduler::plan::{PlanResult, Preemption, Stop};
+use crate::protocol::scheduler::state::{JOB_VERSIONS_KEPT, JobEntry, NodeEntry, State, capacity};
+
+impl State {
+    /// Applies one committed entry. `index` must be larger than any applied before.
+    pub fn apply(&mut self, index: u64, command: &Command) -> Applied {
+        self.index = index;
+        let mut writer = Writer { state: self, index, applied: Applied { index, ..Applied::default() } };
+        writer.apply(command);
+        let mut applied = writer.applied;
+        applied.notified.sort_unstable();
+        applied.notified.dedup();
+        applied
+    }
+}
+
+/// Writes one entry and notes what changed.
+struct Writer<'a> {
+    state: &'a mut State,
+    index: u64,
+    applied: Applied,
+}
+
+impl Writer<'_> {
+    fn apply(&mut self, command: &Command) {
+        match command {
+            Command::Noop => {}
+            Command::RegisterNode { id, spec, status } => self.register_node(*id, spec, *status),
+            Command::DeregisterNodes(ids) => self.deregister_nodes(ids),
+            Command::NodeStatus { id, status } => self.node_status(*id, *status),
+            Command::NodeEligibility { id, eligibility } => self.node_eligibility(*id, *eligibility),
+            Command::NodeDrain { id, draining, mark_eligible } => self.node_drain(*id, *draining, *mark_eligible),
+            Command::RegisterJob { job, eval } => {
+                self.register_job(job);
+                self.upsert_evals(eval.as_deref());
+            }
+            Command::DeregisterJob { id, purge, eval } => {
+                self.deregister_job(*id, *purge);
+                self.upsert_evals(eval.as_deref());
+            }
+            Command::UpsertEvals(evals) => self.upsert_evals(evals),
+            Command::Plan(result) => self.plan(result),
+            Command::ClientUpdate { updates, evals, time } => {
+                for update in updates {
+                    self.client_update(update, *time);
+                }
+                self.upsert_evals(evals);
+            }
+            Command::Transitions { transitions, evals } => {
+                for (id, wish) in transitions {
+                    self.change_alloc(*id, |alloc| {
+                        alloc.transition.migrate |= wish.migrate;
+                        alloc.transition.reschedule |= wish.reschedule;
+                        alloc.transition.force_reschedule |= wish.force_reschedule;
+                    });
+                }
+                self.upsert_evals(evals);
+            }
+            Command::DeploymentStatus { update, eval, job } => {
+                self.deployment_status(*update);
+                if let Some(job) = job {
+                    self.register_job(job);
+                }
+                self.upsert_evals(eval.as_deref());
+            }
+            Command::PromoteDeployment { id, groups, eval, time } => {
+                if self.promote(*id, groups, *time) {
+                    self.upsert_evals(eval.as_deref());
+                }
+            }
+            Command::AllocHealth { id, healthy, unhealthy, update, eval, time } => {
+                self.set_health(*id, healthy, true, *time);
+                self.set_health(*id, unhealthy, false, *time);
+                if let Some(update) = update {
+                    self.deployment_status(*update);
+                }
+                self.upsert_evals(eval.as_deref());
+            }
+            Command::Reap { evals, allocs, deployments, jobs } => self.reap(evals, allocs, deployments, jobs),
+        }
+    }
+
+    // Nodes.
+
+    fn touch_nodes(&mut self) {
+        self.state.tables.nodes = self.index;
+        self.applied.changed = true;
+    }
+
+    fn register_node(&mut self, id: NodeId, spec: &Arc<NodeSpec>, status: NodeStatus) {
+        let class = computed_class(spec);
+        let index = self.index;
+        if let Some(entry) = self.state.nodes.get_mut(id) {
+            let entry = Arc::make_mut(entry);
+            if entry.node.spec.reserved.ports == spec.reserved.ports {
+                let (available, cores) = capacity(spec);
+                entry.available = available;
+                entry.reservable_cores = Arc::new(cores);
+            }
+            let ports_changed = entry.node.spec.reserved.ports != spec.reserved.ports;
+            let node = Arc::make_mut(&mut entry.node);
+            node.spec = Arc::clone(spec);
+            node.computed_class = class;
+            node.status = status;
+            node.modify_index = index;
+            if ports_changed {
+                self.rebuild_node(id);
+            }
+        } else {
+            let node = Node {
+                id,
+                spec: Arc::clone(spec),
+                computed_class: class,
+                status,
+                eligibility: Eligibility::Eligible,
+                draining: false,
+                create_index: index,
+                modify_index: index,
+            };
+            self.state.nodes.insert(id, Arc::new(NodeEntry::new(Arc::new(node))));
+        }
+        self.touch_nodes();
+        if status == NodeStatus::Ready {
+            self.applied.unblocked.push(Unblock { class, node: None });
+        }
+    }
+
+    /// Counts everything again, after the node's own reservation changed.
+    fn rebuild_node(&mut self, id: NodeId) {
+        let Some(old) = self.state.nodes.get(id).map(Arc::clone) else { return };
+        let mut fresh = NodeEntry::new(Arc::clone(&old.node));
+        fresh.allocs.clone_from(&old.allocs);
+        fresh.allocs_index = old.allocs_index;
+        for alloc in old.live.iter().filter_map(|alloc| self.state.allocs.get(*alloc)) {
+            fresh.occupy(alloc);
+        }
+        self.state.nodes.insert(id, Arc::new(fresh));
+    }
+
+    fn deregister_nodes(&mut self, ids: &[NodeId]) {
+        for id in ids {
+            if self.state.nodes.remove(*id).is_some() {
+                self.touch_nodes();
+            }
+        }
+    }
+
+    fn change_node(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) -> Option<Unblock> {
+        let index = self.index;
+        let entry = Arc::make_mut(self.state.nodes.get_mut(id)?);
+        let node = Arc::make_mut(&mut entry.node);
+        change(node);
+        node.modify_index = index;
+        let capacity = Unblock { class: node.computed_class, node: Some(id) };
+        self.touch_nodes();
+        Some(capacity)
+    }
+
+    fn node_status(&mut self, id: NodeId, status: NodeStatus) {
+        let capacity = self.change_node(id, |node| node.status = status);
+        if status == NodeStatus::Ready {
+            self.applied.unblocked.extend(capacity);
+        }
+    }
+
+    fn node_eligibility(&mut self, id: NodeId, eligibility: Eligibility) {
+        let was = self.state.nodes.get(id).map(|entry| entry.node.eligibility);
+        let capacity = self.change_node(id, |node| node.eligibility = eligibility);
+        if was == Some(Eligibility::Ineligible) && eligibility == Eligibility::Eligible {
+            self.applied.unblocked.extend(capacity);
+        }
+    }
+
+    fn node_drain(&mut self, id: NodeId, draining: bool, mark_eligible: bool) {
+        self.change_node(id, |node| {
+            node.draining = draining;
+            if draining {
+                node.eligibility = Eligibility::Ineligible;
+            }
+        });
+        if !draining && mark_eligible {
+            self.node_eligibility(id, Eligibility::Eligible);
+        }
+    }
+
+    // Jobs.
+
+    fn job_entry(&mut self, id: JobId) -> &mut JobEntry {
+        if !self.state.jobs.contains(id) {
+            self.state.jobs.insert(id, Arc::default());
+        }
+        Arc::make_mut(self.state.jobs.get_mut(id).expect("just inserted"))
+    }
+
+    fn register_job(&mut self, job: &Arc<Job>) {
+        let index = self.index;
+        let current = self.state.job(job.id).map(Arc::clone);
+        let mut fresh = Job::clone(job);
+        fresh.modify_index = index;
+        fresh.job_modify_index = index;
+        fresh.stable = false;
+        match &current {
+            Some(current) if same_specification(current, job) => return,
+            Some(current) => {
+                fresh.version = current.version + 1;
+                fresh.create_index = current.create_index;
+            }
+            None => {
+                fresh.version = 0;
+                fresh.create_index = index;
+            }
+        }
+        self.put_job(Arc::new(fresh));
+    }
+
+    fn put_job(&mut self, job: Arc<Job>) {
+        let id = job.id;
+        if matches!(job.kind, JobKind::System | JobKind::SysBatch)
+            && let Err(at) = self.state.system_jobs.binary_search(&id)
+        {
+            Arc::make_mut(&mut self.state.system_jobs).insert(at, id);
+        }
+        let entry = self.job_entry(id);
+        entry.versions.insert(0, Arc::clone(&job));
+        entry.versions.truncate(JOB_VERSIONS_KEPT);
+        entry.job = Some(job);
+        self.state.tables.jobs = self.index;
+        self.applied.changed = true;
+    }
+
+    fn deregister_job(&mut self, id: JobId, purge: bool) {
+        let Some(current) = self.state.job(id).map(Arc::clone) else { return };
+        if purge {
+            if let Ok(at) = self.state.system_jobs.binary_search(&id) {
+                Arc::make_mut(&mut self.state.system_jobs).remove(at);
+            }
+            let entry = self.job_entry(id);
+            entry.job = None;
+            entry.versions.clear();
+            self.state.tables.jobs = self.index;
+            self.applied.changed = true;
+        } else if !current.stop {
+            let mut stopped = Job::clone(&current);
+            stopped.stop = true;
+            stopped.version += 1;
+            stopped.modify_index = self.index;
+            stopped.job_modify_index = self.index;
+            stopped.stable = false;
+            self.put_job(Arc::new(stopped));
+        }
+    }
+
+    // Evaluations.
+
+    fn upsert_evals<'e>(&mut self, evals: impl IntoIterator<Item = &'e Evaluation>) {
+        for eval in evals {
+            self.upsert_eval(eval);
+        }
+    }
+
+    fn upsert_eval(&mut self, eval: &Evaluation) {
+        let mut eval = eval.clone();
+        if eval.id == EvalId::NEW {
+            eval.id = EvalId(self.state.next_eval);
+            self.state.next_eval += 1;
+            eval.create_index = self.index;
+        }
+        eval.modify_index = self.index;
+        let eval = Arc::new(eval);
+        self.put_eval(&eval);
+        if eval.status == EvalStatus::Complete && eval.failed_groups.is_empty() {
+            self.applied.untracked.push(eval.job);
+            for id in self.job_entry(eval.job).blocked.clone() {
+                let mut canceled = Evaluation::clone(self.state.evals.get(id).expect("listed evaluations exist"));
+                canceled.status = EvalStatus::Canceled;
+                canceled.modify_index = self.index;
+                let canceled = Arc::new(canceled);
+                self.put_eval(&canceled);
+                self.applied.canceled.push(canceled);
+            }
+        }
+        self.applied.evals.push(eval);
+    }
+
+    fn put_eval(&mut self, eval: &Arc<Evaluation>) {
+        let index = self.index;
+        let entry = self.job_entry(eval.job);
+        entry.evals.insert(eval.id, ());
+        entry.evals_index = index;
+        for (list, status) in [(&mut entry.pending, EvalStatus::Pending), (&mut entry.blocked, EvalStatus::Blocked)] {
+            match (list.binary_search(&eval.id), eval.status == status) {
+                (Err(at), true) => list.insert(at, eval.id),
+                (Ok(at), false) => drop(list.remove(at)),
+                (Ok(_), true) | (Err(_), false) => {}
+            }
+        }
+        if !eval.queued.is_empty() && eval.queued != *entry.queued {
+            let queued = Arc::make_mut(&mut entry.queued);
+            queued.extend(eval.queued.iter().map(|(group, count)| (Arc::clone(group), *count)));
+        }
+        self.state.evals.insert(eval.id, Arc::clone(eval));
+        self.state.tables.evals = index;
+        self.applied.changed = true;
+    }
+
+    // Allocations.
+
+    /// Records an allocation after a change and keeps the sums right. `before` is what it was.
+    fn put_alloc(&mut self, before: Option<&Alloc>, after: Arc<Alloc>) {
+        let (id, node, job) = (after.id, after.node, after.job_id);
+        let live = (before.is_some_and(|alloc| !alloc.is_terminal()), !after.is_terminal());
+        if let Some(entry) = self.state.nodes.get_mut(node) {
+            let entry = Arc::make_mut(entry);
+            if let Some(before) = before
+                && live.0
+                && (!live.1 || before.resources != after.resources || before.ports != after.ports)
+            {
+                entry.vacate(before);
+            }
+            if live.1 {
+                entry.occupy(&after);
+            }
+            if before.is_none_or(|before| before.alloc_modify_index != after.alloc_modify_index) {
+                entry.allocs_index = self.index;
+                self.applied.notified.push(node);
+            }
+            if before.is_none() {
+                entry.allocs.push(id);
+            }
+        }
+        if before.is_none() || live.0 != live.1 {
+            let entry = self.job_entry(job);
+            if before.is_none() {
+                entry.allocs.insert(id, ());
+            }
+            entry.live_count = entry.live_count + u32::from(live.1) - u32::from(live.0);
+        }
+        self.count_in_deployment(before, &after);
+        self.state.allocs.insert(id, after);
+        self.state.tables.allocs = self.index;
+        self.applied.changed = true;
+    }
+
+    /// Changes an allocation, if it exists. `change` sees it with its modify index already set.
+    fn change_alloc(&mut self, id: AllocId, change: impl FnOnce(&mut Alloc)) -> Option<NodeId> {
+        let before = Arc::clone(self.state.allocs.get(id)?);
+        let mut after = Alloc::clone(&before);
+        after.modify_index = self.index;
+        change(&mut after);
+        let node = after.node;
+        self.put_alloc(Some(&before), Arc::new(after));
+        Some(node)
+    }
+
+    /// Client reports own the client status, the ends of tasks and the health (Nomad `UpdateAllocsFromClient`).
+    fn client_update(&mut self, update: &AllocUpdate, time: Time) {
+        let index = self.index;
+        let node = self.change_alloc(update.id, |alloc| {
+            alloc.client = update.client;
+            alloc.finished_at = update.finished_at;
+            alloc.task_failed = update.task_failed;
+            alloc.modify_time = time;
+            if let Some((healthy, timestamp)) = update.health {
+                let before = alloc.health;
+                let same = before.is_some_and(|health| health.healthy == Some(healthy));
+                alloc.health = Some(DeploymentHealth {
+                    healthy: Some(healthy),
+                    timestamp,
+                    canary: before.is_some_and(|health| health.canary),
+                    modify_index: before.filter(|_| same).map_or(index, |health| health.modify_index),
+                });
+            }
+        });
+        let Some(entry) = node.and_then(|node| self.state.nodes.get(node)) else { return };
+        if matches!(update.client, ClientStatus::Complete | ClientStatus::Failed) {
+            let capacity = Unblock { class: entry.node.computed_class, node: Some(entry.node.id) };
+            self.applied.unblocked.push(capacity);
+        }
+        self.applied.reported.push(update.id);
+    }
+
+    // Plans.
+
+    fn plan(&mut self, result: &PlanResult) {
+        if let Some(deployment) = &result.deployment {
+            let id = DeploymentId(self.state.next_deployment);
+            self.state.next_deployment += 1;
+            let deployment = Deployment { id, create_index: self.index, ..deployment.clone() };
+            self.job_entry(deployment.job).deployments.push(id);
+            self.put_deployment(deployment);
+            self.applied.deployment = Some(id);
+        }
+        for update in &result.deployment_updates {
+            self.deployment_status(*update);
+        }
+        if let Some(eval) = self.state.evals.get(result.eval) {
+            let mut eval = Evaluation::clone(eval);
+            eval.modify_index = self.index;
+            self.put_eval(&Arc::new(eval));
+        }
+        for stop in &result.stops {
+            self.stop(stop, result.time);
+        }
+        for alloc in &result.placements {
+            self.place(alloc, result.time);
+        }
+        for alloc in &result.updates {
+            self.update_in_place(alloc, result.time);
+        }
+        for victim in &result.preemptions {
+            self.preempt(victim, result.time);
+        }
+        self.upsert_evals(&result.preemption_evals);
+    }
+
+    fn stop(&mut self, stop: &Stop, time: Time) {
+        let index = self.index;
+        self.change_alloc(stop.alloc, |alloc| {
+            alloc.desired = Desired::Stop;
+            if let Some(client) = stop.client {
+                alloc.client = client;
+                if client == ClientStatus::Lost {
+                    alloc.lost_at = alloc.lost_at.or(Some(time));
+                }
+            }
+            alloc.followup_eval = stop.followup.or(alloc.followup_eval);
+            alloc.modify_time = time;
+            alloc.alloc_modify_index = index;
+        });
+    }
+
+    fn place(&mut self, alloc: &Alloc, time: Time) {
+        let id = AllocId(self.state.next_alloc);
+        self.state.next_alloc += 1;
+        let mut alloc = alloc.clone();
+        alloc.id = id;
+        alloc.deployment = self.resolve(alloc.deployment);
+        alloc.create_time = time;
+        alloc.modify_time = time;
+        alloc.create_index = self.index;
+        alloc.modify_index = self.index;
+        alloc.alloc_modify_index = self.index;
+        let previous = alloc.previous;
+        self.put_alloc(None, Arc::new(alloc));
+        self.applied.allocs.push(id);
+        if let Some(previous) = previous {
+            self.change_alloc(previous, |alloc| alloc.next = Some(id));
+        }
+    }
+
+    /// The client's part of the allocation is kept unless the plan says it is lost (Nomad `UpsertAllocs`).
+    fn update_in_place(&mut self, update: &Alloc, time: Time) {
+        let index = self.index;
+        let deployment = self.resolve(update.deployment);
+        self.change_alloc(update.id, |alloc| {
+            let before = alloc.clone();
+            *alloc = update.clone();
+            alloc.deployment = deployment;
+            if update.client != ClientStatus::Lost {
+                alloc.client = before.client;
+            }
+            alloc.finished_at = before.finished_at;
+            alloc.task_failed = before.task_failed;
+            alloc.next = before.next;
+            alloc.create_time = before.create_time;
+            alloc.create_index = before.create_index;
+            alloc.modify_time = time;
+            alloc.modify_index = index;
+            alloc.alloc_modify_index = index;
+        });
+    }
+
+    fn preempt(&mut self, victim: &Preemption, time: Time) {
+        let index = self.index;
+        let by = self.applied.allocs.get(victim.by as usize).copied();
+        self.change_alloc(victim.alloc, |alloc| {
+            alloc.desired = Desired::Evict;
+            alloc.preempted_by = by;
+            alloc.modify_time = time;
+            alloc.alloc_modify_index = index;
+        });
+    }
+
+    fn resolve(&self, id: Option<DeploymentId>) -> Option<DeploymentId> {
+        if id == Some(DeploymentId::NEW) { self.applied.deployment } else { id }
+    }
+
+    // Deployments.
+
+    fn put_deployment(&mut self, mut deployment: Deployment) {
+        deployment.modify_index = self.index;
+        let id = deployment.id;
+        match (self.state.active_deployments.binary_search(&id), deployment.is_active()) {
+            (Err(at), true) => Arc::make_mut(&mut self.state.active_deployments).insert(at, id),
+            (Ok(at), false) => drop(Arc::make_mut(&mut self.state.active_deployments).remove(at)),
+            (Ok(_), true) | (Err(_), false) => {}
+        }
+        self.state.deployments.insert(id, Arc::new(deployment));
+        self.state.tables.deployments = self.index;
+        self.applied.changed = true;
+    }
+
+    fn deployment_status(&mut self, update: DeploymentUpdate) {
+        let Some(deployment) = self.state.deployments.get(update.id) else { return };
+        let deployment = Deployment { status: update.status, ..Deployment::clone(deployment) };
+        let (job, version) = (deployment.job, deployment.job_version);
+        self.put_deployment(deployment);
+        if update.status == DeploymentStatus::Successful {
+            self.mark_stable(job, version);
+        }
+    }
+
+    /// Keeps version and specification index (Nomad `updateJobStabilityImpl`).
+    fn mark_stable(&mut self, id: JobId, version: u64) {
+        let index = self.index;
+        let entry = self.job_entry(id);
+        let Some(at) = entry.versions.iter().position(|job| job.version == version && !job.stable) else { return };
+        let stable = Arc::make_mut(&mut entry.versions[at]);
+        stable.stable = true;
+        stable.modify_index = index;
+        let stable = Arc::clone(&entry.versions[at]);
+        if entry.job.as_ref().is_some_and(|job| job.version == version) {
+            entry.job = Some(stable);
+        }
+        self.state.tables.jobs = index;
+    }
+
+    /// Counts placements and health (Nomad `updateDeploymentWithAlloc`).
+    fn count_in_deployment(&mut self, before: Option<&Alloc>, after: &Alloc) {
+        let Some(id) = after.deployment else { return };
+        let before = before.filter(|before| before.deployment == after.deployment);
+        let healthy = |alloc: &Alloc| alloc.health.and_then(|health| health.healthy);
+        let (was, is) = (before.and_then(healthy), healthy(after));
+        if before.is_some() && was == is {
+            return;
+        }
+        let Some(deployment) = self.state.deployments.get(id) else { return };
+        let mut deployment = Deployment::clone(deployment);
+        let name = &after.task_group().name;
+        let Some(group) = deployment.groups.get_mut(name) else { return };
+        let deadline = |from: Time| (group.progress_deadline != Duration::ZERO).then(|| from + group.progress_deadline);
+        let mut due = group.require_progress_by;
+        if before.is_none() {
+            due = due.or(deadline(after.modify_time));
+        }
+        if let Some(health) = after.health
+            && is == Some(true)
+            && was != is
+        {
+            due = due.max(deadline(health.timestamp));
+        }
+        group.require_progress_by = due;
+        if before.is_none() {
+            group.placed += 1;
+            if after.health.is_some_and(|health| health.canary) && !group.placed_canaries.contains(&after.id) {
+                group.placed_canaries.push(after.id);
+            }
+        }
+        for (health, count) in [(was, -1), (is, 1)] {
+            match health {
+                Some(true) => group.healthy = group.healthy.saturating_add_signed(count),
+                Some(false) => group.unhealthy = group.unhealthy.saturating_add_signed(count),
+                None => {}
+            }
+        }
+        self.put_deployment(deployment);
+    }
+
+    /// Whether the canaries of every selected group were healthy enough.
+    fn promote(&mut self, id: DeploymentId, groups: &[Arc<str>], time: Time) -> bool {
+        let Some(deployment) = self.state.deployments.get(id) else { return false };
+        let mut deployment = Deployment::clone(deployment);
+        let mut promoted: Vec<AllocId> = Vec::new();
+        let selected = |name: &Arc<str>| groups.is_empty() || groups.contains(name);
+        for (_, group) in
+            deployment.groups.iter_mut().filter(|(name, group)| group.desired_canaries > 0 && selected(name))
+        {
+            let healthy = |id: &&AllocId| {
+                self.state.allocs.get(**id).is_some_and(|alloc| {
+                    !alloc.is_terminal() && alloc.health.is_some_and(|health| health.healthy == Some(true))
+                })
+            };
+            if (group.placed_canaries.iter().filter(healthy).count() as u32) < group.desired_canaries {
+                return false;
+            }
+            group.promoted = true;
+            if group.require_progress_by.is_some() {
+                group.require_progress_by = Some(time + group.progress_deadline);
+            }
+            promoted.extend(&group.placed_canaries);
+        }
+        self.put_deployment(deployment);
+        for id in promoted {
+            self.change_alloc(id, |alloc| {
+                if let Some(health) = &mut alloc.health {
+                    health.canary = false;
+                }
+            });
+        }
+        true
+    }
+
+    fn set_health(&mut self, id: DeploymentId, allocs: &[AllocId], healthy: bool, time: Time) {
+        let index = self.index;
+        for alloc in allocs {
+            if self.state.allocs.get(*alloc).is_none_or(|alloc| alloc.deployment != Some(id)) {
+                continue;
+            }
+            self.change_alloc(*alloc, |alloc| {
+                let canary = alloc.health.is_some_and(|health| health.canary);
+                alloc.health =
+                    Some(DeploymentHealth { healthy: Some(healthy), timestamp: time, canary, modify_index: index });
+            });
+            self.applied.reported.push(*alloc);
+        }
+    }
+
+    // Garbage collection.
+
+    fn reap(&mut self, evals: &[EvalId], allocs: &[AllocId], deployments: &[DeploymentId], jobs: &[JobId]) {
+        for id in evals {
+            let Some(eval) = self.state.evals.remove(*id) else { continue };
+            let entry = self.job_entry(eval.job);
+            entry.evals.remove(*id);
+            entry.pending.retain(|held| held != id);
+            entry.blocked.retain(|held| held != id);
+            self.state.tables.evals = self.index;
+        }
+        for id in allocs {
+            let Some(alloc) = self.state.allocs.remove(*id) else { continue };
+            let live = !alloc.is_terminal();
+            let entry = self.job_entry(alloc.job_id);
+            entry.allocs.remove(*id);
+            entry.live_count -= u32::from(live);
+            if let Some(entry) = self.state.nodes.get_mut(alloc.node) {
+                let entry = Arc::make_mut(entry);
+                entry.vacate(&alloc);
+                entry.allocs.retain(|held| held != id);
+                entry.allocs_index = self.index;
+                self.applied.notified.push(alloc.node);
+            }
+            self.state.tables.allocs = self.index;
+        }
+        for id in deployments {
+            let Some(deployment) = self.state.deployments.remove(*id) else { continue };
+            self.job_entry(deployment.job).deployments.retain(|held| held != id);
+            if let Ok(at) = self.state.active_deployments.binary_search(id) {
+                Arc::make_mut(&mut self.state.active_deployments).remove(at);
+            }
+            self.state.tables.deployments = self.index;
+        }
+        for id in jobs {
+            self.deregister_job(*id, true);
+            if self.state.jobs.get(*id).is_some_and(|entry| entry.allocs.is_empty() && entry.evals.is_empty()) {
+                self.state.jobs.remove(*id);
+            }
+        }
+        self.applied.changed = true;
+    }
+}
+
+/// Equal but for what registration sets (Nomad `Job.SpecChanged`).
+fn same_specification(current: &Job, offered: &Job) -> bool {
+    let mut offered = offered.clone();
+    offered.version = current.version;
+    offered.create_index = current.create_index;
+    offered.modify_index = current.modify_index;
+    offered.job_modify_index = current.job_modify_index;
+    offered.stable = current.stable;
+    *current == offered
+}

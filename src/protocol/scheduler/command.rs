@@ -1,0 +1,243 @@
+//! What the servers write to their log, and what applying an entry tells the leader (Nomad `FSM`).
+
+use std::sync::Arc;
+
+use crate::base::time::Time;
+use crate::model::alloc::{AllocId, ClientStatus, Transition};
+use crate::model::deployment::{DeploymentId, DeploymentStatus};
+use crate::model::evaluation::{EvalId, Evaluation};
+use crate::model::job::{Job, JobId};
+use crate::model::node::{Eligibility, NodeId, NodeSpec, NodeStatus};
+use crate::protocol::scheduler::plan::PlanResult;
+
+/// A log entry of the servers. Times are the leader's when it proposed the entry.
+///
+/// Evaluations whose number is [`EvalId::NEW`] are created, others overwritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Leader barrier; changes nothing.
+    Noop,
+    /// A client registers, for the first time or again. Eligibility and drain are kept.
+    RegisterNode {
+        /// Which.
+        id: NodeId,
+        /// What it is.
+        spec: Arc<NodeSpec>,
+        /// The status it registers with.
+        status: NodeStatus,
+    },
+    /// Nodes are forgotten (garbage collection).
+    DeregisterNodes(Vec<NodeId>),
+    /// A node's status changes.
+    NodeStatus {
+        /// Which.
+        id: NodeId,
+        /// To what.
+        status: NodeStatus,
+    },
+    /// A node may or may not receive allocations.
+    NodeEligibility {
+        /// Which.
+        id: NodeId,
+        /// To what.
+        eligibility: Eligibility,
+    },
+    /// A drain starts (the node becomes ineligible) or ends (it stays so unless `mark_eligible`).
+    NodeDrain {
+        /// Which.
+        id: NodeId,
+        /// Whether a drain strategy is set from now on.
+        draining: bool,
+        /// Make it eligible when the drain is taken away.
+        mark_eligible: bool,
+    },
+    /// A job is registered, or registered again.
+    RegisterJob {
+        /// Its specification; version and indexes are set when applied.
+        job: Arc<Job>,
+        /// The evaluation that goes with it.
+        eval: Option<Box<Evaluation>>,
+    },
+    /// A job is stopped.
+    DeregisterJob {
+        /// Which.
+        id: JobId,
+        /// Forget the job at once.
+        purge: bool,
+        /// The evaluation that goes with it.
+        eval: Option<Box<Evaluation>>,
+    },
+    /// Evaluations are created or changed.
+    UpsertEvals(Vec<Evaluation>),
+    /// A verified plan.
+    Plan(Arc<PlanResult>),
+    /// Clients report.
+    ClientUpdate {
+        /// What they say.
+        updates: Vec<AllocUpdate>,
+        /// Evaluations for failed allocations.
+        evals: Vec<Evaluation>,
+        /// When.
+        time: Time,
+    },
+    /// Wishes attached to allocations by the drainer, the deployment watcher or an operator.
+    Transitions {
+        /// Which allocations, and what is wished; wishes add up.
+        transitions: Vec<(AllocId, Transition)>,
+        /// Evaluations that act on them.
+        evals: Vec<Evaluation>,
+    },
+    /// A deployment's status changes.
+    DeploymentStatus {
+        /// What.
+        update: DeploymentUpdate,
+        /// The evaluation that acts on it.
+        eval: Option<Box<Evaluation>>,
+        /// A version of the job to register again (auto-revert).
+        job: Option<Arc<Job>>,
+    },
+    /// Canaries are promoted.
+    PromoteDeployment {
+        /// Which.
+        id: DeploymentId,
+        /// Only these groups; none means all.
+        groups: Vec<Arc<str>>,
+        /// The evaluation that acts on it.
+        eval: Option<Box<Evaluation>>,
+        /// When.
+        time: Time,
+    },
+    /// Health of allocations set by an operator.
+    AllocHealth {
+        /// The deployment.
+        id: DeploymentId,
+        /// Found healthy.
+        healthy: Vec<AllocId>,
+        /// Found unhealthy.
+        unhealthy: Vec<AllocId>,
+        /// A status change that goes with it.
+        update: Option<DeploymentUpdate>,
+        /// The evaluation that acts on it.
+        eval: Option<Box<Evaluation>>,
+        /// When.
+        time: Time,
+    },
+    /// Garbage collection.
+    Reap {
+        /// Evaluations to forget.
+        evals: Vec<EvalId>,
+        /// Allocations to forget.
+        allocs: Vec<AllocId>,
+        /// Deployments to forget.
+        deployments: Vec<DeploymentId>,
+        /// Jobs to forget.
+        jobs: Vec<JobId>,
+    },
+}
+
+/// What a client reports of one allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllocUpdate {
+    /// Which.
+    pub id: AllocId,
+    /// Aggregated over its tasks.
+    pub client: ClientStatus,
+    /// When the last task finished; `None` while one may still run.
+    pub finished_at: Option<Time>,
+    /// Some task failed.
+    pub task_failed: bool,
+    /// Health within its deployment, with the time it was decided.
+    pub health: Option<(bool, Time)>,
+}
+
+/// A new status of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeploymentUpdate {
+    /// Which.
+    pub id: DeploymentId,
+    /// To what.
+    pub status: DeploymentStatus,
+}
+
+/// What applying an entry changed, as far as the leader's machines care.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The entry's index.
+    pub index: u64,
+    /// Evaluations as written, in the order of the entry: pending ones go to the broker, blocked ones to the tracker.
+    pub evals: Vec<Arc<Evaluation>>,
+    /// Blocked evaluations cancelled because their job's evaluation succeeded.
+    pub canceled: Vec<Arc<Evaluation>>,
+    /// Jobs with a fully successful evaluation: their blocked evaluations are no longer tracked.
+    pub untracked: Vec<JobId>,
+    /// Capacity that appeared, in order.
+    pub unblocked: Vec<Unblock>,
+    /// Allocations created, in the order of the plan.
+    pub allocs: Vec<AllocId>,
+    /// Nodes whose clients have allocation changes to fetch, ascending.
+    pub notified: Vec<NodeId>,
+    /// Allocations whose client status or health changed, in the order of the entry.
+    pub reported: Vec<AllocId>,
+    /// The deployment created.
+    pub deployment: Option<DeploymentId>,
+    /// Whether the entry changed anything beyond the indexes.
+    pub changed: bool,
+}
+
+/// Capacity that appeared (Nomad `BlockedEvals.Unblock`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unblock {
+    /// The class of the node.
+    pub class: u64,
+    /// The node, where system evaluations tied to it are unblocked too.
+    pub node: Option<NodeId>,
+}
+
+impl Command {
+    /// A plausible size of the encoded entry, in bytes.
+    pub fn bytes(&self) -> u32 {
+        let bytes = match self {
+            Self::Noop => 16,
+            Self::RegisterNode { .. } => 4_096,
+            Self::NodeStatus { .. } | Self::NodeEligibility { .. } | Self::NodeDrain { .. } => 160,
+            Self::DeregisterNodes(ids) => 64 + 36 * ids.len(),
+            Self::RegisterJob { job, .. } => 1_024 + 2_048 * job.groups.len(),
+            Self::DeregisterJob { .. } => 640,
+            Self::UpsertEvals(evals) => 64 + EVAL_BYTES * evals.len(),
+            Self::Plan(result) => result.bytes() as usize,
+            Self::ClientUpdate { updates, evals, .. } => 64 + 1_024 * updates.len() + EVAL_BYTES * evals.len(),
+            Self::Transitions { transitions, evals } => 64 + 64 * transitions.len() + EVAL_BYTES * evals.len(),
+            Self::DeploymentStatus { .. } | Self::PromoteDeployment { .. } => 768,
+            Self::AllocHealth { healthy, unhealthy, .. } => 512 + 36 * (healthy.len() + unhealthy.len()),
+            Self::Reap { evals, allocs, deployments, jobs } => {
+                64 + 36 * (evals.len() + allocs.len() + deployments.len() + jobs.len())
+            }
+        };
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// The name Nomad's FSM timers give this kind of entry.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Noop => "noop",
+            Self::RegisterNode { .. } => "register_node",
+            Self::DeregisterNodes(_) => "deregister_node",
+            Self::NodeStatus { .. } => "node_status_update",
+            Self::NodeEligibility { .. } => "node_eligibility_update",
+            Self::NodeDrain { .. } => "node_drain_update",
+            Self::RegisterJob { .. } => "register_job",
+            Self::DeregisterJob { .. } => "deregister_job",
+            Self::UpsertEvals(_) => "update_eval",
+            Self::Plan(_) => "apply_plan_results",
+            Self::ClientUpdate { .. } => "alloc_client_update",
+            Self::Transitions { .. } => "alloc_update_desired_transition",
+            Self::DeploymentStatus { .. } => "apply_deployment_status_update",
+            Self::PromoteDeployment { .. } => "apply_deployment_promotion",
+            Self::AllocHealth { .. } => "apply_deployment_alloc_health",
+            Self::Reap { .. } => "delete_eval",
+        }
+    }
+}
+
+/// Size of an encoded evaluation, in bytes.
+const EVAL_BYTES: usize = 512;

@@ -1,0 +1,188 @@
+//! Behaviour by release: every quirk that a later Nomad fixed is a switch, and a release sets them all
+//! (Nomad CHANGELOG, 1.1.0 to 1.6).
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A Nomad release, from 1.1.0 to 1.6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    /// The second number.
+    pub minor: u16,
+    /// The third number. `1.6` alone means its last patch.
+    pub patch: u16,
+}
+
+impl Release {
+    /// The release the recordings were made with.
+    pub const V1_1_0: Self = Self { minor: 1, patch: 0 };
+    /// The last one modelled.
+    pub const V1_6: Self = Self { minor: 6, patch: u16::MAX };
+
+    const fn at_least(self, minor: u16, patch: u16) -> bool {
+        self.minor > minor || self.minor == minor && self.patch >= patch
+    }
+
+    /// Fixed in `old` of an old branch and in `new` of the following one.
+    const fn fixed_in(self, old: (u16, u16), new: (u16, u16)) -> bool {
+        self.minor == old.0 && self.patch >= old.1 || self.at_least(new.0, new.1)
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1.{}", self.minor)?;
+        if self.patch == u16::MAX { Ok(()) } else { write!(f, ".{}", self.patch) }
+    }
+}
+
+/// Why a text names no release.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{text}` is not a Nomad release from `1.1.0` to `1.6`")]
+pub struct ReleaseError {
+    /// What was given.
+    pub text: String,
+}
+
+impl FromStr for Release {
+    type Err = ReleaseError;
+
+    fn from_str(text: &str) -> Result<Self, ReleaseError> {
+        let error = || ReleaseError { text: text.into() };
+        let mut parts = text.strip_prefix("1.").ok_or_else(error)?.split('.');
+        let minor = parts.next().and_then(|part| part.parse().ok()).ok_or_else(error)?;
+        let patch = match parts.next() {
+            Some(part) => part.parse().map_err(|_| error())?,
+            None => u16::MAX,
+        };
+        if parts.next().is_some() || !(1..=6).contains(&minor) {
+            return Err(error());
+        }
+        Ok(Self { minor, patch })
+    }
+}
+
+/// What the servers do where releases differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one switch of one release")]
+pub struct Behaviour {
+    /// Most candidates scored when a spread or an affinity applies; `None` scores every node. Bounded by the wanted
+    /// count and 100 from 1.1.10 and 1.2.4 on (GH-11712).
+    pub spread_limit: Option<u32>,
+    /// A changed list of datacenters replaces allocations (1.1.3, GH-10864).
+    pub datacenters_destructive: bool,
+    /// The wildcard `*` in a job's datacenters (1.5.0, GH-11170).
+    pub datacenter_wildcards: bool,
+    /// `distinct_hosts` with the value `false` is off (1.5.4, GH-16907).
+    pub distinct_hosts_value: bool,
+    /// Dynamic ports of one ask exclude each other (1.5.1, GH-16401).
+    pub dynamic_ports_exclusive: bool,
+    /// The implicit spread target pools all values without a target of their own, and a wanted share of zero scores -1
+    /// instead of minus infinity (1.5.6, GH-17195 and GH-17198).
+    pub spread_implicit_pooled: bool,
+    /// Deregistration and scaling evaluations have the job's priority (1.1.7, GH-11426 and GH-11429).
+    pub job_priority_kept: bool,
+    /// Updates in place are let through on ineligible nodes (1.3.0, GH-12264).
+    pub updates_on_ineligible: bool,
+    /// Preempted batch jobs are placed again even if their tasks ended well (1.1.15 and 1.3.2, GH-13205).
+    pub evicted_batch_rescheduled: bool,
+    /// Node updates skip system jobs of other datacenters (1.3.2, GH-12955).
+    pub node_updates_by_datacenter: bool,
+    /// Only the newest of a job's pending evaluations is processed (1.3.8 and 1.4.3, GH-14621).
+    pub newest_pending_only: bool,
+    /// Failed allocations keep their reschedule history when the replacement cannot be placed (1.6.3 and later,
+    /// GH-12319).
+    pub reschedule_history_kept: bool,
+    /// Type queues are compared by the last slot of their heaps instead of the root (a quirk of 1.1).
+    pub broker_peeks_last: bool,
+}
+
+impl Behaviour {
+    /// The switches of a release.
+    pub const fn of(release: Release) -> Self {
+        Self {
+            spread_limit: if release.fixed_in((1, 10), (2, 4)) { Some(100) } else { None },
+            datacenters_destructive: release.at_least(1, 3),
+            datacenter_wildcards: release.at_least(5, 0),
+            distinct_hosts_value: release.at_least(5, 4),
+            dynamic_ports_exclusive: release.at_least(5, 1),
+            spread_implicit_pooled: release.at_least(5, 6),
+            job_priority_kept: release.at_least(1, 7),
+            updates_on_ineligible: release.at_least(3, 0),
+            evicted_batch_rescheduled: release.fixed_in((1, 15), (3, 2)),
+            node_updates_by_datacenter: release.at_least(3, 2),
+            newest_pending_only: release.fixed_in((3, 8), (4, 3)),
+            reschedule_history_kept: release.at_least(6, 12),
+            broker_peeks_last: !release.at_least(2, 0),
+        }
+    }
+}
+
+impl Default for Behaviour {
+    /// Release 1.6.
+    fn default() -> Self {
+        Self::of(Release::V1_6)
+    }
+}
+
+/// How nodes are ranked by their fill (Nomad `scheduler_algorithm`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Algorithm {
+    /// Fill nodes up.
+    #[default]
+    Binpack,
+    /// Fill nodes evenly.
+    Spread,
+}
+
+/// Scheduler configuration of a region (Nomad `scheduler-config`), and the release it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "preemption is switched by scheduler type")]
+pub struct SchedulerConfig {
+    /// Default binpack.
+    pub algorithm: Algorithm,
+    /// Default false.
+    pub preempt_service: bool,
+    /// Default false.
+    pub preempt_batch: bool,
+    /// Default true.
+    pub preempt_system: bool,
+    /// Default false.
+    pub preempt_sysbatch: bool,
+    /// Switches of the release.
+    pub behaviour: Behaviour,
+}
+
+impl Default for SchedulerConfig {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::Binpack,
+            preempt_service: false,
+            preempt_batch: false,
+            preempt_system: true,
+            preempt_sysbatch: false,
+            behaviour: Behaviour::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read_and_set_their_switches() {
+        let release = |text: &str| text.parse::<Release>().unwrap();
+        assert_eq!(release("1.1.0"), Release::V1_1_0);
+        assert_eq!(release("1.6"), Release::V1_6);
+        assert!(
+            "2.0".parse::<Release>().is_err() && "1.7".parse::<Release>().is_err() && "1.x".parse::<Release>().is_err()
+        );
+        for (text, bounded) in [("1.1.9", false), ("1.1.10", true), ("1.2.3", false), ("1.2.4", true), ("1.3.0", true)]
+        {
+            assert_eq!(Behaviour::of(release(text)).spread_limit.is_some(), bounded, "{text}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Compares recorded and simulated distributions, and says which differ too much.
+
+use super::*;
+use cossim::base::math;
+
+/// Measured values by kind of trial and quantity. Infinite where the quantity was not reached.
+#[derive(Default)]
+pub(super) struct Samples(BTreeMap<(String, String), Vec<f64>>);
+
+impl Samples {
+    pub(super) fn add(&mut self, kind: &str, quantity: &str, value: f64) {
+        self.0.entry((kind.to_owned(), quantity.to_owned())).or_default().push(value);
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Judge {
+    rows: Vec<Row>,
+}
+
+struct Row {
+    what: String,
+    p_value: f64,
+    line: String,
+    quantiles_agree: bool,
+}
+
+impl Judge {
+    pub(super) fn compare(&mut self, set: &str, recorded: &Samples, simulated: &Samples) {
+        for ((kind, quantity), real) in &recorded.0 {
+            let key = (kind.clone(), quantity.clone());
+            let ours = simulated.0.get(&key).unwrap_or_else(|| panic!("{set}: nothing simulated for {key:?}"));
+            let (real, ours) = (sorted(real), sorted(ours));
+            let (distance, p_value) = kolmogorov_smirnov(&real, &ours);
+            let p50 = agrees(&real, &ours, 0.5, 0.05);
+            let p90 = agrees(&real, &ours, 0.9, 0.10);
+            let mut line = format!("{set:<22} {kind:<10.10} {quantity:<18.18} n={:<4} p50 ", real.len());
+            let _ = write!(line, "{:>8.0}/{:>8.0}{} ", quantile(&real, 0.5), quantile(&ours, 0.5), mark(p50));
+            let _ = write!(line, "p90 {:>8.0}/{:>8.0}{} ", quantile(&real, 0.9), quantile(&ours, 0.9), mark(p90));
+            let _ = write!(line, "ks {distance:.3} p={p_value:.4}");
+            let what = format!("{set} {kind} {quantity}");
+            self.rows.push(Row { what, p_value, line, quantiles_agree: p50 && p90 });
+        }
+    }
+
+    /// Holm's procedure over all rows, and the quantiles of each.
+    pub(super) fn verdict(mut self) -> Result<String, String> {
+        let mut table: String = self.rows.iter().fold(String::new(), |table, row| table + &row.line + "\n");
+        self.rows.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
+        let count = self.rows.len();
+        let rejected = self.rows.iter().enumerate().take_while(|(i, row)| row.p_value < 0.01 / (count - i) as f64).count();
+        let mut failed: Vec<&str> = self.rows[..rejected].iter().map(|row| row.what.as_str()).collect();
+        failed.extend(self.rows.iter().filter(|row| !row.quantiles_agree).map(|row| row.what.as_str()));
+        if failed.is_empty() {
+            return Ok(table);
+        }
+        let _ = write!(table, "disagree: {}", failed.join(", "));
+        Err(table)
+    }
+}
+
+fn mark(agrees: bool) -> char {
+    if agrees { ' ' } else { '!' }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len()) - 1]
+}
+
+/// Within the tolerance of the recorded quantile, or inside its distribution-free 95 % interval.
+fn agrees(real: &[f64], ours: &[f64], share: f64, tolerance: f64) -> bool {
+    let (r, o) = (quantile(real, share), quantile(ours, share));
+    let n = real.len() as f64;
+    let half = 1.96 * (n * share * (1.0 - share)).sqrt();
+    let at = |rank: f64| real[(rank.max(1.0) as usize).min(real.len()) - 1];
+    let (low, high) = (at((n * share - half).floor()), at((n * share + half).ceil() + 1.0));
+    (o - r).abs() <= tolerance * r || (low <= o && o <= high)
+}
+
+/// The largest distance between the two distributions, and the asymptotic p-value (Stephens' correction).
+fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> (f64, f64) {
+    let (mut i, mut j, mut distance) = (0, 0, 0.0_f64);
+    while i < a.len() && j < b.len() {
+        let x = a[i].min(b[j]);
+        i += a[i..].iter().take_while(|v| **v <= x).count();
+        j += b[j..].iter().take_while(|v| **v <= x).count();
+        distance = distance.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+    }
+    let n = (a.len() as f64 * b.len() as f64 / (a.len() + b.len()) as f64).sqrt();
+    let t = (n + 0.12 + 0.11 / n) * distance;
+    let tail = |k: i32| (if k % 2 == 1 { 2.0 } else { -2.0 }) * math::exp(-2.0 * f64::from(k * k) * t * t);
+    (distance, (1..=100).map(tail).sum::<f64>().clamp(0.0, 1.0))
+}
