@@ -178,6 +178,16 @@ impl<T: Copy> InFlight<T> {
         }
     }
 
+    /// Ends everything under way, into `ended`.
+    pub fn drain(&mut self, ended: &mut Vec<T>) {
+        for id in 0..u32::try_from(self.entries.len()).expect("slots are 32-bit numbers") {
+            let exchange = Exchange { id, number: self.entries[id as usize].number };
+            if exchange.number != FREE {
+                ended.extend(self.close(exchange).map(|(_, data)| data));
+            }
+        }
+    }
+
     /// Forgets everything, as a process that starts anew.
     pub fn clear(&mut self) {
         *self = Self::new(self.keep_alive);
