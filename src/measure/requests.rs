@@ -55,15 +55,13 @@ impl RequestRecorder {
         let Notice::RequestEnded { traffic, sent, outcome, attempts, .. } = notice else { return };
         let source = &mut self.sources[*traffic];
         let good = *outcome == Outcome::Ok;
-        if *outcome != Outcome::Unfinished {
-            if good {
-                source.good.record(at);
-                source.good_by_second.record(at);
-                source.percentiles.record(at, at.since(*sent).as_nanos());
-            } else {
-                source.bad.record(at);
-                source.bad_by_second.record(at);
-            }
+        if good {
+            source.good.record(at);
+            source.good_by_second.record(at);
+            source.percentiles.record(at, at.since(*sent).as_nanos());
+        } else {
+            source.bad.record(at);
+            source.bad_by_second.record(at);
         }
         if sent.since(Time::ZERO) < self.spec.warmup {
             return;
@@ -88,14 +86,13 @@ impl RequestRecorder {
             let spec = &self.spec.traffic[traffic];
             let labels = [("service", &*spec.service), ("traffic", &*spec.name)];
             let total: u64 = Outcome::ALL.iter().map(|o| source.outcomes[*o as usize]).sum();
-            let ended = total - source.outcomes[Outcome::Unfinished as usize];
             metrics.put("request.latency", &labels, Value::Times(source.latency.clone()));
             let part = source.outcomes[Outcome::Ok as usize];
-            metrics.put("request.success_ratio", &labels, Value::Share { part, whole: ended });
+            metrics.put("request.success_ratio", &labels, Value::Share { part, whole: total });
             metrics.put("request.retries", &labels, Value::Total { unit: "retries", count: source.retries });
             metrics.put("request.total", &labels, Value::Total { unit: "requests", count: total });
             for outcome in Outcome::ALL {
-                if outcome != Outcome::Ok && outcome != Outcome::Unfinished {
+                if outcome != Outcome::Ok {
                     let labels = [labels[0], labels[1], ("kind", outcome.name())];
                     let count = source.outcomes[outcome as usize];
                     metrics.put("request.errors", &labels, Value::Total { unit: "requests", count });

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use crate::base::id::{IdVec, ProcessId};
 use crate::model::job::JobId;
 use crate::model::node::NodeId;
+use crate::model::service::CheckStatus;
 use crate::model::topology::{RegionId, ZoneId};
-use crate::world::spec::{Action, JobSpec, MachineId, MachineRole, WorldSpec};
+use crate::protocol::proxy::endpoint::Endpoint;
+use crate::world::spec::{Action, IngressId, JobSpec, MachineId, MachineRole, WorldSpec};
 
 /// The processes of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +28,14 @@ pub struct Processes {
 pub struct Atlas {
     /// The specification.
     pub spec: Arc<WorldSpec>,
+    /// The seed of the run.
+    pub seed: u64,
+    /// Texts that Consul's answers are full of.
+    pub words: Words,
     /// Processes by machine.
     pub processes: IdVec<MachineId, Processes>,
-    /// Balancers by zone; a zone has one per ingress of its region.
-    pub balancers: Vec<(ZoneId, ProcessId)>,
+    /// Balancer nodes: one per ingress and zone of its region.
+    pub balancers: Vec<(IngressId, ZoneId, ProcessId)>,
     /// The operator of each region.
     pub operators: IdVec<RegionId, ProcessId>,
     /// One per traffic source.
@@ -37,12 +43,45 @@ pub struct Atlas {
     machines: IdVec<ProcessId, Option<MachineId>>,
     nodes: IdVec<MachineId, Option<NodeId>>,
     jobs: IdVec<RegionId, BTreeMap<Arc<str>, JobId>>,
+    addresses: IdVec<ProcessId, Arc<str>>,
+}
+
+/// Texts that Consul's answers are full of, made once.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// `serfHealth`.
+    pub serf_health: Arc<str>,
+    /// `_node_maintenance`.
+    pub node_maintenance: Arc<str>,
+    /// Stands for the checks of services, whose names nobody reads.
+    pub service_check: Arc<str>,
+    status: [Arc<str>; 3],
+}
+
+impl Words {
+    fn new() -> Self {
+        Self {
+            serf_health: "serfHealth".into(),
+            node_maintenance: "_node_maintenance".into(),
+            service_check: "service".into(),
+            status: ["passing".into(), "warning".into(), "critical".into()],
+        }
+    }
+
+    /// A check's state as Consul spells it.
+    pub fn status(&self, status: CheckStatus) -> &Arc<str> {
+        match status {
+            CheckStatus::Passing => &self.status[0],
+            CheckStatus::Warning => &self.status[1],
+            CheckStatus::Critical => &self.status[2],
+        }
+    }
 }
 
 impl Atlas {
     /// Numbers everything in the order a world is built: the processes of each machine in turn, then balancers,
     /// operators and sources.
-    pub fn new(spec: &Arc<WorldSpec>) -> Self {
+    pub fn new(spec: &Arc<WorldSpec>, seed: u64) -> Self {
         let mut machines: IdVec<ProcessId, Option<MachineId>> = IdVec::new();
         let mut nodes: IdVec<MachineId, Option<NodeId>> = spec.machines.ids().map(|_| None).collect();
         let mut processes = IdVec::new();
@@ -61,15 +100,17 @@ impl Atlas {
             }
         }
         let mut balancers = Vec::new();
-        for (_, ingress) in spec.ingress.iter() {
-            for &zone in &spec.regions[ingress.region].zones {
-                balancers.push((zone, machines.push(None)));
+        for (ingress, ingress_spec) in spec.ingress.iter() {
+            for &zone in &spec.regions[ingress_spec.region].zones {
+                balancers.push((ingress, zone, machines.push(None)));
             }
         }
         let operators = spec.regions.ids().map(|_| machines.push(None)).collect();
         let sources = spec.traffic.ids().map(|_| machines.push(None)).collect();
         let jobs = number_jobs(spec);
-        Self { spec: Arc::clone(spec), processes, balancers, operators, sources, machines, nodes, jobs }
+        let addresses = machines.ids().map(|process| Endpoint::address(process).into()).collect();
+        let (spec, words) = (Arc::clone(spec), Words::new());
+        Self { spec, seed, words, processes, balancers, operators, sources, machines, nodes, jobs, addresses }
     }
 
     /// The machine a process belongs to; balancers, operators and sources have none.
@@ -100,6 +141,11 @@ impl Atlas {
     /// Main processes of these machines.
     pub fn mains(&self, machines: &[MachineId]) -> Vec<ProcessId> {
         machines.iter().map(|&machine| self.processes[machine].main).collect()
+    }
+
+    /// The address of a process, as the catalog carries it.
+    pub fn address(&self, process: ProcessId) -> Arc<str> {
+        self.addresses.get(process).map_or_else(|| Endpoint::address(process).into(), Arc::clone)
     }
 
     /// How many processes there are.

@@ -10,6 +10,7 @@ use crate::base::id::ProcessId;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
 use crate::model::evaluation::{EvalId, EvalStatus};
+use crate::model::job::JobId;
 use crate::model::node::NodeStatus;
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
@@ -22,7 +23,8 @@ use crate::protocol::gossip::{serf, swim};
 use crate::protocol::raft;
 use crate::protocol::scheduler::event::Event as NomadEvent;
 use crate::world::atlas::Atlas;
-use crate::world::event::{Event, Group, Instance, Notice, Pool, System};
+use crate::protocol::proxy::message::RequestNumber;
+use crate::world::event::{Event, Group, Instance, Notice, Pool, RoutedInstance, System};
 use crate::world::naming::alloc_of;
 use crate::world::spec::MachineId;
 
@@ -40,7 +42,9 @@ pub struct Chronicle {
     dequeued: BTreeMap<(RegionId, EvalId), Time>,
     /// Desired and client status last told, by instance.
     told: BTreeMap<Instance, (Desired, ClientStatus)>,
-    queued: BTreeMap<(RegionId, crate::model::job::JobId, Arc<str>), u32>,
+    queued: BTreeMap<(RegionId, JobId, Arc<str>), u32>,
+    /// Instances whose good answers are on their way to the users. What a user gave up waiting for stays.
+    served: BTreeMap<RequestNumber, RoutedInstance>,
 }
 
 /// States of the checks of an instance, and the worst that was told.
@@ -69,6 +73,7 @@ impl Chronicle {
             dequeued: BTreeMap::new(),
             told: BTreeMap::new(),
             queued: BTreeMap::new(),
+            served: BTreeMap::new(),
         }
     }
 
@@ -82,6 +87,21 @@ impl Chronicle {
             Event::Nomad { region, event } => self.nomad(at, *region, process, event, tell),
             Event::Catalog { region, event } => self.catalog(*region, process, event, tell),
             Event::Agent { machine, event } => self.agent(*machine, event, tell),
+            Event::Served { number, instance } => {
+                self.served.insert(*number, *instance);
+            }
+            Event::Ended { traffic, number, sent, outcome } => {
+                let instance = self.served.remove(number);
+                let attempts = u32::from(number.attempt()) + 1;
+                tell(&Notice::RequestEnded {
+                    traffic: *traffic,
+                    number: number.sequence(),
+                    sent: *sent,
+                    outcome: *outcome,
+                    attempts,
+                    instance,
+                });
+            }
             Event::Client { .. } | Event::Proxy { .. } | Event::Balancer(_) => {}
         }
     }
@@ -216,7 +236,7 @@ impl Chronicle {
     fn queued(
         &mut self,
         region: RegionId,
-        job: crate::model::job::JobId,
+        job: JobId,
         group: &Arc<str>,
         count: u32,
         tell: &mut impl FnMut(&Notice),

@@ -7,6 +7,7 @@ use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::rng::Draws;
 use crate::base::time::Time;
+use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
 use crate::protocol::catalog::agent::{AgentConfig, AgentEvent, CatalogAgent};
 use crate::protocol::gossip::serf::{self, Serf};
@@ -15,8 +16,9 @@ use crate::world::consul_server::{keep, lan_via, subject};
 use crate::world::event::{Event, Pool};
 use crate::world::process::Process;
 use crate::world::spec::{MachineId, MachineRole};
-use crate::world::via::Via;
-use crate::world::wire::{Alarm, Wire};
+use crate::world::via::{Via, unwrap};
+use crate::world::naming::alloc_of;
+use crate::world::wire::{Alarm, TaskMsg, Wire};
 
 /// A Consul agent.
 #[derive(Debug, Clone)]
@@ -71,15 +73,19 @@ impl ConsulAgent {
                 self.agent.handle(now, Input::Fired(timer), &mut agent_via(fx, &mut self.agent_events));
             }
             Input::Fired(alarm) => unreachable!("a Consul agent does not set {alarm:?}"),
-            Input::Done(token) => unreachable!("a Consul agent writes nothing, so nothing is done: {token:?}"),
+            Input::Done(token) => {
+                let input = Input::Done(unwrap(token).0);
+                self.agent.handle(now, input, &mut agent_via(fx, &mut self.agent_events));
+            }
         }
         self.settle(now, fx);
     }
 
     /// The process died.
-    pub fn reboot(&mut self, now: Time, _kept: &Kept) {
+    pub fn reboot(&mut self, now: Time, kept: &Kept) {
         self.lan.reboot(now, &Kept::default());
-        self.agent.reboot(now, &Kept::default());
+        let lost = kept.lost.iter().map(|&token| unwrap(token).0).collect();
+        self.agent.reboot(now, &Kept { lost });
     }
 
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
@@ -89,9 +95,11 @@ impl ConsulAgent {
                 self.on_lan(now, event, fx);
             }
             keep(&mut self.lan_events, events);
-            for event in self.agent_events.drain(..) {
-                fx.emit(Event::Agent { machine: self.machine, event });
+            let mut events = mem::take(&mut self.agent_events);
+            for event in events.drain(..) {
+                self.on_agent(event, fx);
             }
+            keep(&mut self.agent_events, events);
         }
     }
 
@@ -109,6 +117,22 @@ impl ConsulAgent {
         if let Some(event) = Event::gossip(Pool::ConsulLan(self.region), event) {
             fx.emit(event);
         }
+    }
+
+    /// The client beside the agent waits for the checks of its allocations (Nomad's client polls them every 500 ms; here
+    /// it is told at once).
+    fn on_agent(&mut self, event: AgentEvent, fx: &mut impl Fx<Process>) {
+        if let AgentEvent::CheckChanged { check, .. } = &event
+            && let Some(alloc) = check.instance().and_then(alloc_of)
+            && matches!(self.atlas.spec.machines[self.machine].role, MachineRole::Client(_))
+        {
+            let passing = self.agent.local().checks().all(|(_, check)| {
+                let ours = check.record.id.instance().and_then(alloc_of) == Some(alloc);
+                !ours || check.record.status == CheckStatus::Passing
+            });
+            fx.send(self.atlas.processes[self.machine].main, Wire::Task(TaskMsg::Health { alloc, passing }));
+        }
+        fx.emit(Event::Agent { machine: self.machine, event });
     }
 
     /// Serf starts with its members known; the agent hears of the servers once.

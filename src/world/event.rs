@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{AllocId, ClientStatus, Desired};
 use crate::model::evaluation::{EvalId, EvalStatus, Trigger};
@@ -16,6 +15,7 @@ use crate::protocol::client;
 use crate::protocol::gossip;
 use crate::protocol::proxy::alb::AlbEvent;
 use crate::protocol::proxy::fabio::FabioEvent;
+use crate::protocol::proxy::message::RequestNumber;
 use crate::protocol::raft;
 use crate::protocol::scheduler;
 use crate::sim::trace::Notable;
@@ -76,6 +76,24 @@ pub enum Event {
     },
     /// From a balancer.
     Balancer(AlbEvent),
+    /// A proxy passed on a good answer.
+    Served {
+        /// To this attempt.
+        number: RequestNumber,
+        /// From this instance.
+        instance: RoutedInstance,
+    },
+    /// A request of a source is over.
+    Ended {
+        /// Of which source.
+        traffic: TrafficId,
+        /// Its last attempt.
+        number: RequestNumber,
+        /// When it was issued.
+        sent: Time,
+        /// How it ended.
+        outcome: Outcome,
+    },
 }
 
 impl Event {
@@ -110,7 +128,9 @@ impl Notable for Event {
             | Self::CatalogRaft(_)
             | Self::Catalog { .. }
             | Self::Proxy { .. }
-            | Self::Balancer(_) => false,
+            | Self::Balancer(_)
+            | Self::Served { .. }
+            | Self::Ended { .. } => false,
         }
     }
 }
@@ -189,8 +209,8 @@ pub enum Outcome {
     Unavailable,
     /// 504: a target did not answer in time.
     GatewayTimeout,
-    /// Still open when the run ended.
-    Unfinished,
+    /// Any other status of 400 and above.
+    OtherStatus,
 }
 
 impl Outcome {
@@ -204,7 +224,7 @@ impl Outcome {
             Self::BadGateway => "502",
             Self::Unavailable => "503",
             Self::GatewayTimeout => "504",
-            Self::Unfinished => "unfinished",
+            Self::OtherStatus => "other",
         }
     }
 
@@ -217,7 +237,7 @@ impl Outcome {
         Self::BadGateway,
         Self::Unavailable,
         Self::GatewayTimeout,
-        Self::Unfinished,
+        Self::OtherStatus,
     ];
 }
 

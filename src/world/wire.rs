@@ -17,7 +17,7 @@ use crate::protocol::proxy::message::HttpMsg;
 use crate::protocol::raft;
 use crate::protocol::scheduler::message::Message as NomadMsg;
 use crate::protocol::scheduler::server::Timer as NomadTimer;
-use crate::protocol::workload::client::Timer as UserTimer;
+use crate::protocol::workload::client::ClientTimer as UserTimer;
 use crate::world::entry::{CatalogEntry, NomadEntry};
 
 /// A message between processes.

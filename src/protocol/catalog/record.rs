@@ -88,7 +88,7 @@ pub struct ServiceSpec {
     /// Its port at that process.
     pub port: u16,
     /// Tags, among them `urlprefix-…`.
-    pub tags: Vec<Arc<str>>,
+    pub tags: Arc<[Arc<str>]>,
 }
 
 /// A check's state as it is written into the catalog.
