@@ -1,17 +1,25 @@
 //! Nomad servers: state, scheduler, evaluation broker, plans, heartbeats.
 
+pub mod applier;
+pub mod apply;
 pub mod blocked;
 pub mod broker;
-pub mod heartbeat;
-pub mod message;
-pub mod queue;
-
-pub mod apply;
 pub mod classes;
 pub mod command;
+pub mod config;
+pub mod event;
+pub mod forward;
+pub mod heartbeat;
+pub mod leader;
+pub mod message;
 pub mod plan;
 pub mod ports;
+pub mod queue;
 pub mod release;
+pub mod server;
 pub mod state;
+pub mod watch;
+pub mod worker;
+
 #[cfg(test)]
 pub(crate) mod test_support;
