@@ -22,4 +22,8 @@ pub mod watch;
 pub mod worker;
 
 #[cfg(test)]
+mod server_tests;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
 pub(crate) mod test_support;
