@@ -82,6 +82,8 @@ pub struct NomadClient {
     pushing: Vec<AllocUpdate>,
     push_armed: bool,
     push_phase: Duration,
+    /// A new order of the server list, until its head answers.
+    rebalancing: Option<Vec<ProcessId>>,
     /// Servers that were pinged and have not answered.
     pinged: Vec<ProcessId>,
     keepalive_armed: bool,
@@ -133,6 +135,7 @@ impl Machine for NomadClient {
         self.wanted.clear();
         self.pushing.clear();
         self.push_armed = false;
+        self.rebalancing = None;
         self.pinged.clear();
         self.keepalive_armed = false;
         self.alarms.clear();
@@ -172,6 +175,7 @@ impl NomadClient {
             pushing: Vec::new(),
             push_armed: false,
             push_phase,
+            rebalancing: None,
             pinged: Vec::new(),
             keepalive_armed: false,
             keepalive_phase,
@@ -260,7 +264,12 @@ impl NomadClient {
                 }
             }
             Message::Ping => fx.send(from, Message::Pong),
-            Message::Pong | Message::Request { .. } => {}
+            Message::Pong => {
+                if let Some(order) = self.rebalancing.take_if(|order| order.first() == Some(&from)) {
+                    self.calls.servers = order;
+                }
+            }
+            Message::Request { .. } => {}
         }
     }
 
@@ -429,6 +438,7 @@ impl NomadClient {
         if known != given && !given.is_empty() {
             self.rng.shuffle(&mut given);
             self.calls.servers = given;
+            self.rebalancing = None;
         }
         self.calls.given = Some(servers.clone());
     }
@@ -469,8 +479,14 @@ impl NomadClient {
         }
     }
 
+    /// Shuffles the server list; the new order holds once its head answers a ping.
     fn rebalance(&mut self, fx: &mut impl Fx<Self>) {
-        self.rng.shuffle(&mut self.calls.servers);
+        let mut order = self.calls.servers.clone();
+        self.rng.shuffle(&mut order);
+        if let Some(head) = order.first() {
+            fx.send(*head, Message::Ping);
+        }
+        self.rebalancing = Some(order);
         fx.arm(Timer::Rebalance, self.rng.timeout(self.config.rebalance));
     }
 

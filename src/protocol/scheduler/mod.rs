@@ -1,5 +1,7 @@
 //! Nomad servers: state, scheduler, evaluation broker, plans, heartbeats.
 
+pub mod applier;
+pub mod apply;
 pub mod blocked;
 pub mod broker;
 pub mod heartbeat;
@@ -22,7 +24,27 @@ pub mod rank;
 pub mod release;
 mod spread;
 pub mod stack;
+pub mod classes;
+pub mod command;
+pub mod config;
+pub mod event;
+pub mod forward;
+pub mod heartbeat;
+pub mod leader;
+pub mod message;
+pub mod plan;
+pub mod ports;
+pub mod queue;
+pub mod release;
+pub mod server;
 pub mod state;
+pub mod watch;
+pub mod worker;
+
+#[cfg(test)]
+mod server_tests;
+#[cfg(test)]
+mod story;
 #[cfg(test)]
 pub(crate) mod test_support;
 pub mod versions;
