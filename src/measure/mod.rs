@@ -13,7 +13,5 @@ pub mod failover;
 pub mod recorder;
 pub mod outcome;
 pub mod invariant;
-//! Metrics, the failover breakdown, and the observers that check invariants.
-
 pub mod catalogue;
 pub mod objective;

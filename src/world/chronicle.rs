@@ -150,7 +150,8 @@ impl Chronicle {
             (MemberState::Dead | MemberState::Left, MemberState::Alive) => {
                 tell(&Notice::MarkedAlive { pool, by, about });
             }
-            (MemberState::Alive | MemberState::Suspect, MemberState::Alive) | (_, MemberState::Left) => {}
+            (MemberState::Alive | MemberState::Suspect | MemberState::Absent, MemberState::Alive)
+            | (_, MemberState::Left | MemberState::Absent) => {}
         }
     }
 

@@ -139,7 +139,8 @@ impl ConsulAgent {
     fn meet_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
         let members: Vec<ProcessId> = self.lan.members().map(|(_, address, _)| address).collect();
         self.agent.lan_size(u32::try_from(members.len()).unwrap_or(u32::MAX));
-        for server in members.into_iter().filter(|member| self.is_server(*member)) {
+        let servers: Vec<ProcessId> = members.into_iter().filter(|member| self.is_server(*member)).collect();
+        for server in servers {
             self.agent.server_up(now, server, &mut agent_via(fx, &mut self.agent_events));
         }
     }

@@ -69,9 +69,9 @@ impl ConsulServer {
         }
     }
 
-    /// Whether it leads.
-    pub fn is_leader(&self) -> bool {
-        self.raft.is_leader()
+    /// The term it leads, if it does.
+    pub fn leads_term(&self) -> Option<Term> {
+        self.raft.is_leader().then(|| self.raft.term())
     }
 
     /// Hands leadership to another server, if this one leads and the other can take it.
@@ -197,7 +197,7 @@ impl ConsulServer {
         match &event {
             raft::Event::Apply { index, term, entry, .. } => {
                 let request = self.proposed.remove(&(*term, *index));
-                self.catalog.applied(now, index.0, &entry.0, request, catalog_fx);
+                self.catalog.applied(now, index.0, request, &entry.0, catalog_fx);
             }
             raft::Event::LeadershipGained { .. } => self.catalog.leadership_gained(now, catalog_fx),
             raft::Event::LeadershipLost { .. } => {

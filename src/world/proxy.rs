@@ -55,7 +55,7 @@ impl Proxy {
         };
         config.proxy.matcher = match ingress.matcher {
             Matcher::Prefix => PathMatcher::Prefix,
-            Matcher::PrefixIgnoringCase => PathMatcher::PrefixIgnoringCase,
+            Matcher::PrefixIgnoringCase => PathMatcher::InsensitivePrefix,
             Matcher::Glob => PathMatcher::Glob,
         };
         let name = &atlas.spec.machines[machine].name;
@@ -96,8 +96,8 @@ impl Proxy {
     }
 
     /// The process is killed: its connections are reset.
-    pub fn die(mut self, now: Time, fx: &mut impl Fx<Process>) {
-        self.node.die(now, &mut via(fx, &mut self.events));
+    pub fn die(mut self, fx: &mut impl Fx<Process>) {
+        self.node.die(&mut via(fx, &mut self.events));
         let lost: Arc<[RoutedInstance]> = mem::take(&mut self.targets).into();
         if !lost.is_empty() {
             let swap = Notice::TableSwapped { proxy: self.machine, gained: Arc::from([]), lost };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept};
 use crate::base::rng::Draws;
-use crate::base::time::Time;
+use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::service::CheckStatus;
 use crate::protocol::catalog::message::CatalogMsg;
@@ -41,6 +41,8 @@ pub struct Runtime {
     proxy: Option<Proxy>,
     /// What happens to tasks next.
     life: BTreeSet<(Time, TaskId, Step)>,
+    /// Images the machine has, by job and task.
+    images: BTreeSet<(Arc<str>, u16)>,
     /// 1 is nominal.
     speed: f64,
     draws: Draws,
@@ -59,6 +61,8 @@ struct Task {
 /// What happens to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// Its image is there: it runs.
+    Run,
     /// It begins to listen.
     Up,
     /// It has done its work (batch).
@@ -77,6 +81,7 @@ impl Runtime {
             stations: Stations::new(draws),
             proxy: None,
             life: BTreeSet::new(),
+            images: BTreeSet::new(),
             speed: 1.0,
             draws,
         }
@@ -126,7 +131,8 @@ impl Runtime {
 
     /// The machine lost power: every task is gone.
     pub fn reboot(&mut self, _now: Time, _kept: &Kept) {
-        *self = Self::new(self.machine, &self.atlas, self.draws);
+        let images = mem::take(&mut self.images);
+        *self = Self { images, ..Self::new(self.machine, &self.atlas, self.draws) };
     }
 
     /// Kills every task of a job (SIGKILL from outside), as a fault does. Returns how many there were.
@@ -134,7 +140,7 @@ impl Runtime {
         let hit: Vec<TaskId> =
             self.tasks.iter().filter(|(_, task)| &*task.alloc.job.name == job).map(|(&id, _)| id).collect();
         for &id in &hit {
-            self.end(now, id, Exit::Failure, fx);
+            self.end(id, Exit::Failure, fx);
         }
         self.live(now, fx);
         hit.len()
@@ -172,9 +178,9 @@ impl Runtime {
 
     fn task(&mut self, now: Time, msg: TaskMsg, fx: &mut impl Fx<Process>) {
         match msg {
-            TaskMsg::Start { alloc, task } => self.start(now, &alloc, task, fx),
+            TaskMsg::Start { alloc, task } => self.start(now, &alloc, task),
             TaskMsg::Stop { alloc, task } => self.stop(now, (alloc, task), fx),
-            TaskMsg::Kill { alloc, task } => self.end(now, (alloc, task), Exit::Failure, fx),
+            TaskMsg::Kill { alloc, task } => self.end((alloc, task), Exit::Failure, fx),
             TaskMsg::Reattach { alloc, task } => {
                 let alive = self.tasks.contains_key(&(alloc, task));
                 self.tell(TaskMsg::Reattached { alloc, task, alive }, fx);
@@ -185,7 +191,7 @@ impl Runtime {
         }
     }
 
-    fn start(&mut self, now: Time, alloc: &Arc<Alloc>, task: u16, fx: &mut impl Fx<Process>) {
+    fn start(&mut self, now: Time, alloc: &Arc<Alloc>, task: u16) {
         let id = (alloc.id, task);
         let ports: Vec<(u32, Option<usize>)> = naming::listeners(alloc, task)
             .map(|(service, port)| (u32::from(port), self.service(service)))
@@ -195,16 +201,25 @@ impl Runtime {
             name.and_then(|name| self.service(name))
         });
         let behaviour: Option<&ServiceSpec> = behaviour.map(|index| &self.atlas.spec.services[index]);
-        let up = behaviour.map_or(now, |service| now + service.start);
+        let image = (Arc::clone(&alloc.job.name), task);
+        let pull = behaviour.filter(|_| self.images.insert(image)).map_or(Duration::ZERO, |service| service.image_pull);
+        let runs = now + pull;
+        let up = behaviour.map_or(runs, |service| runs + service.start);
         let finish = behaviour.and_then(|service| service.runs_for).map(|span| up + span);
+        self.life.insert((runs, id, Step::Run));
         self.life.insert((up, id, Step::Up));
         self.life.extend(finish.map(|at| (at, id, Step::Finish)));
         self.tasks.insert(id, Task { alloc: Arc::clone(alloc), ports, ending: false });
-        if task == 0 && self.proxy.is_none() {
-            self.start_proxy(now, alloc, fx);
+    }
+
+    /// The image is there and the task runs.
+    fn run(&mut self, now: Time, id: TaskId, fx: &mut impl Fx<Process>) {
+        let Some(alloc) = self.tasks.get(&id).map(|task| Arc::clone(&task.alloc)) else { return };
+        if id.1 == 0 && self.proxy.is_none() {
+            self.start_proxy(now, &alloc, fx);
         }
-        self.tell(TaskMsg::Started { alloc: alloc.id, task }, fx);
-        self.notice(alloc.id, true, fx);
+        self.tell(TaskMsg::Started { alloc: id.0, task: id.1 }, fx);
+        self.notice(id.0, true, fx);
     }
 
     fn start_proxy(&mut self, now: Time, alloc: &Arc<Alloc>, fx: &mut impl Fx<Process>) {
@@ -235,7 +250,7 @@ impl Runtime {
         self.life.insert((now + takes, id, Step::End));
     }
 
-    fn end(&mut self, now: Time, id: TaskId, exit: Exit, fx: &mut impl Fx<Process>) {
+    fn end(&mut self, id: TaskId, exit: Exit, fx: &mut impl Fx<Process>) {
         let Some(task) = self.tasks.remove(&id) else { return };
         self.life.retain(|(_, other, _)| *other != id);
         for (port, _) in task.ports {
@@ -245,7 +260,7 @@ impl Runtime {
             && id.1 == 0
             && let Some(proxy) = self.proxy.take()
         {
-            proxy.die(now, fx);
+            proxy.die(fx);
         }
         self.tell(TaskMsg::Exited { alloc: id.0, task: id.1, exit }, fx);
         self.notice(id.0, false, fx);
@@ -260,9 +275,9 @@ impl Runtime {
             }
             self.life.pop_first();
             match step {
+                Step::Run => self.run(now, id, fx),
                 Step::Up => self.listen(now, id, fx),
-                Step::Finish => self.end(now, id, Exit::Success, fx),
-                Step::End => self.end(now, id, Exit::Success, fx),
+                Step::Finish | Step::End => self.end(id, Exit::Success, fx),
             }
         }
     }
@@ -314,7 +329,7 @@ impl<F: Fx<Process>> Outlet for Doors<'_, F> {
     }
 
     #[inline]
-    fn arm(&mut self, slot: u32, delay: crate::base::time::Duration) {
+    fn arm(&mut self, slot: u32, delay: Duration) {
         self.0.arm(Alarm::Runtime(RuntimeTimer::Station(slot)), delay);
     }
 

@@ -197,7 +197,7 @@ pub struct ServiceSpec {
     pub service_time: ServiceTime,
     /// Time from start of the task until it serves and its checks pass.
     pub start: Duration,
-    /// Time to fetch the image when the node has none of it yet.
+    /// Time to fetch the image when the machine has none of it yet. Default zero: images are cached.
     pub image_pull: Duration,
     /// Time the task takes to exit when told to.
     pub stop: Duration,

@@ -12,7 +12,7 @@ pub fn station_config(service: Option<&ServiceSpec>) -> StationConfig {
     };
     let law = law(service.service_time);
     let discipline = match service.discipline {
-        Discipline::Fifo => Order::Fifo,
+        Discipline::Fifo => Order::FirstComeFirstServed,
         Discipline::ProcessorSharing => Order::ProcessorSharing,
     };
     StationConfig { discipline, queue_max: service.queue_limit, ..StationConfig::new(service.concurrency, law) }
@@ -22,7 +22,7 @@ pub fn station_config(service: Option<&ServiceSpec>) -> StationConfig {
 fn law(law: ServiceTime) -> Law {
     match law {
         ServiceTime::Deterministic(span) => Law::Deterministic(span),
-        ServiceTime::Exponential(mean) => Law::Exponential { mean },
+        ServiceTime::Exponential(mean) => Law::Exponential(mean),
         ServiceTime::Lognormal { p50, p99 } => Law::lognormal(p50, p99).expect("p50 below p99"),
         ServiceTime::BoundedPareto { low, high, alpha } => {
             Law::bounded_pareto(low, high, alpha).expect("low below high and a positive tail index")

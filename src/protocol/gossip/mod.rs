@@ -29,7 +29,7 @@ pub mod swim;
 pub mod coordinate;
 pub mod lamport;
 pub mod serf;
-mod intent;
+pub mod intent;
 mod rumour;
 
 #[cfg(test)]

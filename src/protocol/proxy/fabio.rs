@@ -318,6 +318,27 @@ impl FabioNode {
         }
     }
 
+    /// The process is killed: the system resets every connection it had.
+    pub fn die(&mut self, fx: &mut impl Fx<Self>) {
+        self.listening = Listening::NoMore;
+        self.in_flight.drain(&mut self.failed);
+        for Caller { from, id, number, .. } in std::mem::take(&mut self.failed) {
+            fx.send(from, HttpMsg::Reset { id, number });
+        }
+        for timer in [
+            FabioTimer::AgentRetry,
+            FabioTimer::HealthRetry,
+            FabioTimer::OverridesRetry,
+            FabioTimer::Heartbeat,
+            FabioTimer::DialDue,
+            FabioTimer::HeaderDue,
+            FabioTimer::Grace,
+            FabioTimer::Drain,
+        ] {
+            fx.disarm(timer);
+        }
+    }
+
     fn registration(&self) -> Registration {
         Registration {
             port: self.config.admin_port,

@@ -1,50 +1,48 @@
-//! Nomad servers: state, scheduler, evaluation broker, plans, heartbeats.
+//! Nomad servers: the replicated state, the scheduler that decides on it, and the control plane around it.
+//!
+//! The decision is pure: [`process::Process`] turns an evaluation and a snapshot into plans. The control plane
+//! ([`server::Server`]) is a machine: evaluation broker, blocked evaluations, workers, plan queue and applier,
+//! heartbeats, leadership and routing. Raft and Serf stand beside it in the process that contains it.
 
-pub mod applier;
-pub mod apply;
-pub mod blocked;
-pub mod broker;
-pub mod heartbeat;
-pub mod message;
-pub mod queue;
-
-pub mod apply;
-pub mod assign;
-pub mod classes;
-pub mod command;
-mod draft;
-mod feasible;
-pub mod fit;
-mod generic;
-pub mod names;
-pub mod operators;
-pub mod plan;
-pub mod ports;
-pub mod preempt;
-pub mod process;
-pub mod properties;
-pub mod rank;
-pub mod reconcile;
-pub mod release;
-pub mod reschedule;
-mod spread;
-pub mod stack;
-pub mod classes;
-pub mod command;
-pub mod config;
-pub mod event;
-pub mod forward;
-pub mod heartbeat;
-pub mod leader;
-pub mod message;
-pub mod plan;
-pub mod ports;
-pub mod queue;
-pub mod release;
-pub mod server;
 pub mod state;
+pub mod command;
+pub mod apply;
+pub mod release;
+pub mod classes;
+pub mod operators;
+pub mod versions;
+pub mod properties;
+mod feasible;
+pub mod assign;
+pub mod ports;
+pub mod fit;
+pub mod rank;
+mod spread;
+mod draft;
+pub mod stack;
+pub mod preempt;
+pub mod names;
+pub mod update;
+pub mod reschedule;
+pub mod reconcile;
+mod generic;
+mod system;
+pub mod process;
+pub mod plan;
+pub mod message;
+pub mod event;
+pub mod config;
+pub mod broker;
+pub mod blocked;
+pub mod queue;
+pub mod applier;
+pub mod heartbeat;
 pub mod watch;
 pub mod worker;
+pub mod decide;
+pub mod leader;
+pub mod forward;
+pub mod server;
 
 #[cfg(test)]
 mod server_tests;
@@ -52,6 +50,3 @@ mod server_tests;
 mod story;
 #[cfg(test)]
 pub(crate) mod test_support;
-mod system;
-pub mod update;
-pub mod versions;

@@ -144,6 +144,7 @@ impl Lowering<'_> {
                     Duration::ZERO,
                 ),
                 stop: self.duration_or(&format!("{path}.stop"), written.stop.as_ref(), Duration::ZERO),
+                runs_for: None,
             });
         }
         out
@@ -296,6 +297,7 @@ impl Lowering<'_> {
                 ingress: ingress.unwrap_or(IngressId(0)),
                 host: host.into(),
                 path: if rest.is_empty() { "/".into() } else { rest.into() },
+                service: "unknown".into(),
                 rates_per_second,
                 start: Time::ZERO + start,
                 arrivals: match written.arrivals {
