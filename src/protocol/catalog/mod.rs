@@ -13,6 +13,7 @@
 //! a node. A result that depends on lock failover or on distance sorting cannot be had from this module.
 
 pub mod agent;
+mod agent_sync;
 pub mod anti_entropy;
 pub mod check;
 pub mod connection;
@@ -29,5 +30,9 @@ pub mod router;
 pub mod server;
 mod server_read;
 
+#[cfg(test)]
+mod agent_tests;
+#[cfg(test)]
+mod server_tests;
 #[cfg(test)]
 mod story;
