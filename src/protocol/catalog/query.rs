@@ -118,15 +118,7 @@ impl Query {
 
     /// Mixes the content into a digest.
     pub fn fingerprint(&self) -> u64 {
-        let kind = match &self.kind {
-            QueryKind::Checks => 1,
-            QueryKind::Service(name) => mix(2, text(name)),
-            QueryKind::Health(name, filter) => mix(3 + *filter as u64, text(name)),
-            QueryKind::Node(node) => mix(7, u64::from(node.0)),
-            QueryKind::Services => 8,
-            QueryKind::Local => 9,
-        };
-        mix(mix(kind, self.index), self.wait.as_nanos())
+        mix(mix(self.kind.fingerprint(), self.index), self.wait.as_nanos())
     }
 
     /// How long this query may block: its wait, by default 300 s and at most 600 s, plus up to a sixteenth.
@@ -137,6 +129,18 @@ impl Query {
 }
 
 impl QueryKind {
+    /// A number that differs between kinds, names and filters.
+    pub fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Checks => 1,
+            Self::Service(name) => mix(2, text(name)),
+            Self::Health(name, filter) => mix(3 + *filter as u64, text(name)),
+            Self::Node(node) => mix(7, u64::from(node.0)),
+            Self::Services => 8,
+            Self::Local => 9,
+        }
+    }
+
     /// The index an answer would carry now (Consul `maxIndexForService`, `maxIndexTxn`); at least 1.
     pub fn index(&self, state: &State) -> u64 {
         let tables = state.tables();

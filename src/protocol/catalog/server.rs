@@ -122,6 +122,8 @@ pub enum ServerEvent {
         to: ProcessId,
         /// The caller's number.
         call: u64,
+        /// Stands for what was asked: equal for equal kinds of query.
+        topic: u64,
         /// The answer's index.
         index: u64,
         /// Whether it had blocked.
@@ -296,7 +298,7 @@ impl CatalogServer {
     }
 
     /// Raft committed and handed out an entry; `request` if it was proposed here. Indexes rise.
-    pub fn applied(&mut self, now: Time, index: u64, request: Option<u64>, command: &Command, fx: &mut impl Fx<Self>) {
+    pub fn applied(&mut self, now: Time, index: u64, command: &Command, request: Option<u64>, fx: &mut impl Fx<Self>) {
         let outcome = registry::apply(&mut self.state, index, command);
         let result = match outcome {
             Ok(changes) => {

@@ -318,7 +318,8 @@ impl CatalogServer {
         let reply = self.reply(now, query, index);
         let Caller { to, call } = read.caller;
         fx.send(to, CatalogMsg::Return { call, result: Ok(reply) });
-        fx.emit(ServerEvent::Answered { to, call, index, blocked: read.blocked });
+        let topic = query.kind.fingerprint();
+        fx.emit(ServerEvent::Answered { to, call, topic, index, blocked: read.blocked });
     }
 
     /// The answer at `index`, shared with whoever asked the same before.

@@ -379,7 +379,7 @@ impl Story {
                     if !leads {
                         server.leader_contact(now);
                     }
-                    server.applied(now, index, request, &command, fx);
+                    server.applied(now, index, &command, request, fx);
                 });
             }
             Happening::Verified { at, request } => {
