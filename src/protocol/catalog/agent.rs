@@ -9,7 +9,9 @@
 //! - The process that contains the agent tells it, from Serf's LAN pool, which servers are there
 //!   ([`CatalogAgent::server_up`], [`CatalogAgent::server_down`]) and how many members there are
 //!   ([`CatalogAgent::lan_size`]).
-//! - Durable: the definitions of services. A service whose write had not been reported done may be lost in a crash.
+//! - Durable: the definitions of services. A service whose write had not been reported done may be lost in a crash. The
+//!   original also keeps the state of TTL checks for as long as they live; here they begin critical again, so a restart
+//!   takes such a service out of the answers until its next report.
 //!
 //! A check whose result stays the same costs one alarm and two messages on the host, and allocates nothing.
 
@@ -285,6 +287,8 @@ impl CatalogAgent {
 
     fn start(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.started = now;
+        // Another life of the agent spreads its checks anew.
+        self.rounds.registration += 1;
         let places: Vec<u32> = self.local.checks().map(|(place, _)| place).collect();
         for place in places {
             self.begin_check(place, fx);

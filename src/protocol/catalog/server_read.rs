@@ -5,6 +5,9 @@
 //! leader; while nobody leads, it is held and tried again after random pauses for up to 7 s. A call for another
 //! datacenter goes to the first of its servers, once. The leader answers a consistent read after a quorum confirmed it
 //! and its first barrier is through; a blocked one asks the quorum again each time it wakes.
+//!
+//! Left out: the time a server needs to compute an answer, and limits on connections. A leader that many proxies ask at
+//! once answers as fast as an idle one.
 
 use std::sync::Arc;
 
