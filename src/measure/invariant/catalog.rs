@@ -132,8 +132,8 @@ impl CatalogLaws {
             self.note(fact);
             let node = node_of(fact);
             if self.dead.get(&node).is_some_and(|death| death.judged) {
-                let served = self.is_served(node);
-                self.no_dead_node_served.check(at, !served, || format!("{node} is dead and became passing again"));
+                let passing = self.is_served(node);
+                self.no_dead_node_served.check(at, !passing, || format!("{node} is dead and became passing again"));
             }
         }
     }
@@ -173,9 +173,9 @@ impl CatalogLaws {
         }
         let nodes: Vec<ProcessId> = self.dead.iter().filter(|(_, death)| due(death)).map(|(node, _)| *node).collect();
         for node in nodes {
-            let served = self.is_served(node);
+            let passing = self.is_served(node);
             let bound = self.bound;
-            self.no_dead_node_served.check(at, !served, || format!("{node} is dead and still passing after {bound}"));
+            self.no_dead_node_served.check(at, !passing, || format!("{node} is dead and still passing after {bound}"));
             if let Some(death) = self.dead.get_mut(&node) {
                 death.judged = true;
             }

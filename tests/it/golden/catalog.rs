@@ -55,8 +55,7 @@ fn check_changes_are_seen_as_late_as_recorded() {
         let mut worst: Vec<(f64, String)> = Vec::new();
         for ((kind, millis), rows) in &recorded {
             let simulated: Vec<Seen> = (0..TRIALS).map(|seed| trial(kind, *millis, seed)).collect();
-            let columns: [(&str, fn(&Seen) -> f64); 2] =
-                [("agent", |seen| seen.agent), ("watcher", |seen| seen.watcher)];
+            let columns: [(&str, Column); 2] = [("agent", |seen| seen.agent), ("watcher", |seen| seen.watcher)];
             for (who, column) in columns {
                 let mut real: Vec<f64> = rows.iter().map(column).collect();
                 let mut ours: Vec<f64> = simulated.iter().map(column).collect();
@@ -79,6 +78,8 @@ fn check_changes_are_seen_as_late_as_recorded() {
     }
 }
 
+type Column = fn(&Seen) -> f64;
+
 /// When a change was seen, in ms after its cause.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -88,12 +89,12 @@ struct Seen {
 
 fn read(path: &std::path::Path) -> BTreeMap<(String, u64), Vec<Seen>> {
     let mut rows: BTreeMap<(String, u64), Vec<Seen>> = BTreeMap::new();
-    let mut file = csv::Reader::from_path(path).unwrap();
+    let mut file = csv::Reader::from_path(path).expect("the recording is there");
     for record in file.records() {
-        let record = record.unwrap();
-        let number = |column: usize| record[column].parse::<f64>().unwrap();
+        let record = record.expect("the recording is a table");
+        let number = |column: usize| record[column].parse::<f64>().expect("a number");
         if &record[7] == "0" {
-            let key = (record[1].to_owned(), record[2].parse().unwrap());
+            let key = (record[1].to_owned(), record[2].parse().expect("milliseconds"));
             rows.entry(key).or_default().push(Seen { agent: number(4), watcher: number(5) });
         }
     }
@@ -159,7 +160,7 @@ fn trial(kind: &str, millis: u64, seed: u64) -> Seen {
     world.run_until(world.now + span * 2 + Duration::from_secs(1));
     let after = |seen: &[(Time, CheckStatus)]| {
         let first = seen.iter().find(|(at, status)| *at >= cause && *status == wanted);
-        first.map(|(at, _)| at.since(cause).as_millis_f64()).unwrap()
+        first.map(|(at, _)| at.since(cause).as_millis_f64()).expect("the change was seen")
     };
     Seen { agent: after(&world.agent_saw), watcher: after(&world.watcher_saw) }
 }
@@ -287,7 +288,7 @@ impl World {
                 self.send(BACKEND, AGENT, msg);
             }
             (_, CatalogMsg::Return { result, .. }) => {
-                let index = result.unwrap().index;
+                let index = result.expect("the leader answers").index;
                 let node = self.server.state().node(AGENT);
                 if let Some(check) = node.and_then(|node| node.check(CHECK)) {
                     self.watcher_saw.push((self.now, check.record.status));
