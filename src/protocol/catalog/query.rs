@@ -392,7 +392,7 @@ mod tests {
         }
         kinds.extend((1..=3).map(|node| QueryKind::Node(ProcessId(node))));
         let mut state = State::default();
-        let mut changed = 0;
+        let mut differences = 0;
         for index in 1..=4_000 {
             let node = ProcessId(1 + rng.below(3) as u32);
             let status = [CheckStatus::Passing, CheckStatus::Warning, CheckStatus::Critical][rng.below(3) as usize];
@@ -408,13 +408,13 @@ mod tests {
             for kind in &kinds {
                 assert!(kind.index(&before) <= kind.index(&state), "{kind:?} after {command}");
                 if content(&kind.run(&before)) != content(&kind.run(&state)) {
-                    changed += 1;
+                    differences += 1;
                     assert_eq!(kind.index(&state), index, "{kind:?} after {command}");
                     let woken = kind.keys(&before).iter().any(|key| changes.keys.contains(key));
                     assert!(woken, "{kind:?} sleeps through {command}");
                 }
             }
         }
-        assert!(changed > 5_000, "{changed}");
+        assert!(differences > 5_000, "{differences}");
     }
 }
