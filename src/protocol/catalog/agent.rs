@@ -9,7 +9,9 @@
 //! - The process that contains the agent tells it, from Serf's LAN pool, which servers are there
 //!   ([`CatalogAgent::server_up`], [`CatalogAgent::server_down`]) and how many members there are
 //!   ([`CatalogAgent::lan_size`]).
-//! - Durable: the definitions of services. A service whose write had not been reported done may be lost in a crash.
+//! - Durable: the definitions of services. A service whose write had not been reported done may be lost in a crash. The
+//!   original also keeps the state of TTL checks for as long as they live; here they begin critical again, so a restart
+//!   takes such a service out of the answers until its next report.
 //!
 //! A check whose result stays the same costs one alarm and two messages on the host, and allocates nothing.
 
@@ -29,8 +31,7 @@ use crate::model::service::CheckStatus;
 use crate::protocol::catalog::anti_entropy::SyncConfig;
 use crate::protocol::catalog::check::Alarmed;
 use crate::protocol::catalog::check::Effect;
-use crate::protocol::catalog::connection::ANSWER_TIMEOUT;
-use crate::protocol::catalog::connection::Broken;
+use crate::protocol::catalog::check::LocalCheck;
 use crate::protocol::catalog::connection::Calls;
 use crate::protocol::catalog::deadline::Alarm;
 use crate::protocol::catalog::deadline::Deadlines;
@@ -39,12 +40,6 @@ use crate::protocol::catalog::message::CatalogMsg;
 use crate::protocol::catalog::message::Request;
 use crate::protocol::catalog::message::RpcError;
 use crate::protocol::catalog::message::ServiceDefinition;
-use crate::protocol::catalog::query::Answer;
-use crate::protocol::catalog::query::JITTER_FRACTION;
-use crate::protocol::catalog::query::Mode;
-use crate::protocol::catalog::query::Query;
-use crate::protocol::catalog::query::QueryKind;
-use crate::protocol::catalog::query::Reply;
 use crate::protocol::catalog::record::CheckId;
 use crate::protocol::catalog::record::InstanceId;
 use crate::protocol::catalog::router::ServerList;
@@ -142,42 +137,42 @@ pub enum AgentEvent {
 /// The Consul agent of a host.
 #[derive(Debug, Clone)]
 pub struct CatalogAgent {
-    me: ProcessId,
-    config: AgentConfig,
-    draws: Draws,
+    pub(super) me: ProcessId,
+    pub(super) config: AgentConfig,
+    pub(super) draws: Draws,
     /// Numbers the draws of synchronisation, of pauses and rebalancing, and of checks.
-    rounds: Rounds,
-    lan_members: u32,
-    servers: ServerList,
+    pub(super) rounds: Rounds,
+    pub(super) lan_members: u32,
+    pub(super) servers: ServerList,
     /// The server that a rebalancing pings.
-    pinged: Option<ProcessId>,
+    pub(super) pinged: Option<ProcessId>,
     /// How many it has pinged in vain.
-    pinged_in_vain: usize,
-    local: Local,
-    phase: Phase,
+    pub(super) pinged_in_vain: usize,
+    pub(super) local: Local,
+    pub(super) phase: Phase,
     /// Something changed here that the catalog has not been told.
-    changed: bool,
+    pub(super) changed: bool,
     /// A server came up while a synchronisation was under way.
-    server_came: bool,
-    full_due: Time,
-    calls: Calls<Outgoing>,
-    held: Deadlines<Outgoing>,
-    hold_alarm: Alarm,
-    output_alarm: Alarm,
-    started: Time,
-    reaping: bool,
+    pub(super) server_came: bool,
+    pub(super) full_due: Time,
+    pub(super) calls: Calls<Outgoing>,
+    pub(super) held: Deadlines<Outgoing>,
+    pub(super) hold_alarm: Alarm,
+    pub(super) output_alarm: Alarm,
+    pub(super) started: Time,
+    pub(super) reaping: bool,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Rounds {
-    sync: u64,
-    pause: u64,
-    registration: u64,
+pub(super) struct Rounds {
+    pub(super) sync: u64,
+    pub(super) pause: u64,
+    pub(super) registration: u64,
 }
 
 /// Where synchronisation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Pushes changes as they come, until the next full synchronisation.
     Partial,
     /// Waits for a full synchronisation and takes no notice of changes.
@@ -190,14 +185,14 @@ enum Phase {
 
 /// A call and what it is for.
 #[derive(Debug, Clone)]
-struct Outgoing {
-    purpose: Purpose,
-    request: Arc<Request>,
-    since: Time,
+pub(super) struct Outgoing {
+    pub(super) purpose: Purpose,
+    pub(super) request: Arc<Request>,
+    pub(super) since: Time,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Purpose {
+pub(super) enum Purpose {
     Fetch,
     Push,
     Ask { from: ProcessId, ask: u64 },
@@ -292,6 +287,8 @@ impl CatalogAgent {
 
     fn start(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.started = now;
+        // Another life of the agent spreads its checks anew.
+        self.rounds.registration += 1;
         let places: Vec<u32> = self.local.checks().map(|(place, _)| place).collect();
         for place in places {
             self.begin_check(place, fx);
@@ -324,7 +321,7 @@ impl CatalogAgent {
             }
             CatalogMsg::Ttl { check, status, output } => {
                 let place = self.local.place_of(check);
-                match place.filter(|place| self.local.check(*place).is_some_and(|check| check.is_ttl())) {
+                match place.filter(|place| self.local.check(*place).is_some_and(LocalCheck::is_ttl)) {
                     Some(place) => {
                         self.rearm_check(place, fx);
                         self.result(now, place, status, output, fx);
@@ -351,8 +348,6 @@ impl CatalogAgent {
         }
     }
 
-    // Checks.
-
     fn begin_check(&mut self, place: u32, fx: &mut impl Fx<Self>) {
         let registration = self.rounds.registration;
         let delay = self.local.check(place).and_then(|check| check.first_alarm(self.draws, registration));
@@ -362,8 +357,7 @@ impl CatalogAgent {
     }
 
     fn rearm_check(&mut self, place: u32, fx: &mut impl Fx<Self>) {
-        if let Some(interval) = self.local.check(place).and_then(crate::protocol::catalog::check::LocalCheck::interval)
-        {
+        if let Some(interval) = self.local.check(place).and_then(LocalCheck::interval) {
             fx.arm(AgentTimer::Check(place), interval);
         }
     }
@@ -469,230 +463,6 @@ impl CatalogAgent {
         self.begin_reaping(now, fx);
     }
 
-    // Synchronisation.
-
-    /// Something changed here. It is pushed at once, unless a synchronisation is under way or waited for.
-    fn changed(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        self.changed = true;
-        if self.phase == Phase::Partial {
-            self.push_changes(now, fx);
-        }
-    }
-
-    fn push_changes(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        self.changed = false;
-        self.phase = Phase::Pushing { full: false };
-        self.push_next(now, false, fx);
-    }
-
-    /// Begins a full synchronisation.
-    fn synchronise(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        self.phase = Phase::Fetching;
-        self.rounds.sync += 1;
-        let delay = self.config.sync.next_full(self.draws, self.rounds.sync, self.lan_members);
-        self.full_due = now + delay;
-        fx.arm(AgentTimer::Sync, delay);
-        let query = Query::new(QueryKind::Node(self.me)).mode(Mode::Stale(self.config.sync_stale_max));
-        self.call(now, Purpose::Fetch, Request::Read(query), fx);
-    }
-
-    fn fetched(&mut self, now: Time, result: Result<Arc<Reply>, RpcError>, fx: &mut impl Fx<Self>) {
-        match result.as_deref() {
-            Ok(Reply { answer: Answer::Node(node), .. }) => {
-                self.local.compare(node.as_deref());
-                self.phase = Phase::Pushing { full: true };
-                self.push_next(now, true, fx);
-            }
-            // A server answers what it was asked; anything else would be a broken promise of ours.
-            Ok(reply) => unreachable!("asked for a node, was told {:?}", reply.answer),
-            Err(error) => self.sync_failed(now, true, *error, fx),
-        }
-    }
-
-    fn push_next(&mut self, now: Time, full: bool, fx: &mut impl Fx<Self>) {
-        if let Some(command) = self.local.next_push(self.me) {
-            return self.call(now, Purpose::Push, Request::Write(Arc::new(command)), fx);
-        }
-        fx.emit(AgentEvent::Synced { full });
-        self.rest(now, Phase::Partial, fx);
-    }
-
-    fn pushed(&mut self, now: Time, request: &Request, result: Result<Arc<Reply>, RpcError>, fx: &mut impl Fx<Self>) {
-        let full = self.phase == Phase::Pushing { full: true };
-        match result {
-            Ok(_) => self.push_next(now, full, fx),
-            Err(error) => {
-                if let Request::Write(command) = request {
-                    self.local.push_failed(command);
-                }
-                self.sync_failed(now, full, error, fx);
-            }
-        }
-    }
-
-    /// A failed comparison is tried again soon; a failed push waits for the next change or comparison.
-    fn sync_failed(&mut self, now: Time, full: bool, error: RpcError, fx: &mut impl Fx<Self>) {
-        fx.emit(AgentEvent::SyncFailed { full, error });
-        if full {
-            self.rounds.sync += 1;
-            let delay = self.config.sync.next_retry(self.draws, self.rounds.sync, self.lan_members);
-            fx.arm(AgentTimer::Sync, delay);
-        }
-        self.rest(now, if full { Phase::Waiting } else { Phase::Partial }, fx);
-    }
-
-    /// A synchronisation is over.
-    fn rest(&mut self, now: Time, phase: Phase, fx: &mut impl Fx<Self>) {
-        self.phase = phase;
-        if std::mem::take(&mut self.server_came) {
-            self.wait_for_server(fx);
-        } else if phase == Phase::Partial && self.full_due <= now {
-            self.synchronise(now, fx);
-        } else if phase == Phase::Partial && self.changed {
-            self.push_changes(now, fx);
-        }
-    }
-
-    /// A server came up: synchronise within seconds, not all agents at once.
-    fn wait_for_server(&mut self, fx: &mut impl Fx<Self>) {
-        self.rounds.sync += 1;
-        let delay = self.config.sync.after_server_up(self.draws, self.rounds.sync, self.lan_members);
-        self.phase = Phase::Waiting;
-        fx.arm(AgentTimer::Sync, delay);
-    }
-
-    fn sync_alarm(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        match self.phase {
-            Phase::Partial | Phase::Waiting => self.synchronise(now, fx),
-            // The one under way is followed by another, since `full_due` has passed.
-            Phase::Fetching | Phase::Pushing { .. } => {}
-        }
-    }
-
-    // Calls.
-
-    /// A process of this host asks.
-    fn ask(&mut self, now: Time, from: ProcessId, ask: u64, query: &Arc<Query>, fx: &mut impl Fx<Self>) {
-        if query.kind == QueryKind::Local {
-            let answer = Answer::Local(self.local.services().collect());
-            let reply = Reply { index: 1, last_contact: Duration::ZERO, known_leader: true, answer };
-            return fx.send(from, CatalogMsg::Told { ask, result: Ok(Arc::new(reply)) });
-        }
-        self.call(now, Purpose::Ask { from, ask }, Request::Read((**query).clone()), fx);
-    }
-
-    fn call(&mut self, now: Time, purpose: Purpose, request: Request, fx: &mut impl Fx<Self>) {
-        self.attempt(now, Outgoing { purpose, request: Arc::new(request), since: now }, fx);
-    }
-
-    fn attempt(&mut self, now: Time, outgoing: Outgoing, fx: &mut impl Fx<Self>) {
-        let Some(server) = self.servers.first() else {
-            return self.finish(now, &outgoing, Err(RpcError::NoServers), fx);
-        };
-        let request = Arc::clone(&outgoing.request);
-        let (call, dial) = self.calls.open(now, server, outgoing);
-        if dial {
-            fx.send(server, CatalogMsg::Ping);
-        }
-        fx.send(server, CatalogMsg::Call { call, request });
-    }
-
-    fn returned(
-        &mut self,
-        now: Time,
-        server: ProcessId,
-        outgoing: Outgoing,
-        result: Result<Arc<Reply>, RpcError>,
-        fx: &mut impl Fx<Self>,
-    ) {
-        match result {
-            Err(error) => {
-                self.servers.failed(server);
-                if outgoing.request.can_retry(error) && now.since(outgoing.since) < self.config.rpc_hold {
-                    self.rounds.pause += 1;
-                    let limit = self.config.rpc_hold / JITTER_FRACTION;
-                    let pause = limit.mul_f64(self.draws.uniform(self.rounds.pause, PAUSE_LANE));
-                    self.held.add(now + pause, outgoing);
-                } else {
-                    self.finish(now, &outgoing, Err(error), fx);
-                }
-            }
-            Ok(reply) => match &*outgoing.request {
-                // The server was cut off from the leader for longer than the asker minds.
-                Request::Read(query) if matches!(query.mode, Mode::Stale(max) if max < reply.last_contact) => {
-                    let request = Arc::new(Request::Read(query.clone().mode(Mode::Default)));
-                    self.attempt(now, Outgoing { request, ..outgoing }, fx);
-                }
-                Request::Read(_) | Request::Write(_) => self.finish(now, &outgoing, Ok(reply), fx),
-            },
-        }
-    }
-
-    /// The outcome of a call, for good.
-    fn finish(&mut self, now: Time, outgoing: &Outgoing, result: Result<Arc<Reply>, RpcError>, fx: &mut impl Fx<Self>) {
-        match outgoing.purpose {
-            Purpose::Fetch => self.fetched(now, result, fx),
-            Purpose::Push => self.pushed(now, &outgoing.request, result, fx),
-            Purpose::Ask { from, ask } => fx.send(from, CatalogMsg::Told { ask, result }),
-        }
-    }
-
-    fn disconnected(&mut self, now: Time, peer: ProcessId, fx: &mut impl Fx<Self>) {
-        let (broken, failed) = self.calls.fail(peer);
-        let error = match broken {
-            Broken::Dial => RpcError::Dial,
-            Broken::Eof => RpcError::Eof,
-        };
-        for outgoing in failed {
-            self.returned(now, peer, outgoing, Err(error), fx);
-        }
-    }
-
-    fn check_connections(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        let mut ping = Vec::new();
-        while let Some(silent) = self.calls.check(now, &mut ping) {
-            self.disconnected(now, silent, fx);
-        }
-        for peer in ping {
-            fx.send(peer, CatalogMsg::Ping);
-        }
-    }
-
-    fn release(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        self.hold_alarm.fired();
-        while let Some(outgoing) = self.held.pop(now) {
-            self.attempt(now, outgoing, fx);
-        }
-    }
-
-    // Choice of servers.
-
-    fn arm_rebalance(&mut self, fx: &mut impl Fx<Self>) {
-        self.rounds.pause += 1;
-        let delay = self.servers.rebalance_interval(self.draws, self.rounds.pause, self.lan_members);
-        fx.arm(AgentTimer::Rebalance, delay);
-    }
-
-    /// Shuffles the servers and pings the first, or goes on to the next if the one pinged did not answer.
-    fn rebalance(&mut self, fx: &mut impl Fx<Self>) {
-        if let Some(silent) = self.pinged.take() {
-            self.servers.failed(silent);
-            self.pinged_in_vain += 1;
-        } else {
-            self.rounds.pause += 1;
-            self.servers.shuffle(self.draws, self.rounds.pause);
-            self.pinged_in_vain = 0;
-        }
-        match self.servers.first().filter(|_| self.pinged_in_vain < self.servers.len()) {
-            Some(server) => {
-                self.pinged = Some(server);
-                fx.send(server, CatalogMsg::Ping);
-                fx.arm(AgentTimer::Rebalance, ANSWER_TIMEOUT);
-            }
-            None => self.arm_rebalance(fx),
-        }
-    }
-
     /// Sets the timers to what is due next.
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         if let Some(delay) = self.hold_alarm.rearm(now, self.held.next()) {
@@ -736,11 +506,11 @@ impl Machine for CatalogAgent {
         let mut local = std::mem::take(&mut self.local);
         local.reload(&kept.lost);
         let rounds = std::mem::take(&mut self.rounds);
-        *self = Self { local, rounds, ..Self::new(self.me, self.config, self.draws) };
+        let calls = self.calls.restarted();
+        *self = Self { rounds, local, calls, ..Self::new(self.me, self.config, self.draws) };
     }
 }
 
 /// Outputs of checks that got no answer.
 const NO_ANSWER: u32 = u32::MAX;
 const REFUSED: u32 = u32::MAX - 1;
-const PAUSE_LANE: u64 = 4;

@@ -140,9 +140,13 @@ impl<C> Calls<C> {
         self.alarm.rearm(now, next)
     }
 
-    /// Forgets everything.
-    pub fn reset(&mut self) {
-        *self = Self::default();
+    /// The process restarted: every call and connection is gone. Numbers go on, so that no late answer is taken for
+    /// that of a new call.
+    pub fn restarted(&self) -> Self {
+        let later = |place: &Place<C>| Place { generation: place.generation.wrapping_add(1), call: None };
+        let places: Vec<Place<C>> = self.places.iter().map(later).collect();
+        let free = (0..places.len() as u32).rev().collect();
+        Self { places, free, ..Self::default() }
     }
 
     fn peer(&mut self, id: ProcessId) -> &mut Peer {

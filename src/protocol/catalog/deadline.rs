@@ -58,9 +58,4 @@ impl<T> Deadlines<T> {
     pub(super) fn next(&self) -> Option<Time> {
         self.items.first_key_value().map(|((at, _), _)| *at)
     }
-
-    /// Takes everything, in order.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
-        std::mem::take(&mut self.items).into_values()
-    }
 }

@@ -12,22 +12,27 @@
 //! through them), network coordinates and `?near=` (answers are in catalog order), alias checks, user-defined checks of
 //! a node. A result that depends on lock failover or on distance sorting cannot be had from this module.
 
-pub mod agent;
-pub mod anti_entropy;
-pub mod check;
-pub mod connection;
-mod deadline;
-pub mod dns;
-pub mod health;
-pub mod local;
-pub mod message;
-pub mod query;
-pub mod reconcile;
 pub mod record;
 pub mod registry;
-pub mod router;
+pub mod health;
+pub mod query;
+pub mod message;
+pub mod connection;
+mod deadline;
+pub mod reconcile;
 pub mod server;
 mod server_read;
+pub mod check;
+pub mod local;
+pub mod anti_entropy;
+pub mod router;
+pub mod agent;
+mod agent_sync;
+pub mod dns;
 
 #[cfg(test)]
 mod story;
+#[cfg(test)]
+mod server_tests;
+#[cfg(test)]
+mod agent_tests;

@@ -118,15 +118,7 @@ impl Query {
 
     /// Mixes the content into a digest.
     pub fn fingerprint(&self) -> u64 {
-        let kind = match &self.kind {
-            QueryKind::Checks => 1,
-            QueryKind::Service(name) => mix(2, text(name)),
-            QueryKind::Health(name, filter) => mix(3 + *filter as u64, text(name)),
-            QueryKind::Node(node) => mix(7, u64::from(node.0)),
-            QueryKind::Services => 8,
-            QueryKind::Local => 9,
-        };
-        mix(mix(kind, self.index), self.wait.as_nanos())
+        mix(mix(self.kind.fingerprint(), self.index), self.wait.as_nanos())
     }
 
     /// How long this query may block: its wait, by default 300 s and at most 600 s, plus up to a sixteenth.
@@ -137,6 +129,18 @@ impl Query {
 }
 
 impl QueryKind {
+    /// A number that differs between kinds, names and filters.
+    pub fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Checks => 1,
+            Self::Service(name) => mix(2, text(name)),
+            Self::Health(name, filter) => mix(3 + *filter as u64, text(name)),
+            Self::Node(node) => mix(7, u64::from(node.0)),
+            Self::Services => 8,
+            Self::Local => 9,
+        }
+    }
+
     /// The index an answer would carry now (Consul `maxIndexForService`, `maxIndexTxn`); at least 1.
     pub fn index(&self, state: &State) -> u64 {
         let tables = state.tables();
@@ -358,5 +362,59 @@ mod tests {
         assert_eq!(waiters.expired(at(10)), Some("checks"));
         assert_eq!(waiters.wake(&[Key::Service("web".into()), Key::Checks]), ["web"]);
         assert!(waiters.is_empty() && waiters.by_key.is_empty() && waiters.next_deadline().is_none());
+    }
+
+    /// What a client can tell apart.
+    fn content(answer: &Answer) -> String {
+        match answer {
+            Answer::Checks(list) => {
+                let row = |row: health::CheckRow<'_>| format!("{} {} {:?};", row.node, row.id, row.status);
+                list.rows().map(row).collect()
+            }
+            Answer::Node(node) => node.as_ref().map_or_else(String::new, |node| {
+                let instances =
+                    node.instances.iter().map(|instance| format!("{} {};", instance.id, instance.spec.name));
+                let checks = node.all_checks().map(|check| format!("{} {:?};", check.record.id, check.record.status));
+                instances.chain(checks).collect()
+            }),
+            Answer::Service(_) | Answer::Services(_) | Answer::Written | Answer::Local(_) => format!("{answer:?}"),
+        }
+    }
+
+    #[test]
+    fn no_change_of_an_answer_goes_without_its_index_and_its_waiters() {
+        let mut rng = Rng::stream(7, "no lost wake-ups");
+        let names = ["web", "api", "db"];
+        let mut kinds = vec![QueryKind::Checks, QueryKind::Services];
+        for name in names {
+            kinds.push(QueryKind::Service(name.into()));
+            kinds.push(QueryKind::Health(name.into(), HealthFilter::NotCritical));
+        }
+        kinds.extend((1..=3).map(|node| QueryKind::Node(ProcessId(node))));
+        let mut state = State::default();
+        let mut differences = 0;
+        for index in 1..=4_000 {
+            let node = ProcessId(1 + rng.below(3) as u32);
+            let status = [CheckStatus::Passing, CheckStatus::Warning, CheckStatus::Critical][rng.below(3) as usize];
+            let instance = rng.below(4);
+            let command = match rng.below(10) {
+                0..5 => register(node, instance, names[rng.below(3) as usize], status),
+                5..7 => serf(node, status),
+                7 | 8 => Command::DeregisterService(node, InstanceId(instance)),
+                _ => Command::DeregisterNode(node),
+            };
+            let before = state.clone();
+            let changes = apply(&mut state, index, &command).unwrap();
+            for kind in &kinds {
+                assert!(kind.index(&before) <= kind.index(&state), "{kind:?} after {command}");
+                if content(&kind.run(&before)) != content(&kind.run(&state)) {
+                    differences += 1;
+                    assert_eq!(kind.index(&state), index, "{kind:?} after {command}");
+                    let woken = kind.keys(&before).iter().any(|key| changes.keys.contains(key));
+                    assert!(woken, "{kind:?} sleeps through {command}");
+                }
+            }
+        }
+        assert!(differences > 5_000, "{differences}");
     }
 }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -207,8 +208,8 @@ impl State {
                 return Err(ApplyError::MissingService { node, check: check.id });
             }
         }
-        if !self.nodes.contains_key(&node) {
-            self.nodes.insert(node, Arc::new(NodeEntry::new(node, index)));
+        if let Entry::Vacant(place) = self.nodes.entry(node) {
+            place.insert(Arc::new(NodeEntry::new(node, index)));
             self.tables.nodes = index;
             changes.keys.push(Key::Node(node));
             changes.facts.push(Fact::NodeAdded(node));

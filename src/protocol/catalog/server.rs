@@ -122,6 +122,8 @@ pub enum ServerEvent {
         to: ProcessId,
         /// The caller's number.
         call: u64,
+        /// Stands for what was asked: equal for equal kinds of query.
+        topic: u64,
         /// The answer's index.
         index: u64,
         /// Whether it had blocked.
@@ -237,7 +239,8 @@ impl CatalogServer {
     pub fn leadership_gained(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.leading = Some(Leading::default());
         self.leader = Some(self.me);
-        self.begin_reconciliation(now, fx);
+        self.begin_reconciliation(fx);
+        self.settle(now, fx);
     }
 
     /// This server leads no more. What it proposed counts as failed, though it may still be committed.
@@ -249,11 +252,11 @@ impl CatalogServer {
         fx.disarm(ServerTimer::Reconcile);
         for (_, purpose) in std::mem::take(&mut self.proposals) {
             if let Purpose::Caller(caller) = purpose {
-                self.fail(caller, RpcError::LeadershipLost, fx);
+                Self::fail(caller, RpcError::LeadershipLost, fx);
             }
         }
         for read in std::mem::take(&mut self.verifying).into_values().flatten() {
-            self.fail(read.caller, RpcError::LeadershipLost, fx);
+            Self::fail(read.caller, RpcError::LeadershipLost, fx);
         }
         self.settle(now, fx);
     }
@@ -281,7 +284,8 @@ impl CatalogServer {
         } else {
             fx.emit(ServerEvent::MemberEventDropped { node: event.node });
         }
-        self.pump(now, fx);
+        self.pump(fx);
+        self.settle(now, fx);
     }
 
     /// Serf, in the WAN pool, has news of a server of another datacenter: it is there, or it is not.
@@ -294,7 +298,7 @@ impl CatalogServer {
     }
 
     /// Raft committed and handed out an entry; `request` if it was proposed here. Indexes rise.
-    pub fn applied(&mut self, now: Time, index: u64, request: Option<u64>, command: &Command, fx: &mut impl Fx<Self>) {
+    pub fn applied(&mut self, now: Time, index: u64, command: &Command, request: Option<u64>, fx: &mut impl Fx<Self>) {
         let outcome = registry::apply(&mut self.state, index, command);
         let result = match outcome {
             Ok(changes) => {
@@ -311,9 +315,9 @@ impl CatalogServer {
             match purpose {
                 Purpose::Barrier => self.established(fx),
                 Purpose::Sweep | Purpose::Member => {}
-                Purpose::Caller(caller) => self.written(now, caller, index, result, fx),
+                Purpose::Caller(caller) => Self::written(caller, index, result, fx),
             }
-            self.proceed(now, request, fx);
+            self.proceed(request, fx);
         }
         self.settle(now, fx);
     }
@@ -329,9 +333,9 @@ impl CatalogServer {
                 }
             }
             Some(Purpose::Member) => {}
-            Some(Purpose::Caller(caller)) => self.fail(caller, error, fx),
+            Some(Purpose::Caller(caller)) => Self::fail(caller, error, fx),
         }
-        self.proceed(now, request, fx);
+        self.proceed(request, fx);
         self.settle(now, fx);
     }
 
@@ -358,7 +362,7 @@ impl CatalogServer {
     }
 
     /// The head of the leader loop: a barrier first.
-    fn begin_reconciliation(&mut self, _now: Time, fx: &mut impl Fx<Self>) {
+    fn begin_reconciliation(&mut self, fx: &mut impl Fx<Self>) {
         let request = self.propose(Purpose::Barrier, Arc::new(Command::Barrier), fx);
         if let Some(leading) = &mut self.leading {
             leading.in_flight = Some(request);
@@ -392,21 +396,21 @@ impl CatalogServer {
     }
 
     /// The entry that the leader loop waited for has its outcome.
-    fn proceed(&mut self, now: Time, request: u64, fx: &mut impl Fx<Self>) {
+    fn proceed(&mut self, request: u64, fx: &mut impl Fx<Self>) {
         if let Some(leading) = self.leading.as_mut().filter(|leading| leading.in_flight == Some(request)) {
             leading.in_flight = None;
-            self.pump(now, fx);
+            self.pump(fx);
         }
     }
 
     /// Goes on with the leader loop until an entry has to be waited for or nothing is left.
-    fn pump(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+    fn pump(&mut self, fx: &mut impl Fx<Self>) {
         loop {
             let Some(leading) = self.leading.as_mut().filter(|leading| leading.in_flight.is_none()) else { return };
             let (member, purpose) = if let Some(member) = leading.sweep.pop_front() {
                 (member, Purpose::Sweep)
             } else if leading.overdue {
-                return self.begin_reconciliation(now, fx);
+                return self.begin_reconciliation(fx);
             } else if let Some(member) = leading.events.pop_front() {
                 (member, Purpose::Member)
             } else {
@@ -437,7 +441,7 @@ impl Machine for CatalogServer {
                 if let Some(leading) = &mut self.leading {
                     leading.overdue = true;
                 }
-                self.pump(now, fx);
+                self.pump(fx);
             }
             Input::Fired(ServerTimer::Hold) => self.release(now, fx),
             Input::Fired(ServerTimer::Wait) => self.expire(now, fx),
@@ -448,9 +452,8 @@ impl Machine for CatalogServer {
 
     fn reboot(&mut self, _now: Time, _kept: &Kept) {
         let rng = self.rng.clone();
-        let next_request = self.next_request;
-        *self = Self::new(self.me, self.region, self.config, rng);
         // Numbers go on, so that no late outcome is taken for that of a new request.
-        self.next_request = next_request;
+        let (next_request, calls) = (self.next_request, self.calls.restarted());
+        *self = Self { next_request, calls, ..Self::new(self.me, self.region, self.config, rng) };
     }
 }
