@@ -248,9 +248,7 @@ impl Rumour {
             Self::JoinIntent { member, ltime } => mix(pair(4, member.0), ltime.0),
             Self::LeaveIntent { member, ltime, prune } => mix(pair(5 + u32::from(*prune), member.0), ltime.0),
             Self::User(event) => mix(mix(7, event.ltime.0), mix(text(event.name.as_bytes()), text(&event.payload))),
-            Self::Query(query) => {
-                mix(mix(8, query.ltime.0), mix(pair(query.id, query.origin.0), text(&query.payload)))
-            }
+            Self::Query(query) => mix(mix(8, query.ltime.0), mix(pair(query.id, query.origin.0), text(&query.payload))),
         }
     }
 }
@@ -329,7 +327,8 @@ impl Knowledge {
     fn fingerprint(&self) -> u64 {
         let mut hash = mix(u64::from(self.exchange), u64::from(self.join));
         for record in &self.members {
-            hash = mix(hash, mix(pair(record.member.0, record.incarnation), pair(record.address.0, record.state as u32)));
+            hash =
+                mix(hash, mix(pair(record.member.0, record.incarnation), pair(record.address.0, record.state as u32)));
             hash = mix(hash, u64::from(record.meta.version));
         }
         let Some(serf) = self.serf.as_deref() else { return hash };

@@ -27,10 +27,10 @@ mod probe;
 pub mod swim;
 
 pub mod coordinate;
+pub mod intent;
 pub mod lamport;
-pub mod serf;
-mod intent;
 mod rumour;
+pub mod serf;
 
 #[cfg(test)]
 mod serf_tests;

@@ -157,13 +157,7 @@ impl Swim {
         }
     }
 
-    pub(super) fn on_ack(
-        &mut self,
-        now: Time,
-        seq: u32,
-        coordinate: Option<Arc<Coordinate>>,
-        fx: &mut impl Fx<Self>,
-    ) {
+    pub(super) fn on_ack(&mut self, now: Time, seq: u32, coordinate: Option<Arc<Coordinate>>, fx: &mut impl Fx<Self>) {
         if self.probe.as_ref().is_some_and(|probe| probe.seq == seq) {
             let probe = self.probe.take().expect("just seen");
             fx.disarm(Timer::Wait);

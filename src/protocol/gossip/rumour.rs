@@ -27,7 +27,12 @@ pub(super) struct Window<T> {
 
 impl<T: PartialEq> Window<T> {
     pub(super) fn new(size: u32) -> Self {
-        Self { clock: LamportClock::started(), slots: BTreeMap::new(), size: u64::from(size.max(1)), earliest: LTime(0) }
+        Self {
+            clock: LamportClock::started(),
+            slots: BTreeMap::new(),
+            size: u64::from(size.max(1)),
+            earliest: LTime(0),
+        }
     }
 
     /// Takes in something of this time; says whether it is new and not too old.

@@ -6,7 +6,8 @@
 //! of a WAN; loss hits datagrams only; every member has its own ticker phase.
 //!
 //! The gate: two-sample Kolmogorov-Smirnov at 1 % with Holm's correction over all quantities of all files; the median
-//! within 5 % and the 90th percentile within 10 % of the recorded one, or inside its 95 % interval.
+//! within 5 % and the 90th percentile within 10 % of the recorded one, or inside its 95 % interval, which comes from
+//! resampling clusters: two recordings of `ml-wan-n9-loss0` have medians of 403 and 322 ms for the same join.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -84,11 +85,12 @@ fn read(path: &Path, columns: &[(&str, &[&str])]) -> Recording {
         recording.tcp_pings = text("tcp_pings") != "false";
         recording.rounds = recording.rounds.max(text("trial").parse::<usize>().unwrap() + 1);
         let kind = text("kind");
+        let cluster = text("cluster").parse().unwrap_or(usize::MAX);
         for (_, names) in columns.iter().filter(|(of, _)| *of == kind) {
             for name in *names {
                 let value: f64 = text(name).parse().unwrap();
                 let value = if value < 0.0 { f64::INFINITY } else { value };
-                recording.samples.add(kind, name, value);
+                recording.samples.add_in(cluster, kind, name, value);
             }
         }
     }
@@ -110,11 +112,7 @@ const SERF_COLUMNS: [(&str, &[&str]); 3] = [
 
 /// Site of each process, for the delay between them.
 fn one_way(sites: &[u8], from: ProcessId, to: ProcessId) -> Duration {
-    if sites[from.0 as usize] == sites[to.0 as usize] {
-        Duration::from_micros(250)
-    } else {
-        Duration::from_millis(40)
-    }
+    if sites[from.0 as usize] == sites[to.0 as usize] { Duration::from_micros(250) } else { Duration::from_millis(40) }
 }
 
 /// When each process first saw what the experiment is about.
@@ -196,6 +194,8 @@ struct Cluster {
     live: Vec<ProcessId>,
     next: u32,
     broadcasts: u64,
+    /// Suspicions that ran out, and those of them with fewer confirmations than wanted.
+    expiries: (usize, usize),
     seed: String,
 }
 
@@ -215,7 +215,7 @@ impl Cluster {
             driver.add(process, Self::agent(&config, &pool, process, &seed));
         }
         let next = set.nodes as u32;
-        let mut cluster = Self { driver, config, pool, rng, live, next, broadcasts: 0, seed };
+        let mut cluster = Self { driver, config, pool, rng, live, next, broadcasts: 0, expiries: (0, 0), seed };
         cluster.pause(2_000, 7_000);
         cluster
     }
@@ -241,15 +241,19 @@ impl Cluster {
 
     fn broadcast(&mut self, out: &mut Samples, window: Duration) {
         self.broadcasts += 1;
+        // The recording's queue counted the live members only (`NumMembers`).
+        let audience = self.live.len();
+        self.driver.each(|swim| swim.set_audience(audience));
         let origin = *self.rng.pick(&self.live).unwrap();
-        self.watch(Watch { broadcast: self.broadcasts, ..Watch::default() });
+        let seen = BTreeMap::from([(origin, Time::ZERO)]);
+        self.watch(Watch { broadcast: self.broadcasts, seen, ..Watch::default() });
         let event = UserEvent { ltime: LTime(self.broadcasts), name: "".into(), payload: vec![0; 64].into() };
         let start = self.driver.now();
         self.driver.call(origin, |swim, now, fx| {
             swim.broadcast(now, Lane::Events, Rumour::User(Arc::new(event)), None, fx);
         });
         let expected = self.live.len() - 1;
-        self.driver.run_for(window, |watch| watch.seen.keys().filter(|&&p| p != origin).count() >= expected);
+        self.driver.run_for(window, |watch| watch.seen.len() > expected);
         let mut seen = self.driver.react.seen.clone();
         seen.remove(&origin);
         for (name, share) in [("p50_ms", 0.5), ("p90_ms", 0.9), ("all_ms", 1.0)] {
@@ -270,7 +274,9 @@ impl Cluster {
         for (name, share) in [("first_ms", 0.0), ("p50_ms", 0.5), ("all_ms", 1.0)] {
             out.add("dead", name, at_share(&watch.seen, start, expected, share));
         }
-        if !watch.confirmations.iter().all(|&c| c == wanted) { eprintln!("{} {:?} {} {:?}", self.seed, watch.confirmations, suspect, at_share(&watch.seen,start,expected,0.0)); }
+        let (total, short) = &mut self.expiries;
+        *total += watch.confirmations.len();
+        *short += watch.confirmations.iter().filter(|&&c| c < wanted).count();
     }
 
     fn join(&mut self, out: &mut Samples) {
@@ -292,10 +298,11 @@ impl Cluster {
 }
 
 fn simulate_swim(set: &Recording) -> Samples {
-    let trials = if set.nodes >= 100 { 600 } else { 2_000 };
+    let trials = 2_000;
     let mut out = Samples::default();
     let window = Duration::from_secs(if set.wan { 16 } else { 8 });
     let wanted = if set.wan { 4 } else { 2 };
+    let mut expiries = (0, 0);
     for number in 0..trials / set.rounds + 1 {
         let mut cluster = Cluster::new(set, number);
         for _ in 0..set.rounds {
@@ -308,7 +315,10 @@ fn simulate_swim(set: &Recording) -> Samples {
             cluster.settle();
             cluster.join(&mut out);
         }
+        expiries = (expiries.0 + cluster.expiries.0, expiries.1 + cluster.expiries.1);
     }
+    // Recorded: always as many as wanted. A confirmation arriving in the last moments can still be missed.
+    assert!(expiries.1 * 200 < expiries.0 || !set.tcp_pings, "{}: {expiries:?} unconfirmed", set.name);
     out
 }
 
@@ -416,7 +426,11 @@ fn simulate_serf(set: &Recording) -> Samples {
             for (name, share) in [("first_ms", 0.0), ("p50_ms", 0.5), ("all_ms", 1.0)] {
                 out.add("graceful_leave", name, at_share(&watch.seen, start, expected, share));
             }
-            out.add("graceful_leave", "call_ms", watch.left.map_or(f64::INFINITY, |at| at.since(start).as_millis_f64()));
+            out.add(
+                "graceful_leave",
+                "call_ms",
+                watch.left.map_or(f64::INFINITY, |at| at.since(start).as_millis_f64()),
+            );
         }
     }
     out
