@@ -17,6 +17,7 @@ use cossim::protocol::raft::PreVote;
 
 use crate::raft::cluster::Cluster;
 use crate::raft::cluster::Ground;
+use crate::raft::cluster::Node;
 use crate::raft::cluster::Word;
 
 /// A cluster under observation.
@@ -174,7 +175,7 @@ fn survives(seed: u64) {
     trial.run(Duration::from_secs(30));
     trial.liveness.look(trial.cluster.now());
     trial.check(seed);
-    let leader = trial.cluster.nodes.iter().find(|node| node.is_leader()).map(|node| node.id());
+    let leader = trial.cluster.nodes.iter().find(|node| node.is_leader()).map(Node::id);
     if trial.reshuffle && leader.is_none() {
         return;
     }
