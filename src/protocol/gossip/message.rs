@@ -317,11 +317,11 @@ pub(super) const NACK_BYTES: u32 = 11;
 impl Knowledge {
     fn bytes(&self) -> u32 {
         let members: u32 = self.members.iter().map(|r| 70 + NAME_BYTES + u32::from(r.meta.bytes)).sum();
-        let serf = self.serf.as_deref().map_or(0, |serf| {
-            let events: u32 = serf.events.iter().map(|e| 20 + (e.name.len() + e.payload.len()) as u32).sum();
-            100 + (serf.statuses.len() + serf.left.len()) as u32 * (NAME_BYTES + 6) + events
+        let above = self.serf.as_deref().map_or(0, |above| {
+            let events: u32 = above.events.iter().map(|e| 20 + (e.name.len() + e.payload.len()) as u32).sum();
+            100 + (above.statuses.len() + above.left.len()) as u32 * (NAME_BYTES + 6) + events
         });
-        40 + members + serf
+        40 + members + above
     }
 
     fn fingerprint(&self) -> u64 {
@@ -331,15 +331,15 @@ impl Knowledge {
                 mix(hash, mix(pair(record.member.0, record.incarnation), pair(record.address.0, record.state as u32)));
             hash = mix(hash, u64::from(record.meta.version));
         }
-        let Some(serf) = self.serf.as_deref() else { return hash };
-        hash = mix(hash, mix(serf.clock.0, mix(serf.event_clock.0, serf.query_clock.0)));
-        for (member, ltime) in &serf.statuses {
+        let Some(above) = self.serf.as_deref() else { return hash };
+        hash = mix(hash, mix(above.clock.0, mix(above.event_clock.0, above.query_clock.0)));
+        for (member, ltime) in &above.statuses {
             hash = mix(hash, mix(u64::from(member.0), ltime.0));
         }
-        for member in &serf.left {
+        for member in &above.left {
             hash = mix(hash, u64::from(member.0));
         }
-        for event in &serf.events {
+        for event in &above.events {
             hash = mix(hash, Rumour::User(event.clone()).fingerprint());
         }
         hash

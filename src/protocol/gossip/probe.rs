@@ -43,7 +43,7 @@ enum Stage {
 }
 
 /// A ping on behalf of somebody else.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Relay {
     asked_by: ProcessId,
     asked_seq: u32,

@@ -75,7 +75,9 @@ fn who_said_so_left_and_who_did_not_failed() {
         (vec![leaves(3, 1), dead(3, 2)], Status::Failed, Event::MemberFailed { member: p(3) }),
     ] {
         let mut bench = lan();
-        rumours.into_iter().for_each(|rumour| bench.rumour(rumour));
+        for rumour in rumours {
+            bench.rumour(rumour);
+        }
         assert_eq!(status(&bench, 3), Some(after));
         assert_eq!(events(&mut bench), [event]);
     }
@@ -105,7 +107,9 @@ fn intents_of_strangers_wait_for_them_and_the_newest_wins() {
         let pool = Pool::empty(directory(6));
         let serf = Serf::new(Arc::new(SerfConfig::lan()), &pool, ProcessId(0), (1, "story/serf")).unwrap();
         let mut bench = Bench::new(serf);
-        rumours.into_iter().for_each(|rumour| bench.rumour(rumour));
+        for rumour in rumours {
+            bench.rumour(rumour);
+        }
         assert_eq!(status(&bench, 3), None);
         bench.rumour(alive(3, 1));
         assert_eq!(status(&bench, 3), Some(after));

@@ -132,16 +132,17 @@ impl Bootstrap {
 }
 
 /// The largest distance between the two distributions, and the asymptotic p-value (Stephens' correction).
-fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> (f64, f64) {
-    let (mut i, mut j, mut distance) = (0, 0, 0.0_f64);
-    while i < a.len() && j < b.len() {
-        let x = a[i].min(b[j]);
-        i += a[i..].iter().take_while(|v| **v <= x).count();
-        j += b[j..].iter().take_while(|v| **v <= x).count();
-        distance = distance.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+fn kolmogorov_smirnov(real: &[f64], ours: &[f64]) -> (f64, f64) {
+    let (mut below_real, mut below_ours, mut distance) = (0, 0, 0.0_f64);
+    let (count_real, count_ours) = (real.len() as f64, ours.len() as f64);
+    while below_real < real.len() && below_ours < ours.len() {
+        let value = real[below_real].min(ours[below_ours]);
+        below_real += real[below_real..].iter().take_while(|v| **v <= value).count();
+        below_ours += ours[below_ours..].iter().take_while(|v| **v <= value).count();
+        distance = distance.max((below_real as f64 / count_real - below_ours as f64 / count_ours).abs());
     }
-    let n = (a.len() as f64 * b.len() as f64 / (a.len() + b.len()) as f64).sqrt();
-    let t = (n + 0.12 + 0.11 / n) * distance;
-    let tail = |k: i32| (if k % 2 == 1 { 2.0 } else { -2.0 }) * math::exp(-2.0 * f64::from(k * k) * t * t);
-    (distance, (1..=100).map(tail).sum::<f64>().clamp(0.0, 1.0))
+    let effective = (count_real * count_ours / (count_real + count_ours)).sqrt();
+    let scaled = (effective + 0.12 + 0.11 / effective) * distance;
+    let term = |k: i32| (if k % 2 == 1 { 2.0 } else { -2.0 }) * math::exp(-2.0 * f64::from(k * k) * scaled * scaled);
+    (distance, (1..=100).map(term).sum::<f64>().clamp(0.0, 1.0))
 }
