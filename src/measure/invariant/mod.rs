@@ -1,6 +1,7 @@
 //! Laws, each an observer that looks at the run from outside and shares no code with what it judges.
 
 pub mod catalog;
+pub mod gossip;
 pub mod raft;
 
 use crate::base::time::Time;

@@ -164,13 +164,13 @@ impl SerfConfig {
 
     /// The pool of all agents of one Consul datacenter (Consul 1.8.7 `lib/serf.go`, `agent/consul/config.go`).
     pub fn consul_lan() -> Self {
-        Self::consul(Config::lan())
+        Self::consul(&Config::lan())
     }
 
     /// The pool of the Consul servers of all datacenters: WAN profile, but gossip to three (Consul 1.8.7
     /// `agent/config/default.go`).
     pub fn consul_wan() -> Self {
-        Self::consul(Config { gossip_nodes: 3, ..Config::wan() })
+        Self::consul(&Config { gossip_nodes: 3, ..Config::wan() })
     }
 
     /// The one pool of the Nomad servers of all regions (Nomad 1.6.5 `nomad/config.go`).
@@ -182,8 +182,8 @@ impl SerfConfig {
         }
     }
 
-    fn consul(profile: Config) -> Self {
-        let swim = Config { dead_node_reclaim: Some(Duration::from_secs(30)), meta_bytes: 300, ..profile };
+    fn consul(profile: &Config) -> Self {
+        let swim = Config { dead_node_reclaim: Some(Duration::from_secs(30)), meta_bytes: 300, ..profile.clone() };
         Self {
             leave_propagate_delay: Duration::from_secs(3),
             reconnect_timeout: Duration::from_hours(72),

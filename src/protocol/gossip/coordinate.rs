@@ -196,8 +196,7 @@ mod tests {
 
     #[test]
     fn coordinates_of_a_line_of_sites_estimate_its_round_trips() {
-        let mut sites: Vec<Locator> =
-            (0..5).map(|i| Locator::new(Rng::stream(7, &format!("site {i}")))).collect();
+        let mut sites: Vec<Locator> = (0..5).map(|i| Locator::new(Rng::stream(7, &format!("site {i}")))).collect();
         let rtt = |a: usize, b: usize| Duration::from_millis(10 * a.abs_diff(b) as u64 + 2);
         let mut rng = Rng::stream(7, "pairs");
         for _ in 0..5_000 {

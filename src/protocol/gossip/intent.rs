@@ -13,6 +13,9 @@ use crate::protocol::gossip::message::{Rumour, SerfKnowledge};
 use crate::protocol::gossip::serf::{Event, Phase, Serf};
 use crate::protocol::gossip::swim::Lane;
 
+/// When the members of an established pool joined.
+pub(super) const JOINED: LTime = LTime(1);
+
 /// What Serf says of a member (`MemberStatus`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
@@ -69,7 +72,7 @@ impl Roster {
         let mut rows = Table::<Row>::new(size);
         for &member in &*pool.initial {
             let address = Some(pool.table.get(member).address);
-            *rows.get_mut(member) = Row { ltime: LTime(1), since: Time::ZERO, address, status: Some(Status::Alive) };
+            *rows.get_mut(member) = Row { ltime: JOINED, since: Time::ZERO, address, status: Some(Status::Alive) };
         }
         Self {
             rows,
@@ -295,13 +298,7 @@ impl Serf {
 
     /// Takes in what another knows: the left ones first, one step after their last known intent, so that a join
     /// intent of the same exchange does not hide that they left (Serf `MergeRemoteState`). Nothing is passed on.
-    pub(super) fn on_knowledge(
-        &mut self,
-        now: Time,
-        theirs: &SerfKnowledge,
-        ignore_old: bool,
-        fx: &mut impl Fx<Self>,
-    ) {
+    pub(super) fn on_knowledge(&mut self, now: Time, theirs: &SerfKnowledge, ignore_old: bool, fx: &mut impl Fx<Self>) {
         for (clock, heard) in [
             (&mut self.clock, theirs.clock),
             (&mut self.events.clock, theirs.event_clock),

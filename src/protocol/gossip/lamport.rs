@@ -34,6 +34,11 @@ impl LamportClock {
         Self(LTime(1))
     }
 
+    /// A clock that has heard of this time.
+    pub const fn after(heard: LTime) -> Self {
+        Self(heard.next())
+    }
+
     /// The current time.
     pub const fn time(self) -> LTime {
         self.0

@@ -150,13 +150,7 @@ pub struct Entry {
 
 impl Default for Entry {
     fn default() -> Self {
-        Self {
-            changed: Time::ZERO,
-            address: ProcessId(0),
-            incarnation: 0,
-            meta: Meta::default(),
-            state: State::Absent,
-        }
+        Self { changed: Time::ZERO, address: ProcessId(0), incarnation: 0, meta: Meta::default(), state: State::Absent }
     }
 }
 

@@ -92,7 +92,14 @@ impl Swim {
         }
     }
 
-    pub(super) fn suspect(&mut self, now: Time, member: Member, incarnation: u32, from: Member, fx: &mut impl Fx<Self>) {
+    pub(super) fn suspect(
+        &mut self,
+        now: Time,
+        member: Member,
+        incarnation: u32,
+        from: Member,
+        fx: &mut impl Fx<Self>,
+    ) {
         let old = *self.table.get(member);
         if old.state == State::Absent || incarnation < old.incarnation {
             return;

@@ -248,9 +248,7 @@ impl Rumour {
             Self::JoinIntent { member, ltime } => mix(pair(4, member.0), ltime.0),
             Self::LeaveIntent { member, ltime, prune } => mix(pair(5 + u32::from(*prune), member.0), ltime.0),
             Self::User(event) => mix(mix(7, event.ltime.0), mix(text(event.name.as_bytes()), text(&event.payload))),
-            Self::Query(query) => {
-                mix(mix(8, query.ltime.0), mix(pair(query.id, query.origin.0), text(&query.payload)))
-            }
+            Self::Query(query) => mix(mix(8, query.ltime.0), mix(pair(query.id, query.origin.0), text(&query.payload))),
         }
     }
 }
@@ -319,28 +317,29 @@ pub(super) const NACK_BYTES: u32 = 11;
 impl Knowledge {
     fn bytes(&self) -> u32 {
         let members: u32 = self.members.iter().map(|r| 70 + NAME_BYTES + u32::from(r.meta.bytes)).sum();
-        let serf = self.serf.as_deref().map_or(0, |serf| {
-            let events: u32 = serf.events.iter().map(|e| 20 + (e.name.len() + e.payload.len()) as u32).sum();
-            100 + (serf.statuses.len() + serf.left.len()) as u32 * (NAME_BYTES + 6) + events
+        let above = self.serf.as_deref().map_or(0, |above| {
+            let events: u32 = above.events.iter().map(|e| 20 + (e.name.len() + e.payload.len()) as u32).sum();
+            100 + (above.statuses.len() + above.left.len()) as u32 * (NAME_BYTES + 6) + events
         });
-        40 + members + serf
+        40 + members + above
     }
 
     fn fingerprint(&self) -> u64 {
         let mut hash = mix(u64::from(self.exchange), u64::from(self.join));
         for record in &self.members {
-            hash = mix(hash, mix(pair(record.member.0, record.incarnation), pair(record.address.0, record.state as u32)));
+            hash =
+                mix(hash, mix(pair(record.member.0, record.incarnation), pair(record.address.0, record.state as u32)));
             hash = mix(hash, u64::from(record.meta.version));
         }
-        let Some(serf) = self.serf.as_deref() else { return hash };
-        hash = mix(hash, mix(serf.clock.0, mix(serf.event_clock.0, serf.query_clock.0)));
-        for (member, ltime) in &serf.statuses {
+        let Some(above) = self.serf.as_deref() else { return hash };
+        hash = mix(hash, mix(above.clock.0, mix(above.event_clock.0, above.query_clock.0)));
+        for (member, ltime) in &above.statuses {
             hash = mix(hash, mix(u64::from(member.0), ltime.0));
         }
-        for member in &serf.left {
+        for member in &above.left {
             hash = mix(hash, u64::from(member.0));
         }
-        for event in &serf.events {
+        for event in &above.events {
             hash = mix(hash, Rumour::User(event.clone()).fingerprint());
         }
         hash

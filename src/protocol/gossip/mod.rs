@@ -27,10 +27,12 @@ mod probe;
 pub mod swim;
 
 pub mod coordinate;
+pub mod intent;
 pub mod lamport;
 pub mod serf;
 pub mod intent;
 mod rumour;
+pub mod serf;
 
 #[cfg(test)]
 mod serf_tests;

@@ -43,7 +43,7 @@ enum Stage {
 }
 
 /// A ping on behalf of somebody else.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Relay {
     asked_by: ProcessId,
     asked_seq: u32,
@@ -157,13 +157,7 @@ impl Swim {
         }
     }
 
-    pub(super) fn on_ack(
-        &mut self,
-        now: Time,
-        seq: u32,
-        coordinate: Option<Arc<Coordinate>>,
-        fx: &mut impl Fx<Self>,
-    ) {
+    pub(super) fn on_ack(&mut self, now: Time, seq: u32, coordinate: Option<Arc<Coordinate>>, fx: &mut impl Fx<Self>) {
         if self.probe.as_ref().is_some_and(|probe| probe.seq == seq) {
             let probe = self.probe.take().expect("just seen");
             fx.disarm(Timer::Wait);

@@ -15,11 +15,18 @@ use crate::protocol::gossip::message::{Msg, Query, Rumour, UserEvent};
 use crate::protocol::gossip::serf::{Event, Phase, Serf, SerfError, Timer};
 use crate::protocol::gossip::swim::Lane;
 
+/// What was heard of one Lamport time.
+#[derive(Debug, Clone)]
+struct Heard<T> {
+    ltime: LTime,
+    items: SmallVec<[Arc<T>; 1]>,
+}
+
 /// What was heard lately, by Lamport time: a ring of as many slots as `EventBuffer` says, kept sparse.
 #[derive(Debug, Clone)]
 pub(super) struct Window<T> {
     pub(super) clock: LamportClock,
-    slots: BTreeMap<u64, (LTime, SmallVec<[Arc<T>; 1]>)>,
+    slots: BTreeMap<u64, Heard<T>>,
     size: u64,
     /// Anything before is ignored.
     earliest: LTime,
@@ -27,7 +34,12 @@ pub(super) struct Window<T> {
 
 impl<T: PartialEq> Window<T> {
     pub(super) fn new(size: u32) -> Self {
-        Self { clock: LamportClock::started(), slots: BTreeMap::new(), size: u64::from(size.max(1)), earliest: LTime(0) }
+        Self {
+            clock: LamportClock::started(),
+            slots: BTreeMap::new(),
+            size: u64::from(size.max(1)),
+            earliest: LTime(0),
+        }
     }
 
     /// Takes in something of this time; says whether it is new and not too old.
@@ -37,21 +49,19 @@ impl<T: PartialEq> Window<T> {
         if ltime < self.earliest || (now.0 > self.size && ltime.0 < now.0 - self.size) {
             return false;
         }
-        let (held, items) = self.slots.entry(ltime.0 % self.size).or_insert_with(|| (ltime, SmallVec::new()));
-        if *held == ltime {
-            if items.contains(item) {
-                return false;
-            }
-        } else {
-            *held = ltime;
-            items.clear();
+        let fresh = || Heard { ltime, items: SmallVec::new() };
+        let slot = self.slots.entry(ltime.0 % self.size).or_insert_with(fresh);
+        if slot.ltime != ltime {
+            *slot = fresh();
+        } else if slot.items.contains(item) {
+            return false;
         }
-        items.push(item.clone());
+        slot.items.push(item.clone());
         true
     }
 
     pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<T>> {
-        self.slots.values().flat_map(|(_, items)| items)
+        self.slots.values().flat_map(|heard| &heard.items)
     }
 
     pub(super) fn ignore_before(&mut self, ltime: LTime) {

@@ -13,7 +13,7 @@ use crate::base::time::{Duration, Time};
 use crate::protocol::gossip::broadcast::Ticket;
 use crate::protocol::gossip::config::SerfConfig;
 use crate::protocol::gossip::coordinate::{Coordinate, Locator};
-use crate::protocol::gossip::intent::{Roster, Status};
+use crate::protocol::gossip::intent::{JOINED, Roster, Status};
 use crate::protocol::gossip::lamport::LamportClock;
 use crate::protocol::gossip::members::{Directory, DirectoryError, Member, Meta, Pool, State};
 use crate::protocol::gossip::message::{Msg, Query, Rumour, Stream, UserEvent};
@@ -193,7 +193,7 @@ impl Serf {
         Ok(Self {
             locator: config.coordinates.then(|| Locator::new(stream("coordinate"))),
             roster: Roster::new(pool),
-            clock: LamportClock::started(),
+            clock: if pool.initial.is_empty() { LamportClock::started() } else { LamportClock::after(JOINED) },
             events: Window::new(window),
             queries: Window::new(window),
             asked: Vec::new(),

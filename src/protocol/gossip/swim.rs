@@ -282,6 +282,12 @@ impl Swim {
         self.wake_gossip(now, fx);
     }
 
+    /// Says how many members the layer above counts; the transmission limit of its rumours follows from it. Without,
+    /// the member table counts.
+    pub fn set_audience(&mut self, members: usize) {
+        self.audience = members;
+    }
+
     /// Drops the most transmitted rumours of every lane beyond `max` each.
     pub fn prune(&mut self, max: usize) {
         for lane in &mut self.lanes {

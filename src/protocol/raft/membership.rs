@@ -167,11 +167,14 @@ impl Membership {
         }
     }
 
-    /// The log was cut at `from`: an uncommitted configuration there falls back to the committed one.
-    pub(super) fn truncate(&mut self, from: Index) {
-        if self.latest_index >= from {
+    /// The log was cut at `from`: an uncommitted configuration there falls back to the committed one. Returns whether one
+    /// did.
+    pub(super) fn truncate(&mut self, from: Index) -> bool {
+        let cut = self.latest_index >= from;
+        if cut {
             (self.latest, self.latest_index) = (Arc::clone(&self.committed), self.committed_index);
         }
+        cut
     }
 }
 

@@ -35,6 +35,8 @@ mod replicate;
 mod snapshot;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod transcripts;
 
 use std::fmt;
 use std::sync::Arc;

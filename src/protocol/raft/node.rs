@@ -513,9 +513,11 @@ impl<E: Command> RaftNode<E> {
             }
             Change::Truncate(from) => {
                 self.durable.log.truncate(from);
-                self.membership.truncate(from);
-                self.refresh_peers();
                 tell(Event::Truncated { from });
+                if self.membership.truncate(from) {
+                    self.refresh_peers();
+                    tell(Event::ConfigurationChanged { configuration: Arc::clone(&self.membership.latest) });
+                }
             }
             Change::Append { entries, skip } => {
                 for entry in &entries[skip..] {

@@ -46,6 +46,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_majorities_always_share_a_voter() {
+        for (voters, expected) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)] {
+            assert_eq!(majority(voters), expected, "{voters}");
+        }
+    }
+
+    #[test]
     fn a_majority_decides_what_is_stored() {
         let check = |matched: &[u64], expected: Option<u64>| {
             assert_eq!(

@@ -111,6 +111,7 @@ impl<E: Command> RaftNode<E> {
             self.commit = image.index;
             self.membership = Membership::new(Arc::clone(&image.configuration), image.configuration_index);
             self.refresh_peers();
+            fx.emit(Event::ConfigurationChanged { configuration: Arc::clone(&image.configuration) });
             fx.emit(Event::Restore { snapshot: image });
         }
         self.last_contact = Some(now);

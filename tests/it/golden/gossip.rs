@@ -6,7 +6,10 @@
 //! of a WAN; loss hits datagrams only; every member has its own ticker phase.
 //!
 //! The gate: two-sample Kolmogorov-Smirnov at 1 % with Holm's correction over all quantities of all files; the median
-//! within 5 % and the 90th percentile within 10 % of the recorded one, or inside its 95 % interval.
+//! within 5 % and the 90th percentile within 10 % of the recorded one, or inside its 95 % interval, which comes from
+//! resampling clusters: two recordings of `ml-wan-n9-loss0` have medians of 403 and 322 ms for the same join.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -84,11 +87,12 @@ fn read(path: &Path, columns: &[(&str, &[&str])]) -> Recording {
         recording.tcp_pings = text("tcp_pings") != "false";
         recording.rounds = recording.rounds.max(text("trial").parse::<usize>().unwrap() + 1);
         let kind = text("kind");
+        let cluster = text("cluster").parse().unwrap_or(usize::MAX);
         for (_, names) in columns.iter().filter(|(of, _)| *of == kind) {
             for name in *names {
                 let value: f64 = text(name).parse().unwrap();
                 let value = if value < 0.0 { f64::INFINITY } else { value };
-                recording.samples.add(kind, name, value);
+                recording.samples.add_in(cluster, kind, name, value);
             }
         }
     }
@@ -110,11 +114,7 @@ const SERF_COLUMNS: [(&str, &[&str]); 3] = [
 
 /// Site of each process, for the delay between them.
 fn one_way(sites: &[u8], from: ProcessId, to: ProcessId) -> Duration {
-    if sites[from.0 as usize] == sites[to.0 as usize] {
-        Duration::from_micros(250)
-    } else {
-        Duration::from_millis(40)
-    }
+    if sites[from.0 as usize] == sites[to.0 as usize] { Duration::from_micros(250) } else { Duration::from_millis(40) }
 }
 
 /// When each process first saw what the experiment is about.
@@ -196,6 +196,8 @@ struct Cluster {
     live: Vec<ProcessId>,
     next: u32,
     broadcasts: u64,
+    /// Suspicions that ran out, and those of them with fewer confirmations than wanted.
+    expiries: (usize, usize),
     seed: String,
 }
 
@@ -215,7 +217,7 @@ impl Cluster {
             driver.add(process, Self::agent(&config, &pool, process, &seed));
         }
         let next = set.nodes as u32;
-        let mut cluster = Self { driver, config, pool, rng, live, next, broadcasts: 0, seed };
+        let mut cluster = Self { driver, config, pool, rng, live, next, broadcasts: 0, expiries: (0, 0), seed };
         cluster.pause(2_000, 7_000);
         cluster
     }
@@ -241,15 +243,19 @@ impl Cluster {
 
     fn broadcast(&mut self, out: &mut Samples, window: Duration) {
         self.broadcasts += 1;
+        // The recording's queue counted the live members only (`NumMembers`).
+        let audience = self.live.len();
+        self.driver.each(|swim| swim.set_audience(audience));
         let origin = *self.rng.pick(&self.live).unwrap();
-        self.watch(Watch { broadcast: self.broadcasts, ..Watch::default() });
+        let seen = BTreeMap::from([(origin, Time::ZERO)]);
+        self.watch(Watch { broadcast: self.broadcasts, seen, ..Watch::default() });
         let event = UserEvent { ltime: LTime(self.broadcasts), name: "".into(), payload: vec![0; 64].into() };
         let start = self.driver.now();
         self.driver.call(origin, |swim, now, fx| {
             swim.broadcast(now, Lane::Events, Rumour::User(Arc::new(event)), None, fx);
         });
         let expected = self.live.len() - 1;
-        self.driver.run_for(window, |watch| watch.seen.keys().filter(|&&p| p != origin).count() >= expected);
+        self.driver.run_for(window, |watch| watch.seen.len() > expected);
         let mut seen = self.driver.react.seen.clone();
         seen.remove(&origin);
         for (name, share) in [("p50_ms", 0.5), ("p90_ms", 0.9), ("all_ms", 1.0)] {
@@ -270,7 +276,9 @@ impl Cluster {
         for (name, share) in [("first_ms", 0.0), ("p50_ms", 0.5), ("all_ms", 1.0)] {
             out.add("dead", name, at_share(&watch.seen, start, expected, share));
         }
-        if !watch.confirmations.iter().all(|&c| c == wanted) { eprintln!("{} {:?} {} {:?}", self.seed, watch.confirmations, suspect, at_share(&watch.seen,start,expected,0.0)); }
+        let (total, short) = &mut self.expiries;
+        *total += watch.confirmations.len();
+        *short += watch.confirmations.iter().filter(|&&c| c < wanted).count();
     }
 
     fn join(&mut self, out: &mut Samples) {
@@ -292,11 +300,12 @@ impl Cluster {
 }
 
 fn simulate_swim(set: &Recording) -> Samples {
-    let trials = if set.nodes >= 100 { 600 } else { 2_000 };
+    let trials = 2_000;
     let mut out = Samples::default();
     let window = Duration::from_secs(if set.wan { 16 } else { 8 });
     let wanted = if set.wan { 4 } else { 2 };
-    for number in 0..trials / set.rounds + 1 {
+    let mut expiries = (0, 0);
+    for number in 0..=trials / set.rounds {
         let mut cluster = Cluster::new(set, number);
         for _ in 0..set.rounds {
             for _ in 0..2 {
@@ -308,7 +317,10 @@ fn simulate_swim(set: &Recording) -> Samples {
             cluster.settle();
             cluster.join(&mut out);
         }
+        expiries = (expiries.0 + cluster.expiries.0, expiries.1 + cluster.expiries.1);
     }
+    // Recorded: always as many as wanted. A confirmation arriving in the last moments can still be missed.
+    assert!(expiries.1 * 200 < expiries.0 || !set.tcp_pings, "{}: {expiries:?} unconfirmed", set.name);
     out
 }
 
@@ -324,14 +336,14 @@ struct SerfWatch {
 }
 
 impl React<Serf> for SerfWatch {
-    fn react(&mut self, now: Time, me: ProcessId, event: serf::Event, serf: &mut Serf, fx: &mut Effects<'_, Serf>) {
+    fn react(&mut self, now: Time, me: ProcessId, event: serf::Event, agent: &mut Serf, fx: &mut Effects<'_, Serf>) {
         match event {
             serf::Event::User(_) => {
                 self.seen.entry(me).or_insert(now);
             }
             serf::Event::Query(query) => {
                 self.seen.entry(me).or_insert(now);
-                serf.answer(&query, Arc::from([0_u8; 8]), fx);
+                agent.answer(&query, Arc::from([0_u8; 8]), fx);
             }
             serf::Event::Answered { .. } => {
                 self.answers += 1;
@@ -354,15 +366,23 @@ impl React<Serf> for SerfWatch {
     }
 }
 
-/// User events and queries in one cluster, then members that leave one after the other.
-fn simulate_serf(set: &Recording) -> Samples {
-    let mut out = Samples::default();
-    let config = Arc::new(if set.wan { SerfConfig::wan() } else { SerfConfig::lan() });
-    for number in 0..70 {
+/// One simulated cluster of Serf agents.
+struct SerfCluster {
+    driver: Driver<Serf, SerfWatch>,
+    rng: Rng,
+    live: Vec<ProcessId>,
+    /// Observers of leaves, and those of them who took a leave for a failure.
+    told: usize,
+    misled: usize,
+}
+
+impl SerfCluster {
+    fn new(set: &Recording, number: usize) -> Self {
+        let config = Arc::new(if set.wan { SerfConfig::wan() } else { SerfConfig::lan() });
         let seed = format!("{} {number}", set.name);
         let mut rng = Rng::stream(20_240_101, &seed);
         let sites: Vec<u8> = (0..set.nodes).map(|_| if set.wan { rng.below(3) as u8 } else { 0 }).collect();
-        let mut live: Vec<ProcessId> = (0..set.nodes as u32).map(ProcessId).collect();
+        let live: Vec<ProcessId> = (0..set.nodes as u32).map(ProcessId).collect();
         let pool = Pool::established(directory(set.nodes), live.iter().copied(), 0).unwrap();
         let network = Rng::stream(20_240_101, &format!("{seed} network"));
         let mut driver = Driver::new(SerfWatch::default(), set.loss, network, move |a, b| one_way(&sites, a, b));
@@ -370,55 +390,83 @@ fn simulate_serf(set: &Recording) -> Samples {
             let name = format!("{seed} {process}");
             driver.add(process, Serf::new(config.clone(), &pool, process, (1, &name)).unwrap());
         }
-        let pause = |rng: &mut Rng| rng.span(Duration::from_secs(2), Duration::from_secs(3));
-        for round in 0..30 {
-            let wait = pause(&mut rng);
-            driver.run_for(wait, |_| false);
-            driver.react = SerfWatch::default();
-            let origin = *rng.pick(&live).unwrap();
-            let start = driver.now();
-            let (window, expected) = (Duration::from_secs(8), live.len());
-            let kind = if round % 2 == 0 { "user_event_incl_origin" } else { "query" };
-            driver.call(origin, |serf, now, fx| {
-                if round % 2 == 0 {
-                    serf.user_event(now, "deploy", &[0; 64], fx).unwrap();
-                } else {
-                    serf.query(now, "uptime", &[], fx).unwrap();
-                }
-            });
-            driver.run_for(window, |watch| {
-                watch.seen.len() >= expected && (round % 2 == 0 || watch.answers as usize >= expected)
-            });
-            let watch = &driver.react;
-            let names: &[(&str, f64)] = if round % 2 == 0 {
-                &[("p50_ms", 0.5), ("p90_ms", 0.9), ("all_ms", 1.0)]
-            } else {
-                &[("p50_ms", 0.5), ("all_ms", 1.0)]
-            };
-            for (name, share) in names {
-                out.add(kind, name, at_share(&watch.seen, start, expected, *share));
-            }
-            if round % 2 == 1 {
-                let last = watch.last_answer.map_or(f64::INFINITY, |at| at.since(start).as_millis_f64());
-                out.add(kind, "query_last_response_ms", last);
-            }
-        }
-        for _ in 0..12 {
-            let wait = pause(&mut rng);
-            driver.run_for(wait, |_| false);
-            let leaver = live.swap_remove(rng.below(live.len() as u64) as usize);
-            driver.react = SerfWatch { subject: Some(leaver), ..SerfWatch::default() };
-            let (start, expected) = (driver.now(), live.len());
-            driver.call(leaver, |serf, now, fx| serf.leave(now, fx).unwrap());
-            driver.run_for(Duration::from_secs(8), |watch| watch.seen.len() >= expected && watch.left.is_some());
-            driver.kill(leaver);
-            let watch = &driver.react;
-            for (name, share) in [("first_ms", 0.0), ("p50_ms", 0.5), ("all_ms", 1.0)] {
-                out.add("graceful_leave", name, at_share(&watch.seen, start, expected, share));
-            }
-            out.add("graceful_leave", "call_ms", watch.left.map_or(f64::INFINITY, |at| at.since(start).as_millis_f64()));
+        Self { driver, rng, live, told: 0, misled: 0 }
+    }
+
+    fn pause(&mut self) {
+        let wait = self.rng.span(Duration::from_secs(2), Duration::from_secs(3));
+        self.driver.run_for(wait, |_| false);
+    }
+
+    fn user_event(&mut self, out: &mut Samples) {
+        self.pause();
+        self.driver.react = SerfWatch::default();
+        let origin = *self.rng.pick(&self.live).unwrap();
+        let (start, expected) = (self.driver.now(), self.live.len());
+        self.driver.call(origin, |serf, now, fx| {
+            serf.user_event(now, "deploy", &[0; 64], fx).unwrap();
+        });
+        self.driver.run_for(Duration::from_secs(8), |watch| watch.seen.len() >= expected);
+        for (name, share) in [("p50_ms", 0.5), ("p90_ms", 0.9), ("all_ms", 1.0)] {
+            out.add("user_event_incl_origin", name, at_share(&self.driver.react.seen, start, expected, share));
         }
     }
+
+    fn query(&mut self, out: &mut Samples) {
+        self.pause();
+        self.driver.react = SerfWatch::default();
+        let origin = *self.rng.pick(&self.live).unwrap();
+        let (start, expected) = (self.driver.now(), self.live.len());
+        self.driver.call(origin, |serf, now, fx| {
+            serf.query(now, "uptime", &[], fx).unwrap();
+        });
+        self.driver.run_for(Duration::from_secs(8), |watch| {
+            watch.seen.len() >= expected && watch.answers as usize >= expected
+        });
+        let watch = &self.driver.react;
+        for (name, share) in [("p50_ms", 0.5), ("all_ms", 1.0)] {
+            out.add("query", name, at_share(&watch.seen, start, expected, share));
+        }
+        let last = watch.last_answer.map_or(f64::INFINITY, |at| at.since(start).as_millis_f64());
+        out.add("query", "query_last_response_ms", last);
+    }
+
+    fn leave(&mut self, out: &mut Samples) {
+        self.pause();
+        let leaver = self.live.swap_remove(self.rng.below(self.live.len() as u64) as usize);
+        self.driver.react = SerfWatch { subject: Some(leaver), ..SerfWatch::default() };
+        let (start, expected) = (self.driver.now(), self.live.len());
+        self.driver.call(leaver, |serf, now, fx| serf.leave(now, fx).unwrap());
+        self.driver.run_for(Duration::from_secs(8), |watch| watch.seen.len() >= expected && watch.left.is_some());
+        self.driver.kill(leaver);
+        let watch = &self.driver.react;
+        for (name, share) in [("first_ms", 0.0), ("p50_ms", 0.5), ("all_ms", 1.0)] {
+            out.add("graceful_leave", name, at_share(&watch.seen, start, expected, share));
+        }
+        out.add("graceful_leave", "call_ms", watch.left.map_or(f64::INFINITY, |at| at.since(start).as_millis_f64()));
+        self.told += expected;
+        self.misled += watch.failed as usize;
+    }
+}
+
+/// User events and queries in one cluster, then members that leave one after the other.
+fn simulate_serf(set: &Recording) -> Samples {
+    let mut out = Samples::default();
+    let (mut told, mut misled) = (0, 0);
+    for number in 0..70 {
+        let mut cluster = SerfCluster::new(set, number);
+        for _ in 0..15 {
+            cluster.user_event(&mut out);
+            cluster.query(&mut out);
+        }
+        for _ in 0..(set.nodes / 4).min(12) {
+            cluster.leave(&mut out);
+        }
+        told += cluster.told;
+        misled += cluster.misled;
+    }
+    // Recorded: at least 98 % of the observers see a leave as one; the others missed the intent.
+    assert!(misled * 50 <= told, "{}: {misled} of {told}", set.name);
     out
 }
 

@@ -98,9 +98,9 @@ fn simulate(setup: &Setup, trial: u64) -> Option<Times> {
     cluster.outside.told.clear();
     let fault = cluster.now();
     if setup.partition {
-        cluster.isolate(leader)
+        cluster.isolate(leader);
     } else {
-        cluster.crash(leader)
+        cluster.crash(leader);
     }
     let since = |at: Time| at.since(fault).as_millis_f64();
     let mut times: Times = [None; 4];
@@ -234,7 +234,8 @@ fn judge(comparisons: &[Comparison]) -> String {
             let (low, high) = interval(&c.recorded, share);
             let _ = write!(table, " p{:.0} {real:.0}/{ours:.0}", share * 100.0);
             let close = (ours - real).abs() <= tolerance * real;
-            if !close && !(low <= ours && ours <= high) {
+            let inside = low <= ours && ours <= high;
+            if !close && !inside {
                 let _ = writeln!(findings, "{}: p{:.0} {ours:.1} against {real:.1} ms", c.name, share * 100.0);
             }
         }

