@@ -342,5 +342,5 @@ fn sha256(message: &[u8]) -> String {
             *word = word.wrapping_add(v);
         }
     }
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    state.iter().map(|word| format!("{word:08x}")).collect::<Vec<String>>().concat()
 }
