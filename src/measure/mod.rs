@@ -1,3 +1,1 @@
 //! Metrics, the failover breakdown, and the observers that check invariants.
-
-pub mod invariant;
