@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod gossip;
 pub mod raft;
+pub mod proxy;
 
 use crate::base::time::Time;
 

@@ -196,6 +196,8 @@ enum Listening {
     Yes,
     /// Shutting down.
     NoMore,
+    /// The process has said that it ends.
+    Ended,
 }
 
 /// A fabio process.
@@ -377,7 +379,7 @@ impl FabioNode {
     fn on_agent(&mut self, now: Time, answer: &Answer, fx: &mut impl Fx<Self>) {
         let Answer::Agent { datacenter } = answer else {
             if now.since(self.started) >= self.config.startup_timeout {
-                fx.emit(FabioEvent::Exited);
+                self.exit(fx);
             } else {
                 fx.arm(FabioTimer::AgentRetry, self.config.startup_retry);
             }
@@ -464,9 +466,17 @@ impl FabioNode {
     fn drain(&mut self, fx: &mut impl Fx<Self>) {
         self.listening = Listening::NoMore;
         if self.config.shutdown_wait.is_zero() || self.in_flight.is_empty() {
-            fx.emit(FabioEvent::Exited);
+            self.exit(fx);
         } else {
             fx.arm(FabioTimer::Drain, self.config.shutdown_wait);
+        }
+    }
+
+    fn exit(&mut self, fx: &mut impl Fx<Self>) {
+        if self.listening != Listening::Ended {
+            self.listening = Listening::Ended;
+            fx.disarm(FabioTimer::Drain);
+            fx.emit(FabioEvent::Exited);
         }
     }
 
@@ -627,8 +637,7 @@ impl FabioNode {
     /// A draining process ends with its last request.
     fn on_answered(&mut self, fx: &mut impl Fx<Self>) {
         if self.listening == Listening::NoMore && self.in_flight.is_empty() {
-            fx.disarm(FabioTimer::Drain);
-            fx.emit(FabioEvent::Exited);
+            self.exit(fx);
         }
     }
 }
@@ -656,7 +665,7 @@ impl Machine for FabioNode {
             Input::Fired(FabioTimer::DialDue) => self.on_dial_due(now, fx),
             Input::Fired(FabioTimer::HeaderDue) => self.on_header_due(now, fx),
             Input::Fired(FabioTimer::Grace) => self.drain(fx),
-            Input::Fired(FabioTimer::Drain) => fx.emit(FabioEvent::Exited),
+            Input::Fired(FabioTimer::Drain) => self.exit(fx),
             Input::Done(token) => self.apply(token, fx),
         }
     }

@@ -279,13 +279,11 @@ pub struct Callers {
 impl Callers {
     /// Remembers that the caller's slot `theirs` is ours `own`.
     pub fn set(&mut self, caller: ProcessId, theirs: u32, own: u32) {
-        let at = match self.peers.iter().position(|(peer, _)| *peer == caller) {
-            Some(at) => at,
-            None => {
-                self.peers.push((caller, Vec::new()));
-                self.peers.len() - 1
-            }
-        };
+        let known = self.peers.iter().position(|(peer, _)| *peer == caller);
+        let at = known.unwrap_or(self.peers.len());
+        if known.is_none() {
+            self.peers.push((caller, Vec::new()));
+        }
         let slots = &mut self.peers[at].1;
         if slots.len() <= theirs as usize {
             slots.resize(theirs as usize + 1, NONE);

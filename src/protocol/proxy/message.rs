@@ -150,12 +150,15 @@ impl Message for HttpMsg {
 
     fn bytes(&self) -> u32 {
         match self {
-            Self::Connect { .. } | Self::Accepted { .. } | Self::Reset { .. } | Self::Cancel { .. } => 60,
+            Self::Connect { .. }
+            | Self::Accepted { .. }
+            | Self::Reset { .. }
+            | Self::Cancel { .. }
+            | Self::ProbeRefused { .. } => 60,
             Self::Request { .. } => 700,
             Self::Response { .. } => 2_000,
             Self::Probe { .. } => 200,
             Self::ProbeReply { .. } => 150,
-            Self::ProbeRefused { .. } => 60,
         }
     }
 

@@ -11,22 +11,25 @@
 //! spends per request (0.1 to 1 ms; add it to the hop's delay), service-mesh policies (outlier ejection, circuit breakers,
 //! consistent hashing), for which this folder is the place.
 
-pub mod access;
-pub mod alb;
-pub mod command;
-pub mod dns;
-pub mod endpoint;
-pub mod fabio;
-pub mod forward;
-pub mod glob;
-pub mod health;
-pub mod inflight;
-pub mod message;
-pub mod pick;
-pub mod redirect;
-pub mod registry;
 pub mod release;
-pub mod table;
 pub mod url;
-pub mod watcher;
+pub mod glob;
+pub mod command;
+pub mod endpoint;
 pub mod weight;
+pub mod access;
+pub mod redirect;
+pub mod table;
+pub mod pick;
+pub mod forward;
+pub mod registry;
+pub mod watcher;
+pub mod message;
+pub mod inflight;
+pub mod fabio;
+pub mod health;
+pub mod alb;
+pub mod dns;
+
+#[cfg(test)]
+mod stories;

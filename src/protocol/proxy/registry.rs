@@ -151,17 +151,11 @@ fn command(service: &str, route: &str, address: &str, tags: &str, options: &str)
             _ => kept.push(word.to_owned()),
         }
     }
-    let mut line = format!("route add {service} {route} {target}");
-    if !weight.is_empty() {
-        line += &format!(" weight {weight}");
-    }
-    if !tags.is_empty() {
-        line += &format!(" tags {}", quote(tags));
-    }
-    if !kept.is_empty() {
-        line += &format!(" opts {}", quote(&kept.join(" ")));
-    }
-    line
+    let part = |name: &str, text: String| if text.is_empty() { text } else { format!(" {name} {text}") };
+    let quoted = |text: &str| if text.is_empty() { String::new() } else { quote(text) };
+    let (weight, tags) = (part("weight", weight.to_owned()), part("tags", quoted(tags)));
+    let options = part("opts", quoted(&kept.join(" ")));
+    format!("route add {service} {route} {target}{weight}{tags}{options}")
 }
 
 /// Splits what follows the prefix into the route and its options. Hosts are lower-cased, paths are not.

@@ -446,9 +446,8 @@ impl Draft {
                 let fixed: Vec<f64> = route.targets.iter().map(|target| target.fixed_weight).collect();
                 route.shares = Shares::new(&fixed);
             }
-            let pattern = |tls| Glob::compile(strip_default_port(&name, tls)).ok();
-            let patterns = [pattern(false), pattern(true)];
-            let host = Host { patterns, name, first_route, routes };
+            let patterns = [false, true].map(|tls| Glob::compile(strip_default_port(&name, tls)).ok());
+            let host = Host { name, patterns, first_route, routes };
             first_route += index(host.routes.len());
             host
         });
@@ -488,4 +487,30 @@ fn add_target(route: &mut Route, add: Add, url: Url, release: Release) {
 
 fn has_all(tags: &[String], wanted: &[String]) -> bool {
     wanted.iter().all(|tag| tags.contains(tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_without_match_fails_the_table_of_old_releases() {
+        let text = "route add a /x http://a:1/\nroute weight b /x weight 0.5";
+        assert_eq!(Table::parse(text, Release::V1_6_3), Err(TableError::NoMatch));
+        assert!(Table::parse(text, Release::V1_7_3).is_ok());
+    }
+
+    #[test]
+    fn a_prefix_captures_its_siblings_and_a_catch_all_hides_generic_routes() {
+        let text = "route add a /foo http://a:1/\nroute add b h.com/ http://b:1/\nroute add c /only http://c:1/";
+        let table = Table::parse(text, Release::V1_7_3).unwrap();
+        let service = |host: &str, path: &str| {
+            let request = Request { host, path, ..Request::default() };
+            let candidates = table.candidates(request, Matcher::Prefix, HostMatching::Glob);
+            table.choose(&candidates, request, |_, _| 0).map(|(_, target)| target.service.clone())
+        };
+        assert_eq!(service("", "/foobar").as_deref(), Some("a"));
+        assert_eq!(service("h.com", "/only").as_deref(), Some("b"));
+        assert_eq!(service("", "/other"), None);
+    }
 }

@@ -72,10 +72,10 @@ impl Url {
         let (scheme, rest) = split_scheme(text, rest)?;
         url.scheme = scheme.to_lowercase();
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        url.query = query.to_owned();
+        query.clone_into(&mut url.query);
         if !rest.starts_with('/') {
             if !url.scheme.is_empty() {
-                url.opaque = rest.to_owned();
+                rest.clone_into(&mut url.opaque);
                 return Ok(url);
             }
             if rest.split('/').next().is_some_and(|first| first.contains(':')) {

@@ -176,12 +176,10 @@ impl Watcher {
     }
 
     fn next(&mut self) -> Step {
-        match self.unread.last() {
-            Some(service) => Step::Ask(Query::Catalog { service: service.clone() }),
-            None => {
-                let text = configuration(std::mem::take(&mut self.commands));
-                Step::Configuration { text, next: self.health() }
-            }
+        if let Some(service) = self.unread.last() {
+            return Step::Ask(Query::Catalog { service: service.clone() });
         }
+        let text = configuration(std::mem::take(&mut self.commands));
+        Step::Configuration { text, next: self.health() }
     }
 }

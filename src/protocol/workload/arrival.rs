@@ -78,6 +78,12 @@ impl Arrivals {
         }
     }
 
+    /// The source starts, or starts again: the next gap begins now.
+    pub fn restart(&mut self, now: Time) {
+        self.at = now;
+        self.left = self.gap();
+    }
+
     /// The arrival happened: returns its number.
     pub fn take(&mut self, now: Time) -> u64 {
         let number = self.sequence;

@@ -203,6 +203,7 @@ impl Client {
             end(attempt, Outcome::Abandoned, fx);
         }
         self.resolve(fx);
+        self.arrivals.restart(now);
         self.await_arrival(now, fx);
     }
 

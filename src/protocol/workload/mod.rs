@@ -7,7 +7,7 @@
 //! its draw and its station's speed.
 
 pub mod arrival;
-pub mod client;
 pub mod service_time;
 pub mod station;
 pub mod stations;
+pub mod client;

@@ -1,18 +1,26 @@
-//! Recordings of fabio 1.7.3: weights, lookup, commands, tags, health filter, redirects, access rules, proxying.
+//! Recordings of fabio 1.7.3: weights, lookup, commands, tags, health filter, redirects, access rules, proxying; and of
+//! queueing theory, which stations must agree with.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 
+use cossim::base::id::ProcessId;
+use cossim::base::rng::Draws;
+use cossim::base::time::{Duration, Time};
 use cossim::protocol::proxy::access::Access;
 use cossim::protocol::proxy::command::{Command, parse_config};
 use cossim::protocol::proxy::forward::{Decision, Incoming, ProxyConfig, UpstreamFailure, decide};
+use cossim::protocol::proxy::message::{Exchange, RequestNumber};
 use cossim::protocol::proxy::registry::{CatalogEntry, ChecksRequired, HealthCheck, HealthFilter, commands, passing};
 use cossim::protocol::proxy::release::Release;
 use cossim::protocol::proxy::table::{HostMatching, Matcher, Request, Table, redirect_location};
 use cossim::protocol::proxy::url::Url;
 use cossim::protocol::proxy::weight::Shares;
+use cossim::protocol::workload::arrival::{Arrivals, Gaps};
+use cossim::protocol::workload::service_time::ServiceTime;
+use cossim::protocol::workload::station::{Admission, Discipline, Job, Station, StationConfig};
 
 use super::recordings;
 
@@ -342,5 +350,133 @@ fn sha256(message: &[u8]) -> String {
             *word = word.wrapping_add(v);
         }
     }
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    state.iter().map(|word| format!("{word:08x}")).collect::<Vec<String>>().concat()
+}
+
+/// Mean sojourn and rejected share of Poisson arrivals spread over `stations` equal stations.
+fn simulate(config: StationConfig, stations: usize, rate: f64, spread: Spread) -> (f64, f64) {
+    const COUNT: u64 = 200_000;
+    let (works, places) = (Draws::new(21, "works"), Draws::new(22, "places"));
+    let mut arrivals = Arrivals::constant(Gaps::Exponential, rate, Draws::new(23, "arrivals"));
+    let mut all: Vec<Station> = (0..stations).map(|_| Station::new(Time::ZERO, config)).collect();
+    let mut arrived: Vec<Time> = Vec::new();
+    let (mut sum, mut served, mut rejected) = (0.0, 0_u64, 0_u64);
+    let mut departed = Vec::new();
+    let mut settle = |station: &mut Station, until: Time, arrived: &[Time]| {
+        while let Some(due) = station.due().filter(|&due| due <= until) {
+            station.advance(due, &mut departed);
+            for (job, _) in departed.drain(..) {
+                sum += due.since(arrived[job.exchange.number.sequence() as usize]).as_secs_f64();
+                served += 1;
+            }
+        }
+    };
+    let mut now = Time::ZERO;
+    for sequence in 0..COUNT {
+        now += arrivals.wait(now).expect("the rate is positive");
+        arrivals.take(now);
+        arrived.push(now);
+        let place = match spread {
+            Spread::Random => places.below(sequence, 0, stations as u64),
+            Spread::RoundRobin => sequence % stations as u64,
+        };
+        let station = &mut all[place as usize];
+        settle(station, now, &arrived);
+        let exchange = Exchange { id: 0, number: RequestNumber::new(0, sequence, 0) };
+        let work = config.service_time.sample(works, sequence, 0);
+        if station.offer(now, Job { from: ProcessId(0), exchange }, work) == Admission::Rejected {
+            rejected += 1;
+        }
+    }
+    for station in &mut all {
+        settle(station, Time::NEVER, &arrived);
+    }
+    (sum / served as f64, rejected as f64 / COUNT as f64)
+}
+
+#[derive(Clone, Copy)]
+enum Spread {
+    Random,
+    RoundRobin,
+}
+
+fn number(value: &Value, key: &str) -> f64 {
+    value.get(key).and_then(Value::as_f64).unwrap_or_else(|| panic!("{value} lacks {key}"))
+}
+
+/// Within `tolerance`, relative.
+fn near(what: &str, found: f64, recorded: f64, tolerance: f64) {
+    assert!((found / recorded - 1.0).abs() <= tolerance, "{what}: found {found}, recorded {recorded}");
+}
+
+fn exponential(servers: u32) -> StationConfig {
+    StationConfig::new(servers, ServiceTime::Exponential(Duration::from_secs(1)))
+}
+
+/// Loads above 0.8 need longer runs than a test has; their rows are left to the closed forms.
+const LOAD_MAX: f64 = 0.81;
+
+#[test]
+fn stations_agree_with_queueing_theory() {
+    for path in recordings("lb/queueing.json") {
+        let file = read(&path);
+        let rows = |key: &str| file[key].as_array().expect("rows").clone().into_iter();
+        for row in rows("mmk").filter(|row| number(row, "rho") < LOAD_MAX) {
+            let servers = number(&row, "k") as u32;
+            let (mean, _) = simulate(exponential(servers), 1, number(&row, "rho") * f64::from(servers), Spread::Random);
+            near(&row.to_string(), mean, number(&row, "mean_sojourn"), 0.05);
+        }
+        for row in rows("mm1k") {
+            let room = number(&row, "K") as u32;
+            let config = StationConfig { queue_max: Some(room - 1), ..exponential(1) };
+            let (mean, rejected) = simulate(config, 1, number(&row, "rho"), Spread::Random);
+            near(&row.to_string(), mean, number(&row, "mean_sojourn"), 0.06);
+            assert!((rejected - number(&row, "block")).abs() < 0.01, "{row}: rejected {rejected}");
+        }
+        for row in rows("mg1").filter(|row| number(row, "scv") < 5.0) {
+            let second = Duration::from_secs(1);
+            let law = match number(&row, "scv") {
+                0.0 => ServiceTime::Deterministic(second),
+                1.0 => ServiceTime::Exponential(second),
+                scv if scv > 1.0 => ServiceTime::hyperexponential(second, scv).expect("a law"),
+                _ => continue,
+            };
+            let mut config = StationConfig::new(1, law);
+            for (discipline, key) in [
+                (Discipline::FirstComeFirstServed, "fcfs_mean_sojourn"),
+                (Discipline::ProcessorSharing, "ps_mean_sojourn"),
+            ] {
+                config.discipline = discipline;
+                let (mean, _) = simulate(config, 1, number(&row, "rho"), Spread::Random);
+                near(&format!("{discipline:?} {row}"), mean, number(&row, key), 0.10);
+            }
+        }
+        for row in rows("round_robin_enm1").filter(|row| row.get("n").is_some() && number(row, "rho") < LOAD_MAX) {
+            let stations = number(&row, "n") as u32;
+            let rate = number(&row, "rho") * f64::from(stations);
+            let (mean, _) = simulate(exponential(1), stations as usize, rate, Spread::RoundRobin);
+            near(&row.to_string(), mean, number(&row, "mean_sojourn"), 0.07);
+        }
+    }
+}
+
+#[test]
+fn spreading_agrees_with_long_simulations() {
+    for path in recordings("lb/queueing_sim.json") {
+        let file = read(&path);
+        for row in file["rows"].as_array().expect("rows") {
+            let spread = match text(row, "policy") {
+                "random" => Spread::Random,
+                "round_robin" | "rr" if number(row, "proxies") < 1.5 => Spread::RoundRobin,
+                _ => continue,
+            };
+            if number(row, "rho") > LOAD_MAX {
+                continue;
+            }
+            let stations = number(row, "n") as u32;
+            let (mean, _) =
+                simulate(exponential(1), stations as usize, number(row, "rho") * f64::from(stations), spread);
+            near(&row.to_string(), mean, number(row, "mean"), 0.05);
+        }
+    }
 }
