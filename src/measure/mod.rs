@@ -1,1 +1,3 @@
 //! Metrics, the failover breakdown, and the observers that check invariants.
+
+pub mod invariant;

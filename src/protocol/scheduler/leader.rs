@@ -205,7 +205,7 @@ impl<D: Decide> Server<D> {
                     self.reply(now, origin, Reply::Done { index }, fx);
                 }
             }
-            After::Plan => self.plan_committed(now, proposal, Some(index), fx),
+            After::Plan => self.plan_committed(now, proposal, Some(applied), fx),
             After::Written(origin) => {
                 let evals = Arc::new(applied.evals.clone());
                 self.reply(now, origin, Reply::Written { index, evals }, fx);

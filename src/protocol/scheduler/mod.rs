@@ -24,6 +24,6 @@ pub mod worker;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]
-mod story;
+pub(crate) mod story;
 #[cfg(test)]
 pub(crate) mod test_support;
