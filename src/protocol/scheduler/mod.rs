@@ -16,6 +16,7 @@ pub mod plan;
 pub mod ports;
 pub mod queue;
 pub mod release;
+pub mod rollout;
 pub mod server;
 pub mod state;
 pub mod watch;

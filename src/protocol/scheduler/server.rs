@@ -7,8 +7,8 @@
 //! Invariant: the broker, the blocked tracker, the plan queue and the heartbeat timers hold something only while this
 //! server leads and has established itself.
 //!
-//! Left out: deployment watcher, drainer, periodic dispatch, garbage collection, autopilot (Raft membership), ACLs.
-//! Without the watcher a rolling update proceeds only when something else evaluates the job.
+//! Left out: drainer, periodic dispatch, garbage collection, autopilot (Raft membership), ACLs. Without garbage
+//! collection terminal evaluations and allocations stay for ever, which costs memory and changes no placement.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -30,6 +30,7 @@ use crate::protocol::scheduler::event::{Change, Event, OperatorTag, Proposal};
 use crate::protocol::scheduler::forward::{Forwarding, Origin};
 use crate::protocol::scheduler::heartbeat::Heartbeats;
 use crate::protocol::scheduler::message::{Message, Operation, Request};
+use crate::protocol::scheduler::rollout::Rollouts;
 use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::watch::Watchers;
 use crate::protocol::scheduler::worker::{Decide, Worker};
@@ -61,6 +62,8 @@ pub enum Timer {
     Prune,
     /// The applier looks at the state again.
     Applier,
+    /// The deployment watcher has something to do.
+    Rollout,
     /// A worker's pause is over.
     Worker(u16),
 }
@@ -80,7 +83,8 @@ impl Slot for Timer {
             Self::UnblockFailed => 9,
             Self::Prune => 10,
             Self::Applier => 11,
-            Self::Worker(worker) => 12 + usize::from(worker),
+            Self::Rollout => 12,
+            Self::Worker(worker) => 13 + usize::from(worker),
         }
     }
 }
@@ -143,6 +147,7 @@ pub struct Server<D: Decide> {
     pub(super) blocked: Blocked,
     pub(super) blocked_told: (usize, usize),
     pub(super) applier: Applier,
+    pub(super) rollouts: Rollouts,
     pub(super) heartbeats: Heartbeats,
     pub(super) heartbeat_due: Option<Time>,
     /// Dequeues that wait, oldest first, with their end.
@@ -177,6 +182,7 @@ impl<D: Decide> Machine for Server<D> {
             Input::Fired(Timer::UnblockFailed) => self.unblock_failed(now, fx),
             Input::Fired(Timer::Prune) => self.prune(now, fx),
             Input::Fired(Timer::Applier) => self.applier_poll(now, fx),
+            Input::Fired(Timer::Rollout) => self.rollouts_expired(now, fx),
             Input::Fired(Timer::Worker(worker)) => self.worker_timer(now, worker, fx),
             Input::Done(token) => self.computed(now, token, fx),
         }
@@ -195,6 +201,7 @@ impl<D: Decide> Machine for Server<D> {
         self.blocked.disable();
         self.blocked_told = (0, 0);
         self.applier.disable();
+        self.rollouts = Rollouts::default();
         self.heartbeats.stop();
         self.heartbeat_due = None;
         self.dequeues.clear();
@@ -231,6 +238,7 @@ impl<D: Decide> Server<D> {
             blocked: Blocked::default(),
             blocked_told: (0, 0),
             applier: Applier::default(),
+            rollouts: Rollouts::default(),
             heartbeats: Heartbeats::new(config.heartbeat.clone(), stream("heartbeats")),
             heartbeat_due: None,
             dequeues: VecDeque::new(),
@@ -320,6 +328,7 @@ impl<D: Decide> Server<D> {
         }
         if self.is_ready() {
             self.lead_applied(now, applied, fx);
+            self.rollouts_applied(now, command, applied, fx);
         }
         self.notify(now, command, applied, fx);
         if let Some(after) = proposal.and_then(|proposal| Some((proposal, self.proposals.remove(&proposal)?))) {
