@@ -89,6 +89,12 @@ pub struct FailedGroup {
     pub constraint_filtered: BTreeMap<String, u32>,
     /// Count by exhausted dimension.
     pub dimension_exhausted: BTreeMap<String, u32>,
+    /// Filtered nodes by node class, where they have one.
+    pub class_filtered: BTreeMap<Arc<str>, u32>,
+    /// Exhausted nodes by node class, where they have one.
+    pub class_exhausted: BTreeMap<Arc<str>, u32>,
+    /// Ready nodes by datacenter of the job.
+    pub nodes_available: BTreeMap<Arc<str>, u32>,
     /// Further failures of the same group in the same pass.
     pub coalesced_failures: u32,
 }

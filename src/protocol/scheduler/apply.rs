@@ -98,6 +98,35 @@ impl Writer<'_> {
 
     // Nodes.
 
+    /// Keeps the lists of ready nodes right; `was` is the node before the change.
+    fn list_ready(&mut self, id: NodeId, was: Option<(Arc<str>, bool)>) {
+        let is = self.readiness(id);
+        if was == is {
+            return;
+        }
+        let lists = Arc::make_mut(&mut self.state.ready);
+        if let Some((datacenter, true)) = was
+            && let Some(list) = lists.get_mut(&datacenter)
+            && let Ok(at) = list.binary_search(&id)
+        {
+            Arc::make_mut(list).remove(at);
+            if list.is_empty() {
+                lists.remove(&datacenter);
+            }
+        }
+        if let Some((datacenter, true)) = is {
+            let list = lists.entry(datacenter).or_default();
+            if let Err(at) = list.binary_search(&id) {
+                Arc::make_mut(list).insert(at, id);
+            }
+        }
+    }
+
+    fn readiness(&self, id: NodeId) -> Option<(Arc<str>, bool)> {
+        let entry = self.state.nodes.get(id)?;
+        Some((Arc::clone(&entry.node.spec.datacenter), entry.node.is_ready()))
+    }
+
     fn touch_nodes(&mut self) {
         self.state.tables.nodes = self.index;
         self.applied.changed = true;
@@ -106,6 +135,7 @@ impl Writer<'_> {
     fn register_node(&mut self, id: NodeId, spec: &Arc<NodeSpec>, status: NodeStatus) {
         let class = computed_class(spec);
         let index = self.index;
+        let was = self.readiness(id);
         if let Some(entry) = self.state.nodes.get_mut(id) {
             let entry = Arc::make_mut(entry);
             if entry.node.spec.reserved.ports == spec.reserved.ports {
@@ -135,6 +165,7 @@ impl Writer<'_> {
             };
             self.state.nodes.insert(id, Arc::new(NodeEntry::new(Arc::new(node))));
         }
+        self.list_ready(id, was);
         self.touch_nodes();
         if status == NodeStatus::Ready {
             self.applied.unblocked.push(Unblock { class, node: None });
@@ -155,7 +186,9 @@ impl Writer<'_> {
 
     fn deregister_nodes(&mut self, ids: &[NodeId]) {
         for id in ids {
+            let was = self.readiness(*id);
             if self.state.nodes.remove(*id).is_some() {
+                self.list_ready(*id, was);
                 self.touch_nodes();
             }
         }
@@ -163,11 +196,13 @@ impl Writer<'_> {
 
     fn change_node(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) -> Option<Unblock> {
         let index = self.index;
+        let was = self.readiness(id);
         let entry = Arc::make_mut(self.state.nodes.get_mut(id)?);
         let node = Arc::make_mut(&mut entry.node);
         change(node);
         node.modify_index = index;
         let capacity = Unblock { class: node.computed_class, node: Some(id) };
+        self.list_ready(id, was);
         self.touch_nodes();
         Some(capacity)
     }

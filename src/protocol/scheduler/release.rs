@@ -68,8 +68,8 @@ impl FromStr for Release {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one switch of one release")]
 pub struct Behaviour {
-    /// Most candidates scored when a spread or an affinity applies; `None` scores every node. Bounded by the wanted
-    /// count and 100 from 1.1.10 and 1.2.4 on (GH-11712).
+    /// Most candidates scored when a spread or an affinity applies; `None` scores every node. 100 from 1.1.10 and
+    /// 1.2.4 on (GH-11712).
     pub spread_limit: Option<u32>,
     /// A changed list of datacenters replaces allocations (1.1.3, GH-10864).
     pub datacenters_destructive: bool,

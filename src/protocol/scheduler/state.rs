@@ -198,6 +198,7 @@ pub struct State {
     pub(super) deployments: Trie<DeploymentId, Arc<Deployment>>,
     pub(super) system_jobs: Arc<Vec<JobId>>,
     pub(super) active_deployments: Arc<Vec<DeploymentId>>,
+    pub(super) ready: Arc<BTreeMap<Arc<str>, Arc<Vec<NodeId>>>>,
     pub(super) next_eval: u32,
     pub(super) next_alloc: u32,
     pub(super) next_deployment: u32,
@@ -227,6 +228,11 @@ impl State {
     /// All nodes, by number.
     pub fn nodes(&self) -> &Trie<NodeId, Arc<NodeEntry>> {
         &self.nodes
+    }
+
+    /// Nodes that may receive allocations, by datacenter, ascending.
+    pub fn ready_nodes(&self) -> &BTreeMap<Arc<str>, Arc<Vec<NodeId>>> {
+        &self.ready
     }
 
     /// The current version of a job; `None` if it was never registered, or purged.

@@ -1,0 +1,190 @@
+//! Choosing ports on a node (Nomad `NetworkIndex.AssignPorts` and the older `AssignNetwork`).
+//!
+//! Bandwidth is checked only for task networks, as in Nomad; what is free is taken to be the whole bandwidth of the
+//! node, because allocations do not record theirs. Node addresses are single addresses, not ranges.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::base::rng::Rng;
+use crate::model::node::NodeSpec;
+use crate::model::resources::{AssignedPort, NetworkAsk};
+use crate::protocol::scheduler::ports::PortUse;
+
+/// First dynamic port.
+pub const DYNAMIC_FIRST: u16 = 20_000;
+/// Last dynamic port; the random draws never reach it.
+pub const DYNAMIC_LAST: u16 = 32_000;
+/// Random draws per dynamic port before the search.
+const RANDOM_TRIES: u32 = 20;
+
+/// Why ports cannot be assigned. `port` is the place in the ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PortError {
+    /// The node has no address of this host network.
+    NoAddress {
+        /// Place in the ask.
+        port: u16,
+    },
+    /// The value is no port.
+    OutOfRange {
+        /// Place in the ask.
+        port: u16,
+    },
+    /// The port is taken.
+    Collision {
+        /// Place in the ask.
+        port: u16,
+    },
+    /// No dynamic port is left.
+    NoDynamicPort,
+    /// The node offers too little bandwidth (task networks only).
+    Bandwidth,
+    /// The node has no network (task networks only).
+    NoNetwork,
+}
+
+impl PortError {
+    /// The text Nomad counts the node's exhaustion under, without its `network: `.
+    pub fn describe(self, ask: &NetworkAsk) -> String {
+        let of = |port: u16| &ask.ports[port as usize];
+        match self {
+            Self::NoAddress { port } => {
+                let alias = &of(port).host_network;
+                let alias = if alias.is_empty() { "default" } else { alias };
+                format!("no addresses available for \"{alias}\" network")
+            }
+            Self::OutOfRange { port } => {
+                format!("invalid port {} (out of range)", of(port).fixed.unwrap_or_default())
+            }
+            Self::Collision { port } => {
+                format!("reserved port collision {}={}", of(port).label, of(port).fixed.unwrap_or_default())
+            }
+            Self::NoDynamicPort => "dynamic port selection failed".into(),
+            Self::Bandwidth => "bandwidth exceeded".into(),
+            Self::NoNetwork => "no networks available".into(),
+        }
+    }
+}
+
+/// What is asked of a node, with labels ready to share.
+#[derive(Debug, Clone)]
+pub struct PortsAsk<'a> {
+    /// The network block.
+    pub ask: &'a NetworkAsk,
+    /// Its labels, in order.
+    pub labels: Vec<Arc<str>>,
+}
+
+impl<'a> PortsAsk<'a> {
+    /// Reads a network block.
+    pub fn new(ask: &'a NetworkAsk) -> Self {
+        Self { ask, labels: ask.ports.iter().map(|port| port.label.as_str().into()).collect() }
+    }
+}
+
+/// Assigns the ports of a group network: fixed ones first, in order, at the first address of their host network only;
+/// then dynamic ones, each on its own. Unless `exclusive`, dynamic ports of one ask do not exclude each other (a quirk
+/// until 1.5.1).
+pub fn assign_group(
+    spec: &NodeSpec,
+    ports: &PortUse,
+    wanted: &PortsAsk<'_>,
+    exclusive: bool,
+    rng: &mut Rng,
+) -> Result<Vec<AssignedPort>, PortError> {
+    let asked = &wanted.ask.ports;
+    let mut assigned: Vec<AssignedPort> = Vec::with_capacity(asked.len());
+    for (at, port) in asked.iter().enumerate() {
+        let Some(value) = port.fixed else { continue };
+        let at = at as u16;
+        let address = addresses(spec, &port.host_network).next().ok_or(PortError::NoAddress { port: at })?;
+        let number = u16::try_from(value).map_err(|_| PortError::OutOfRange { port: at })?;
+        if !ports.is_free(address, number) {
+            return Err(PortError::Collision { port: at });
+        }
+        assigned.push(AssignedPort { label: Arc::clone(&wanted.labels[at as usize]), value, address });
+    }
+    let fixed = assigned.len();
+    for (at, port) in asked.iter().enumerate().filter(|(_, port)| port.fixed.is_none()) {
+        let mut error = PortError::NoAddress { port: at as u16 };
+        let taken = if exclusive { &assigned[..] } else { &assigned[..fixed] };
+        let chosen = addresses(spec, &port.host_network).find_map(|address| {
+            error = PortError::NoDynamicPort;
+            dynamic_port(ports, address, taken, rng).map(|value| (address, value))
+        });
+        let (address, value) = chosen.ok_or(error)?;
+        assigned.push(AssignedPort { label: Arc::clone(&wanted.labels[at]), value: i64::from(value), address });
+    }
+    Ok(assigned)
+}
+
+/// Assigns the ports of one task network: all at one address, dynamic ones excluding each other.
+pub fn assign_task(
+    spec: &NodeSpec,
+    ports: &PortUse,
+    wanted: &PortsAsk<'_>,
+    rng: &mut Rng,
+) -> Result<Vec<AssignedPort>, PortError> {
+    let mut error = PortError::NoNetwork;
+    for (at, network) in spec.networks.iter().enumerate() {
+        if wanted.ask.bandwidth > network.bandwidth {
+            error = PortError::Bandwidth;
+            continue;
+        }
+        match assign_at(address_of(spec, at), ports, wanted, rng) {
+            Ok(assigned) => return Ok(assigned),
+            Err(why) => error = why,
+        }
+    }
+    Err(error)
+}
+
+fn assign_at(
+    address: u8,
+    ports: &PortUse,
+    wanted: &PortsAsk<'_>,
+    rng: &mut Rng,
+) -> Result<Vec<AssignedPort>, PortError> {
+    let mut assigned: Vec<AssignedPort> = Vec::with_capacity(wanted.ask.ports.len());
+    for (at, port) in wanted.ask.ports.iter().enumerate() {
+        let Some(value) = port.fixed else { continue };
+        let number = u16::try_from(value).map_err(|_| PortError::OutOfRange { port: at as u16 })?;
+        if !ports.is_free(address, number) {
+            return Err(PortError::Collision { port: at as u16 });
+        }
+        assigned.push(AssignedPort { label: Arc::clone(&wanted.labels[at]), value, address });
+    }
+    for (at, _) in wanted.ask.ports.iter().enumerate().filter(|(_, port)| port.fixed.is_none()) {
+        let value = dynamic_port(ports, address, &assigned, rng).ok_or(PortError::NoDynamicPort)?;
+        assigned.push(AssignedPort { label: Arc::clone(&wanted.labels[at]), value: i64::from(value), address });
+    }
+    Ok(assigned)
+}
+
+/// Up to 20 draws below the last port, then a draw among all that are free.
+fn dynamic_port(ports: &PortUse, address: u8, taken: &[AssignedPort], rng: &mut Rng) -> Option<u16> {
+    let is_free = |port: u16| ports.is_free(address, port) && !taken.iter().any(|other| other.value == i64::from(port));
+    for _ in 0..RANDOM_TRIES {
+        let port = DYNAMIC_FIRST + rng.below(u64::from(DYNAMIC_LAST - DYNAMIC_FIRST)) as u16;
+        if is_free(port) {
+            return Some(port);
+        }
+    }
+    let free: SmallVec<[u16; 16]> = (DYNAMIC_FIRST..=DYNAMIC_LAST).filter(|port| is_free(*port)).collect();
+    rng.pick(&free).copied()
+}
+
+/// Addresses of a host network, by the place of the first network with the same address.
+fn addresses<'a>(spec: &'a NodeSpec, alias: &'a str) -> impl Iterator<Item = u8> + 'a {
+    let alias = if alias.is_empty() { "default" } else { alias };
+    let of_alias = spec.networks.iter().enumerate().filter(move |(_, network)| network.alias == alias);
+    of_alias.map(|(at, _)| address_of(spec, at))
+}
+
+fn address_of(spec: &NodeSpec, at: usize) -> u8 {
+    let ip = &spec.networks[at].ip;
+    let first = spec.networks.iter().position(|network| network.ip == *ip).unwrap_or(at);
+    u8::try_from(first).expect("a node has at most 256 networks")
+}

@@ -1,0 +1,468 @@
+//! One attempt at an evaluation of a service or batch job (Nomad `GenericScheduler`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::rng::Rng;
+use crate::base::time::Time;
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desired, Transition};
+use crate::model::deployment::{Deployment, DeploymentId};
+use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
+use crate::model::job::{Job, JobKind, TaskGroup};
+use crate::model::node::{NodeId, NodeStatus};
+use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
+use crate::protocol::scheduler::rank::Ranked;
+use crate::protocol::scheduler::reconcile::{Followup, Place, Question, Taint, Verdict, reconcile};
+use crate::protocol::scheduler::release::SchedulerConfig;
+use crate::protocol::scheduler::reschedule::tracker;
+use crate::protocol::scheduler::stack::{SelectOptions, Stack, Work};
+use crate::protocol::scheduler::state::State;
+use crate::protocol::scheduler::update::needs_new_tasks;
+
+/// What an attempt is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) state: &'a State,
+    pub(super) eval: &'a Evaluation,
+    pub(super) config: &'a SchedulerConfig,
+    pub(super) now: Time,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) plan: Plan,
+    pub(super) failed: BTreeMap<Arc<str>, FailedGroup>,
+    pub(super) queued: BTreeMap<Arc<str>, u32>,
+    /// Evaluations the plan refers to by placeholder.
+    pub(super) followups: Vec<Followup>,
+    pub(super) class_eligibility: BTreeMap<u64, bool>,
+    pub(super) escaped: bool,
+    /// The newest deployment, as far as it has a number.
+    pub(super) deployment: Option<DeploymentId>,
+    /// Nodes that were full, for system jobs: one blocked evaluation each.
+    pub(super) full_nodes: Vec<NodeId>,
+    /// A rolling update of a system job goes on after this wait.
+    pub(super) rolls_on: Option<crate::base::time::Duration>,
+    pub(super) work: Work,
+}
+
+impl Outcome {
+    pub(super) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            failed: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            followups: Vec::new(),
+            class_eligibility: BTreeMap::new(),
+            escaped: false,
+            deployment: None,
+            full_nodes: Vec::new(),
+            rolls_on: None,
+            work: Work::default(),
+        }
+    }
+}
+
+/// What is wrong with a node.
+pub(super) fn taint(state: &State, node: NodeId) -> Taint {
+    match state.node(node) {
+        None => Taint::Gone,
+        Some(entry) if entry.node.status == NodeStatus::Down => Taint::Gone,
+        Some(entry) if entry.node.draining => Taint::Draining,
+        Some(_) => Taint::None,
+    }
+}
+
+/// Stops that a dead node's client will never confirm end as lost.
+pub(super) fn unconfirmed_stops(state: &State, allocs: &[&Arc<Alloc>]) -> Vec<Stop> {
+    let unconfirmed = |alloc: &&&Arc<Alloc>| {
+        alloc.desired != Desired::Run
+            && matches!(alloc.client, ClientStatus::Running | ClientStatus::Pending)
+            && taint(state, alloc.node) == Taint::Gone
+    };
+    let lost = |alloc: &&Arc<Alloc>| Stop {
+        alloc: alloc.id,
+        node: alloc.node,
+        client: Some(ClientStatus::Lost),
+        followup: None,
+        reason: StopReason::Lost,
+    };
+    allocs.iter().filter(unconfirmed).map(lost).collect()
+}
+
+/// Nodes a job may be placed on, by number, and how many by datacenter.
+pub(super) fn ready_nodes(task: Task<'_>, job: &Job) -> (Vec<NodeId>, BTreeMap<Arc<str>, u32>) {
+    let mut by_datacenter: BTreeMap<Arc<str>, u32> =
+        job.datacenters.iter().map(|datacenter| (Arc::clone(datacenter), 0)).collect();
+    let mut nodes = Vec::new();
+    let mut lists = 0;
+    for (datacenter, list) in task.state.ready_nodes() {
+        let wanted = job.datacenters.iter().any(|pattern| {
+            pattern == datacenter || task.config.behaviour.datacenter_wildcards && glob(pattern, datacenter)
+        });
+        if wanted {
+            lists += 1;
+            nodes.extend_from_slice(list);
+            by_datacenter.insert(Arc::clone(datacenter), list.len() as u32);
+        }
+    }
+    if lists > 1 {
+        nodes.sort_unstable();
+    }
+    (nodes, by_datacenter)
+}
+
+/// Shell-like matching with `*` only.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// Whether a placement may push others out.
+pub(super) fn may_preempt(config: &SchedulerConfig, kind: JobKind) -> bool {
+    match kind {
+        JobKind::Service => config.preempt_service,
+        JobKind::Batch => config.preempt_batch,
+        JobKind::System => config.preempt_system,
+        JobKind::SysBatch => config.preempt_sysbatch,
+    }
+}
+
+/// A new allocation of a group on the chosen node.
+pub(super) fn new_alloc(job: &Arc<Job>, group: usize, name_index: u32, chosen: Ranked, task: Task<'_>) -> Alloc {
+    Alloc {
+        id: AllocId::NEW,
+        job_id: job.id,
+        job: Arc::clone(job),
+        group: group as u32,
+        name_index,
+        node: chosen.node,
+        eval: task.eval.id,
+        deployment: None,
+        desired: Desired::Run,
+        client: ClientStatus::Pending,
+        transition: Transition::default(),
+        health: None,
+        resources: chosen.resources,
+        ports: chosen.ports,
+        previous: None,
+        next: None,
+        followup_eval: None,
+        preempted: chosen.preempted,
+        preempted_by: None,
+        reschedules: Vec::new(),
+        finished_at: None,
+        task_failed: false,
+        lost_at: None,
+        create_time: task.now,
+        modify_time: task.now,
+        create_index: 0,
+        modify_index: 0,
+        alloc_modify_index: 0,
+    }
+}
+
+/// Whether an allocation of another version can stay where it is (Nomad `genericAllocUpdateFn`, `inplaceUpdate`).
+pub(super) fn update_verdict<'a>(
+    stack: &mut Stack<'a>,
+    job: &'a Arc<Job>,
+    alloc: &'a Arc<Alloc>,
+    task: Task<'_>,
+) -> Verdict {
+    if alloc.job.job_modify_index == job.job_modify_index && alloc.job.create_index == job.create_index {
+        return Verdict::Ignore;
+    }
+    let name = &alloc.task_group().name;
+    if needs_new_tasks(&alloc.job, job, name, &task.config.behaviour) {
+        return Verdict::Destructive;
+    }
+    if alloc.is_terminal() {
+        return Verdict::Ignore;
+    }
+    let group = job.groups.iter().position(|group| group.name == *name);
+    let (Some(group), Some(_)) = (group, task.state.node(alloc.node)) else { return Verdict::Destructive };
+    let reason = StopReason::Updating;
+    stack.stage_stop(Stop { alloc: alloc.id, node: alloc.node, client: None, followup: None, reason });
+    let chosen = stack.select_node(group, alloc.node, false);
+    stack.unstage_stop();
+    let Some(chosen) = chosen else { return Verdict::Destructive };
+    let mut updated = Alloc::clone(alloc);
+    updated.job = Arc::clone(job);
+    updated.group = group as u32;
+    updated.eval = task.eval.id;
+    updated.resources = chosen.resources;
+    Verdict::InPlace(Box::new(updated))
+}
+
+/// One attempt, from the job's allocations to a plan.
+pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
+    let state = task.state;
+    let job = state.job(task.eval.job);
+    let allocs: Vec<&Arc<Alloc>> = state.allocs_of_job(task.eval.job).collect();
+    let all_at_once = job.is_some_and(|job| job.all_at_once);
+    let plan = Plan::new(task.eval, all_at_once, state.index());
+    let Some(stack_job) = job.or_else(|| allocs.first().map(|alloc| &alloc.job)) else { return Outcome::new(plan) };
+    let batch = stack_job.kind == JobKind::Batch;
+    let deployment = if batch { None } else { state.latest_deployment(task.eval.job) };
+    let mut stack = Stack::new(state, task.config, stack_job, plan, rng);
+    for stop in unconfirmed_stops(state, &allocs) {
+        stack.stage_stop(stop);
+    }
+    let question = Question {
+        job,
+        batch,
+        deployment: deployment.map(AsRef::as_ref),
+        job_id: task.eval.job,
+        eval: task.eval.id,
+        now: task.now,
+    };
+    let answer = reconcile(question, &allocs, &|node| taint(state, node), &mut |alloc, _| match job {
+        Some(job) => update_verdict(&mut stack, job, alloc, task),
+        None => Verdict::Ignore,
+    });
+    let current = answer.deployment.as_ref().or(question.deployment);
+    for stop in &answer.stop {
+        stack.stage_stop(*stop);
+    }
+    for mut updated in answer.in_place {
+        let id = current.map(|deployment| deployment.id);
+        if updated.deployment != id {
+            updated.deployment = id;
+            updated.health = None;
+        }
+        stack.stage_update(Arc::from(updated));
+    }
+    for (id, followup) in &answer.delayed {
+        if let Some(alloc) = state.alloc(*id) {
+            let mut delayed = Alloc::clone(alloc);
+            delayed.followup_eval = Some(*followup);
+            stack.stage_update(Arc::new(delayed));
+        }
+    }
+    stack.plan_mut().deployment_updates.clone_from(&answer.deployment_updates);
+    let wanted: Vec<Wanted<'_>> = answer
+        .destructive
+        .iter()
+        .map(|replace| Wanted { place: replacement(replace.group, replace.alloc), stops: true })
+        .chain(answer.place.into_iter().map(|place| Wanted { place, stops: false }))
+        .collect();
+    let mut placer = Placer {
+        task,
+        stack,
+        job: stack_job,
+        deployment: current.filter(|deployment| deployment.is_active()).map(|deployment| deployment.id),
+        has_deployment: current.is_some(),
+        failed: BTreeMap::new(),
+        queued: BTreeMap::new(),
+    };
+    if let Some(job) = job {
+        placer.place_all(job, &wanted);
+    }
+    let (class_eligibility, escaped) = placer.stack.eligibility();
+    let mut work = placer.stack.work();
+    work.allocs_reconciled += allocs.len() as u64;
+    let deployment = current.map(|deployment| deployment.id).filter(|id| *id != DeploymentId::NEW);
+    let mut plan = placer.stack.into_plan();
+    plan.deployment = answer.deployment;
+    Outcome {
+        failed: placer.failed,
+        queued: placer.queued,
+        followups: answer.followups.into_values().flatten().collect(),
+        class_eligibility,
+        escaped,
+        deployment,
+        work,
+        ..Outcome::new(plan)
+    }
+}
+
+/// A placement, and whether what it replaces is stopped by it.
+struct Wanted<'a> {
+    place: Place<'a>,
+    stops: bool,
+}
+
+fn replacement<'a>(group: &'a TaskGroup, alloc: &'a Arc<Alloc>) -> Place<'a> {
+    Place {
+        group,
+        name_index: alloc.name_index,
+        canary: false,
+        previous: Some(alloc),
+        reschedule: false,
+        lost: false,
+        downgrade_non_canary: false,
+        min_job_version: 0,
+    }
+}
+
+struct Placer<'a> {
+    task: Task<'a>,
+    stack: Stack<'a>,
+    /// The version placements get; an older one after a downgrade (a quirk: it stays for later ones).
+    job: &'a Arc<Job>,
+    deployment: Option<DeploymentId>,
+    has_deployment: bool,
+    failed: BTreeMap<Arc<str>, FailedGroup>,
+    queued: BTreeMap<Arc<str>, u32>,
+}
+
+impl<'a> Placer<'a> {
+    fn place_all(&mut self, job: &'a Arc<Job>, wanted: &[Wanted<'a>]) {
+        if wanted.is_empty() {
+            if !job.stop {
+                self.queued = job.groups.iter().map(|group| (Arc::clone(&group.name), 0)).collect();
+            }
+            return;
+        }
+        for wanted in wanted {
+            *self.queued.entry(Arc::clone(&wanted.place.group.name)).or_default() += 1;
+        }
+        let (nodes, by_datacenter) = ready_nodes(self.task, job);
+        self.stack.set_nodes(nodes);
+        for wanted in wanted {
+            let name = &wanted.place.group.name;
+            if let Some(failed) = self.failed.get_mut(name) {
+                failed.coalesced_failures += 1;
+            } else if let Err(mut failure) = self.place(job, wanted) {
+                failure.nodes_available.clone_from(&by_datacenter);
+                self.failed.insert(Arc::clone(name), *failure);
+            }
+        }
+    }
+
+    fn place(&mut self, job: &'a Arc<Job>, wanted: &Wanted<'a>) -> Result<(), Box<FailedGroup>> {
+        let place = &wanted.place;
+        let mut version = job;
+        if place.downgrade_non_canary
+            && let Some((deployment, old)) = self.older_version(place)
+        {
+            self.deployment = deployment;
+            version = old;
+        }
+        self.job = version;
+        self.stack.set_job(version);
+        let group = version.groups.iter().position(|group| group.name == place.group.name);
+        let group = group.expect("a version is used only if it has the group");
+        let previous = place.previous;
+        if wanted.stops
+            && let Some(previous) = previous
+        {
+            let (alloc, node, reason) = (previous.id, previous.node, StopReason::Updating);
+            self.stack.stage_stop(Stop { alloc, node, client: None, followup: None, reason });
+        }
+        let Some(chosen) = self.select(group, previous) else {
+            let failure = self.stack.failure(group);
+            if wanted.stops {
+                self.stack.unstage_stop();
+            }
+            return Err(Box::new(failure));
+        };
+        let mut alloc = new_alloc(version, group, place.name_index, chosen, self.task);
+        alloc.deployment = self.deployment;
+        alloc.previous = previous.map(|previous| previous.id);
+        if place.canary && self.has_deployment {
+            alloc.health =
+                Some(DeploymentHealth { healthy: None, timestamp: self.task.now, canary: true, modify_index: 0 });
+        }
+        if let Some(previous) = previous.filter(|_| place.reschedule) {
+            alloc.reschedules = tracker(previous, self.task.now);
+        }
+        self.stack.stage_placement(Arc::new(alloc));
+        Ok(())
+    }
+
+    fn select(&mut self, group: usize, previous: Option<&Arc<Alloc>>) -> Option<Ranked> {
+        let mut penalty: Vec<NodeId> = Vec::new();
+        let mut options = SelectOptions::default();
+        if let Some(previous) = previous {
+            if previous.client == ClientStatus::Failed {
+                penalty.push(previous.node);
+            }
+            penalty.extend(previous.reschedules.iter().map(|event| event.node));
+            let sticky = self.job.groups[group].disk.sticky;
+            let ready = || self.task.state.node(previous.node).is_some_and(|entry| entry.node.is_ready());
+            options.preferred = (sticky && ready()).then_some(previous.node);
+        }
+        options.penalty_nodes = &penalty;
+        self.stack.select(group, options).or_else(|| {
+            if !may_preempt(self.task.config, self.job.kind) {
+                return None;
+            }
+            self.stack.select(group, SelectOptions { preempt: true, ..options })
+        })
+    }
+
+    /// The version to use while canaries of the newest one are not promoted: that of the newest deployment whose
+    /// group is promoted or had no canaries, else the replaced allocation's if it had no update block.
+    fn older_version(&self, place: &Place<'_>) -> Option<(Option<DeploymentId>, &'a Arc<Job>)> {
+        let state = self.task.state;
+        let name = &place.group.name;
+        let entry = state.job_entry(self.job.id)?;
+        let mut deployments: Vec<&Arc<Deployment>> =
+            entry.deployments.iter().filter_map(|id| state.deployment(*id)).collect();
+        deployments.sort_by_key(|deployment| std::cmp::Reverse((deployment.job_version, deployment.id)));
+        let usable = deployments.into_iter().find(|deployment| {
+            deployment.groups.get(name).is_some_and(|group| group.promoted || group.desired_canaries == 0)
+        });
+        let (deployment, version) = match usable {
+            Some(deployment) => (Some(deployment.id), deployment.job_version),
+            None => (None, place.min_job_version),
+        };
+        let job = state.job_version(self.job.id, version)?;
+        let group = job.group(name)?;
+        let has_strategy = group.update.as_ref().is_some_and(|update| update.max_parallel > 0);
+        if usable.is_none() && has_strategy || version < place.min_job_version {
+            return None;
+        }
+        Some((deployment, job))
+    }
+}
+
+/// Puts the real numbers in place of placeholders; what was never created gets one that never exists.
+pub(super) fn resolve_followups(plan: &mut Plan, followups: &[Followup], created: &[EvalId]) {
+    let real = |id: EvalId| {
+        if id.0 < crate::protocol::scheduler::reconcile::PLACEHOLDERS {
+            return id;
+        }
+        let at = followups.iter().position(|followup| followup.placeholder == id);
+        at.and_then(|at| created.get(at)).copied().unwrap_or(EvalId::NEW)
+    };
+    for stop in &mut plan.stops {
+        stop.followup = stop.followup.map(real);
+    }
+    for alloc in &mut plan.updates {
+        if let Some(id) = alloc.followup_eval
+            && real(id) != id
+        {
+            Arc::make_mut(alloc).followup_eval = Some(real(id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datacenter_patterns() {
+        for (pattern, text, expected) in [
+            ("dc1", "dc1", true),
+            ("dc*", "dc12", true),
+            ("*", "x", true),
+            ("d*2", "dc1", false),
+            ("a*b*c", "abxc", true),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

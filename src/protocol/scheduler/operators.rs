@@ -1,0 +1,223 @@
+//! Constraint operators and target resolution (Nomad `checkConstraint`, `resolveTarget`).
+
+use regex::Regex;
+
+use crate::model::constraint::Constraint;
+use crate::model::node::{NodeId, NodeSpec};
+use crate::protocol::scheduler::classes::escapes;
+use crate::protocol::scheduler::versions::{Rules, satisfies};
+
+/// A target of a constraint, read once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// A text that is meant as it is.
+    Literal(&'a str),
+    /// `${node.unique.id}`.
+    NodeId,
+    /// `${node.unique.name}`.
+    NodeName,
+    /// `${node.datacenter}`.
+    Datacenter,
+    /// `${node.class}`.
+    Class,
+    /// `${attr.KEY}`.
+    Attribute(&'a str),
+    /// `${meta.KEY}`.
+    Meta(&'a str),
+    /// Any other `${…`.
+    Unknown,
+}
+
+impl<'a> Target<'a> {
+    /// Reads a target. A missing closing brace is forgiven.
+    pub fn parse(text: &'a str) -> Self {
+        if !text.starts_with("${") {
+            return Self::Literal(text);
+        }
+        let key = |prefix: &str| text.strip_prefix(prefix).map(|rest| rest.strip_suffix('}').unwrap_or(rest));
+        match text {
+            "${node.unique.id}" => Self::NodeId,
+            "${node.unique.name}" => Self::NodeName,
+            "${node.datacenter}" => Self::Datacenter,
+            "${node.class}" => Self::Class,
+            _ => match (key("${attr."), key("${meta.")) {
+                (Some(key), _) => Self::Attribute(key),
+                (None, Some(key)) => Self::Meta(key),
+                (None, None) => Self::Unknown,
+            },
+        }
+    }
+
+    /// Looks the target up on a node. `id_text` is a buffer for the node's identifier.
+    pub fn resolve(self, id: NodeId, spec: &'a NodeSpec, id_text: &'a mut String) -> Resolved<'a> {
+        let key = |value: Option<&'a String>| match value {
+            Some(value) => Resolved { text: Some(value), found: true },
+            None => Resolved { text: Some(""), found: false },
+        };
+        let found = |text| Resolved { text: Some(text), found: true };
+        match self {
+            Self::Literal(text) => found(text),
+            Self::NodeId => {
+                *id_text = id.to_string();
+                found(id_text)
+            }
+            Self::NodeName => found(&spec.name),
+            Self::Datacenter => found(&spec.datacenter),
+            Self::Class => found(&spec.class),
+            Self::Attribute(name) => key(spec.attributes.get(name)),
+            Self::Meta(name) => key(spec.meta.get(name)),
+            Self::Unknown => Resolved { text: None, found: false },
+        }
+    }
+}
+
+/// What a target came to on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resolved<'a> {
+    /// The text; `None` for an unknown target, empty for a missing key.
+    pub text: Option<&'a str>,
+    /// Whether the node has it.
+    pub found: bool,
+}
+
+/// An operator, read once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are Nomad's operator texts")]
+pub enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+    Regexp,
+    Version,
+    Semver,
+    SetContainsAll,
+    SetContainsAny,
+    IsSet,
+    IsNotSet,
+    DistinctHosts,
+    DistinctProperty,
+    /// Any other text: never satisfied.
+    Unknown,
+}
+
+impl Operator {
+    /// Reads an operator.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "=" | "==" | "is" => Self::Equal,
+            "!=" | "not" => Self::NotEqual,
+            "<" => Self::Less,
+            "<=" => Self::AtMost,
+            ">" => Self::Greater,
+            ">=" => Self::AtLeast,
+            "regexp" => Self::Regexp,
+            "version" => Self::Version,
+            "semver" => Self::Semver,
+            "set_contains" | "set_contains_all" => Self::SetContainsAll,
+            "set_contains_any" => Self::SetContainsAny,
+            "is_set" => Self::IsSet,
+            "is_not_set" => Self::IsNotSet,
+            "distinct_hosts" => Self::DistinctHosts,
+            "distinct_property" => Self::DistinctProperty,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether it holds between two resolved targets. The distinct operators hold here; they are looked at elsewhere.
+    pub fn holds(self, left: Resolved<'_>, right: Resolved<'_>) -> bool {
+        let both = || if left.found && right.found { left.text.zip(right.text) } else { None };
+        match self {
+            Self::Equal => both().is_some_and(|(l, r)| l == r),
+            Self::NotEqual => left.text != right.text,
+            Self::Less => both().is_some_and(|(l, r)| l < r),
+            Self::AtMost => both().is_some_and(|(l, r)| l <= r),
+            Self::Greater => both().is_some_and(|(l, r)| l > r),
+            Self::AtLeast => both().is_some_and(|(l, r)| l >= r),
+            Self::Regexp => both().is_some_and(|(l, r)| matches(l, r)),
+            Self::Version => both().is_some_and(|(l, r)| satisfies(l, r, Rules::Version)),
+            Self::Semver => both().is_some_and(|(l, r)| satisfies(l, r, Rules::Semver)),
+            Self::SetContainsAll => both().is_some_and(|(l, r)| items(r).all(|item| items(l).any(|own| own == item))),
+            Self::SetContainsAny => both().is_some_and(|(l, r)| items(r).any(|item| items(l).any(|own| own == item))),
+            Self::IsSet => left.found,
+            Self::IsNotSet => !left.found,
+            Self::DistinctHosts | Self::DistinctProperty => true,
+            Self::Unknown => false,
+        }
+    }
+}
+
+fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim)
+}
+
+/// A constraint or affinity, read once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule<'a> {
+    /// Left target.
+    pub left: Target<'a>,
+    /// Operator.
+    pub operator: Operator,
+    /// Right target.
+    pub right: Target<'a>,
+    /// The answer may differ between nodes of one class.
+    pub escapes: bool,
+}
+
+impl<'a> Rule<'a> {
+    /// Reads the three texts of a constraint or affinity.
+    pub fn parse(left: &'a str, operator: &str, right: &'a str) -> Self {
+        Self {
+            left: Target::parse(left),
+            operator: Operator::parse(operator),
+            right: Target::parse(right),
+            escapes: escapes(left) || escapes(right),
+        }
+    }
+
+    /// Reads a constraint.
+    pub fn of(constraint: &'a Constraint) -> Self {
+        Self::parse(&constraint.left, &constraint.operator, &constraint.right)
+    }
+
+    /// Whether it holds on a node.
+    pub fn holds(&self, id: NodeId, spec: &NodeSpec) -> bool {
+        let (mut left, mut right) = (String::new(), String::new());
+        self.operator.holds(self.left.resolve(id, spec, &mut left), self.right.resolve(id, spec, &mut right))
+    }
+}
+
+/// Whether a text contains a match of a pattern, read as RE2 does (classes such as `\w` are ASCII). A pattern that
+/// does not parse matches nothing.
+fn matches(text: &str, pattern: &str) -> bool {
+    Regex::new(&ascii_classes(pattern)).is_ok_and(|regex| regex.is_match(text))
+}
+
+/// Spells the Perl classes out, which are Unicode in Rust and ASCII in RE2.
+fn ascii_classes(pattern: &str) -> String {
+    let mut spelt = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            spelt.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('d') => spelt.push_str("[0-9]"),
+            Some('D') => spelt.push_str("[^0-9]"),
+            Some('w') => spelt.push_str("[0-9A-Za-z_]"),
+            Some('W') => spelt.push_str("[^0-9A-Za-z_]"),
+            Some('s') => spelt.push_str("[\\t\\n\\f\\r ]"),
+            Some('S') => spelt.push_str("[^\\t\\n\\f\\r ]"),
+            Some('b') => spelt.push_str("(?-u:\\b)"),
+            Some(other) => {
+                spelt.push('\\');
+                spelt.push(other);
+            }
+            None => spelt.push('\\'),
+        }
+    }
+    spelt
+}

@@ -1,0 +1,412 @@
+//! Fitting a group on a node and scoring it (Nomad `BinPackIterator` and the scorers after it).
+//!
+//! Scorers that have nothing to say add nothing to the mean. What a group asks for, where it wants to be and how it
+//! wants to spread are read once; fit scores are kept until the node's use changes.
+
+use smallvec::SmallVec;
+
+use crate::base::id::Id;
+use crate::base::units::MegaHertz;
+use crate::model::alloc::AllocId;
+use crate::model::job::TaskGroup;
+use crate::model::node::NodeId;
+use crate::model::resources::{AssignedPort, Comparable, Dimension};
+use crate::protocol::scheduler::assign::{PortError, PortsAsk, assign_group, assign_task};
+use crate::protocol::scheduler::draft::OwnGroup;
+use crate::protocol::scheduler::fit::{Ask, FIT_MAX, ask, flatten, score_fit};
+use crate::protocol::scheduler::operators::Rule;
+use crate::protocol::scheduler::plan::exhausted;
+use crate::protocol::scheduler::preempt::{Wanted, net_priority, preempt_ports, preempt_resources, preemption_score};
+use crate::protocol::scheduler::spread::GroupSpread;
+use crate::protocol::scheduler::stack::{SelectOptions, Stack};
+use crate::protocol::scheduler::state::{Amounts, NodeEntry};
+
+/// A node that can take the group, and how good it would be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Which.
+    pub node: NodeId,
+    /// Mean of the scores.
+    pub score: f64,
+    /// The single scores.
+    pub scores: NodeScore,
+    /// What the allocation would hold.
+    pub resources: Comparable,
+    /// Ports it would hold.
+    pub ports: Vec<AssignedPort>,
+    /// Allocations that have to go.
+    pub preempted: Vec<AllocId>,
+}
+
+/// The scores of one node. `None` where the scorer had nothing to say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NodeScore {
+    /// Which.
+    pub node: NodeId,
+    /// Fill of the node in 0..=1, by the configured algorithm.
+    pub fit: f64,
+    /// Own allocations already there, relative to the count; negative.
+    pub job_anti_affinity: Option<f64>,
+    /// An ancestor failed there: -1.
+    pub reschedule_penalty: Option<f64>,
+    /// Matched affinity weights in -1..=1.
+    pub affinity: Option<f64>,
+    /// Spread targets; may leave -1..=1.
+    pub spread: Option<f64>,
+    /// How unimportant the victims are.
+    pub preemption: Option<f64>,
+}
+
+impl NodeScore {
+    /// Their mean, added up in Nomad's order.
+    pub fn mean(&self) -> f64 {
+        let optional = [self.job_anti_affinity, self.reschedule_penalty, self.affinity, self.spread, self.preemption];
+        let (mut sum, mut count) = (self.fit, 1.0);
+        for score in optional.into_iter().flatten() {
+            sum += score;
+            count += 1.0;
+        }
+        sum / count
+    }
+}
+
+/// Why a feasible node cannot take the group.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Exhausted {
+    /// A dimension.
+    Dimension(Dimension),
+    /// Ports; `task` is the place of the task for its own network, `None` for the group's.
+    Ports {
+        /// Whose network.
+        task: Option<u16>,
+        /// What is wrong.
+        error: PortError,
+    },
+}
+
+impl Exhausted {
+    /// The text Nomad counts it under.
+    pub fn describe(self, group: &TaskGroup) -> String {
+        match self {
+            Self::Dimension(dimension) => dimension.to_string(),
+            Self::Ports { task, error } => {
+                let ask = match task {
+                    Some(at) => &group.tasks[at as usize].resources.networks[0],
+                    None => &group.networks[0],
+                };
+                format!("network: {}", error.describe(ask))
+            }
+        }
+    }
+}
+
+/// A group's asks and preferences, read once.
+#[derive(Debug)]
+pub(super) struct GroupScores<'a> {
+    group: &'a TaskGroup,
+    pub(super) own: OwnGroup,
+    ask: Ask,
+    network: Option<PortsAsk<'a>>,
+    task_networks: Vec<(u16, PortsAsk<'a>)>,
+    fixed_ports: Vec<i64>,
+    affinities: Vec<(Rule<'a>, f64)>,
+    affinity_weight: f64,
+    affinity_escapes: bool,
+    affinity_by_class: Vec<Option<f64>>,
+    spread: GroupSpread,
+    /// Fit scores by node number; negative for unknown. Undefined scores are computed again each time.
+    fit_by_node: Vec<f64>,
+}
+
+impl<'a> GroupScores<'a> {
+    pub(super) fn new(stack: &mut Stack<'a>, group: &'a TaskGroup) -> Self {
+        let job = stack.job;
+        let own = stack.draft.group(&group.name);
+        let task_affinities = group.tasks.iter().flat_map(|task| &task.affinities);
+        let affinities: Vec<(Rule<'a>, f64)> = job
+            .affinities
+            .iter()
+            .chain(&group.affinities)
+            .chain(task_affinities)
+            .map(|a| (Rule::parse(&a.left, &a.operator, &a.right), f64::from(a.weight)))
+            .collect();
+        let task_networks: Vec<_> = group
+            .tasks
+            .iter()
+            .enumerate()
+            .filter_map(|(at, task)| Some((at as u16, PortsAsk::new(task.resources.networks.first()?))))
+            .collect();
+        let network = group.networks.first().map(PortsAsk::new);
+        let asks = network.iter().chain(task_networks.iter().map(|(_, ask)| ask));
+        let fixed_ports = asks.flat_map(|ask| ask.ask.ports.iter().filter_map(|port| port.fixed)).collect();
+        Self {
+            group,
+            own,
+            ask: ask(group),
+            network,
+            task_networks,
+            fixed_ports,
+            affinity_weight: affinities.iter().map(|(_, weight)| weight.abs()).sum(),
+            affinity_escapes: affinities.iter().any(|(rule, _)| rule.escapes),
+            affinities,
+            affinity_by_class: Vec::new(),
+            spread: GroupSpread::new(stack, group),
+            fit_by_node: Vec::new(),
+        }
+    }
+
+    /// Whether a spread or an affinity makes the stack look at more nodes.
+    pub(super) fn looks_wider(&self) -> bool {
+        !self.affinities.is_empty() || !self.spread.is_empty()
+    }
+
+    /// A selection begins.
+    pub(super) fn begin(&mut self, stack: &Stack<'_>) {
+        self.spread.begin(stack);
+    }
+
+    /// The node's use changed.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        if let Some(score) = self.fit_by_node.get_mut(node.index()) {
+            *score = -1.0;
+        }
+    }
+
+    fn fit(&mut self, stack: &Stack<'_>, entry: &NodeEntry, used: Amounts, keep: bool) -> f64 {
+        let at = entry.node.id.index();
+        if keep && self.fit_by_node.get(at).is_some_and(|score| *score >= 0.0) {
+            return self.fit_by_node[at];
+        }
+        let score = score_fit(entry.available, used, stack.config.algorithm) / FIT_MAX;
+        if keep {
+            if self.fit_by_node.len() <= at {
+                self.fit_by_node.resize(at + 1, -1.0);
+            }
+            self.fit_by_node[at] = score;
+        }
+        score
+    }
+
+    /// Matched weights over all weights; `None` when they sum to nothing.
+    fn affinity(&mut self, entry: &NodeEntry, class: usize) -> Option<f64> {
+        if self.affinities.is_empty() {
+            return None;
+        }
+        if let Some(Some(score)) = self.affinity_by_class.get(class) {
+            return (*score != 0.0).then_some(*score);
+        }
+        let matched = self.affinities.iter().filter(|(rule, _)| rule.holds(entry.node.id, &entry.node.spec));
+        let sum: f64 = matched.map(|(_, weight)| weight).sum();
+        let score = sum / self.affinity_weight;
+        if !self.affinity_escapes {
+            if self.affinity_by_class.len() <= class {
+                self.affinity_by_class.resize(class + 1, None);
+            }
+            self.affinity_by_class[class] = Some(score);
+        }
+        (sum != 0.0).then_some(score)
+    }
+}
+
+/// What a group would take of a node.
+struct Fitted {
+    used: Amounts,
+    resources: Comparable,
+    ports: Vec<AssignedPort>,
+    preempted: Vec<AllocId>,
+    preempted_priorities: Vec<u8>,
+    /// Nothing but the node and the ask determines the use.
+    plain: bool,
+}
+
+impl<'a> Stack<'a> {
+    /// Fits the group on the node and scores it. `Err(None)` is a failure that leaves no trace.
+    pub(super) fn rank(
+        &mut self,
+        scores: &mut GroupScores<'a>,
+        class: usize,
+        entry: &NodeEntry,
+        options: SelectOptions<'_>,
+    ) -> Result<Ranked, Option<Exhausted>> {
+        let fitted = self.fit_group(scores, entry, options.preempt)?;
+        let node = entry.node.id;
+        let fit = scores.fit(self, entry, fitted.used, fitted.plain);
+        let collisions = self.draft.own_in_group(scores.own, node);
+        let mut score = NodeScore {
+            node,
+            fit,
+            job_anti_affinity: None,
+            reschedule_penalty: None,
+            affinity: None,
+            spread: None,
+            preemption: None,
+        };
+        if !matches!(self.job.kind, crate::model::job::JobKind::System | crate::model::job::JobKind::SysBatch) {
+            if collisions > 0 {
+                score.job_anti_affinity = Some(-f64::from(collisions + 1) / f64::from(scores.group.count));
+            }
+            score.reschedule_penalty = options.penalty_nodes.contains(&node).then_some(-1.0);
+            score.affinity = scores.affinity(entry, class);
+            score.spread = scores.spread.score(self, node);
+            if !fitted.preempted.is_empty() {
+                score.preemption = Some(preemption_score(net_priority(&fitted.preempted_priorities)));
+            }
+        }
+        Ok(Ranked {
+            node,
+            score: score.mean(),
+            scores: score,
+            resources: fitted.resources,
+            ports: fitted.ports,
+            preempted: fitted.preempted,
+        })
+    }
+
+    fn fit_group(
+        &mut self,
+        scores: &GroupScores<'a>,
+        entry: &NodeEntry,
+        preempt: bool,
+    ) -> Result<Fitted, Option<Exhausted>> {
+        let mut fitted = Fitted {
+            used: self.draft.used(entry),
+            resources: Comparable::default(),
+            ports: Vec::new(),
+            preempted: Vec::new(),
+            preempted_priorities: Vec::new(),
+            plain: true,
+        };
+        if scores.network.is_some() || !scores.task_networks.is_empty() {
+            self.fit_ports(scores, entry, preempt, &mut fitted)?;
+        }
+        let ask = if scores.ask.wants_cores {
+            fitted.plain = false;
+            fitted.resources = self.fit_cores(scores, entry).ok_or(Some(Exhausted::Dimension(Dimension::Cores)))?;
+            Amounts::of(&fitted.resources)
+        } else {
+            fitted.resources = comparable(scores.ask.amounts);
+            scores.ask.amounts
+        };
+        let before = fitted.used;
+        fitted.used = before.plus(ask);
+        if let Some(dimension) = exhausted(entry.available, fitted.used, || true) {
+            let failed = Err(Some(Exhausted::Dimension(dimension)));
+            if !preempt {
+                return failed;
+            }
+            let others = self.draft.others(entry);
+            let candidates: Vec<_> = others.into_iter().filter(|alloc| !fitted.preempted.contains(&alloc.id)).collect();
+            let wanted = Wanted { available: entry.available, ask, priority: self.job.priority };
+            let Some(victims) = preempt_resources(&candidates, wanted, |_| 0) else { return failed };
+            // The use still includes these victims (a quirk), so such nodes look full.
+            fitted.plain = false;
+            for at in victims {
+                fitted.preempted.push(candidates[at].id);
+                fitted.preempted_priorities.push(candidates[at].job.priority);
+            }
+        }
+        Ok(fitted)
+    }
+
+    fn fit_ports(
+        &mut self,
+        scores: &GroupScores<'a>,
+        entry: &NodeEntry,
+        preempt: bool,
+        fitted: &mut Fitted,
+    ) -> Result<(), Option<Exhausted>> {
+        let error = match self.assign(scores, entry, &[]) {
+            Ok(ports) => {
+                fitted.ports = ports;
+                return Ok(());
+            }
+            Err(error) if preempt => error,
+            Err(error) => return Err(Some(error)),
+        };
+        debug_assert!(matches!(error, Exhausted::Ports { .. }), "only ports are assigned here");
+        let others = self.draft.others(entry);
+        let victims = preempt_ports(&others, &scores.fixed_ports, self.job.priority).ok_or(None)?;
+        fitted.plain = false;
+        let mut freed: SmallVec<[&crate::model::alloc::Alloc; 4]> = SmallVec::new();
+        for at in victims {
+            let victim = others[at];
+            fitted.used = fitted.used.minus(Amounts::of(&victim.resources));
+            fitted.preempted.push(victim.id);
+            fitted.preempted_priorities.push(victim.job.priority);
+            freed.push(victim);
+        }
+        fitted.ports = self.assign(scores, entry, &freed).map_err(|_| None)?;
+        Ok(())
+    }
+
+    /// Assigns the ports of the group, then of its tasks, as if `freed` were gone.
+    fn assign(
+        &mut self,
+        scores: &GroupScores<'a>,
+        entry: &NodeEntry,
+        freed: &[&crate::model::alloc::Alloc],
+    ) -> Result<Vec<AssignedPort>, Exhausted> {
+        let spec = &entry.node.spec;
+        let exclusive = self.config.behaviour.dynamic_ports_exclusive;
+        let mut assigned = Vec::new();
+        if freed.is_empty() && scores.task_networks.is_empty() {
+            if let Some(ask) = &scores.network {
+                assigned = assign_group(spec, self.draft.ports(entry), ask, exclusive, &mut self.rng)
+                    .map_err(|error| Exhausted::Ports { task: None, error })?;
+            }
+            return Ok(assigned);
+        }
+        let mut ports = self.draft.ports(entry).clone();
+        for port in freed.iter().flat_map(|alloc| &alloc.ports) {
+            ports.remove(port.address, port.value);
+        }
+        if let Some(ask) = &scores.network {
+            assigned = assign_group(spec, &ports, ask, exclusive, &mut self.rng)
+                .map_err(|error| Exhausted::Ports { task: None, error })?;
+            assigned.iter().for_each(|port| ports.add(port.address, port.value));
+        }
+        for (task, ask) in &scores.task_networks {
+            let more = assign_task(spec, &ports, ask, &mut self.rng)
+                .map_err(|error| Exhausted::Ports { task: Some(*task), error })?;
+            more.iter().for_each(|port| ports.add(port.address, port.value));
+            assigned.extend(more);
+        }
+        Ok(assigned)
+    }
+
+    /// Whole cores go to tasks in order, lowest numbers first; each brings its share of the node's clock.
+    fn fit_cores(&self, scores: &GroupScores<'a>, entry: &NodeEntry) -> Option<Comparable> {
+        let held = self.draft.cores(entry);
+        let mut free = entry.reservable_cores.iter().filter(|core| held.binary_search(core).is_err());
+        let capacity = &entry.node.spec.capacity;
+        let per_core = capacity.cpu.get() / u64::from(capacity.cores.max(1));
+        let mut by_task: Vec<Vec<u16>> = Vec::with_capacity(scores.group.tasks.len());
+        for task in &scores.group.tasks {
+            let wanted = task.resources.cores as usize;
+            let cores: Vec<u16> = free.by_ref().take(wanted).copied().collect();
+            if cores.len() < wanted {
+                return None;
+            }
+            by_task.push(cores);
+        }
+        Some(flatten(scores.group, |at, task| Comparable {
+            cpu: match by_task[at].len() {
+                0 => task.resources.cpu,
+                count => MegaHertz(count as u64 * per_core),
+            },
+            memory: task.resources.memory,
+            cores: by_task[at].clone(),
+            ..Comparable::default()
+        }))
+    }
+}
+
+fn comparable(amounts: Amounts) -> Comparable {
+    use crate::base::units::Mebibytes;
+    Comparable {
+        cpu: MegaHertz(amounts.cpu as u64),
+        memory: Mebibytes(amounts.memory as u64),
+        disk: Mebibytes(amounts.disk as u64),
+        cores: Vec::new(),
+    }
+}

@@ -1,0 +1,534 @@
+//! Choosing a node for one more allocation of a group (Nomad `GenericStack`, `SystemStack`).
+//!
+//! Nodes come from a shuffled source that remembers its place between selections, pass the feasibility checks
+//! ([`super::feasible`]), are fitted and scored ([`super::rank`]), and a limit stops the search after a few good ones.
+//! The shuffle is done as far as nodes are pulled, so that a selection costs what it looks at, not the whole cluster.
+
+use std::sync::Arc;
+
+use crate::base::rng::Rng;
+use crate::model::alloc::Alloc;
+use crate::model::evaluation::FailedGroup;
+use crate::model::job::{Job, JobKind};
+use crate::model::node::NodeId;
+use crate::protocol::scheduler::draft::{Draft, same_incarnation};
+use crate::protocol::scheduler::feasible::{Answers, Classes, Filtered, GroupChecks, JobChecks, check};
+use crate::protocol::scheduler::feasible::{constraint_text, constraints, has_distinct_hosts};
+use crate::protocol::scheduler::operators::Operator;
+use crate::protocol::scheduler::plan::{Plan, Preemption, Stop};
+use crate::protocol::scheduler::properties::{PropertySet, Tally};
+use crate::protocol::scheduler::rank::{Exhausted, GroupScores, NodeScore, Ranked};
+use crate::protocol::scheduler::release::SchedulerConfig;
+use crate::protocol::scheduler::state::{NodeEntry, State};
+
+/// Candidates with a score this low are set aside.
+const SKIP_THRESHOLD: f64 = 0.0;
+/// Most candidates set aside in one selection.
+const SKIP_MAX: usize = 3;
+
+/// What a selection cost, for the time it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Selections.
+    pub selects: u64,
+    /// Nodes the source handed out.
+    pub nodes_pulled: u64,
+    /// Nodes fitted and scored.
+    pub nodes_scored: u64,
+    /// Allocations the reconciler looked at.
+    pub allocs_reconciled: u64,
+}
+
+impl Work {
+    /// The sum.
+    pub fn add(&mut self, other: Self) {
+        self.selects += other.selects;
+        self.nodes_pulled += other.nodes_pulled;
+        self.nodes_scored += other.nodes_scored;
+        self.allocs_reconciled += other.allocs_reconciled;
+    }
+}
+
+/// Wishes of one selection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SelectOptions<'o> {
+    /// Nodes on which an ancestor failed.
+    pub penalty_nodes: &'o [NodeId],
+    /// A node to try alone first (sticky disks).
+    pub preferred: Option<NodeId>,
+    /// Push less important allocations out if that makes room.
+    pub preempt: bool,
+}
+
+/// Why a node was not chosen from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Rejected {
+    Filtered(Filtered),
+    Exhausted(Exhausted),
+}
+
+/// A property set and whose allocations it counts.
+#[derive(Debug)]
+pub(super) struct Counted<'a> {
+    pub(super) set: PropertySet<'a>,
+    attribute: &'a str,
+    /// Only this group's, by name; `None` for the whole job.
+    group: Option<Arc<str>>,
+}
+
+/// A group as the stack sees it, prepared when it is first selected for.
+#[derive(Debug)]
+struct View<'a> {
+    checks: GroupChecks<'a>,
+    scores: GroupScores<'a>,
+    distinct_hosts: bool,
+    /// Property sets by number, each with the uses allowed; `None` for an unreadable number.
+    distinct: Vec<(usize, Option<i64>)>,
+}
+
+/// The nodes, the plan so far, and what was learnt about both during one attempt.
+#[derive(Debug)]
+pub struct Stack<'a> {
+    pub(super) state: &'a State,
+    pub(super) config: &'a SchedulerConfig,
+    pub(super) job: &'a Arc<Job>,
+    pub(super) rng: Rng,
+    pub(super) draft: Draft<'a>,
+    pub(super) properties: Vec<Counted<'a>>,
+    /// Sum of the spread weights of all groups prepared so far (a quirk).
+    pub(super) spread_weight: f64,
+    pub(super) work: Work,
+    classes: Classes,
+    job_checks: JobChecks<'a>,
+    job_distinct_hosts: bool,
+    job_distinct: Vec<(usize, Option<i64>)>,
+    views: Vec<Option<Box<View<'a>>>>,
+    source: Source,
+    limit: u32,
+    evaluated: u32,
+    rejected: Vec<(NodeId, Rejected)>,
+    /// Scores of every node of the last selection, if they are wanted.
+    trace: Option<Vec<NodeScore>>,
+}
+
+/// Nodes in random order, and the place reached.
+#[derive(Debug, Default)]
+struct Source {
+    order: Vec<NodeId>,
+    /// The order is random up to here.
+    mixed: usize,
+    offset: usize,
+    seen: usize,
+}
+
+impl Source {
+    fn next(&mut self, rng: &mut Rng) -> Option<NodeId> {
+        if self.seen == self.order.len() {
+            return None;
+        }
+        if self.offset == self.order.len() {
+            self.offset = 0;
+        }
+        if self.offset == self.mixed {
+            let left = self.order.len() - self.mixed;
+            self.order.swap(self.mixed, self.mixed + rng.below(left as u64) as usize);
+            self.mixed += 1;
+        }
+        let node = self.order[self.offset];
+        self.offset += 1;
+        self.seen += 1;
+        Some(node)
+    }
+}
+
+impl<'a> Stack<'a> {
+    /// A stack without nodes for a job.
+    pub fn new(state: &'a State, config: &'a SchedulerConfig, job: &'a Arc<Job>, plan: Plan, rng: Rng) -> Self {
+        let mut stack = Self {
+            state,
+            config,
+            job,
+            rng,
+            draft: Draft::new(state, job.id, plan),
+            properties: Vec::new(),
+            spread_weight: 0.0,
+            work: Work::default(),
+            classes: Classes::default(),
+            job_checks: JobChecks::new(job),
+            job_distinct_hosts: false,
+            job_distinct: Vec::new(),
+            views: Vec::new(),
+            source: Source::default(),
+            limit: 2,
+            evaluated: 0,
+            rejected: Vec::new(),
+            trace: None,
+        };
+        stack.prepare_job();
+        stack
+    }
+
+    /// Selects for another version of the job from now on. The same version number changes nothing.
+    pub fn set_job(&mut self, job: &'a Arc<Job>) {
+        if self.job.version != job.version {
+            self.job = job;
+            let answers = std::mem::take(&mut self.job_checks.answers);
+            self.job_checks = JobChecks::new(job);
+            self.job_checks.answers.escaped |= answers.escaped;
+            self.prepare_job();
+        }
+    }
+
+    fn prepare_job(&mut self) {
+        let job = self.job;
+        self.views = job.groups.iter().map(|_| None).collect();
+        self.job_distinct_hosts = has_distinct_hosts(&job.constraints, self.config.behaviour.distinct_hosts_value);
+        self.job_distinct = self.distinct_sets(&job.constraints, None);
+    }
+
+    fn distinct_sets(
+        &mut self,
+        list: &'a [crate::model::constraint::Constraint],
+        group: Option<&Arc<str>>,
+    ) -> Vec<(usize, Option<i64>)> {
+        let mut sets = Vec::new();
+        for constraint in list.iter().filter(|c| Operator::parse(&c.operator) == Operator::DistinctProperty) {
+            let allowed = if constraint.right.is_empty() { Some(1) } else { constraint.right.parse().ok() };
+            sets.push((self.add_property(&constraint.left, group), allowed));
+        }
+        sets
+    }
+
+    /// Starts counting a property. Returns the number of the set.
+    pub(super) fn add_property(&mut self, attribute: &'a str, group: Option<&Arc<str>>) -> usize {
+        let state = self.state;
+        let mut set = PropertySet::new(attribute);
+        let counts = |alloc: &Alloc| group.is_none_or(|group| alloc.task_group().name == *group);
+        for alloc in state.allocs_of_job(self.job.id) {
+            if !alloc.is_terminal() && same_incarnation(alloc, self.job) && counts(alloc) {
+                set.count(state, alloc.node, Tally::Existing, 1);
+            }
+        }
+        for stop in &self.draft.plan.stops {
+            if state.alloc(stop.alloc).is_some_and(|alloc| counts(alloc)) {
+                set.count(state, stop.node, Tally::Cleared, 1);
+            }
+        }
+        for alloc in self.draft.plan.placements.iter().chain(&self.draft.plan.updates) {
+            if !alloc.is_terminal() && counts(alloc) {
+                set.count(state, alloc.node, Tally::Proposed, 1);
+            }
+        }
+        self.properties.push(Counted { set, attribute, group: group.cloned() });
+        self.properties.len() - 1
+    }
+
+    /// Sets the nodes to choose from and the limit that goes with their number (Nomad `SetNodes`).
+    pub fn set_nodes(&mut self, nodes: Vec<NodeId>) {
+        let count = nodes.len() as u32;
+        self.limit = match self.job.kind {
+            JobKind::Batch | JobKind::System | JobKind::SysBatch => 2,
+            JobKind::Service => 2.max(count.next_power_of_two().trailing_zeros()),
+        };
+        self.source = Source { order: nodes, ..Source::default() };
+    }
+
+    /// Scores every node in each selection from now on, and keeps the scores for [`Stack::scores`].
+    pub fn keep_scores(&mut self) {
+        self.limit = u32::MAX;
+        self.trace = Some(Vec::new());
+    }
+
+    /// Every node scored in the last selection, if [`Stack::keep_scores`] was called.
+    pub fn scores(&self) -> &[NodeScore] {
+        self.trace.as_deref().unwrap_or_default()
+    }
+
+    /// The plan so far.
+    pub fn plan(&self) -> &Plan {
+        &self.draft.plan
+    }
+
+    /// The plan so far, for what concerns no node: deployments and the like.
+    pub fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.draft.plan
+    }
+
+    /// The plan, finished.
+    pub fn into_plan(self) -> Plan {
+        self.draft.plan
+    }
+
+    /// What it cost so far.
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
+    /// What a blocked evaluation must know: eligibility by class, or that a constraint escaped the classes.
+    pub fn eligibility(&self) -> (std::collections::BTreeMap<u64, bool>, bool) {
+        let groups = || self.views.iter().flatten().map(|view| &view.checks.answers);
+        let escaped = self.job_checks.answers.escaped || groups().any(|answers: &Answers| answers.escaped);
+        if escaped {
+            (Default::default(), true)
+        } else {
+            (self.classes.eligibility(&self.job_checks.answers, groups()), false)
+        }
+    }
+
+    // The plan.
+
+    /// Adds a stop to the plan.
+    pub fn stage_stop(&mut self, stop: Stop) {
+        self.draft.plan.stops.push(stop);
+        let Some(alloc) = self.state.alloc(stop.alloc) else { return };
+        self.draft.remove(alloc);
+        self.count(alloc, Tally::Cleared, 1);
+        self.forget(stop.node);
+    }
+
+    /// Takes the last stop back.
+    pub fn unstage_stop(&mut self) {
+        let Some(stop) = self.draft.plan.stops.pop() else { return };
+        let Some(alloc) = self.state.alloc(stop.alloc) else { return };
+        let still_stopped = self.draft.plan.stops.iter().any(|other| other.alloc == stop.alloc);
+        if !alloc.is_terminal() && !still_stopped {
+            self.draft.restore(alloc);
+        }
+        self.count(alloc, Tally::Cleared, -1);
+        self.forget(stop.node);
+    }
+
+    /// Adds a placement to the plan, with what it pushes out.
+    pub fn stage_placement(&mut self, alloc: Arc<Alloc>) {
+        let by = self.draft.plan.placements.len() as u32;
+        for victim in &alloc.preempted {
+            if let Some(victim) = self.state.alloc(*victim) {
+                self.draft.remove(victim);
+                self.draft.plan.preemptions.push(Preemption { alloc: victim.id, node: victim.node, by });
+            }
+        }
+        self.draft.add(&alloc);
+        self.count(&alloc, Tally::Proposed, 1);
+        self.forget(alloc.node);
+        self.draft.plan.placements.push(alloc);
+    }
+
+    /// Adds a change of an existing allocation to the plan.
+    pub fn stage_update(&mut self, alloc: Arc<Alloc>) {
+        if let Some(before) = self.state.alloc(alloc.id) {
+            self.draft.remove(before);
+        }
+        self.draft.add(&alloc);
+        if !alloc.is_terminal() {
+            self.count(&alloc, Tally::Proposed, 1);
+        }
+        self.forget(alloc.node);
+        self.draft.plan.updates.push(alloc);
+    }
+
+    fn count(&mut self, alloc: &Alloc, tally: Tally, change: i64) {
+        let state = self.state;
+        for counted in &mut self.properties {
+            if counted.group.as_ref().is_none_or(|group| *group == alloc.task_group().name) {
+                counted.set.count(state, alloc.node, tally, change);
+            }
+        }
+    }
+
+    /// What the node holds changed.
+    fn forget(&mut self, node: NodeId) {
+        for view in self.views.iter_mut().flatten() {
+            view.scores.forget(node);
+        }
+    }
+
+    // Selection.
+
+    /// The best node for one more allocation of the group, or `None`; see [`Stack::failure`] then. `group` indexes
+    /// the groups of the job that was set last.
+    pub fn select(&mut self, group: usize, options: SelectOptions<'_>) -> Option<Ranked> {
+        if let Some(preferred) = options.preferred {
+            let full = std::mem::replace(&mut self.source, Source { order: vec![preferred], ..Source::default() });
+            let chosen = self.select_from_source(group, options);
+            self.source = Source { offset: 0, ..full };
+            if chosen.is_some() {
+                return chosen;
+            }
+        }
+        self.select_from_source(group, options)
+    }
+
+    /// Whether one node can take one more allocation of the group (system jobs, updates in place).
+    pub fn select_node(&mut self, group: usize, node: NodeId, preempt: bool) -> Option<Ranked> {
+        let limit = self.limit;
+        let full = std::mem::replace(&mut self.source, Source { order: vec![node], ..Source::default() });
+        let chosen = self.select_from_source(group, SelectOptions { preempt, ..SelectOptions::default() });
+        self.source = full;
+        self.limit = limit;
+        chosen
+    }
+
+    fn select_from_source(&mut self, group: usize, options: SelectOptions<'_>) -> Option<Ranked> {
+        let mut view = self.views[group].take().unwrap_or_else(|| Box::new(self.view(group)));
+        self.source.seen = 0;
+        self.evaluated = 0;
+        self.rejected.clear();
+        if let Some(trace) = &mut self.trace {
+            trace.clear();
+        }
+        self.work.selects += 1;
+        if view.scores.looks_wider() {
+            self.limit = self.config.behaviour.spread_limit.map_or(u32::MAX, |most| self.limit.max(most));
+        }
+        view.scores.begin(self);
+        let best = self.best(&mut view, options);
+        self.views[group] = Some(view);
+        best
+    }
+
+    /// The limit iterator and the maximum over what it lets through; the first of equals wins.
+    fn best(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Ranked> {
+        let mut best: Option<Ranked> = None;
+        let mut skipped: Vec<Option<Ranked>> = Vec::new();
+        let mut taken_back = 0;
+        let mut seen = 0;
+        while seen < self.limit {
+            let mut option = self.next_ranked(view, options).or_else(|| take_back(&mut skipped, &mut taken_back));
+            if option.is_none() {
+                break;
+            }
+            while skipped.len() < SKIP_MAX
+                && let Some(poor) = option.take_if(|option| option.score <= SKIP_THRESHOLD)
+            {
+                skipped.push(Some(poor));
+                option = self.next_ranked(view, options);
+            }
+            seen += 1;
+            let Some(option) = option.or_else(|| take_back(&mut skipped, &mut taken_back)) else { break };
+            if best.as_ref().is_none_or(|best| option.score > best.score) {
+                best = Some(option);
+            }
+        }
+        best
+    }
+
+    fn next_ranked(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Ranked> {
+        let state = self.state;
+        loop {
+            let node = self.source.next(&mut self.rng)?;
+            self.evaluated += 1;
+            self.work.nodes_pulled += 1;
+            let Some(entry) = state.node(node) else { continue };
+            if let Err(why) = self.feasible(view, entry) {
+                self.rejected.push((node, Rejected::Filtered(why)));
+                continue;
+            }
+            self.work.nodes_scored += 1;
+            let class = self.classes.of(&entry.node);
+            match self.rank(&mut view.scores, class, entry, options) {
+                Ok(ranked) => {
+                    if let Some(trace) = &mut self.trace {
+                        trace.push(ranked.scores.clone());
+                    }
+                    return Some(ranked);
+                }
+                Err(why) => self.rejected.extend(why.map(|why| (node, Rejected::Exhausted(why)))),
+            }
+        }
+    }
+
+    fn feasible(&mut self, view: &mut View<'a>, entry: &NodeEntry) -> Result<(), Filtered> {
+        let node = entry.node.id;
+        check(&mut self.classes, &mut self.job_checks, &mut view.checks, &entry.node)?;
+        let system = matches!(self.job.kind, JobKind::System | JobKind::SysBatch);
+        if !system
+            && (self.job_distinct_hosts && self.draft.own_of_job(node) > 0
+                || view.distinct_hosts && self.draft.own_in_group(view.scores.own, node) > 0)
+        {
+            return Err(Filtered::DistinctHosts);
+        }
+        for (number, allowed) in self.job_distinct.iter().chain(&view.distinct) {
+            let set = &mut self.properties[*number].set;
+            let missing = Filtered::MissingProperty(*number as u32);
+            let value = set.value(self.state, node).ok_or(missing)?;
+            let used = set.used(value);
+            if used >= allowed.ok_or(missing)? {
+                return Err(Filtered::DistinctProperty(*number as u32, value.0, used));
+            }
+        }
+        Ok(())
+    }
+
+    fn view(&mut self, at: usize) -> View<'a> {
+        let job = self.job;
+        let group = &job.groups[at];
+        let distinct = self.distinct_sets(&group.constraints, Some(&group.name));
+        View {
+            checks: GroupChecks::new(group),
+            scores: GroupScores::new(self, group),
+            distinct_hosts: has_distinct_hosts(&group.constraints, self.config.behaviour.distinct_hosts_value),
+            distinct,
+        }
+    }
+
+    // Metrics.
+
+    /// Whether every node of the last selection was filtered out, rather than some being full.
+    pub fn was_filtered(&self) -> bool {
+        self.rejected.iter().any(|(_, why)| matches!(why, Rejected::Filtered(_)))
+    }
+
+    /// The record of the last selection (Nomad `AllocMetric`).
+    pub fn failure(&self, group: usize) -> FailedGroup {
+        let mut record = FailedGroup { nodes_evaluated: self.evaluated, ..FailedGroup::default() };
+        for (node, why) in &self.rejected {
+            let class = self.state.node(*node).map(|entry| Arc::clone(&entry.node.spec.class));
+            let class = class.filter(|class| !class.is_empty());
+            match why {
+                Rejected::Filtered(why) => {
+                    record.nodes_filtered += 1;
+                    *record.constraint_filtered.entry(self.filter_text(group, *why)).or_default() += 1;
+                    class.map(|class| *record.class_filtered.entry(class).or_default() += 1);
+                }
+                Rejected::Exhausted(why) => {
+                    record.nodes_exhausted += 1;
+                    *record.dimension_exhausted.entry(why.describe(&self.job.groups[group])).or_default() += 1;
+                    class.map(|class| *record.class_exhausted.entry(class).or_default() += 1);
+                }
+            }
+        }
+        record
+    }
+
+    fn filter_text(&self, group: usize, why: Filtered) -> String {
+        let group = &self.job.groups[group];
+        match why {
+            Filtered::Class => "computed class ineligible".into(),
+            Filtered::JobRule(at) => constraint_text(&self.job.constraints[at as usize]),
+            Filtered::GroupRule(at) => constraints(group).nth(at as usize).map_or_else(String::new, constraint_text),
+            Filtered::Drivers => "missing drivers".into(),
+            Filtered::Volumes => "missing compatible host volumes".into(),
+            Filtered::Network => "missing network".into(),
+            Filtered::HostNetwork(at) => {
+                let port = &group.networks[0].ports[at as usize];
+                format!("missing host network \"{}\" for port \"{}\"", port.host_network, port.label)
+            }
+            Filtered::DistinctHosts => "distinct_hosts".into(),
+            Filtered::MissingProperty(number) => {
+                format!("missing property \"{}\"", self.properties[number as usize].attribute)
+            }
+            Filtered::DistinctProperty(number, value, used) => {
+                let counted = &self.properties[number as usize];
+                let value = counted.set.name(crate::protocol::scheduler::properties::ValueId(value));
+                format!("distinct_property: {}={value} used by {used} allocs", counted.attribute)
+            }
+        }
+    }
+}
+
+/// The next candidate that was set aside, for when the stream has dried up.
+fn take_back(skipped: &mut [Option<Ranked>], taken_back: &mut usize) -> Option<Ranked> {
+    let option = skipped.get_mut(*taken_back)?.take();
+    *taken_back += 1;
+    option
+}
