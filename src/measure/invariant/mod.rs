@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod gossip;
 pub mod raft;
 pub mod proxy;
+pub mod scheduler;
 
 use crate::base::time::Time;
 

@@ -55,6 +55,7 @@ enum Phase {
 
 /// One client.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent condition of one loop")]
 pub struct NomadClient {
     config: ClientConfig,
     rng: Rng,
@@ -260,7 +261,7 @@ impl NomadClient {
                 self.relax_keepalive(fx);
                 match reply {
                     Reply::Failed(error) => self.try_elsewhere(now, call, out, error, fx),
-                    reply => self.answered(now, out, reply, fx),
+                    reply => self.answered(now, out.purpose, reply, fx),
                 }
             }
             Message::Ping => fx.send(from, Message::Pong),
@@ -341,11 +342,11 @@ impl NomadClient {
         fx.arm(Timer::Keepalive, self.config.keepalive_timeout);
     }
 
-    fn answered(&mut self, now: Time, call: Outgoing, reply: Reply, fx: &mut impl Fx<Self>) {
+    fn answered(&mut self, now: Time, purpose: Purpose, reply: Reply, fx: &mut impl Fx<Self>) {
         let (beat_failed, pull_failed) = (self.beat_failed, self.pull_failed);
         self.beat_failed = false;
         self.pull_failed = false;
-        match (call.purpose, reply) {
+        match (purpose, reply) {
             (Purpose::Register, Reply::Beat { ttl, servers }) => self.registered(now, ttl, &servers, fx),
             (Purpose::Beat, Reply::Beat { ttl, servers }) => self.beaten(now, ttl, &servers, fx),
             (Purpose::Pull, Reply::ClientAllocs { index, allocs }) => self.listed(now, index, &allocs, fx),
@@ -356,10 +357,10 @@ impl NomadClient {
             }
             (purpose, _) => self.call_failed(now, purpose, RpcError::Lost, fx),
         }
-        if beat_failed && !matches!(call.purpose, Purpose::Register | Purpose::Beat) {
+        if beat_failed && !matches!(purpose, Purpose::Register | Purpose::Beat) {
             fx.arm(Timer::Beat, Duration::ZERO);
         }
-        if pull_failed && !matches!(call.purpose, Purpose::Pull | Purpose::Fetch) {
+        if pull_failed && !matches!(purpose, Purpose::Pull | Purpose::Fetch) {
             fx.arm(Timer::Pull, Duration::ZERO);
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::base::machine::{Fx, Token};
 use crate::base::time::Time;
-use crate::protocol::scheduler::command::Command;
+use crate::protocol::scheduler::command::{Applied, Command};
 use crate::protocol::scheduler::config::state_poll;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
@@ -35,8 +35,9 @@ struct Inflight {
     result: Arc<PlanResult>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 enum Stage {
+    #[default]
     Idle,
     /// The leader's own state lags behind the plan's: look again, having looked this often since then.
     Lagging {
@@ -55,8 +56,8 @@ enum Stage {
     },
 }
 
-/// Queue and applier of the leader.
-#[derive(Debug, Clone)]
+/// Queue and applier of the leader; off by default.
+#[derive(Debug, Clone, Default)]
 pub struct Applier {
     pub(super) queue: PlanQueue<QueuedPlan>,
     stage: Stage,
@@ -68,18 +69,6 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// Off.
-    pub fn new() -> Self {
-        Self {
-            queue: PlanQueue::default(),
-            stage: Stage::Idle,
-            inflight: None,
-            previous_index: 0,
-            snapshot: None,
-            epoch: 0,
-        }
-    }
-
     /// Leadership begins.
     pub fn enable(&mut self) {
         self.queue.enable();
@@ -92,7 +81,7 @@ impl Applier {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => {}
             Stage::Lagging { plan, .. } | Stage::Verifying { plan, .. } | Stage::Verified { plan, .. } => {
-                plans.push(plan)
+                plans.push(plan);
             }
         }
         plans.extend(self.inflight.take().map(|inflight| inflight.plan));
@@ -205,16 +194,29 @@ impl<D: Decide> Server<D> {
     }
 
     /// The log took the plan, at this index, or did not.
-    pub(super) fn plan_committed(&mut self, now: Time, proposal: Proposal, index: Option<u64>, fx: &mut impl Fx<Self>) {
+    pub(super) fn plan_committed(
+        &mut self,
+        now: Time,
+        proposal: Proposal,
+        applied: Option<&Applied>,
+        fx: &mut impl Fx<Self>,
+    ) {
         let Some(inflight) = self.applier.inflight.take_if(|inflight| inflight.proposal == proposal) else { return };
-        self.applier.previous_index = self.applier.previous_index.max(index.unwrap_or(0));
+        let index = applied.map_or(0, |applied| applied.index);
+        self.applier.previous_index = self.applier.previous_index.max(index);
         self.applier.snapshot = None;
-        let reply = match index {
-            Some(index) => {
+        let reply = match applied {
+            Some(applied) => {
                 fx.emit(Event::PlanApplied { eval: inflight.result.eval, index });
                 let refresh = inflight.result.refresh_index;
                 let refresh_index = (refresh > 0).then_some(refresh.max(index));
-                Reply::Planned(Planned { result: inflight.result, refresh_index, index }.into())
+                let mut result = PlanResult::clone(&inflight.result);
+                result.alloc_index = index;
+                result.refresh_index = refresh_index.unwrap_or(0);
+                if let (Some(deployment), Some(id)) = (&mut result.deployment, applied.deployment) {
+                    deployment.id = id;
+                }
+                Reply::Planned(Planned { result: Arc::new(result), refresh_index, index }.into())
             }
             None => Reply::Failed(RpcError::NotCommitted),
         };

@@ -18,7 +18,7 @@ pub struct Proposal(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperatorTag(pub u32);
 
-/// Told to the container. Apart from the first two, only the leader speaks, so that everything is said once.
+/// Told to the container. Apart from the first two, only the leader speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Hand this to Raft; answer with `applied` or `propose_failed`.
@@ -47,13 +47,6 @@ pub enum Event {
         /// Which.
         node: NodeId,
     },
-    /// A node registered or changed status, as committed.
-    NodeChanged {
-        /// The node.
-        node: Arc<Node>,
-        /// What it was before; `None` when it is new.
-        before: Option<NodeStatus>,
-    },
     /// An evaluation entered the broker.
     EvalEnqueued {
         /// Which.
@@ -77,11 +70,6 @@ pub enum Event {
         eval: EvalId,
         /// The nack timer ran out.
         timeout: bool,
-    },
-    /// An evaluation was written in a terminal status.
-    EvalEnded {
-        /// As written.
-        eval: Arc<Evaluation>,
     },
     /// Evaluations waiting for capacity: all, and those that escaped the classes.
     BlockedCount {
@@ -115,37 +103,62 @@ pub enum Event {
         /// At this Raft index.
         index: u64,
     },
+    /// Part of a committed entry. Told while this server leads, established or not: after a change of leaders an entry
+    /// may be told again by the new one, and whoever listens skips indexes it has seen from another server.
+    Committed {
+        /// The entry's Raft index.
+        index: u64,
+        /// What it changed.
+        change: Change,
+    },
+}
+
+/// What a committed entry changed. Stops and preemptions of a plan come before its placements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A node registered or changed status.
+    Node {
+        /// As written.
+        node: Arc<Node>,
+        /// What it was before; `None` when it is new.
+        before: Option<NodeStatus>,
+    },
     /// An allocation was placed.
-    AllocPlaced {
+    Placed {
         /// As written.
         alloc: Arc<Alloc>,
         /// When the evaluation that placed it was created.
         requested: Time,
     },
     /// An allocation was changed in place by a plan.
-    AllocUpdated {
+    Updated {
         /// As written.
         alloc: Arc<Alloc>,
     },
     /// A plan stopped an allocation.
-    AllocStopped {
+    Stopped {
         /// Which, where, why.
         stop: Stop,
     },
     /// A plan pushed an allocation out.
-    AllocPreempted {
+    Preempted {
         /// Which.
         alloc: AllocId,
         /// Where it is.
         node: NodeId,
     },
-    /// A client's report of an allocation is committed.
-    AllocReported {
+    /// A client's report of an allocation.
+    Reported {
         /// Which.
         alloc: AllocId,
         /// What it says.
         status: ClientStatus,
         /// Health within its deployment, once decided.
         healthy: Option<bool>,
+    },
+    /// An evaluation was written in a terminal status.
+    EvalEnded {
+        /// As written.
+        eval: Arc<Evaluation>,
     },
 }

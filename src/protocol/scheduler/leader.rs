@@ -15,6 +15,7 @@ use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Operation, Registration, Reply, Request, RpcError};
+use crate::protocol::scheduler::rollout::Rollouts;
 use crate::protocol::scheduler::server::{After, Role, Server, Timer};
 use crate::protocol::scheduler::worker::Decide;
 
@@ -70,6 +71,7 @@ impl<D: Decide> Server<D> {
         self.applier.enable();
         self.broker.enable();
         self.blocked.enable();
+        self.restore_rollouts(now, fx);
         self.restore_evals(now, fx);
         self.role = Role::Ready;
         fx.emit(Event::LeaderEstablished { after: now.since(since) });
@@ -119,12 +121,14 @@ impl<D: Decide> Server<D> {
             Timer::Updates,
             Timer::Dequeue,
             Timer::Applier,
+            Timer::Rollout,
         ] {
             fx.disarm(timer);
         }
         self.broker.disable();
         self.blocked.disable();
         self.blocked_told = (0, 0);
+        self.rollouts = Rollouts::default();
         self.heartbeats.stop();
         self.broker_due = None;
         self.heartbeat_due = None;
@@ -205,7 +209,7 @@ impl<D: Decide> Server<D> {
                     self.reply(now, origin, Reply::Done { index }, fx);
                 }
             }
-            After::Plan => self.plan_committed(now, proposal, Some(index), fx),
+            After::Plan => self.plan_committed(now, proposal, Some(applied), fx),
             After::Written(origin) => {
                 let evals = Arc::new(applied.evals.clone());
                 self.reply(now, origin, Reply::Written { index, evals }, fx);

@@ -4,6 +4,24 @@
 //! ([`server::Server`]) is a machine: evaluation broker, blocked evaluations, workers, plan queue and applier,
 //! heartbeats, leadership and routing. Raft and Serf stand beside it in the process that contains it.
 
+pub mod applier;
+pub mod apply;
+pub mod blocked;
+pub mod broker;
+pub mod classes;
+pub mod command;
+pub mod config;
+pub mod event;
+pub mod forward;
+pub mod heartbeat;
+pub mod leader;
+pub mod message;
+pub mod plan;
+pub mod ports;
+pub mod queue;
+pub mod release;
+pub mod rollout;
+pub mod server;
 pub mod state;
 pub mod command;
 pub mod apply;
@@ -47,6 +65,6 @@ pub mod server;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]
-mod story;
+pub(crate) mod story;
 #[cfg(test)]
 pub(crate) mod test_support;

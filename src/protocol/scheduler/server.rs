@@ -7,8 +7,8 @@
 //! Invariant: the broker, the blocked tracker, the plan queue and the heartbeat timers hold something only while this
 //! server leads and has established itself.
 //!
-//! Left out: deployment watcher, drainer, periodic dispatch, garbage collection, autopilot (Raft membership), ACLs.
-//! Without the watcher a rolling update proceeds only when something else evaluates the job.
+//! Left out: drainer, periodic dispatch, garbage collection, autopilot (Raft membership), ACLs. Without garbage
+//! collection terminal evaluations and allocations stay for ever, which costs memory and changes no placement.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -26,10 +26,11 @@ use crate::protocol::scheduler::blocked::Blocked;
 use crate::protocol::scheduler::broker::{Broker, EvalToken};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
 use crate::protocol::scheduler::config::ServerConfig;
-use crate::protocol::scheduler::event::{Event, OperatorTag, Proposal};
+use crate::protocol::scheduler::event::{Change, Event, OperatorTag, Proposal};
 use crate::protocol::scheduler::forward::{Forwarding, Origin};
 use crate::protocol::scheduler::heartbeat::Heartbeats;
 use crate::protocol::scheduler::message::{Message, Operation, Request};
+use crate::protocol::scheduler::rollout::Rollouts;
 use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::watch::Watchers;
 use crate::protocol::scheduler::worker::{Decide, Worker};
@@ -61,6 +62,8 @@ pub enum Timer {
     Prune,
     /// The applier looks at the state again.
     Applier,
+    /// The deployment watcher has something to do.
+    Rollout,
     /// A worker's pause is over.
     Worker(u16),
 }
@@ -80,7 +83,8 @@ impl Slot for Timer {
             Self::UnblockFailed => 9,
             Self::Prune => 10,
             Self::Applier => 11,
-            Self::Worker(worker) => 12 + usize::from(worker),
+            Self::Rollout => 12,
+            Self::Worker(worker) => 13 + usize::from(worker),
         }
     }
 }
@@ -143,6 +147,7 @@ pub struct Server<D: Decide> {
     pub(super) blocked: Blocked,
     pub(super) blocked_told: (usize, usize),
     pub(super) applier: Applier,
+    pub(super) rollouts: Rollouts,
     pub(super) heartbeats: Heartbeats,
     pub(super) heartbeat_due: Option<Time>,
     /// Dequeues that wait, oldest first, with their end.
@@ -177,6 +182,7 @@ impl<D: Decide> Machine for Server<D> {
             Input::Fired(Timer::UnblockFailed) => self.unblock_failed(now, fx),
             Input::Fired(Timer::Prune) => self.prune(now, fx),
             Input::Fired(Timer::Applier) => self.applier_poll(now, fx),
+            Input::Fired(Timer::Rollout) => self.rollouts_expired(now, fx),
             Input::Fired(Timer::Worker(worker)) => self.worker_timer(now, worker, fx),
             Input::Done(token) => self.computed(now, token, fx),
         }
@@ -189,12 +195,13 @@ impl<D: Decide> Machine for Server<D> {
         self.leader = None;
         self.forwarding.crash();
         self.watchers = Watchers::default();
-        self.workers.iter_mut().for_each(|worker| *worker = Worker::new());
+        self.workers.iter_mut().for_each(|worker| *worker = Worker::default());
         self.broker.disable();
         self.broker_due = None;
         self.blocked.disable();
         self.blocked_told = (0, 0);
         self.applier.disable();
+        self.rollouts = Rollouts::default();
         self.heartbeats.stop();
         self.heartbeat_due = None;
         self.dequeues.clear();
@@ -225,12 +232,13 @@ impl<D: Decide> Server<D> {
             servers: Arc::new(vec![config.id]),
             forwarding: Forwarding::default(),
             watchers: Watchers::default(),
-            workers: (0..config.workers).map(|_| Worker::new()).collect(),
+            workers: (0..config.workers).map(|_| Worker::default()).collect(),
             broker: Broker::new(broker, stream("broker")),
             broker_due: None,
             blocked: Blocked::default(),
             blocked_told: (0, 0),
-            applier: Applier::new(),
+            applier: Applier::default(),
+            rollouts: Rollouts::default(),
             heartbeats: Heartbeats::new(config.heartbeat.clone(), stream("heartbeats")),
             heartbeat_due: None,
             dequeues: VecDeque::new(),
@@ -315,9 +323,12 @@ impl<D: Decide> Server<D> {
         fx: &mut impl Fx<Self>,
     ) {
         let before = std::mem::replace(&mut self.state, state);
-        if self.is_ready() {
+        if self.role != Role::Follower {
             self.tell(&before, command, applied, fx);
+        }
+        if self.is_ready() {
             self.lead_applied(now, applied, fx);
+            self.rollouts_applied(now, command, applied, fx);
         }
         self.notify(now, command, applied, fx);
         if let Some(after) = proposal.and_then(|proposal| Some((proposal, self.proposals.remove(&proposal)?))) {
@@ -360,36 +371,38 @@ impl<D: Decide> Server<D> {
 
     /// Says what a committed entry changed, on the leader.
     fn tell(&self, before: &State, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
+        let index = applied.index;
+        let mut say = |change| fx.emit(Event::Committed { index, change });
         match command {
             Command::RegisterNode { id, .. } | Command::NodeStatus { id, .. } => {
                 if let Some(entry) = self.state.node(*id) {
                     let before = before.node(*id).map(|entry| entry.node.status);
-                    fx.emit(Event::NodeChanged { node: entry.node.clone(), before });
+                    say(Change::Node { node: entry.node.clone(), before });
                 }
             }
             Command::Plan(result) => {
                 let requested = before.eval(result.eval).map_or(result.time, |eval| eval.create_time);
                 for stop in &result.stops {
-                    fx.emit(Event::AllocStopped { stop: *stop });
+                    say(Change::Stopped { stop: *stop });
                 }
                 for victim in &result.preemptions {
-                    fx.emit(Event::AllocPreempted { alloc: victim.alloc, node: victim.node });
+                    say(Change::Preempted { alloc: victim.alloc, node: victim.node });
                 }
                 for update in &result.updates {
                     if let Some(alloc) = self.state.alloc(update.id) {
-                        fx.emit(Event::AllocUpdated { alloc: alloc.clone() });
+                        say(Change::Updated { alloc: alloc.clone() });
                     }
                 }
                 for id in &applied.allocs {
                     if let Some(alloc) = self.state.alloc(*id) {
-                        fx.emit(Event::AllocPlaced { alloc: alloc.clone(), requested });
+                        say(Change::Placed { alloc: alloc.clone(), requested });
                     }
                 }
             }
             Command::ClientUpdate { updates, .. } => {
                 for update in updates {
                     let healthy = update.health.map(|(healthy, _)| healthy);
-                    fx.emit(Event::AllocReported { alloc: update.id, status: update.client, healthy });
+                    say(Change::Reported { alloc: update.id, status: update.client, healthy });
                 }
             }
             Command::Noop
@@ -406,7 +419,7 @@ impl<D: Decide> Server<D> {
             | Command::Reap { .. } => {}
         }
         for eval in applied.evals.iter().chain(&applied.canceled).filter(|eval| eval.is_terminal()) {
-            fx.emit(Event::EvalEnded { eval: eval.clone() });
+            say(Change::EvalEnded { eval: eval.clone() });
         }
     }
 

@@ -7,7 +7,7 @@ use crate::model::alloc::{AllocId, ClientStatus};
 use crate::model::job::JobId;
 use crate::model::node::NodeStatus;
 use crate::protocol::client::event::{Event as ClientEvent, Exit};
-use crate::protocol::scheduler::event::Event;
+use crate::protocol::scheduler::event::{Change, Event};
 use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
 use crate::protocol::scheduler::story::Region;
 use crate::protocol::scheduler::test_support::job;
@@ -30,7 +30,11 @@ fn running(clients: usize, room: u64, count: u32) -> Region {
 fn a_registered_job_runs_and_the_chain_of_events_is_told_once() {
     let region = running(2, 4, 5);
     assert!(matches!(region.answers()[..], [Reply::Operated { eval: Some(_), .. }]));
-    let placed = region.told.iter().filter(|(_, event)| matches!(event, Event::AllocPlaced { .. })).count();
+    let placed = region
+        .told
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::Committed { change: Change::Placed { .. }, .. }))
+        .count();
     let acked = region.told.iter().filter(|(_, event)| matches!(event, Event::EvalAcked { .. })).count();
     assert_eq!((placed, acked), (5, 1));
 }

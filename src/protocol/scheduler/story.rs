@@ -135,7 +135,7 @@ impl Filler {
     }
 }
 
-fn place(job: &Arc<Job>, node: NodeId, eval: EvalId, previous: Option<AllocId>, now: Time) -> Alloc {
+pub(crate) fn place(job: &Arc<Job>, node: NodeId, eval: EvalId, previous: Option<AllocId>, now: Time) -> Alloc {
     Alloc {
         id: AllocId::NEW,
         job_id: job.id,
@@ -308,12 +308,12 @@ impl Region {
     /// Makes a server the leader.
     pub(crate) fn elect(&mut self, leader: usize) {
         if let Some(old) = self.leader.replace(leader).filter(|old| *old != leader && !self.dead.contains(old)) {
-            self.server(old, |s, now, fx| s.leadership_lost(now, fx));
+            self.server(old, Server::leadership_lost);
         }
         for server in (0..self.servers.len()).filter(|server| !self.dead.contains(server)).collect::<Vec<_>>() {
             self.servers[server].leader_known(Some(ProcessId(leader as u32)));
         }
-        self.server(leader, |s, now, fx| s.leadership_gained(now, fx));
+        self.server(leader, Server::leadership_gained);
     }
 
     /// The process's host disappears.

@@ -104,9 +104,9 @@ pub struct Worker<D> {
     stage: Stage<D>,
 }
 
-impl<D: Decide> Worker<D> {
+impl<D> Default for Worker<D> {
     /// A worker that does nothing yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { paused: false, failures: 0, stage: Stage::Parked }
     }
 }
