@@ -392,7 +392,7 @@ fn parse_bound(metric: &'static str, unit: Unit, text: &str) -> Result<f64, Obje
         Unit::Milliseconds => {
             (&[("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("min", 60e3), ("h", 3_600e3)], "1.5s")
         }
-        Unit::Share => (&[("%", 0.01)], "95%"),
+        Unit::Share => (&[("%", 1.0)], "95%"),
         Unit::PerSecond => (&[("/s", 1.0), ("/min", 1.0 / 60.0)], "400/s"),
         Unit::DollarsPerHour => (&[("/h", 1.0), ("", 1.0)], "12.5/h"),
         Unit::Allocs | Unit::Evals | Unit::Count => (&[("", 1.0)], "0"),
@@ -402,6 +402,7 @@ fn parse_bound(metric: &'static str, unit: Unit, text: &str) -> Result<f64, Obje
     let factor = units.iter().find(|(name, _)| *name == &text[digits..]).map(|(_, factor)| *factor);
     let wrong = || ObjectiveError::Bound { metric, text: text.to_owned(), example };
     let bound = number.zip(factor).map(|(number, factor)| number * factor).ok_or_else(wrong)?;
+    let bound = if unit == Unit::Share { bound / 100.0 } else { bound };
     if unit == Unit::Share && bound > 1.0 { Err(wrong()) } else { Ok(bound) }
 }
 

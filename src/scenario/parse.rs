@@ -116,6 +116,7 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
 fn token(text: &str, start: usize, end: usize) -> std::ops::Range<usize> {
     let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+');
     let start = start.min(text.len());
+    let start = start + text[start..].len() - text[start..].trim_start().len();
     let end = end.clamp(start, text.len());
     if end > start && end - start > 1 {
         return start..end;

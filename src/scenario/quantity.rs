@@ -124,7 +124,7 @@ const RATE: Kind = Kind {
     limit: (1e9, "1 000 000 000/s"),
 };
 
-const SHARE: Kind = Kind { name: "a share", example: "95%", units: &[("%", 0.01)], limit: (1.0, "100%") };
+const SHARE: Kind = Kind { name: "a share", example: "95%", units: &[("%", 1.0)], limit: (100.0, "100%") };
 
 impl Kind {
     fn unit_list(&self) -> String {
@@ -198,7 +198,7 @@ pub fn rate(text: &str) -> Result<f64, QuantityError> {
 
 /// A share: `95%`, `0.1 %`.
 pub fn share(text: &str) -> Result<Ratio, QuantityError> {
-    let share = SHARE.parse(text)?;
+    let share = SHARE.parse(text)? / 100.0;
     Ok(Ratio::new(share).expect("the bound of shares keeps it within 0..=1"))
 }
 

@@ -3,6 +3,7 @@
 pub mod defaults;
 mod legacy;
 pub mod nomad_job;
+mod policy;
 pub mod rules;
 pub mod spots;
 mod tree;
