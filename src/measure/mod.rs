@@ -15,6 +15,4 @@ pub mod outcome;
 pub mod invariant;
 pub mod catalogue;
 pub mod objective;
-//! Metrics, the failover breakdown, and the observers that check invariants.
 
-pub mod invariant;

@@ -21,7 +21,7 @@ use crate::protocol::catalog::server::ServerEvent;
 use crate::protocol::gossip::members::State as MemberState;
 use crate::protocol::gossip::{serf, swim};
 use crate::protocol::raft;
-use crate::protocol::scheduler::event::Event as NomadEvent;
+use crate::protocol::scheduler::event::{Change, Event as NomadEvent};
 use crate::world::atlas::Atlas;
 use crate::protocol::proxy::message::RequestNumber;
 use crate::world::event::{Event, Group, Instance, Notice, Pool, RoutedInstance, System};
@@ -32,6 +32,8 @@ use crate::world::spec::MachineId;
 #[derive(Debug, Clone)]
 pub struct Chronicle {
     atlas: Arc<Atlas>,
+    /// By region: last entry of Nomad's log that was reported, and by whom.
+    nomad_index: BTreeMap<RegionId, (u64, ProcessId)>,
     /// By region: last entry of the catalog that was reported, and by whom.
     catalog_index: BTreeMap<RegionId, (u64, ProcessId)>,
     /// Checks of instances as committed, by node and instance.
@@ -67,6 +69,7 @@ impl Chronicle {
     pub fn new(atlas: &Arc<Atlas>) -> Self {
         Self {
             atlas: Arc::clone(atlas),
+            nomad_index: BTreeMap::new(),
             catalog_index: BTreeMap::new(),
             committed: BTreeMap::new(),
             local: BTreeMap::new(),
@@ -169,11 +172,14 @@ impl Chronicle {
                     tell(&Notice::LeaderReady { group: Group { system: System::Nomad, region }, machine });
                 }
             }
-            NomadEvent::NodeChanged { node, before } => {
-                let ready = node.status == NodeStatus::Ready;
-                if *before != Some(node.status) && node.status != NodeStatus::Initializing {
-                    let machine = self.atlas.machine_of_node(region, node.id);
-                    tell(&Notice::NodeStatus { region, machine, ready });
+            NomadEvent::Committed { index, change } => {
+                // After a change of leaders the new one may tell an entry again.
+                let last = self.nomad_index.entry(region).or_insert((0, process));
+                if *index > last.0 {
+                    *last = (*index, process);
+                }
+                if *last == (*index, process) {
+                    self.committed(region, change, tell);
                 }
             }
             NomadEvent::EvalEnqueued { eval } => tell(&Notice::EvalCreated {
@@ -197,11 +203,6 @@ impl Chronicle {
             NomadEvent::EvalNacked { eval, .. } => {
                 self.dequeued.remove(&(region, *eval));
             }
-            NomadEvent::EvalEnded { eval } => {
-                for (group, &count) in &eval.queued {
-                    self.queued(region, eval.job, group, count, tell);
-                }
-            }
             NomadEvent::BlockedCount { total, .. } => {
                 tell(&Notice::BlockedEvals { region, count: u32::try_from(*total).unwrap_or(u32::MAX) });
             }
@@ -212,25 +213,42 @@ impl Chronicle {
                 nodes: u32::try_from(*nodes).unwrap_or(u32::MAX),
                 rejected: u32::try_from(*rejected).unwrap_or(u32::MAX),
             }),
-            NomadEvent::AllocPlaced { alloc, requested } => self.placed(region, alloc, *requested, tell),
-            NomadEvent::AllocUpdated { alloc } => {
-                self.changed(Instance { region, alloc: alloc.id }, Some(alloc.desired), Some(alloc.client), tell);
-            }
-            NomadEvent::AllocStopped { stop } => {
-                self.changed(Instance { region, alloc: stop.alloc }, Some(Desired::Stop), stop.client, tell);
-            }
-            NomadEvent::AllocPreempted { alloc, .. } => {
-                self.changed(Instance { region, alloc: *alloc }, Some(Desired::Evict), None, tell);
-            }
-            NomadEvent::AllocReported { alloc, status, .. } => {
-                self.changed(Instance { region, alloc: *alloc }, None, Some(*status), tell);
-            }
             NomadEvent::Propose { .. }
             | NomadEvent::Operated { .. }
             | NomadEvent::LeadershipRevoked
             | NomadEvent::HeartbeatMissed { .. }
             | NomadEvent::PlanSubmitted { .. }
             | NomadEvent::PlanApplied { .. } => {}
+        }
+    }
+
+    fn committed(&mut self, region: RegionId, change: &Change, tell: &mut impl FnMut(&Notice)) {
+        match change {
+            Change::Node { node, before } => {
+                let ready = node.status == NodeStatus::Ready;
+                if *before != Some(node.status) && node.status != NodeStatus::Initializing {
+                    let machine = self.atlas.machine_of_node(region, node.id);
+                    tell(&Notice::NodeStatus { region, machine, ready });
+                }
+            }
+            Change::Placed { alloc, requested } => self.placed(region, alloc, *requested, tell),
+            Change::Updated { alloc } => {
+                self.changed(Instance { region, alloc: alloc.id }, Some(alloc.desired), Some(alloc.client), tell);
+            }
+            Change::Stopped { stop } => {
+                self.changed(Instance { region, alloc: stop.alloc }, Some(Desired::Stop), stop.client, tell);
+            }
+            Change::Preempted { alloc, .. } => {
+                self.changed(Instance { region, alloc: *alloc }, Some(Desired::Evict), None, tell);
+            }
+            Change::Reported { alloc, status, .. } => {
+                self.changed(Instance { region, alloc: *alloc }, None, Some(*status), tell);
+            }
+            Change::EvalEnded { eval } => {
+                for (group, &count) in &eval.queued {
+                    self.queued(region, eval.job, group, count, tell);
+                }
+            }
         }
     }
 

@@ -197,7 +197,7 @@ impl ConsulServer {
         match &event {
             raft::Event::Apply { index, term, entry, .. } => {
                 let request = self.proposed.remove(&(*term, *index));
-                self.catalog.applied(now, index.0, request, &entry.0, catalog_fx);
+                self.catalog.applied(now, index.0, &entry.0, request, catalog_fx);
             }
             raft::Event::LeadershipGained { .. } => self.catalog.leadership_gained(now, catalog_fx),
             raft::Event::LeadershipLost { .. } => {

@@ -117,9 +117,7 @@ impl Notable for Event {
             Self::Nomad { event, .. } => matches!(
                 event,
                 scheduler::event::Event::HeartbeatMissed { .. }
-                    | scheduler::event::Event::NodeChanged { .. }
-                    | scheduler::event::Event::AllocPlaced { .. }
-                    | scheduler::event::Event::AllocReported { .. }
+                    | scheduler::event::Event::Committed { .. }
             ),
             Self::Agent { event, .. } => matches!(event, catalog::agent::AgentEvent::CheckChanged { .. }),
             Self::Gossip { event, .. } => matches!(event, gossip::serf::Event::MemberFailed { .. }),

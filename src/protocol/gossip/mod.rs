@@ -30,9 +30,7 @@ pub mod coordinate;
 pub mod intent;
 pub mod lamport;
 pub mod serf;
-pub mod intent;
 mod rumour;
-pub mod serf;
 
 #[cfg(test)]
 mod serf_tests;
