@@ -2,4 +2,5 @@
 //! figure depends on how many threads there were.
 
 pub mod across;
+pub mod run;
 pub mod ensemble;
