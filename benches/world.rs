@@ -22,6 +22,8 @@ struct Size {
     duration: &'static str,
 }
 
+type Growth = fn(Size, u32) -> Size;
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let tiny = args.iter().any(|arg| arg == "--test");
@@ -31,12 +33,15 @@ fn main() {
     } else {
         (Size { nodes: 60, allocs: 250, requests_per_second: 100, duration: "10m" }, 2)
     };
-    let dimensions: [(&str, fn(Size, u32) -> Size); 3] = [
+    let dimensions: [(&str, Growth); 3] = [
         ("nodes", |size, by| Size { nodes: size.nodes * by, ..size }),
         ("allocs", |size, by| Size { nodes: size.nodes * 4, allocs: size.allocs * by, ..size }),
         ("requests", |size, by| Size { requests_per_second: size.requests_per_second * by, ..size }),
     ];
-    println!("{:10} {:>6} {:>6} {:>6} {:>12} {:>10} {:>10}", "varied", "nodes", "allocs", "rps", "events", "Mev/s", "x real");
+    println!(
+        "{:10} {:>6} {:>6} {:>6} {:>12} {:>10} {:>10}",
+        "varied", "nodes", "allocs", "rps", "events", "Mev/s", "x real"
+    );
     for (name, grow) in dimensions.into_iter().filter(|(name, _)| wanted(name)) {
         let costs: Vec<f64> = (0..=steps).map(|step| measure(name, grow(base, 4_u32.pow(step)))).collect();
         if let (Some(first), Some(last)) = (costs.first(), costs.last()) {

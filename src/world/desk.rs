@@ -56,24 +56,20 @@ impl Desk {
     }
 }
 
-fn health_checks(
-    atlas: &Atlas,
-    list: &CheckList,
-    names: &mut BTreeMap<InstanceId, Arc<str>>,
-) -> Arc<[HealthCheck]> {
+fn health_checks(atlas: &Atlas, list: &CheckList, names: &mut BTreeMap<InstanceId, Arc<str>>) -> Arc<[HealthCheck]> {
     let words = &atlas.words;
     let mut checks = Vec::new();
     // The checks of an instance come together.
-    let mut last: Option<(InstanceId, Arc<str>)> = None;
+    let mut recent: Option<(InstanceId, Arc<str>)> = None;
     for row in list.rows() {
         let Some(machine) = atlas.machine(row.node) else { continue };
         let (service, service_id, tags) = match row.service {
             Some((id, spec)) => {
-                let name = match &last {
+                let name = match &recent {
                     Some((same, name)) if *same == id => Arc::clone(name),
                     _ => name(names, id),
                 };
-                last = Some((id, Arc::clone(&name)));
+                recent = Some((id, Arc::clone(&name)));
                 (Arc::clone(&spec.name), name, Arc::clone(&spec.tags))
             }
             None => (Arc::clone(&words.nothing), Arc::clone(&words.nothing), Arc::clone(&words.no_tags)),

@@ -376,9 +376,9 @@ impl Draft {
         let host = host.to_lowercase();
         let url = Url::parse(&add.target)?;
         let text = url.to_string();
-        let hash = [&host, &path].into_iter().fold(xxh3_64(text.as_bytes()), |hash, part| {
-            xxh3_64_with_seed(part.as_bytes(), hash)
-        });
+        let hash = [&host, &path]
+            .into_iter()
+            .fold(xxh3_64(text.as_bytes()), |hash, part| xxh3_64_with_seed(part.as_bytes(), hash));
         let target = if self.added.insert(hash) { Addition::First } else { Addition::MaybeAgain };
         let routes = self.hosts.get_mut(&host).map(|routes| routes.iter_mut().find(|route| route.path == path));
         if let Some(Some(route)) = routes {

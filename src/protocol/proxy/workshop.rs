@@ -63,8 +63,8 @@ impl<K: PartialEq, T: PartialEq + ?Sized> Memo<K, Arc<T>> {
     pub fn get_settled(&mut self, key: K, make: impl FnOnce(&K) -> Arc<T>) -> Arc<T> {
         let former: SmallVec<[Arc<T>; KEPT_MAX]> = self.kept.iter().rev().map(|(_, kept)| Arc::clone(kept)).collect();
         self.get(key, |key| {
-            let made = make(key);
-            former.into_iter().find(|former| *former == made).unwrap_or(made)
+            let fresh = make(key);
+            former.into_iter().find(|former| *former == fresh).unwrap_or(fresh)
         })
     }
 }
@@ -120,10 +120,13 @@ pub type Lines = Arc<[String]>;
 #[derive(Clone, Default)]
 pub struct Workshop(Arc<Mutex<Bench>>);
 
+type PassingKey = (Same<Reading>, Same<[HealthCheck]>);
+type LinesKey = (Same<Reading>, Same<Passing>, Same<[CatalogEntry]>);
+
 #[derive(Default)]
 struct Bench {
-    passing: Memo<(Same<Reading>, Same<[HealthCheck]>), Arc<Passing>>,
-    lines: Memo<(Same<Reading>, Same<Passing>, Same<[CatalogEntry]>), Lines>,
+    passing: Memo<PassingKey, Arc<Passing>>,
+    lines: Memo<LinesKey, Lines>,
     texts: Memo<Vec<Same<[String]>>, Arc<str>>,
     tables: Memo<(Arc<str>, Release), Result<Arc<Table>, TableError>>,
     readings: Vec<Same<Reading>>,
@@ -144,9 +147,7 @@ impl Workshop {
     /// Whom these checks let pass.
     pub fn passing(&self, reading: &Same<Reading>, checks: &Arc<[HealthCheck]>) -> Same<Passing> {
         let key = (reading.clone(), Same(Arc::clone(checks)));
-        let make = |(reading, checks): &(Same<Reading>, Same<[HealthCheck]>)| {
-            Arc::new(Passing::of(&checks.0, &reading.0.config))
-        };
+        let make = |(reading, checks): &PassingKey| Arc::new(Passing::of(&checks.0, &reading.0.config));
         Same(self.bench().passing.get_settled(key, make))
     }
 
@@ -199,10 +200,13 @@ mod tests {
         let mut memo = Memo::default();
         let mut made = 0;
         for key in [1, 2, 1, 2].into_iter().chain(3..3 + KEPT_MAX).chain([1]) {
-            assert_eq!(memo.get(key, |key| {
-                made += 1;
+            assert_eq!(
+                memo.get(key, |key| {
+                    made += 1;
+                    key * 10
+                }),
                 key * 10
-            }), key * 10);
+            );
         }
         assert_eq!(made, 2 + KEPT_MAX + 1);
     }
