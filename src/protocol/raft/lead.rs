@@ -268,12 +268,12 @@ impl<E: Command> RaftNode<E> {
 
     /// A peer follows us: that answers every question it has not answered yet.
     pub(super) fn answered_as_leader(&mut self, place: usize, fx: &mut impl Fx<Self>) {
-        let needed = quorum::majority(self.membership.latest.voter_count()) as u32;
         let newest = self.tickets;
         let Role::Leader(leadership) = &mut self.role else { return };
         if leadership.verifying.is_empty() {
             return;
         }
+        let needed = quorum::majority(self.membership.latest.voter_count()) as u32;
         let peer = &mut self.peers[place];
         let answered = mem::replace(&mut peer.heartbeat.verified, newest);
         for (ticket, votes) in &mut leadership.verifying {

@@ -1,5 +1,7 @@
 //! Laws under random faults: nothing is ever violated, and after the faults the cluster leads and agrees again.
 
+use std::fmt::Write as _;
+
 use cossim::base::id::ProcessId;
 use cossim::base::rng::Rng;
 use cossim::base::time::Duration;
@@ -205,4 +207,25 @@ fn safety_holds_under_faults_and_the_cluster_recovers() {
     for seed in 0..count {
         survives(seed);
     }
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    let story = || {
+        let mut trial = Trial::new(11);
+        let mut told = String::new();
+        for _ in 0..20 {
+            trial.propose();
+            trial.fault();
+            let until = trial.cluster.now() + Duration::from_millis(700);
+            trial.cluster.run(until, |_, _, _| false);
+            for line in std::mem::take(&mut trial.cluster.outside.told) {
+                let _ = writeln!(told, "{line:?}");
+            }
+        }
+        told
+    };
+    let first = story();
+    assert!(first.len() > 1_000);
+    assert_eq!(first, story());
 }
