@@ -324,3 +324,27 @@ fn a_leader_that_was_cut_off_returns_as_recorded() {
         check("rejoin_ms", middle(|r| r.rejoin), rejoin_tolerance);
     }
 }
+
+/// A transfer takes as long as its messages: nobody waits for a timer.
+#[test]
+fn leadership_is_handed_over_as_fast_as_recorded() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/raft-serf/raft-transfer-m1-n3.csv");
+    let (setup, rows) = read(&path);
+    let mut recorded: Vec<f64> = rows.iter().filter_map(|row| row[1]).collect();
+    recorded.sort_by(f64::total_cmp);
+    let config = Config { pre_vote: setup.pre_vote, ..Config::consul(setup.multiplier) };
+    for trial in 0..100 {
+        let mut cluster = Cluster::new(setup.size, &config, setup.ground.clone(), trial);
+        let gained = |_, _, event: &Event<Word>| matches!(event, Event::LeadershipGained { .. });
+        let (_, old) = cluster.run(Time::ZERO + PATIENCE, gained).expect("a leader is elected");
+        cluster.run(cluster.now() + Duration::from_secs(2), |_, _, _| false);
+        let start = cluster.now();
+        let (node, now, mut fx) = cluster.at(old);
+        let target = node.transfer(now, None, &mut fx).expect("there is another voter");
+        drop(fx);
+        let (at, new) = cluster.run(start + PATIENCE, gained).expect("the target is elected");
+        assert_eq!(new, target);
+        let took = at.since(start).as_millis_f64();
+        assert!(took <= quantile(&recorded, 0.9), "{took} ms against {} ms", quantile(&recorded, 0.9));
+    }
+}
