@@ -388,6 +388,7 @@ pub struct LeaderCompleteness {
     terms: BTreeMap<ProcessId, Term>,
     /// Per term: the highest entry committed while its leader led, with its term and the hash of its history.
     committed: BTreeMap<Term, (Index, Term, Option<u64>)>,
+    highest: Index,
     tally: Tally,
 }
 
@@ -404,8 +405,8 @@ impl Law for LeaderCompleteness {
             }
             Fact::Committed(index) => {
                 let Some((term, hash)) = self.logs.at(seen.who, index) else { return };
-                let highest = self.committed.values().map(|entry| entry.0).max().unwrap_or_default();
-                if index > highest {
+                if index > self.highest {
+                    self.highest = index;
                     let in_term = self.terms.get(&seen.who).copied().unwrap_or_default();
                     self.committed.insert(in_term, (index, term, hash));
                 }

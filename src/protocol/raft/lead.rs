@@ -133,6 +133,13 @@ impl<E: Command> RaftNode<E> {
         Ok(place)
     }
 
+    /// What a leader knows about another server: the last entry known to be stored there, and when it last answered.
+    /// `None` if this server does not lead or does not replicate to `id`.
+    pub fn progress(&self, id: ProcessId) -> Option<(Index, Time)> {
+        let peer = self.peers.iter().find(|peer| peer.id == id && peer.active)?;
+        Some((peer.progress.matched, peer.progress.last_contact))
+    }
+
     /// Won the election.
     pub(super) fn lead(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         let last = self.durable.log.last();
