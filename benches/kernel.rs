@@ -495,7 +495,8 @@ impl Machine for Actor {
     fn handle(&mut self, _: Time, input: Input<Token, Alarm>, fx: &mut impl Fx<Self>) {
         match input {
             Input::Start => {
-                fx.send(self.next, if self.channel == Channel::Stream { Token::Stream(0) } else { Token::Datagram(0) })
+                let first = if self.channel == Channel::Stream { Token::Stream(0) } else { Token::Datagram(0) };
+                fx.send(self.next, first);
             }
             Input::Message { msg: Token::Datagram(body), .. } => fx.send(self.next, Token::Datagram(body + 1)),
             Input::Message { msg: Token::Stream(body), .. } => fx.send(self.next, Token::Stream(body + 1)),
