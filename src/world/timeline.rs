@@ -34,7 +34,7 @@ pub(super) enum Standing {
 
 impl World {
     /// An entry strikes.
-    pub(super) fn begin(&mut self, entry: EntryId, witness: &mut impl Witness) {
+    pub(super) fn begin(&mut self, entry: EntryId, witness: &mut dyn Witness) {
         let atlas = Arc::clone(&self.atlas);
         let action = &atlas.spec.timeline[entry].action;
         let machines = self.hit(entry, action);
@@ -98,7 +98,7 @@ impl World {
     }
 
     /// An entry is over.
-    pub(super) fn end(&mut self, entry: EntryId, witness: &mut impl Witness) {
+    pub(super) fn end(&mut self, entry: EntryId, witness: &mut dyn Witness) {
         let cause = self.engine.new_cause();
         let now = self.now();
         match self.standing[entry.index()].take() {
@@ -232,7 +232,7 @@ impl World {
         machines: &[MachineId],
         kind: &ProcessKind,
         cause: Cause,
-        witness: &mut impl Witness,
+        witness: &mut dyn Witness,
     ) -> Option<Standing> {
         let processes = self.processes(machines, kind);
         if let ProcessKind::Tasks(job) = kind {
@@ -260,7 +260,7 @@ impl World {
         }
     }
 
-    fn unpower(&mut self, machines: &[MachineId], cause: Cause, witness: &mut impl Witness) {
+    fn unpower(&mut self, machines: &[MachineId], cause: Cause, witness: &mut dyn Witness) {
         let now = self.now();
         for &machine in machines {
             self.tell_leader_lost(self.atlas.processes[machine].main, machine, witness);
@@ -270,7 +270,7 @@ impl World {
     }
 
     /// A leader that dies says nothing itself.
-    fn tell_leader_lost(&self, process: ProcessId, machine: MachineId, witness: &mut impl Witness) {
+    fn tell_leader_lost(&self, process: ProcessId, machine: MachineId, witness: &mut dyn Witness) {
         let region = self.atlas.region(machine);
         let system = match self.engine.process(process) {
             Process::NomadServer(server) if server.leads_term().is_some() => System::Nomad,
@@ -290,7 +290,7 @@ impl World {
         kind: OutageKind,
         cut: Selector,
         cause: Cause,
-        witness: &mut impl Witness,
+        witness: &mut dyn Witness,
     ) -> Standing {
         self.tell_users(&balancers, false);
         match kind {
@@ -334,7 +334,7 @@ impl World {
         }
     }
 
-    fn set_speed(&mut self, machines: &[MachineId], factor: f64, witness: &mut impl Witness) {
+    fn set_speed(&mut self, machines: &[MachineId], factor: f64, witness: &mut dyn Witness) {
         for &machine in machines {
             self.engine.slow_cpu(Self::host(machine), factor);
             if let Some(runtime) = self.atlas.processes[machine].runtime {
