@@ -9,7 +9,7 @@ pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         }
         let distance = distance(&word.to_lowercase(), &name.to_lowercase());
         let allowed = EDITS_MAX.min(name.chars().count().saturating_sub(1).max(1));
-        if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
+        if distance <= allowed && best.is_none_or(|(nearest, _)| distance < nearest) {
             best = Some((distance, name));
         }
     }
@@ -44,19 +44,19 @@ fn distance(a: &str, b: &str) -> usize {
     if a.len() > 64 || b.len() > 64 {
         return usize::MAX;
     }
-    let mut before: Vec<usize> = Vec::new();
+    let mut older: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {
         let mut row = vec![i];
         for j in 1..=b.len() {
             let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replace.min(last[j] + 1).min(row[j - 1] + 1);
+            let mut fewest = replace.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(before[j - 2] + 1);
+                fewest = fewest.min(older[j - 2] + 1);
             }
-            row.push(least);
+            row.push(fewest);
         }
-        before = std::mem::replace(&mut last, row);
+        older = std::mem::replace(&mut last, row);
     }
     last[b.len()]
 }

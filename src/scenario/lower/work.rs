@@ -171,8 +171,8 @@ impl Lowering<'_> {
             (None, Some((name, span))) if name != "global" => match self.geography.region(name) {
                 Some(region) => vec![region],
                 None => {
-                    let names: Vec<String> = self.geography.region_names().map(str::to_owned).collect();
-                    let hint = suggest::hint(name, names.iter().map(String::as_str));
+                    let known: Vec<String> = self.geography.region_names().map(str::to_owned).collect();
+                    let hint = suggest::hint(name, known.iter().map(String::as_str));
                     let hint = format!("{hint}; or write `FileWith(path: …, regions: […])` in the scenario");
                     let place = Place { source, span: span.clone() };
                     let message = format!("the job names region `{name}`, which the scenario does not have");
