@@ -25,6 +25,8 @@ pub struct Piece {
     pub source: SourceId,
     /// Where it begins there.
     pub start: usize,
+    /// How many bytes of it were put in front and are nobody's.
+    pub lead: usize,
 }
 
 /// One of the [`Sources`].
@@ -126,8 +128,9 @@ impl Sources {
         let Some(piece) = source.pieces.iter().rev().find(|piece| piece.span.start <= place.span.start) else {
             return place.clone();
         };
-        let start = piece.start + (place.span.start - piece.span.start);
-        let length = place.span.len().min(piece.span.end.saturating_sub(place.span.start));
+        let start = piece.start + (place.span.start - piece.span.start).saturating_sub(piece.lead);
+        let rest = self.get(piece.source).text.len().saturating_sub(start);
+        let length = place.span.len().min(piece.span.end.saturating_sub(place.span.start)).min(rest);
         self.origin(&Place { source: piece.source, span: start..start + length })
     }
 

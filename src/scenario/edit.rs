@@ -94,12 +94,12 @@ fn splice(
     let resume = text.len();
     text.push_str(&before.text[span.end..]);
     let name = before.name.clone();
-    let piece = |span: std::ops::Range<usize>, source: SourceId, start: usize| Piece { span, source, start };
+    let piece =
+        |span: std::ops::Range<usize>, source: SourceId, start: usize, lead: usize| Piece { span, source, start, lead };
     let pieces = vec![
-        piece(0..span.start, current, 0),
-        piece(span.start..span.start + open.len(), argument, 0),
-        piece(span.start + open.len()..resume, argument, value_at),
-        piece(resume..text.len(), current, span.end),
+        piece(0..span.start, current, 0, 0),
+        piece(span.start..resume, argument, value_at, open.len()),
+        piece(resume..text.len(), current, span.end, 0),
     ];
     sources.add_source(Source { name, text, pieces })
 }

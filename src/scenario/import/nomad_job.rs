@@ -259,7 +259,7 @@ impl Reader {
                     let source = self.text(&volume.body, "source").map(|(source, _)| source).unwrap_or_default();
                     group.volumes.push((source, self.truth(&volume.body, "read_only").unwrap_or(false)));
                 }
-                Some(_) | None => self.ignored(volume.span.clone(), "volume", "CSI volumes are not modelled; group"),
+                Some(_) | None => self.ignored(volume.span.clone(), "volume", "group (only host volumes are modelled)"),
             }
         }
         let scope = Scope { job, group: name, task: None };

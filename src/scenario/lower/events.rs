@@ -16,7 +16,6 @@ use crate::world::spec::Degradation;
 use crate::world::spec::Entry;
 use crate::world::spec::EntryId;
 use crate::world::spec::MachineId;
-use crate::world::spec::MachineRole;
 use crate::world::spec::MachineSpec;
 use crate::world::spec::OutageKind;
 use crate::world::spec::ProcessKind;
@@ -42,21 +41,14 @@ impl Lowering<'_> {
         let mut registered: Vec<Vec<Placed>> = Vec::new();
         for (index, schema::At(_, action)) in self.scenario.timeline.iter().enumerate() {
             let added = match action {
-                schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1]"), source),
+                schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1][0]"), source),
                 _ => Vec::new(),
             };
+            self.fit(machines, &added);
             placed.extend(added.iter().cloned());
             registered.push(added);
         }
-        let mut datacenters: Vec<(RegionId, Arc<str>)> = Vec::new();
-        for machine in machines.as_slice() {
-            if let MachineRole::Client(node) = &machine.role {
-                let region = self.geography.zones[machine.zone].region;
-                if !datacenters.iter().any(|(of, name)| *of == region && *name == node.datacenter) {
-                    datacenters.push((region, node.datacenter.clone()));
-                }
-            }
-        }
+        let datacenters = self.geography.datacenters.clone();
         let names: Vec<(Arc<str>, RegionId)> =
             placed.iter().map(|job| (job.spec.job.name.clone(), job.spec.region)).collect();
         let cast = Cast { machines, jobs: &names, datacenters: &datacenters };
@@ -73,8 +65,14 @@ impl Lowering<'_> {
                 .hint("make `duration` longer, or let it happen earlier");
             }
             let Some(meaning) = self.meaning(&path, action, &placed, &registered[index], cast) else { continue };
+            let several = meaning.actions.len() > 1;
             for action in meaning.actions {
-                let label = meaning.label.as_str().into();
+                let label = match region_of(&action) {
+                    Some(region) if several => {
+                        format!("{} in {}", meaning.label, self.geography.regions[region].name).into()
+                    }
+                    Some(_) | None => meaning.label.as_str().into(),
+                };
                 out.push(Entry { at: Time::ZERO + at, lasts: meaning.lasts, label, action });
             }
         }
@@ -340,6 +338,25 @@ impl Lowering<'_> {
             let message = format!("{total} allocations are more than cossim runs ({})", super::ALLOCATIONS_MAX);
             self.error("E006", "timeline", message);
         }
+    }
+}
+
+/// The region of an operator's action.
+fn region_of(action: &Action) -> Option<RegionId> {
+    match action {
+        Action::RegisterJob { region, .. } | Action::ScaleJob { region, .. } | Action::StopJob { region, .. } => {
+            Some(*region)
+        }
+        Action::ProcessKill(_)
+        | Action::ProcessPause(_)
+        | Action::ProcessRestart(_)
+        | Action::NodeCrash(_)
+        | Action::ZoneOutage(..)
+        | Action::RegionOutage(..)
+        | Action::Partition { .. }
+        | Action::LinkDegrade { .. }
+        | Action::SlowDisk(..)
+        | Action::SlowCpu(..) => None,
     }
 }
 

@@ -250,6 +250,11 @@ impl<'a> Lowering<'a> {
                 role: KindRole::Client(group),
                 path,
             };
+            let datacenter: Arc<str> = group.datacenter.as_str().into();
+            if group.count > 0 && !self.geography.datacenters.iter().any(|(of, name)| *of == id && *name == datacenter)
+            {
+                self.geography.datacenters.push((id, datacenter));
+            }
             let first = numbers.entry(prefix).or_insert(1);
             let added = self.add_machines(id, &kind, prefix, *first, group.count, out);
             *first += group.count;

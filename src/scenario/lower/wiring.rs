@@ -79,7 +79,7 @@ impl Lowering<'_> {
                 let given = |a: usize, b: usize| {
                     pairs.iter().rev().find(|(x, y, _)| x.index() == a && y.index() == b).map(|(_, _, link)| *link)
                 };
-                let link = if from == to {
+                let link = if from == to || from_name == to_name {
                     Some(preset.same_region)
                 } else {
                     given(from, to).or_else(|| given(to, from)).or_else(|| preset.between(from_name, to_name))

@@ -192,18 +192,45 @@ impl Lowering<'_> {
         self.placed(job, &regions, at, Origin { source, spots })
     }
 
-    fn placed(&mut self, job: Job, regions: &[RegionId], at: Time, origin: Origin) -> Vec<Placed> {
+    fn placed(&mut self, mut job: Job, regions: &[RegionId], at: Time, origin: Origin) -> Vec<Placed> {
+        // Since Nomad 1.5 datacenters may be patterns, and none at all means all.
+        if job.datacenters.is_empty() && self.nomad_release_of_scenario() >= (1, 5, 0) {
+            job.datacenters.push("*".into());
+        }
         for broken in rules::broken(&job) {
             let finding = Diagnostic::error("E011", broken.message).at(Some(origin.place(broken.part)));
             self.report(finding);
         }
-        let (job, origin) = (Arc::new(job), Arc::new(origin));
-        let place = |region: &RegionId| Placed {
-            spec: JobSpec { region: *region, job: job.clone(), at },
-            nodes: 0,
-            origin: origin.clone(),
-        };
-        regions.iter().map(place).collect()
+        let origin = Arc::new(origin);
+        let mut out = Vec::new();
+        for region in regions {
+            let mut job = job.clone();
+            job.datacenters = self.expanded(&job.datacenters, *region);
+            let spec = JobSpec { region: *region, job: Arc::new(job), at };
+            out.push(Placed { spec, nodes: 0, origin: origin.clone() });
+        }
+        out
+    }
+
+    /// Patterns replaced by the datacenters they match; one that matches none stays, to be reported.
+    fn expanded(&self, wanted: &[Arc<str>], region: RegionId) -> Vec<Arc<str>> {
+        let mut out: Vec<Arc<str>> = Vec::new();
+        for name in wanted {
+            let here = self.geography.datacenters.iter().filter(|(of, _)| *of == region).map(|(_, known)| known);
+            let mut matching: Vec<Arc<str>> = here
+                .filter(|known| name.contains('*') && matches_datacenter(std::slice::from_ref(name), known))
+                .cloned()
+                .collect();
+            if matching.is_empty() {
+                matching.push(name.clone());
+            }
+            for name in matching {
+                if !out.contains(&name) {
+                    out.push(name);
+                }
+            }
+        }
+        out
     }
 
     /// Checks that each group could run on at least one machine.
