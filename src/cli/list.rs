@@ -64,8 +64,7 @@ fn timeline() -> Listing {
         let fields: Vec<String> = inner
             .get("properties")
             .and_then(Value::as_object)
-            .map(|properties| properties.keys().cloned().collect())
-            .unwrap_or_else(|| vec!["job".to_owned()]);
+            .map_or_else(|| vec!["job".to_owned()], |properties| properties.keys().cloned().collect());
         let marked: Vec<String> = fields
             .iter()
             .map(|field| if required.contains(&field.as_str()) { field.clone() } else { format!("[{field}]") })

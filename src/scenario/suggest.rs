@@ -1,5 +1,7 @@
 //! "Did you mean": the known name that is written most like an unknown one.
 
+use std::fmt::Write as _;
+
 /// The known name within two edits of `word`, ignoring case; the nearest, then the first.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut best: Option<(usize, &str)> = None;
@@ -16,25 +18,23 @@ pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     best.map(|(_, name)| name)
 }
 
-/// Names in backticks, at most a dozen.
+/// Names in backticks, at most two dozen.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let mut text = names.iter().take(LISTED_MAX).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > LISTED_MAX {
-        text.push_str(&format!(" and {} more", names.len() - LISTED_MAX));
+        let _ = write!(text, " and {} more", names.len() - LISTED_MAX);
     }
     text
 }
 
 /// A hint for an unknown name: the nearest known one, or all of them.
 pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match closest(word, known.clone()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => {
-            let known = listed(known);
-            if known.is_empty() { "there are none".to_owned() } else { format!("known are {known}") }
-        }
+    if let Some(name) = closest(word, known.clone()) {
+        return format!("did you mean `{name}`?");
     }
+    let known = listed(known);
+    if known.is_empty() { "there are none".to_owned() } else { format!("known are {known}") }
 }
 
 /// Edits that turn one text into the other: insertions, deletions, replacements, swaps of neighbours. Texts longer

@@ -17,7 +17,8 @@ fn at(path: &str) -> PathBuf {
 }
 
 fn ron_files(folder: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(at(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let entries =
+        std::fs::read_dir(at(folder)).expect("the folder is there").map(|entry| entry.expect("it can be read").path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "ron")).collect();
     files.sort();
     assert!(!files.is_empty());
@@ -179,18 +180,20 @@ fn what_is_no_text_is_refused() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+struct NoFiles;
+
+impl scenario::lower::Files for NoFiles {
+    fn read(&self, _: &str) -> Result<(String, String), String> {
+        Err("no files here".to_owned())
+    }
+}
+
 /// A cheap stand-in for fuzzing: every prefix of a good file, and every file with one character left out, is answered.
 #[test]
 fn damaged_files_are_answered() {
     let text = std::fs::read_to_string(at("scenarios/reference-cos.ron")).unwrap();
     let folder = at("scenarios");
     let path = folder.join("damaged.ron").display().to_string();
-    struct NoFiles;
-    impl scenario::lower::Files for NoFiles {
-        fn read(&self, _: &str) -> Result<(String, String), String> {
-            Err("no files here".to_owned())
-        }
-    }
     for cut in (0..text.len()).step_by(7) {
         for damaged in [text[..cut].to_owned(), format!("{}{}", &text[..cut], &text[cut + 1..])] {
             let loaded = scenario::load_text(&path, &damaged, &[], &NoFiles);

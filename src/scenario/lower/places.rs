@@ -284,14 +284,12 @@ impl<'a> Lowering<'a> {
         let Some(names) = names else { return all };
         let mut out = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            match self.geography.zone_in(region, name) {
-                Some(zone) => out.push(zone),
-                None => {
-                    let known: Vec<Arc<str>> =
-                        all.iter().map(|zone| self.geography.zones[*zone].name.clone()).collect();
-                    self.unknown(&format!("{path}[{index}]"), "zone", name, known.iter().map(|name| &**name));
-                }
+            let found = self.geography.zone_in(region, name);
+            if found.is_none() {
+                let known: Vec<Arc<str>> = all.iter().map(|zone| self.geography.zones[*zone].name.clone()).collect();
+                self.unknown(&format!("{path}[{index}]"), "zone", name, known.iter().map(|name| &**name));
             }
+            out.extend(found);
         }
         if out.is_empty() { all } else { out }
     }

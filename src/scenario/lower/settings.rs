@@ -60,7 +60,7 @@ impl Lowering<'_> {
     /// `1.6.3`, or `1.6` for the last of the series; releases outside what the scheduler models are refused.
     fn nomad_release(&mut self) -> (u8, u8, u8) {
         match self.nomad_release_of_scenario() {
-            release if (1, 1, 0) <= release && release < (1, 7, 0) => release,
+            release if ((1, 1, 0)..(1, 7, 0)).contains(&release) => release,
             _ => {
                 let text = &self.scenario.versions.nomad;
                 self.error("E015", "versions.nomad", format!("no behaviour of Nomad `{text}` is known"))

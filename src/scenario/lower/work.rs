@@ -145,12 +145,11 @@ impl Lowering<'_> {
         for (group, count) in counts {
             let path = format!("{base}.counts.{group}");
             let count = self.count(&path, *count, 0..=ALLOCATIONS_MAX);
-            match imported.job.groups.iter_mut().find(|known| *known.name == **group) {
-                Some(known) => known.count = count,
-                None => {
-                    let names: Vec<Arc<str>> = imported.job.groups.iter().map(|group| group.name.clone()).collect();
-                    self.unknown(&path, "group", group, names.iter().map(|name| &**name));
-                }
+            if let Some(known) = imported.job.groups.iter_mut().find(|known| *known.name == **group) {
+                known.count = count;
+            } else {
+                let names: Vec<Arc<str>> = imported.job.groups.iter().map(|group| group.name.clone()).collect();
+                self.unknown(&path, "group", group, names.iter().map(|name| &**name));
             }
         }
         let at = self.instant_or_zero(&format!("{base}.at"), at);
@@ -166,22 +165,19 @@ impl Lowering<'_> {
         named: Option<&(String, std::ops::Range<usize>)>,
         source: SourceId,
     ) -> Vec<RegionId> {
-        match (regions, named) {
-            (Some(_), _) => self.regions(&format!("{base}.regions"), regions),
-            (None, Some((name, span))) if name != "global" => match self.geography.region(name) {
-                Some(region) => vec![region],
-                None => {
-                    let known: Vec<String> = self.geography.region_names().map(str::to_owned).collect();
-                    let hint = suggest::hint(name, known.iter().map(String::as_str));
-                    let hint = format!("{hint}; or write `FileWith(path: …, regions: […])` in the scenario");
-                    let place = Place { source, span: span.clone() };
-                    let message = format!("the job names region `{name}`, which the scenario does not have");
-                    self.report(Diagnostic::error("E004", message).at(Some(place)).hint(hint));
-                    Vec::new()
-                }
-            },
-            (None, Some(_) | None) => self.regions(base, None),
+        if regions.is_some() {
+            return self.regions(&format!("{base}.regions"), regions);
         }
+        let Some((name, span)) = named.filter(|(name, _)| name != "global") else { return self.regions(base, None) };
+        let found = self.geography.region(name);
+        if found.is_none() {
+            let hint = suggest::hint(name, self.geography.region_names());
+            let hint = format!("{hint}; or write `FileWith(path: …, regions: […])` in the scenario");
+            let place = Place { source, span: span.clone() };
+            let message = format!("the job names region `{name}`, which the scenario does not have");
+            self.report(Diagnostic::error("E004", message).at(Some(place)).hint(hint));
+        }
+        found.into_iter().collect()
     }
 
     fn inline_job(&mut self, path: &str, written: &schema::Job) -> Vec<Placed> {
