@@ -64,12 +64,12 @@ pub fn load_text(name: &str, text: &str, edits: &[String], files: &dyn Files) ->
     let failed = |finding: Diagnostic, sources: Sources| Loaded { lowered: None, findings: vec![finding], sources };
     let source = match edit::apply(&mut sources, file, edits) {
         Ok(source) => source,
-        Err(finding) => return failed(finding, sources),
+        Err(finding) => return failed(*finding, sources),
     };
     let text = sources.get(source).text.clone();
     let scenario = match parse::parse(source, &text) {
         Ok(scenario) => scenario,
-        Err(finding) => return failed(finding, sources),
+        Err(finding) => return failed(*finding, sources),
     };
     let Some(tree) = locate::scan(&text) else {
         let place = Place { source, span: 0..0 };
