@@ -19,9 +19,14 @@ pub mod rank;
 pub mod reconcile;
 pub mod release;
 pub mod reschedule;
+mod rollout;
 mod spread;
 pub mod stack;
 pub mod state;
+mod surplus;
 mod system;
 pub mod update;
 pub mod versions;
+
+#[cfg(test)]
+mod story_tests;

@@ -15,7 +15,7 @@ use super::build::World;
 use super::{Mismatches, build, flag, int, items, load, text};
 
 /// Runs of ours per case.
-const RUNS: u64 = 60;
+const RUNS: u64 = 150;
 /// Recorded as stable, though other runs come out otherwise (the group visited first, or a rarer shuffle).
 const UNDECIDED: [i64; 7] = [8, 21, 35, 69, 133, 168, 194];
 
@@ -189,7 +189,12 @@ fn compare(mismatches: &mut Mismatches, case: &Value, ours: &[Value], others: &[
             let seen: Vec<i64> = ours.iter().chain(others).map(|ours| ours[field][key].as_i64().unwrap_or(0)).collect();
             let (ours_low, ours_high) = (seen.iter().min().copied(), seen.iter().max().copied());
             let high = range["max"].get(key).map_or(0, int);
-            let covers = ours_low <= Some(int(low)) && Some(high) <= ours_high;
+            // System jobs visit nodes in the order of a hash map; ours is one of its orders.
+            let covers = if text(&case["job"]["type"]) == "system" {
+                Some(int(low)) <= ours_low && ours_high <= Some(high)
+            } else {
+                ours_low <= Some(int(low)) && Some(high) <= ours_high
+            };
             mismatches.holds(covers || undecided, || {
                 format!("case {} {field} {key}: ours {ours_low:?}..{ours_high:?}, recorded {low}..{high}", case["id"])
             });
