@@ -16,6 +16,7 @@ use crate::model::node::NodeId;
 use crate::protocol::scheduler::command::DeploymentUpdate;
 use crate::protocol::scheduler::names::Names;
 use crate::protocol::scheduler::plan::{Stop, StopReason};
+use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::reschedule::next_time;
 use crate::protocol::scheduler::surplus::{
     Kept, Set, Stopping, choose_stops, compute_placements, fresh, subtract, successor,
@@ -65,6 +66,8 @@ pub struct Question<'a> {
     pub eval: EvalId,
     /// When.
     pub now: Time,
+    /// Switches of the release.
+    pub behaviour: Behaviour,
 }
 
 /// An allocation to create.
@@ -427,6 +430,7 @@ impl<'a> Reconciler<'a, '_> {
     fn filter(&self, alloc: &Alloc) -> Filter {
         if self.question.batch {
             return match (alloc.desired, alloc.client) {
+                (Desired::Evict, _) if self.question.behaviour.evicted_batch_rescheduled => Filter::Ignored,
                 (Desired::Stop | Desired::Evict, _) if alloc.ran_successfully() => Filter::Untainted,
                 (Desired::Stop | Desired::Evict, _) => Filter::Ignored,
                 (Desired::Run, ClientStatus::Failed) => Filter::Considered,

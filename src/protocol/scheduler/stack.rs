@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::rng::Rng;
-use crate::model::alloc::Alloc;
+use crate::model::alloc::{Alloc, AllocId};
 use crate::model::constraint::Constraint;
 use crate::model::evaluation::FailedGroup;
 use crate::model::job::{Job, JobKind};
@@ -19,7 +19,7 @@ use crate::protocol::scheduler::feasible::{constraint_text, constraints, has_dis
 use crate::protocol::scheduler::operators::Operator;
 use crate::protocol::scheduler::plan::{Plan, Preemption, Stop};
 use crate::protocol::scheduler::properties::{PropertySet, Tally, ValueId};
-use crate::protocol::scheduler::rank::{Exhausted, GroupScores, NodeScore, Ranked};
+use crate::protocol::scheduler::rank::{Exhausted, GroupScores, Known, NodeScore, Ranked};
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::state::{NodeEntry, State};
 
@@ -111,6 +111,14 @@ pub struct Stack<'a> {
     rejected: Vec<(NodeId, Rejected)>,
     /// Scores of every node of the last selection, if they are wanted.
     trace: Option<Vec<NodeScore>>,
+}
+
+/// A node that can take the group. Without `ranked`, its details can be found out again.
+#[derive(Debug)]
+struct Candidate {
+    node: NodeId,
+    score: f64,
+    ranked: Option<Box<Ranked>>,
 }
 
 /// Nodes in random order, and the place reached.
@@ -284,9 +292,10 @@ impl<'a> Stack<'a> {
         self.forget(stop.node);
     }
 
-    /// Takes the last stop back.
-    pub fn unstage_stop(&mut self) {
-        let Some(stop) = self.draft.plan.stops.pop() else { return };
+    /// Takes the last stop of an allocation back.
+    pub fn unstage_stop(&mut self, alloc: AllocId) {
+        let Some(at) = self.draft.plan.stops.iter().rposition(|stop| stop.alloc == alloc) else { return };
+        let stop = self.draft.plan.stops.remove(at);
         let Some(alloc) = self.state.alloc(stop.alloc) else { return };
         let still_stopped = self.draft.plan.stops.iter().any(|other| other.alloc == stop.alloc);
         if !alloc.is_terminal() && !still_stopped {
@@ -386,12 +395,12 @@ impl<'a> Stack<'a> {
 
     /// The limit iterator and the maximum over what it lets through; the first of equals wins.
     fn best(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Ranked> {
-        let mut best: Option<Ranked> = None;
-        let mut skipped: Vec<Option<Ranked>> = Vec::new();
+        let mut best: Option<Candidate> = None;
+        let mut skipped: Vec<Option<Candidate>> = Vec::new();
         let mut taken_back = 0;
         let mut seen = 0;
         while seen < self.limit {
-            let mut option = self.next_ranked(view, options).or_else(|| take_back(&mut skipped, &mut taken_back));
+            let mut option = self.next_candidate(view, options).or_else(|| take_back(&mut skipped, &mut taken_back));
             if option.is_none() {
                 break;
             }
@@ -399,7 +408,7 @@ impl<'a> Stack<'a> {
                 && let Some(poor) = option.take_if(|option| option.score <= SKIP_THRESHOLD)
             {
                 skipped.push(Some(poor));
-                option = self.next_ranked(view, options);
+                option = self.next_candidate(view, options);
             }
             seen += 1;
             let Some(option) = option.or_else(|| take_back(&mut skipped, &mut taken_back)) else { break };
@@ -407,18 +416,44 @@ impl<'a> Stack<'a> {
                 best = Some(option);
             }
         }
-        best
+        let best = best?;
+        if let Some(ranked) = best.ranked {
+            return Some(*ranked);
+        }
+        let state = self.state;
+        let entry = state.node(best.node)?;
+        let class = self.classes.of(&entry.node);
+        self.rank(&mut view.scores, class, entry, options).ok()
     }
 
-    fn next_ranked(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Ranked> {
+    fn next_candidate(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Candidate> {
         let state = self.state;
+        let keeps = !options.preempt && options.penalty_nodes.is_empty() && self.trace.is_none();
         loop {
             let node = self.source.next(&mut self.rng)?;
             self.evaluated += 1;
             self.work.nodes_pulled += 1;
+            match if keeps { view.scores.known(node) } else { Known::Nothing } {
+                Known::Nothing => {}
+                Known::Rejected(why) => {
+                    self.work.nodes_scored += u64::from(matches!(why, Rejected::Exhausted(_)));
+                    self.rejected.push((node, why));
+                    continue;
+                }
+                Known::Scored(sum, count) => {
+                    self.work.nodes_scored += 1;
+                    let score = view.scores.mean(self, node, sum, count);
+                    return Some(Candidate { node, score, ranked: None });
+                }
+            }
             let Some(entry) = state.node(node) else { continue };
             if let Err(why) = self.feasible(view, entry) {
-                self.rejected.push((node, Rejected::Filtered(why)));
+                let why = Rejected::Filtered(why);
+                // The first node of a class names the constraint, so only the answers of later ones can be kept.
+                if keeps && why == Rejected::Filtered(Filtered::Class) {
+                    view.scores.keep(node, Known::Rejected(why));
+                }
+                self.rejected.push((node, why));
                 continue;
             }
             self.work.nodes_scored += 1;
@@ -428,9 +463,19 @@ impl<'a> Stack<'a> {
                     if let Some(trace) = &mut self.trace {
                         trace.push(ranked.scores);
                     }
-                    return Some(ranked);
+                    if keeps {
+                        let (sum, count) = ranked.scores.without_spread();
+                        view.scores.keep(node, Known::Scored(sum, count));
+                    }
+                    return Some(Candidate { node, score: ranked.score, ranked: Some(Box::new(ranked)) });
                 }
-                Err(why) => self.rejected.extend(why.map(|why| (node, Rejected::Exhausted(why)))),
+                Err(why) => {
+                    let why = why.map(Rejected::Exhausted);
+                    if let Some(why) = why.filter(|_| keeps) {
+                        view.scores.keep(node, Known::Rejected(why));
+                    }
+                    self.rejected.extend(why.map(|why| (node, why)));
+                }
             }
         }
     }
@@ -461,9 +506,10 @@ impl<'a> Stack<'a> {
         let job = self.job;
         let group = &job.groups[at];
         let distinct = self.distinct_sets(&group.constraints, Some(&group.name));
+        let keeps = distinct.is_empty() && self.job_distinct.is_empty();
         View {
             checks: GroupChecks::new(group),
-            scores: GroupScores::new(self, group),
+            scores: GroupScores::new(self, group, keeps),
             distinct_hosts: has_distinct_hosts(&group.constraints, self.config.behaviour.distinct_hosts_value),
             distinct,
         }
@@ -529,7 +575,7 @@ impl<'a> Stack<'a> {
 }
 
 /// The next candidate that was set aside, for when the stream has dried up.
-fn take_back(skipped: &mut [Option<Ranked>], taken_back: &mut usize) -> Option<Ranked> {
+fn take_back(skipped: &mut [Option<Candidate>], taken_back: &mut usize) -> Option<Candidate> {
     let option = skipped.get_mut(*taken_back)?.take();
     *taken_back += 1;
     option

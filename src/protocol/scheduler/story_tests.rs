@@ -39,6 +39,7 @@ impl Region {
         self.apply(Command::RegisterNode { id: NodeId(number), spec, status: NodeStatus::Ready });
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "commands are made where they are used")]
     fn apply(&mut self, command: Command) -> Applied {
         self.now += Duration::from_millis(10);
         self.state.apply(self.state.index() + 1, &command)
@@ -247,6 +248,27 @@ fn a_failed_allocation_is_replaced_later_by_its_followup() {
     let live = region.live(JobId(0));
     assert_eq!((live.len(), live[0].previous, live[0].reschedules.len()), (1, Some(failed), 1));
     assert_ne!(live[0].node, region.state.alloc(failed).unwrap().node);
+}
+
+#[test]
+fn a_failed_allocation_keeps_its_history_from_1_6_12_on_when_nothing_is_free() {
+    let kept = |release: &str| {
+        let mut region = Region::new(1);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        region.run(&job(0, JobKind::Service, 1, 3_000));
+        let failed = region.live(JobId(0))[0].id;
+        region.report(failed, ClientStatus::Failed);
+        region.run(&Job { priority: 60, ..job(1, JobKind::Service, 1, 3_000) });
+        region.now += Duration::from_secs(40);
+        let eval = region.evaluate(JobId(0), Trigger::AllocFailure);
+        let (eval, _) = region.process(eval);
+        assert_eq!(eval.queued.values().sum::<u32>(), 1);
+        region.join(1);
+        let blocked = Evaluation::clone(region.state.eval(eval.blocked.unwrap()).unwrap());
+        region.process(blocked);
+        region.live(JobId(0))[0].reschedules.len()
+    };
+    assert_eq!((kept("1.6.3"), kept("1.6")), (0, 1));
 }
 
 #[test]

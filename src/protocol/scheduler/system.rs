@@ -46,7 +46,8 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         stack.stage_stop(stop);
     }
     let running = job.filter(|job| !job.stop);
-    let (ready, by_datacenter) = running.map(|job| ready_nodes(task, job)).unwrap_or_default();
+    let (mut ready, by_datacenter) = running.map(|job| ready_nodes(task, job)).unwrap_or_default();
+    ready.sort();
     let mut difference = compare(task, running, &allocs, &ready);
     for stop in &difference.stop {
         stack.stage_stop(*stop);

@@ -7,7 +7,6 @@ use cossim::base::time::{Duration, Time};
 use cossim::model::alloc::{AllocId, RescheduleEvent};
 use cossim::model::job::TaskGroup;
 use cossim::model::node::{Eligibility, Node, NodeId, NodeStatus};
-use cossim::model::resources::NetworkAsk;
 use cossim::protocol::scheduler::assign::{PortsAsk, assign_group};
 use cossim::protocol::scheduler::classes::escapes;
 use cossim::protocol::scheduler::fit::{FIT_MAX, flatten, score_fit};
@@ -202,7 +201,7 @@ fn dynamic_case(mismatches: &mut Mismatches, number: usize, case: &Value) {
     };
     let entry = cossim::protocol::scheduler::state::NodeEntry::new(Arc::new(node));
     let labels: Vec<Value> = (0..count(&case["dynamic_wanted"])).map(|at| format!("d{at}").into()).collect();
-    let wanted = build::network(&Value::Null, &Value::Array(labels)).pop().unwrap_or(NetworkAsk::default());
+    let wanted = build::network(&Value::Null, &Value::Array(labels)).pop().unwrap_or_default();
     let mut rng = Rng::stream(number as u64, "dynamic");
     let assigned = assign_group(&entry.node.spec, &entry.ports, &PortsAsk::new(&wanted), false, &mut rng);
     let place = format!("dynamic {number}");

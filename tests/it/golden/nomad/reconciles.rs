@@ -11,6 +11,7 @@ use cossim::model::job::{Job, JobId, TaskGroup};
 use cossim::model::node::NodeId;
 use cossim::protocol::scheduler::plan::StopReason;
 use cossim::protocol::scheduler::reconcile::{Answer, Question, Taint, Verdict, reconcile};
+use cossim::protocol::scheduler::release::{Behaviour, Release};
 use serde_json::{Value, json};
 
 use super::build::number;
@@ -56,6 +57,7 @@ fn run(mismatches: &mut Mismatches, case: &Value, place: &str) {
         job_id: JobId(0),
         eval: CURRENT,
         now: now(),
+        behaviour: Behaviour::of(Release::V1_1_0),
     };
     let mut update = |alloc: &Arc<Alloc>, _: &TaskGroup| match kinds[&alloc.id] {
         "inplace" => Verdict::InPlace(Box::new(Alloc::clone(alloc))),
