@@ -4,6 +4,7 @@ pub mod apply;
 pub mod assign;
 pub mod classes;
 pub mod command;
+mod deployments;
 mod draft;
 mod feasible;
 pub mod fit;
@@ -19,7 +20,7 @@ pub mod rank;
 pub mod reconcile;
 pub mod release;
 pub mod reschedule;
-mod rollout;
+
 mod spread;
 pub mod stack;
 pub mod state;
