@@ -1,1 +1,19 @@
-//! The Nomad client agent.
+//! The Nomad client agent: one per host that runs work.
+//!
+//! Covers Nomad 1.1.0 `client/client.go` (registration, heartbeats, server list, alloc pull and push),
+//! `client/allocrunner` (hooks, task order, kill sequence), `taskrunner/restarts`, `client/allocwatcher`,
+//! `client/allochealth` and `client/heartbeatstop.go`. Knows nothing of drivers: the container starts and stops
+//! tasks when told to by an [`event::Event`] and reports back.
+//!
+//! Left out: fingerprint changes at run time, disk migration of sticky volumes, artifacts and templates (their time is
+//! part of the setup delay), client-side garbage collection, `max_client_disconnect` on the client, prioritised updates
+//! (Nomad 1.6). An update is pushed when the status, end or health of an allocation changes, not on every task event;
+//! this lowers the number of client updates, not their latency.
+
+pub mod agent;
+pub mod config;
+pub mod event;
+pub mod health;
+pub mod restart;
+pub mod rpc;
+pub mod runner;

@@ -1,0 +1,715 @@
+//! The client agent: registration, heartbeats, the pull and push loops, and the runners of its allocations.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Fx, Input, Kept, Machine, Slot};
+use crate::base::rng::Rng;
+use crate::base::time::{Duration, Time};
+use crate::model::alloc::{Alloc, AllocId};
+use crate::model::node::NodeStatus;
+use crate::protocol::client::config::ClientConfig;
+use crate::protocol::client::event::{Event, Exit};
+use crate::protocol::client::rpc::{Calls, Outgoing, Purpose};
+use crate::protocol::client::runner::{Desk, HEARTBEAT_STOP_CHECK, Runner, Wake};
+use crate::protocol::scheduler::command::AllocUpdate;
+use crate::protocol::scheduler::message::{AllocsRequest, Call, Message, Registration, Reply, Request, RpcError};
+
+/// The client's alarms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// Register or beat.
+    Beat,
+    /// Ask for allocations again.
+    Pull,
+    /// Send status updates.
+    Push,
+    /// Try a failed call again.
+    Retry,
+    /// A keepalive is due, or its answer.
+    Keepalive,
+    /// The earliest wake-up of a runner.
+    Runner,
+    /// Look whether the servers have been out of reach for too long.
+    HeartbeatStop,
+    /// Shuffle the server list.
+    Rebalance,
+}
+
+impl Slot for Timer {
+    fn slot(self) -> usize {
+        self as usize
+    }
+}
+
+/// Where registration and heartbeats stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not registered, or to be registered again.
+    Unregistered,
+    /// Registered.
+    Registered,
+}
+
+/// One client.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent condition of one loop")]
+pub struct NomadClient {
+    config: ClientConfig,
+    rng: Rng,
+    calls: Calls,
+    phase: Phase,
+    /// Registered before: it registers as ready from then on.
+    was_ready: bool,
+    last_ok: Option<Time>,
+    ttl: Duration,
+    /// Waiting to register or beat again after a failure: the next answer to anything wakes it.
+    beat_failed: bool,
+    pull_failed: bool,
+    /// Heartbeats fail since the last one that did not.
+    disconnected: bool,
+    /// Index of the last allocation list.
+    pull_index: u64,
+    pull_started: bool,
+    /// The list being worked on.
+    wanted: Vec<AllocId>,
+    list_index: u64,
+    /// Index of the last change by a server, of every allocation of the node the servers still list.
+    known: BTreeMap<AllocId, u64>,
+    runners: BTreeMap<AllocId, Runner>,
+    dirty: BTreeSet<AllocId>,
+    pushing: Vec<AllocUpdate>,
+    push_armed: bool,
+    push_phase: Duration,
+    /// A new order of the server list, until its head answers.
+    rebalancing: Option<Vec<ProcessId>>,
+    /// Servers that were pinged and have not answered.
+    pinged: Vec<ProcessId>,
+    keepalive_armed: bool,
+    keepalive_phase: Duration,
+    alarms: BTreeSet<(Time, AllocId, Wake)>,
+    runner_due: Option<Time>,
+    images: BTreeSet<u64>,
+    /// The servers were reached since the process started.
+    reached: bool,
+    started: Time,
+    events: Vec<Event>,
+}
+
+impl Machine for NomadClient {
+    type Msg = Message;
+    type Timer = Timer;
+    type Event = Event;
+
+    fn handle(&mut self, now: Time, input: Input<Message, Timer>, fx: &mut impl Fx<Self>) {
+        match input {
+            Input::Start => self.start(now, fx),
+            Input::Message { from, msg } => self.message(now, from, msg, fx),
+            Input::Refused { to } => self.server_lost(now, to, fx),
+            Input::Fired(Timer::Beat) => self.beat(now, fx),
+            Input::Fired(Timer::Pull) => self.pull(now, fx),
+            Input::Fired(Timer::Push) => self.push(now, fx),
+            Input::Fired(Timer::Retry) => self.retry(now, fx),
+            Input::Fired(Timer::Keepalive) => self.keepalive(now, fx),
+            Input::Fired(Timer::Runner) => self.wake_runners(now, fx),
+            Input::Fired(Timer::HeartbeatStop) => self.heartbeat_stop(now, fx),
+            Input::Fired(Timer::Rebalance) => self.rebalance(fx),
+            Input::Done(_) => {}
+        }
+        self.settle(now, fx);
+    }
+
+    /// Allocations, their task states and the image cache are on disk; everything else is forgotten. Whether tasks
+    /// survived is asked of the container, so that a killed agent and a crashed host look as they should.
+    fn reboot(&mut self, _now: Time, _kept: &Kept) {
+        self.calls.crash();
+        self.phase = Phase::Unregistered;
+        self.was_ready = false;
+        self.last_ok = None;
+        self.beat_failed = false;
+        self.pull_failed = false;
+        self.disconnected = false;
+        self.pull_index = 0;
+        self.pull_started = false;
+        self.wanted.clear();
+        self.pushing.clear();
+        self.push_armed = false;
+        self.rebalancing = None;
+        self.pinged.clear();
+        self.keepalive_armed = false;
+        self.alarms.clear();
+        self.runner_due = None;
+        self.reached = false;
+        self.events.clear();
+        self.dirty = self.runners.keys().copied().collect();
+        self.runners.values_mut().for_each(Runner::crash);
+    }
+}
+
+impl NomadClient {
+    /// A client that never ran. `rng` serves staggers and the order of servers.
+    pub fn new(config: ClientConfig, mut rng: Rng) -> Self {
+        let mut servers = config.servers.clone();
+        rng.shuffle(&mut servers);
+        let push_phase = rng.stagger(config.push_interval);
+        let keepalive_phase = rng.stagger(config.keepalive);
+        Self {
+            calls: Calls::new(servers),
+            config,
+            rng,
+            phase: Phase::Unregistered,
+            was_ready: false,
+            last_ok: None,
+            ttl: Duration::ZERO,
+            beat_failed: false,
+            pull_failed: false,
+            disconnected: false,
+            pull_index: 0,
+            pull_started: false,
+            wanted: Vec::new(),
+            list_index: 0,
+            known: BTreeMap::new(),
+            runners: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            pushing: Vec::new(),
+            push_armed: false,
+            push_phase,
+            rebalancing: None,
+            pinged: Vec::new(),
+            keepalive_armed: false,
+            keepalive_phase,
+            alarms: BTreeSet::new(),
+            runner_due: None,
+            images: BTreeSet::new(),
+            reached: false,
+            started: Time::ZERO,
+            events: Vec::new(),
+        }
+    }
+
+    /// Allocations the client has, dead ones included until the servers know.
+    pub fn allocs(&self) -> impl Iterator<Item = &Arc<Alloc>> {
+        self.runners.values().map(Runner::alloc)
+    }
+
+    /// The container started a task it was told to.
+    pub fn task_started(&mut self, now: Time, alloc: AllocId, task: u16, fx: &mut impl Fx<Self>) {
+        self.with_runner(now, alloc, |runner, desk| runner.task_started(usize::from(task), desk));
+        self.settle(now, fx);
+    }
+
+    /// A task ended.
+    pub fn task_exited(&mut self, now: Time, alloc: AllocId, task: u16, exit: Exit, fx: &mut impl Fx<Self>) {
+        self.with_runner(now, alloc, |runner, desk| runner.task_exited(usize::from(task), exit, desk));
+        self.settle(now, fx);
+    }
+
+    /// The answer to [`Event::ReattachTask`].
+    pub fn task_reattached(&mut self, now: Time, alloc: AllocId, task: u16, alive: bool, fx: &mut impl Fx<Self>) {
+        self.with_runner(now, alloc, |runner, desk| runner.task_reattached(usize::from(task), alive, desk));
+        if self.reached {
+            self.with_runner(now, alloc, Runner::servers_reached);
+        }
+        self.settle(now, fx);
+    }
+
+    /// All checks of an allocation's services pass on the local Consul agent, or not.
+    pub fn checks_passing(&mut self, now: Time, alloc: AllocId, passing: bool, fx: &mut impl Fx<Self>) {
+        self.with_runner(now, alloc, |runner, desk| runner.checks_passing(passing, desk));
+        self.settle(now, fx);
+    }
+
+    fn start(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        self.started = now;
+        let ids: Vec<AllocId> = self.runners.keys().copied().collect();
+        for id in ids {
+            self.with_runner(now, id, Runner::restore);
+            self.ask_predecessor(now, id, fx);
+        }
+        fx.arm(Timer::Rebalance, self.rng.timeout(self.config.rebalance));
+        self.beat(now, fx);
+        self.arm_heartbeat_stop(fx);
+    }
+
+    // Calls.
+
+    fn call(&mut self, now: Time, purpose: Purpose, request: Request, fx: &mut impl Fx<Self>) {
+        let Some(to) = self.calls.servers.first().copied() else {
+            self.call_failed(now, purpose, RpcError::NoLeader, fx);
+            return;
+        };
+        let id = self.calls.fresh();
+        self.send(now, id, Outgoing { to, purpose, request, first: now, sent: now }, fx);
+    }
+
+    fn send(&mut self, now: Time, id: Call, call: Outgoing, fx: &mut impl Fx<Self>) {
+        if !call.blocks() && !self.keepalive_armed {
+            self.keepalive_armed = true;
+            fx.arm(Timer::Keepalive, until_multiple(now, self.config.keepalive, self.keepalive_phase));
+        }
+        fx.send(call.to, Message::Request { call: id, request: call.request.clone() });
+        self.calls.out.insert(id, call);
+    }
+
+    fn message(&mut self, now: Time, from: ProcessId, msg: Message, fx: &mut impl Fx<Self>) {
+        self.pinged.retain(|server| *server != from);
+        match msg {
+            Message::Reply { call, reply } => {
+                let Some(out) = self.calls.out.remove(&call) else { return };
+                self.relax_keepalive(fx);
+                match reply {
+                    Reply::Failed(error) => self.try_elsewhere(now, call, out, error, fx),
+                    reply => self.answered(now, out.purpose, reply, fx),
+                }
+            }
+            Message::Ping => fx.send(from, Message::Pong),
+            Message::Pong => {
+                if let Some(order) = self.rebalancing.take_if(|order| order.first() == Some(&from)) {
+                    self.calls.servers = order;
+                }
+            }
+            Message::Request { .. } => {}
+        }
+    }
+
+    fn relax_keepalive(&mut self, fx: &mut impl Fx<Self>) {
+        if self.keepalive_armed && self.pinged.is_empty() && self.calls.out.values().all(Outgoing::blocks) {
+            self.keepalive_armed = false;
+            fx.disarm(Timer::Keepalive);
+        }
+    }
+
+    fn try_elsewhere(&mut self, now: Time, id: Call, call: Outgoing, error: RpcError, fx: &mut impl Fx<Self>) {
+        let transport =
+            matches!(error, RpcError::NoLeader | RpcError::NotReady | RpcError::Lost | RpcError::NotCommitted);
+        if transport {
+            self.calls.rotate(call.to);
+        }
+        if call.is_worth_retrying(now, error, self.config.rpc_hold, self.config.block) {
+            let at = now + self.rng.stagger(self.config.rpc_hold / 16);
+            self.calls.held.insert((at, id), call);
+            self.arm_retry(now, fx);
+        } else {
+            self.call_failed(now, call.purpose, error, fx);
+        }
+    }
+
+    fn arm_retry(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if let Some(((at, _), _)) = self.calls.held.first_key_value() {
+            fx.arm(Timer::Retry, at.since(now));
+        }
+    }
+
+    fn retry(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        while let Some(entry) = self.calls.held.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((_, id), mut call) = entry.remove_entry();
+            call.to = self.calls.servers.first().copied().unwrap_or(call.to);
+            call.sent = now;
+            self.send(now, id, call, fx);
+        }
+        self.arm_retry(now, fx);
+    }
+
+    /// A server refused, or its connection is dead.
+    fn server_lost(&mut self, now: Time, server: ProcessId, fx: &mut impl Fx<Self>) {
+        self.pinged.retain(|pinged| *pinged != server);
+        self.calls.rotate(server);
+        for call in self.calls.take_to(server) {
+            let id = self.calls.fresh();
+            self.try_elsewhere(now, id, call, RpcError::Lost, fx);
+        }
+        self.relax_keepalive(fx);
+    }
+
+    /// Keepalive tick or its deadline: connections with a call under way are probed.
+    fn keepalive(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        for server in std::mem::take(&mut self.pinged) {
+            self.server_lost(now, server, fx);
+        }
+        self.pinged = self.calls.out.values().map(|call| call.to).collect();
+        self.pinged.sort_unstable();
+        self.pinged.dedup();
+        self.keepalive_armed = self.calls.out.values().any(|call| !call.blocks());
+        if !self.keepalive_armed {
+            self.pinged.clear();
+            return;
+        }
+        for server in &self.pinged {
+            fx.send(*server, Message::Ping);
+        }
+        fx.arm(Timer::Keepalive, self.config.keepalive_timeout);
+    }
+
+    fn answered(&mut self, now: Time, purpose: Purpose, reply: Reply, fx: &mut impl Fx<Self>) {
+        let (beat_failed, pull_failed) = (self.beat_failed, self.pull_failed);
+        self.beat_failed = false;
+        self.pull_failed = false;
+        match (purpose, reply) {
+            (Purpose::Register, Reply::Beat { ttl, servers }) => self.registered(now, ttl, &servers, fx),
+            (Purpose::Beat, Reply::Beat { ttl, servers }) => self.beaten(now, ttl, &servers, fx),
+            (Purpose::Pull, Reply::ClientAllocs { index, allocs }) => self.listed(now, index, &allocs, fx),
+            (Purpose::Fetch, Reply::Allocs(allocs)) => self.fetched(now, &allocs, fx),
+            (Purpose::Push, Reply::Done { .. }) => self.pushed(),
+            (Purpose::Predecessor(alloc), Reply::Alloc { index, alloc: found }) => {
+                self.predecessor(now, alloc, index, found.as_deref(), fx);
+            }
+            (purpose, _) => self.call_failed(now, purpose, RpcError::Lost, fx),
+        }
+        if beat_failed && !matches!(purpose, Purpose::Register | Purpose::Beat) {
+            fx.arm(Timer::Beat, Duration::ZERO);
+        }
+        if pull_failed && !matches!(purpose, Purpose::Pull | Purpose::Fetch) {
+            fx.arm(Timer::Pull, Duration::ZERO);
+        }
+    }
+
+    fn call_failed(&mut self, now: Time, purpose: Purpose, error: RpcError, fx: &mut impl Fx<Self>) {
+        match purpose {
+            Purpose::Register => {
+                self.beat_failed = true;
+                fx.arm(Timer::Beat, self.rng.timeout(self.config.register_retry));
+            }
+            Purpose::Beat => self.beat_lost(now, error, fx),
+            Purpose::Pull | Purpose::Fetch => {
+                self.pull_failed = true;
+                fx.arm(Timer::Pull, self.rng.timeout(self.config.pull_retry));
+            }
+            Purpose::Push => {
+                for update in std::mem::take(&mut self.pushing) {
+                    self.dirty.insert(update.id);
+                }
+                self.push_armed = true;
+                fx.arm(Timer::Push, self.rng.timeout(self.config.push_retry));
+            }
+            Purpose::Predecessor(alloc) => {
+                let at = now + self.rng.timeout(self.config.pull_retry);
+                self.with_runner(now, alloc, |runner, desk| runner.ask_again(at, desk));
+            }
+        }
+    }
+
+    // Registration and heartbeats.
+
+    fn beat(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        let node = self.config.node;
+        match self.phase {
+            Phase::Unregistered => {
+                let status = if self.was_ready { NodeStatus::Ready } else { NodeStatus::Initializing };
+                let spec = self.config.spec.clone();
+                self.call(now, Purpose::Register, Request::Register(Registration { node, spec, status }.into()), fx);
+            }
+            Phase::Registered => self.call(now, Purpose::Beat, Request::Heartbeat { node }, fx),
+        }
+    }
+
+    fn registered(&mut self, now: Time, ttl: Duration, servers: &Arc<Vec<ProcessId>>, fx: &mut impl Fx<Self>) {
+        self.phase = Phase::Registered;
+        self.was_ready = true;
+        self.push_armed = false;
+        self.heard_alive(now, ttl, servers);
+        self.events.push(Event::Registered);
+        fx.arm(Timer::Beat, self.rng.stagger(self.config.heartbeat_stagger));
+        if !self.pull_started {
+            self.pull_started = true;
+            self.pull(now, fx);
+        }
+    }
+
+    fn beaten(&mut self, now: Time, ttl: Duration, servers: &Arc<Vec<ProcessId>>, fx: &mut impl Fx<Self>) {
+        self.heard_alive(now, ttl, servers);
+        fx.arm(Timer::Beat, ttl);
+    }
+
+    fn heard_alive(&mut self, now: Time, ttl: Duration, servers: &Arc<Vec<ProcessId>>) {
+        self.last_ok = Some(now);
+        self.ttl = ttl;
+        if self.disconnected {
+            self.disconnected = false;
+            self.events.push(Event::HeartbeatRestored);
+        }
+        if self.calls.given.as_ref().is_some_and(|given| Arc::ptr_eq(given, servers)) {
+            return;
+        }
+        let mut known = self.calls.servers.clone();
+        known.sort_unstable();
+        let mut given = Vec::clone(servers);
+        given.sort_unstable();
+        if known != given && !given.is_empty() {
+            self.rng.shuffle(&mut given);
+            self.calls.servers = given;
+            self.rebalancing = None;
+        }
+        self.calls.given = Some(servers.clone());
+    }
+
+    fn beat_lost(&mut self, now: Time, error: RpcError, fx: &mut impl Fx<Self>) {
+        if error == RpcError::UnknownNode {
+            self.phase = Phase::Unregistered;
+            self.beat(now, fx);
+            return;
+        }
+        self.beat_failed = true;
+        if !self.disconnected {
+            self.disconnected = true;
+            self.events.push(Event::HeartbeatFailed);
+        }
+        let wait = self.beat_retry(now, error);
+        fx.arm(Timer::Beat, wait);
+    }
+
+    /// Nomad `getHeartbeatRetryIntv`.
+    fn beat_retry(&mut self, now: Time, error: RpcError) -> Duration {
+        const SECOND: Duration = Duration::from_secs(1);
+        let Some(last_ok) = self.last_ok.filter(|_| error != RpcError::NoLeader) else {
+            return self.rng.timeout(self.config.register_retry);
+        };
+        let due = last_ok + self.ttl;
+        let (left, late) = (due.since(now), now.since(due));
+        if !late.is_zero() && late <= Duration::from_secs(30) {
+            return self.rng.timeout(SECOND);
+        }
+        let stagger = self.rng.stagger(left.max(late));
+        if stagger < SECOND {
+            self.rng.timeout(SECOND)
+        } else if stagger > Duration::from_secs(30) {
+            self.rng.span(Duration::from_secs(25), Duration::from_secs(30))
+        } else {
+            stagger
+        }
+    }
+
+    /// Shuffles the server list; the new order holds once its head answers a ping.
+    fn rebalance(&mut self, fx: &mut impl Fx<Self>) {
+        let mut order = self.calls.servers.clone();
+        self.rng.shuffle(&mut order);
+        if let Some(head) = order.first() {
+            fx.send(*head, Message::Ping);
+        }
+        self.rebalancing = Some(order);
+        fx.arm(Timer::Rebalance, self.rng.timeout(self.config.rebalance));
+    }
+
+    // Pull.
+
+    fn pull(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if self.wanted.is_empty() {
+            let request = Request::ClientAllocs { node: self.config.node, min_index: self.pull_index };
+            self.call(now, Purpose::Pull, request, fx);
+        } else {
+            let request = AllocsRequest { ids: self.wanted.clone(), min_index: self.list_index };
+            self.call(now, Purpose::Fetch, Request::Allocs(request.into()), fx);
+        }
+    }
+
+    fn listed(&mut self, now: Time, index: u64, allocs: &[(AllocId, u64)], fx: &mut impl Fx<Self>) {
+        self.list_index = index;
+        let gone: Vec<AllocId> =
+            self.known.keys().filter(|id| allocs.binary_search_by_key(*id, |(id, _)| *id).is_err()).copied().collect();
+        for id in gone {
+            self.known.remove(&id);
+            self.with_runner(now, id, Runner::kill);
+        }
+        self.wanted = allocs
+            .iter()
+            .filter(|(id, modified)| self.known.get(id).is_none_or(|known| known < modified))
+            .map(|(id, _)| *id)
+            .collect();
+        if self.wanted.is_empty() {
+            self.in_step(now);
+        }
+        self.pull(now, fx);
+    }
+
+    fn fetched(&mut self, now: Time, allocs: &[Arc<Alloc>], fx: &mut impl Fx<Self>) {
+        if allocs.len() < self.wanted.len() {
+            self.wanted.clear();
+            self.pull_index = 0;
+            fx.arm(Timer::Pull, self.rng.timeout(self.config.missing_retry));
+            return;
+        }
+        self.wanted.clear();
+        for alloc in allocs {
+            self.known.insert(alloc.id, alloc.alloc_modify_index);
+            if self.runners.contains_key(&alloc.id) {
+                self.with_runner(now, alloc.id, |runner, desk| runner.update(alloc.clone(), desk));
+            } else if !alloc.is_terminal() {
+                self.add(now, alloc, fx);
+            }
+        }
+        self.in_step(now);
+        self.pull(now, fx);
+        self.arm_heartbeat_stop(fx);
+    }
+
+    /// The client knows what the servers want.
+    fn in_step(&mut self, now: Time) {
+        self.pull_index = self.list_index;
+        if self.reached {
+            return;
+        }
+        self.reached = true;
+        let ids: Vec<AllocId> = self.runners.keys().copied().collect();
+        for id in ids {
+            self.with_runner(now, id, Runner::servers_reached);
+        }
+    }
+
+    fn add(&mut self, now: Time, alloc: &Arc<Alloc>, fx: &mut impl Fx<Self>) {
+        let lives = |runners: &BTreeMap<AllocId, Runner>, id: &AllocId| runners.get(id).is_some_and(|r| !r.is_dead());
+        let preempted = alloc.preempted.iter().filter(|id| lives(&self.runners, id)).copied().collect();
+        let waits_for = alloc.previous.filter(|id| !self.known.contains_key(id) || lives(&self.runners, id));
+        let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
+        let runner = Runner::new(alloc.clone(), waits_for, preempted, &mut desk);
+        self.runners.insert(alloc.id, runner);
+        self.dirty.insert(alloc.id);
+        self.ask_predecessor(now, alloc.id, fx);
+    }
+
+    // Predecessors on other nodes.
+
+    fn ask_predecessor(&mut self, now: Time, id: AllocId, fx: &mut impl Fx<Self>) {
+        let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
+        if !self.runners.contains_key(&previous) {
+            self.call(now, Purpose::Predecessor(id), Request::Alloc { alloc: previous, min_index: 0 }, fx);
+        }
+    }
+
+    fn predecessor(&mut self, now: Time, id: AllocId, index: u64, found: Option<&Alloc>, fx: &mut impl Fx<Self>) {
+        let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
+        if found.is_none_or(Alloc::is_client_terminal) {
+            self.with_runner(now, id, |runner, desk| runner.other_ended(previous, desk));
+        } else {
+            self.call(now, Purpose::Predecessor(id), Request::Alloc { alloc: previous, min_index: index }, fx);
+        }
+    }
+
+    // Push.
+
+    fn push(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if self.phase == Phase::Unregistered {
+            return;
+        }
+        self.push_armed = false;
+        let dirty = std::mem::take(&mut self.dirty);
+        self.pushing = dirty.iter().filter_map(|id| self.runners.get(id)?.report()).collect();
+        if !self.pushing.is_empty() {
+            self.call(now, Purpose::Push, Request::UpdateAllocs(self.pushing.clone().into()), fx);
+        }
+    }
+
+    fn pushed(&mut self) {
+        for update in std::mem::take(&mut self.pushing) {
+            let Some(runner) = self.runners.get_mut(&update.id) else { continue };
+            runner.acknowledged(update);
+            if runner.report().is_some() {
+                self.dirty.insert(update.id);
+            } else if runner.is_dead() {
+                self.runners.remove(&update.id);
+            }
+        }
+    }
+
+    // Runners.
+
+    fn with_runner(&mut self, now: Time, id: AllocId, act: impl FnOnce(&mut Runner, &mut Desk)) {
+        let Some(runner) = self.runners.get_mut(&id) else { return };
+        let was_dead = runner.is_dead();
+        act(runner, &mut desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images));
+        if runner.report().is_some() {
+            self.dirty.insert(id);
+        }
+        if runner.is_dead() && !was_dead {
+            self.other_ended(now, id);
+        }
+    }
+
+    /// An allocation of this node ended: others may have waited for that.
+    fn other_ended(&mut self, now: Time, ended: AllocId) {
+        let mut changed = Vec::new();
+        for (id, runner) in &mut self.runners {
+            let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
+            runner.other_ended(ended, &mut desk);
+            if runner.report().is_some() {
+                changed.push(*id);
+            }
+        }
+        self.dirty.extend(changed);
+    }
+
+    fn wake_runners(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        self.runner_due = None;
+        while let Some((at, id, wake)) = self.alarms.first().copied().filter(|(at, _, _)| *at <= now) {
+            self.alarms.pop_first();
+            let mut ask = false;
+            self.with_runner(now, id, |runner, desk| ask = runner.wake(at, wake, desk).is_some());
+            if ask {
+                self.ask_predecessor(now, id, fx);
+            }
+        }
+    }
+
+    /// Stops allocations with `stop_after_client_disconnect` that have been cut off for too long.
+    fn heartbeat_stop(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        let silent = now.since(self.last_ok.unwrap_or(self.started));
+        let over: Vec<AllocId> = self
+            .runners
+            .iter()
+            .filter(|(_, runner)| !runner.is_ending() && stop_after(runner).is_some_and(|limit| silent > limit))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            self.events.push(Event::StoppedWhileDisconnected { alloc: id });
+            self.with_runner(now, id, Runner::kill);
+        }
+        self.arm_heartbeat_stop(fx);
+    }
+
+    fn arm_heartbeat_stop(&mut self, fx: &mut impl Fx<Self>) {
+        let shortest = self.runners.values().filter(|runner| !runner.is_ending()).filter_map(stop_after).min();
+        if let Some(shortest) = shortest {
+            fx.arm(Timer::HeartbeatStop, shortest.min(HEARTBEAT_STOP_CHECK));
+        }
+    }
+
+    /// After every input: arms what became due and hands the events over.
+    fn settle(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if !self.dirty.is_empty() && !self.push_armed && self.pushing.is_empty() {
+            self.push_armed = true;
+            fx.arm(Timer::Push, until_multiple(now, self.config.push_interval, self.push_phase));
+        }
+        let due = self.alarms.first().map(|(at, _, _)| *at);
+        if due != self.runner_due {
+            self.runner_due = due;
+            match due {
+                Some(at) => fx.arm(Timer::Runner, at.since(now)),
+                None => fx.disarm(Timer::Runner),
+            }
+        }
+        for event in self.events.drain(..) {
+            fx.emit(event);
+        }
+    }
+}
+
+fn desk<'a>(
+    now: Time,
+    config: &'a ClientConfig,
+    events: &'a mut Vec<Event>,
+    alarms: &'a mut BTreeSet<(Time, AllocId, Wake)>,
+    images: &'a mut BTreeSet<u64>,
+) -> Desk<'a> {
+    Desk { now, config, events, alarms, images }
+}
+
+fn stop_after(runner: &Runner) -> Option<Duration> {
+    runner.alloc().task_group().stop_after_client_disconnect
+}
+
+/// From `now` to the next instant `phase + n * period` after it.
+fn until_multiple(now: Time, period: Duration, phase: Duration) -> Duration {
+    let (now, period, phase) = (now.as_nanos(), period.as_nanos(), phase.as_nanos());
+    let since = (now + period - phase % period) % period;
+    Duration::from_nanos(period - since)
+}

@@ -1,0 +1,676 @@
+//! One allocation on its node: hooks, task order, restarts, kill sequence, health.
+//!
+//! The runner is level-triggered: after every change [`Runner::advance`] looks at where every task stands and does what
+//! comes next. Order of life: wait for the predecessor, set up, register group services, prestart tasks, main tasks,
+//! poststart tasks; then either the main tasks end by themselves or the allocation is killed: deregister, wait the shutdown delay,
+//! leader, the others, poststop tasks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::base::time::{Duration, Time};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus};
+use crate::model::deployment::DeploymentId;
+use crate::model::job::{Hook, JobKind, Restart, Task};
+use crate::protocol::client::config::ClientConfig;
+use crate::protocol::client::event::{Event, Exit};
+use crate::protocol::client::health::{HealthWatch, Verdict};
+use crate::protocol::client::restart::{Decision, Restarts};
+use crate::protocol::scheduler::command::AllocUpdate;
+
+/// What a runner wakes up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wake {
+    /// Setup is done.
+    Setup,
+    /// The group's shutdown delay is over.
+    ShutdownDelay,
+    /// Ask for the predecessor again.
+    Predecessor,
+    /// Judge the health.
+    Health,
+    /// Something of this task is due.
+    Task(u16),
+}
+
+/// Where the runner puts what it wants done, and finds the settings.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    /// The time.
+    pub now: Time,
+    /// Settings.
+    pub config: &'a ClientConfig,
+    /// For the container.
+    pub events: &'a mut Vec<Event>,
+    /// Wake-ups of all runners; one that does not match the runner's own note is stale.
+    pub alarms: &'a mut BTreeSet<(Time, AllocId, Wake)>,
+    /// Tasks whose image the node has, by a hash of driver and configuration.
+    pub images: &'a mut BTreeSet<u64>,
+}
+
+/// How the runner stands towards the allocation it replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// A predecessor or a preempted allocation still runs.
+    Waiting,
+    /// Hooks before the first task run; until then.
+    Setup(Time),
+    /// Tasks start and run.
+    Up,
+    /// To be killed; the shutdown delay of the group lasts until then.
+    ShutdownDelay(Time),
+    /// Tasks are being killed.
+    Killing,
+    /// Main tasks are gone, poststop tasks run.
+    Poststop,
+    /// Everything ended.
+    Dead,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TaskState {
+    /// Not its turn yet.
+    Waiting,
+    /// The client restarted and the task is gone: it starts once the servers were reached.
+    Held,
+    /// The client restarted and asked the container about it.
+    Reattaching,
+    /// Image and start delay, until then.
+    Preparing(Time),
+    /// The container was told to start it.
+    Starting,
+    /// It runs since then.
+    Running(Time),
+    /// It ended and starts again then.
+    Restarting(Time),
+    /// To be stopped once its shutdown delay is over, then.
+    ShutdownDelay(Time),
+    /// Asked to stop; killed then.
+    Stopping(Time),
+    /// Killed.
+    Killed,
+    /// Ended; whether it failed.
+    Dead { failed: bool },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TaskRun {
+    state: TaskState,
+    restarts: Restarts,
+    runs: u32,
+    services: bool,
+}
+
+/// An allocation on its node.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    alloc: Arc<Alloc>,
+    stage: Stage,
+    tasks: Vec<TaskRun>,
+    /// The kill was decided (by the servers, a failed sibling, a dead leader).
+    services: bool,
+    started: bool,
+    /// Whether the predecessor may still run.
+    waits_for: Option<AllocId>,
+    predecessor_retry: Option<Time>,
+    preempted: Vec<AllocId>,
+    health: Option<HealthWatch>,
+    health_due: Option<Time>,
+    health_for: Option<DeploymentId>,
+    decided: Option<(bool, Time)>,
+    finished_at: Option<Time>,
+    told: Option<AllocUpdate>,
+    status: ClientStatus,
+}
+
+impl Runner {
+    /// A new allocation. `waits_for` is its predecessor and `preempted` those it pushed out, as far as they may still
+    /// run.
+    pub fn new(alloc: Arc<Alloc>, waits_for: Option<AllocId>, preempted: Vec<AllocId>, desk: &mut Desk) -> Self {
+        desk.events.push(Event::AllocReceived { alloc: alloc.id });
+        let tasks = vec![TaskRun::new(); alloc.task_group().tasks.len()];
+        let mut runner = Self {
+            stage: Stage::Waiting,
+            tasks,
+            services: false,
+            started: false,
+            waits_for,
+            predecessor_retry: None,
+            preempted,
+            health: HealthWatch::new(desk.now, &alloc),
+            health_due: None,
+            health_for: alloc.deployment,
+            decided: None,
+            finished_at: None,
+            told: None,
+            status: ClientStatus::Pending,
+            alloc,
+        };
+        runner.advance(desk);
+        runner
+    }
+
+    /// The allocation as last fetched.
+    pub fn alloc(&self) -> &Arc<Alloc> {
+        &self.alloc
+    }
+
+    /// The predecessor it waits for.
+    pub fn waits_for(&self) -> Option<AllocId> {
+        self.waits_for
+    }
+
+    /// Every task ended and none will start again.
+    pub fn is_dead(&self) -> bool {
+        self.stage == Stage::Dead
+    }
+
+    /// Whether the kill has begun or is over.
+    pub fn is_ending(&self) -> bool {
+        match self.stage {
+            Stage::ShutdownDelay(_) | Stage::Killing | Stage::Poststop | Stage::Dead => true,
+            Stage::Waiting | Stage::Setup(_) | Stage::Up => false,
+        }
+    }
+
+    /// What the servers are to know; `None` when they have been told already.
+    pub fn report(&self) -> Option<AllocUpdate> {
+        let update = AllocUpdate {
+            id: self.alloc.id,
+            client: self.status,
+            finished_at: self.finished_at,
+            task_failed: self.tasks.iter().any(|task| task.state == TaskState::Dead { failed: true }),
+            health: self.decided,
+        };
+        (self.told != Some(update)).then_some(update)
+    }
+
+    /// The servers acknowledged this report.
+    pub fn acknowledged(&mut self, update: AllocUpdate) {
+        self.told = Some(update);
+    }
+
+    /// The servers changed it.
+    pub fn update(&mut self, alloc: Arc<Alloc>, desk: &mut Desk) {
+        let services_changed = self.services && !Arc::ptr_eq(&self.alloc.job, &alloc.job);
+        self.alloc = alloc;
+        if self.alloc.is_server_terminal() {
+            self.kill(desk);
+            return;
+        }
+        if services_changed {
+            desk.events.push(Event::RegisterServices { alloc: self.alloc.clone(), task: None });
+        }
+        if self.alloc.deployment != self.health_for {
+            self.health_for = self.alloc.deployment;
+            self.decided = None;
+            self.health = HealthWatch::new(desk.now, &self.alloc);
+        }
+        self.advance(desk);
+    }
+
+    /// Ends it: the servers want it gone, or the client does.
+    pub fn kill(&mut self, desk: &mut Desk) {
+        if self.is_ending() {
+            return;
+        }
+        self.waits_for = None;
+        self.preempted.clear();
+        let running = self.tasks.iter().any(|task| task.state.holds_process());
+        self.deregister_group(desk);
+        let delay = self.alloc.task_group().shutdown_delay;
+        if running && !delay.is_zero() {
+            let until = desk.now + delay;
+            self.stage = Stage::ShutdownDelay(until);
+            desk.alarms.insert((until, self.alloc.id, Wake::ShutdownDelay));
+        } else {
+            self.stage = Stage::Killing;
+        }
+        self.advance(desk);
+    }
+
+    /// An allocation that pushed nothing out waits no more for `other`: it has ended.
+    pub fn other_ended(&mut self, other: AllocId, desk: &mut Desk) {
+        if self.stage != Stage::Waiting {
+            return;
+        }
+        self.preempted.retain(|id| *id != other);
+        if self.waits_for == Some(other) {
+            self.waits_for = None;
+        }
+        self.advance(desk);
+    }
+
+    /// The predecessor could not be asked about; ask again then.
+    pub fn ask_again(&mut self, at: Time, desk: &mut Desk) {
+        if self.waits_for.is_some() {
+            self.predecessor_retry = Some(at);
+            desk.alarms.insert((at, self.alloc.id, Wake::Predecessor));
+        }
+    }
+
+    /// A wake-up. Returns the predecessor when it is to be asked about again.
+    pub fn wake(&mut self, at: Time, wake: Wake, desk: &mut Desk) -> Option<AllocId> {
+        match wake {
+            Wake::Setup if self.stage == Stage::Setup(at) => {
+                self.stage = Stage::Up;
+                self.services = true;
+                desk.events.push(Event::RegisterServices { alloc: self.alloc.clone(), task: None });
+            }
+            Wake::ShutdownDelay if self.stage == Stage::ShutdownDelay(at) => self.stage = Stage::Killing,
+            Wake::Predecessor if self.predecessor_retry == Some(at) => {
+                self.predecessor_retry = None;
+                return self.waits_for;
+            }
+            Wake::Health if self.health_due == Some(at) => self.health_due = None,
+            Wake::Task(task) => self.wake_task(at, usize::from(task), desk),
+            Wake::Setup | Wake::ShutdownDelay | Wake::Predecessor | Wake::Health => return None,
+        }
+        self.advance(desk);
+        None
+    }
+
+    /// The container started the task.
+    pub fn task_started(&mut self, task: usize, desk: &mut Desk) {
+        if self.tasks[task].state == TaskState::Starting {
+            self.run(task, desk);
+            self.advance(desk);
+        }
+    }
+
+    /// The task ended.
+    pub fn task_exited(&mut self, task: usize, exit: Exit, desk: &mut Desk) {
+        match self.tasks[task].state {
+            TaskState::Starting | TaskState::Running(_) => self.ended_by_itself(task, exit, desk),
+            TaskState::ShutdownDelay(_) | TaskState::Stopping(_) | TaskState::Killed => {
+                self.bury(task, false, desk);
+            }
+            TaskState::Waiting
+            | TaskState::Held
+            | TaskState::Reattaching
+            | TaskState::Preparing(_)
+            | TaskState::Restarting(_)
+            | TaskState::Dead { .. } => {}
+        }
+        self.advance(desk);
+    }
+
+    /// After the client restarted: whether the task still runs.
+    pub fn task_reattached(&mut self, task: usize, alive: bool, desk: &mut Desk) {
+        if self.tasks[task].state != TaskState::Reattaching {
+            return;
+        }
+        if alive {
+            self.run(task, desk);
+        } else if self.is_ending() {
+            self.bury(task, false, desk);
+        } else {
+            self.tasks[task].state = TaskState::Held;
+        }
+        self.advance(desk);
+    }
+
+    /// The servers were reached for the first time since the client restarted: tasks that are gone may start again.
+    pub fn servers_reached(&mut self, desk: &mut Desk) {
+        for task in 0..self.tasks.len() {
+            if self.tasks[task].state == TaskState::Held {
+                self.prepare(task, desk);
+            }
+        }
+        self.advance(desk);
+    }
+
+    /// All checks of its services pass, or not.
+    pub fn checks_passing(&mut self, passing: bool, desk: &mut Desk) {
+        if let Some(health) = &mut self.health {
+            health.checks_passing(desk.now, passing);
+            self.judge_health(desk);
+        }
+    }
+
+    /// The client process died: what was under way is unknown.
+    pub fn crash(&mut self) {
+        self.health_due = None;
+        self.predecessor_retry = None;
+        self.told = None;
+        for task in &mut self.tasks {
+            task.state = match task.state {
+                TaskState::Preparing(_) | TaskState::Restarting(_) => TaskState::Held,
+                TaskState::Starting
+                | TaskState::Running(_)
+                | TaskState::ShutdownDelay(_)
+                | TaskState::Stopping(_)
+                | TaskState::Killed => TaskState::Reattaching,
+                TaskState::Waiting | TaskState::Held | TaskState::Reattaching | TaskState::Dead { .. } => task.state,
+            };
+        }
+    }
+
+    /// The client process is back: asks for what was running.
+    pub fn restore(&mut self, desk: &mut Desk) {
+        match self.stage {
+            Stage::Setup(_) => self.begin_setup(desk),
+            Stage::ShutdownDelay(_) => self.stage = Stage::Killing,
+            Stage::Waiting | Stage::Up | Stage::Killing | Stage::Poststop | Stage::Dead => {}
+        }
+        for (index, task) in self.tasks.iter().enumerate() {
+            if task.state == TaskState::Reattaching {
+                desk.events.push(Event::ReattachTask { alloc: self.alloc.clone(), task: index as u16 });
+            }
+        }
+        self.advance(desk);
+    }
+
+    /// Takes the steps that have become possible.
+    fn advance(&mut self, desk: &mut Desk) {
+        if self.stage == Stage::Waiting && self.waits_for.is_none() && self.preempted.is_empty() {
+            self.begin_setup(desk);
+        }
+        if self.stage == Stage::Up {
+            self.start_due(desk);
+        }
+        if self.stage == Stage::Killing {
+            self.kill_due(desk);
+        }
+        if self.stage == Stage::Poststop && self.tasks.iter().all(TaskRun::is_dead) {
+            self.finish(desk);
+        }
+        self.note_status(desk);
+        self.judge_health(desk);
+    }
+
+    fn begin_setup(&mut self, desk: &mut Desk) {
+        let until = desk.now + desk.config.delays.setup(self.alloc.id);
+        self.stage = Stage::Setup(until);
+        desk.alarms.insert((until, self.alloc.id, Wake::Setup));
+    }
+
+    /// Starts tasks whose turn it is; notices the end of the main tasks.
+    fn start_due(&mut self, desk: &mut Desk) {
+        let alloc = self.alloc.clone();
+        let specs = &alloc.task_group().tasks;
+        self.prepare_all(specs, Some(Hook::Prestart), desk);
+        let prestarted =
+            specs.iter().zip(&self.tasks).filter(|(spec, _)| hook(spec) == Some(Hook::Prestart)).all(|(spec, task)| {
+                match task.state {
+                    TaskState::Running(_) => is_sidecar(spec),
+                    TaskState::Dead { failed } => !failed,
+                    _ => false,
+                }
+            });
+        if prestarted {
+            self.prepare_all(specs, None, desk);
+        }
+        let mains = || specs.iter().zip(&self.tasks).filter(|(spec, _)| hook(spec).is_none());
+        let mains_up = mains().all(|(_, task)| matches!(task.state, TaskState::Running(_)));
+        self.started |= prestarted && mains_up;
+        let failed = self.tasks.iter().any(|task| task.state == TaskState::Dead { failed: true });
+        let leader_dead = specs.iter().zip(&self.tasks).any(|(spec, task)| spec.leader && task.is_dead());
+        let mains_dead = mains().count() > 0 && mains().all(|(_, task)| task.is_dead());
+        if self.started {
+            self.prepare_all(specs, Some(Hook::Poststart), desk);
+        }
+        if failed || leader_dead || mains_dead {
+            self.kill(desk);
+        }
+    }
+
+    fn prepare_all(&mut self, specs: &[Task], which: Option<Hook>, desk: &mut Desk) {
+        for (index, spec) in specs.iter().enumerate() {
+            if hook(spec) == which && self.tasks[index].state == TaskState::Waiting {
+                self.prepare(index, desk);
+            }
+        }
+    }
+
+    /// Image, then the start delay.
+    fn prepare(&mut self, task: usize, desk: &mut Desk) {
+        let spec = &self.alloc.task_group().tasks[task];
+        let delays = &desk.config.delays;
+        let mut wait = delays.start(self.alloc.id, task, self.tasks[task].runs);
+        if desk.images.insert(image(spec)) {
+            wait += delays.pull(self.alloc.id, task);
+        }
+        let until = desk.now + wait;
+        self.tasks[task].state = TaskState::Preparing(until);
+        desk.alarms.insert((until, self.alloc.id, Wake::Task(task as u16)));
+    }
+
+    fn wake_task(&mut self, at: Time, task: usize, desk: &mut Desk) {
+        let (alloc, name) = (self.alloc.id, task as u16);
+        match self.tasks[task].state {
+            TaskState::Preparing(due) if due == at => {
+                self.tasks[task].state = TaskState::Starting;
+                self.tasks[task].runs += 1;
+                desk.events.push(Event::StartTask { alloc: self.alloc.clone(), task: name });
+            }
+            TaskState::Restarting(due) if due == at => self.prepare(task, desk),
+            TaskState::ShutdownDelay(due) if due == at => self.ask_to_stop(task, desk),
+            TaskState::Stopping(due) if due == at => {
+                self.tasks[task].state = TaskState::Killed;
+                desk.events.push(Event::KillTask { alloc, task: name });
+            }
+            TaskState::Preparing(_)
+            | TaskState::Restarting(_)
+            | TaskState::ShutdownDelay(_)
+            | TaskState::Stopping(_)
+            | TaskState::Waiting
+            | TaskState::Held
+            | TaskState::Reattaching
+            | TaskState::Starting
+            | TaskState::Running(_)
+            | TaskState::Killed
+            | TaskState::Dead { .. } => {}
+        }
+    }
+
+    fn run(&mut self, task: usize, desk: &mut Desk) {
+        self.tasks[task].state = TaskState::Running(desk.now);
+        if !self.alloc.task_group().tasks[task].services.is_empty() && !self.tasks[task].services {
+            self.tasks[task].services = true;
+            desk.events.push(Event::RegisterServices { alloc: self.alloc.clone(), task: Some(task as u16) });
+        }
+    }
+
+    fn ended_by_itself(&mut self, task: usize, exit: Exit, desk: &mut Desk) {
+        let group = self.alloc.task_group();
+        let spec = &group.tasks[task];
+        let policy: &Restart = spec.restart.as_ref().unwrap_or(&group.restart);
+        let on_success = match hook(spec) {
+            None => self.alloc.job.kind != JobKind::Batch && self.alloc.job.kind != JobKind::SysBatch,
+            Some(Hook::Prestart | Hook::Poststart) => is_sidecar(spec),
+            Some(Hook::Poststop) => false,
+        };
+        let run = &mut self.tasks[task];
+        let jitter = desk.config.delays.restart_jitter(self.alloc.id, task, run.runs);
+        match run.restarts.decide(desk.now, exit, policy, on_success, jitter) {
+            Decision::Restart(delay) => {
+                let at = desk.now + delay;
+                run.state = TaskState::Restarting(at);
+                desk.alarms.insert((at, self.alloc.id, Wake::Task(task as u16)));
+                desk.events.push(Event::TaskRestarting { alloc: self.alloc.id, task: task as u16, delay });
+                self.deregister_task(task, desk);
+            }
+            Decision::Done => self.bury(task, false, desk),
+            Decision::Failed => {
+                self.bury(task, true, desk);
+                self.decide_health(false, desk);
+            }
+        }
+    }
+
+    fn bury(&mut self, task: usize, failed: bool, desk: &mut Desk) {
+        self.tasks[task].state = TaskState::Dead { failed };
+        self.deregister_task(task, desk);
+    }
+
+    /// Leader first, then the others, then poststop tasks.
+    fn kill_due(&mut self, desk: &mut Desk) {
+        let alloc = self.alloc.clone();
+        let specs = &alloc.task_group().tasks;
+        let leader = specs.iter().position(|spec| spec.leader).filter(|leader| !self.tasks[*leader].is_dead());
+        if let Some(leader) = leader {
+            self.stop(leader, desk);
+        }
+        if leader.is_none_or(|leader| self.tasks[leader].is_dead()) {
+            for (task, spec) in specs.iter().enumerate() {
+                if hook(spec) != Some(Hook::Poststop) {
+                    self.stop(task, desk);
+                }
+            }
+        }
+        let over =
+            specs.iter().zip(&self.tasks).all(|(spec, task)| hook(spec) == Some(Hook::Poststop) || task.is_dead());
+        if !over {
+            return;
+        }
+        self.stage = Stage::Poststop;
+        if self.tasks.iter().any(|task| task.runs > 0) {
+            self.prepare_all(specs, Some(Hook::Poststop), desk);
+        } else {
+            for task in &mut self.tasks {
+                task.state = TaskState::Dead { failed: false };
+            }
+        }
+    }
+
+    fn stop(&mut self, task: usize, desk: &mut Desk) {
+        match self.tasks[task].state {
+            TaskState::Waiting | TaskState::Held | TaskState::Preparing(_) | TaskState::Restarting(_) => {
+                self.bury(task, false, desk);
+            }
+            TaskState::Starting | TaskState::Running(_) => {
+                self.deregister_task(task, desk);
+                let delay = self.alloc.task_group().tasks[task].shutdown_delay;
+                if delay.is_zero() {
+                    self.ask_to_stop(task, desk);
+                } else {
+                    let until = desk.now + delay;
+                    self.tasks[task].state = TaskState::ShutdownDelay(until);
+                    desk.alarms.insert((until, self.alloc.id, Wake::Task(task as u16)));
+                }
+            }
+            TaskState::Reattaching
+            | TaskState::ShutdownDelay(_)
+            | TaskState::Stopping(_)
+            | TaskState::Killed
+            | TaskState::Dead { .. } => {}
+        }
+    }
+
+    fn ask_to_stop(&mut self, task: usize, desk: &mut Desk) {
+        let patience = self.alloc.task_group().tasks[task].kill_timeout.min(desk.config.kill_timeout_max);
+        let until = desk.now + patience;
+        self.tasks[task].state = TaskState::Stopping(until);
+        desk.alarms.insert((until, self.alloc.id, Wake::Task(task as u16)));
+        desk.events.push(Event::StopTask { alloc: self.alloc.id, task: task as u16 });
+    }
+
+    fn finish(&mut self, desk: &mut Desk) {
+        self.stage = Stage::Dead;
+        self.finished_at = Some(desk.now);
+        self.deregister_group(desk);
+        self.health = None;
+        self.health_due = None;
+    }
+
+    fn deregister_group(&mut self, desk: &mut Desk) {
+        if self.services {
+            self.services = false;
+            desk.events.push(Event::DeregisterServices { alloc: self.alloc.id, task: None });
+        }
+    }
+
+    fn deregister_task(&mut self, task: usize, desk: &mut Desk) {
+        if self.tasks[task].services {
+            self.tasks[task].services = false;
+            desk.events.push(Event::DeregisterServices { alloc: self.alloc.id, task: Some(task as u16) });
+        }
+    }
+
+    /// Aggregates the tasks: failed before running before pending before complete (Nomad `getClientStatus`).
+    fn note_status(&mut self, desk: &mut Desk) {
+        let any = |wanted: fn(&TaskState) -> bool| self.tasks.iter().any(|task| wanted(&task.state));
+        let status = if any(|state| *state == TaskState::Dead { failed: true }) {
+            ClientStatus::Failed
+        } else if any(TaskState::is_running) {
+            ClientStatus::Running
+        } else if self.stage != Stage::Dead && any(|state| !matches!(state, TaskState::Dead { .. })) {
+            ClientStatus::Pending
+        } else {
+            ClientStatus::Complete
+        };
+        if status != self.status {
+            self.status = status;
+            desk.events.push(Event::AllocStatus { alloc: self.alloc.id, status });
+        }
+    }
+
+    fn judge_health(&mut self, desk: &mut Desk) {
+        let Some(health) = &mut self.health else { return };
+        let specs = &self.alloc.task_group().tasks;
+        let mut since = None;
+        let all_up = specs.iter().zip(&self.tasks).all(|(spec, task)| match (hook(spec), task.state) {
+            (Some(Hook::Poststop), _) => true,
+            (_, TaskState::Running(at)) => {
+                since = since.max(Some(at));
+                true
+            }
+            (Some(Hook::Prestart | Hook::Poststart), TaskState::Dead { failed }) => !failed,
+            _ => false,
+        });
+        health.tasks_running(since.filter(|_| all_up));
+        match health.verdict(desk.now) {
+            Verdict::Decided(healthy) => self.decide_health(healthy, desk),
+            Verdict::Wait(at) => {
+                if self.health_due != Some(at) {
+                    self.health_due = Some(at);
+                    desk.alarms.insert((at, self.alloc.id, Wake::Health));
+                }
+            }
+        }
+    }
+
+    fn decide_health(&mut self, healthy: bool, desk: &mut Desk) {
+        if self.health.take().is_some() {
+            self.health_due = None;
+            self.decided = Some((healthy, desk.now));
+            desk.events.push(Event::AllocHealth { alloc: self.alloc.id, healthy });
+        }
+    }
+}
+
+impl TaskRun {
+    fn new() -> Self {
+        Self { state: TaskState::Waiting, restarts: Restarts::default(), runs: 0, services: false }
+    }
+
+    fn is_dead(&self) -> bool {
+        matches!(self.state, TaskState::Dead { .. })
+    }
+}
+
+impl TaskState {
+    fn is_running(&self) -> bool {
+        matches!(self, Self::Running(_) | Self::Reattaching | Self::ShutdownDelay(_) | Self::Stopping(_) | Self::Killed)
+    }
+
+    fn holds_process(self) -> bool {
+        self.is_running() || self == Self::Starting
+    }
+}
+
+fn hook(spec: &Task) -> Option<Hook> {
+    spec.lifecycle.map(|lifecycle| lifecycle.hook)
+}
+
+fn is_sidecar(spec: &Task) -> bool {
+    spec.lifecycle.is_some_and(|lifecycle| lifecycle.sidecar)
+}
+
+fn image(spec: &Task) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(spec.config.as_bytes(), xxhash_rust::xxh3::xxh3_64(spec.driver.as_bytes()))
+}
+
+/// Shortest `stop_after_client_disconnect` check (Nomad `heartbeatstop.go`).
+pub const HEARTBEAT_STOP_CHECK: Duration = Duration::from_secs(5);

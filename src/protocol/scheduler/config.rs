@@ -1,0 +1,131 @@
+//! Settings of a Nomad server.
+
+use crate::base::id::ProcessId;
+use crate::base::time::Duration;
+use crate::model::topology::RegionId;
+use crate::protocol::scheduler::broker::BrokerConfig;
+use crate::protocol::scheduler::heartbeat::HeartbeatConfig;
+use crate::protocol::scheduler::release::SchedulerConfig;
+
+/// How long computations take at nominal speed. Not part of Nomad: measured on the original, or chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CostModel {
+    /// Every step of an evaluation between two calls to the leader. Default 200 us.
+    pub step: Duration,
+    /// Every node pulled from the source. Default 2 us.
+    pub node_pulled: Duration,
+    /// Every node scored. Default 20 us.
+    pub node_scored: Duration,
+    /// Every plan the leader verifies. Default 50 us.
+    pub plan: Duration,
+    /// Every node of a plan the leader verifies. Default 20 us.
+    pub plan_node: Duration,
+}
+
+impl Default for CostModel {
+    fn default() -> Self {
+        Self {
+            step: Duration::from_micros(200),
+            node_pulled: Duration::from_micros(2),
+            node_scored: Duration::from_micros(20),
+            plan: Duration::from_micros(50),
+            plan_node: Duration::from_micros(20),
+        }
+    }
+}
+
+/// Settings of one server. Defaults are Nomad 1.1.0's.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Who it is.
+    pub id: ProcessId,
+    /// Its region.
+    pub region: RegionId,
+    /// Scheduler configuration and release.
+    pub scheduler: SchedulerConfig,
+    /// The broker's settings. The switches of the release are taken from `scheduler`.
+    pub broker: BrokerConfig,
+    /// Heartbeat settings.
+    pub heartbeat: HeartbeatConfig,
+    /// Scheduling workers (`num_schedulers`). Default: the cores of the host.
+    pub workers: u16,
+    /// How long a dequeue waits for an evaluation. Default 500 ms.
+    pub dequeue_timeout: Duration,
+    /// How long a request waits for a leader. Default 5 s (`rpc_hold_timeout`).
+    pub rpc_hold: Duration,
+    /// Longest wait of a blocking query; up to a sixteenth is added. Default 300 s.
+    pub block: Duration,
+    /// Client updates are gathered for this long. Default 50 ms (`batchUpdateInterval`).
+    pub update_batch: Duration,
+    /// How long a worker or the applier waits for its state to catch up. Default 5 s (`raftSyncLimit`).
+    pub state_wait: Duration,
+    /// Time between keepalives of a connection. Default 30 s (yamux).
+    pub keepalive: Duration,
+    /// Patience for the answer to a keepalive. Default 10 s (yamux).
+    pub keepalive_timeout: Duration,
+    /// How long the barrier of a new leader may take. Default 2 min.
+    pub barrier_timeout: Duration,
+    /// Time between two attempts to establish leadership. Default 60 s (`reconcile_interval`).
+    pub reconcile: Duration,
+    /// Cores that verify plans side by side: max(1, cores / 2). Default 1.
+    pub plan_checkers: u32,
+    /// What computations cost.
+    pub costs: CostModel,
+    /// Seed of the run; evaluations draw from it by their number and attempt.
+    pub seed: u64,
+}
+
+impl ServerConfig {
+    /// Defaults for this server.
+    pub fn new(id: ProcessId, region: RegionId, workers: u16, seed: u64) -> Self {
+        Self {
+            id,
+            region,
+            scheduler: SchedulerConfig::default(),
+            broker: BrokerConfig::default(),
+            heartbeat: HeartbeatConfig::default(),
+            workers,
+            dequeue_timeout: Duration::from_millis(500),
+            rpc_hold: Duration::from_secs(5),
+            block: Duration::from_secs(300),
+            update_batch: Duration::from_millis(50),
+            state_wait: Duration::from_secs(5),
+            keepalive: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            barrier_timeout: Duration::from_mins(2),
+            reconcile: Duration::from_secs(60),
+            plan_checkers: u32::from(workers / 2).max(1),
+            costs: CostModel::default(),
+            seed,
+        }
+    }
+}
+
+/// Wait before look number `polls` at a state that has not caught up, counting from 0: 20 ms, 320 ms, then 1 s
+/// (Nomad `SnapshotMinIndex`).
+pub fn state_poll(polls: u32) -> Duration {
+    match polls {
+        0 => Duration::from_millis(20),
+        1 => Duration::from_millis(320),
+        _ => Duration::from_secs(1),
+    }
+}
+
+/// `base * 4^failures`, at most `limit` (Nomad worker `backoffErr`).
+pub fn backoff(base: Duration, failures: u32, limit: Duration) -> Duration {
+    (base * (1 << (2 * failures.min(16)))).min(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoffs_are_nomads() {
+        let millis = |base, limit| (0..6).map(move |n| backoff(Duration::from_millis(base), n, limit).as_millis());
+        let limit = Duration::from_secs(10);
+        assert!(millis(20, limit).eq([20, 80, 320, 1_280, 5_120, 10_000]));
+        assert!(millis(500, limit).eq([500, 2_000, 8_000, 10_000, 10_000, 10_000]));
+        assert!((0..4).map(|n| state_poll(n).as_millis()).eq([20, 320, 1_000, 1_000]));
+    }
+}

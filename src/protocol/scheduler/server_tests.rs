@@ -1,0 +1,302 @@
+//! Stories of a small region: servers, workers, clients, leader changes.
+
+use std::sync::Arc;
+
+use crate::base::time::{Duration, Time};
+use crate::model::alloc::{AllocId, ClientStatus};
+use crate::model::job::JobId;
+use crate::model::node::NodeStatus;
+use crate::protocol::client::event::{Event as ClientEvent, Exit};
+use crate::protocol::scheduler::event::{Change, Event};
+use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
+use crate::protocol::scheduler::story::Region;
+use crate::protocol::scheduler::test_support::job;
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Three servers, clients registered, a job of `count` running.
+fn running(clients: usize, room: u64, count: u32) -> Region {
+    let mut region = Region::new(3, clients, room);
+    region.run_for(secs(20));
+    region.operate(1, Operation::RegisterJob(Arc::new(job(0, 50, count))));
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), count as usize);
+    region
+}
+
+#[test]
+fn a_registered_job_runs_and_the_chain_of_events_is_told_once() {
+    let region = running(2, 4, 5);
+    assert!(matches!(region.answers()[..], [Reply::Operated { eval: Some(_), .. }]));
+    let placed = region
+        .told
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::Committed { change: Change::Placed { .. }, .. }))
+        .count();
+    let acked = region.told.iter().filter(|(_, event)| matches!(event, Event::EvalAcked { .. })).count();
+    assert_eq!((placed, acked), (5, 1));
+}
+
+#[test]
+fn nodes_become_ready_within_the_heartbeat_stagger() {
+    let mut region = Region::new(3, 5, 1);
+    region.run_for(secs(11));
+    let state = region.servers[0].state();
+    assert!(state.nodes().values().all(|entry| entry.node.status == NodeStatus::Ready));
+    assert_eq!(state.nodes().values().count(), 5);
+}
+
+#[test]
+fn a_crashed_node_is_missed_after_ttl_and_grace_and_its_work_moves() {
+    let mut region = running(2, 4, 4);
+    let crash = region.now;
+    region.kill(3);
+    region.run_for(secs(60));
+    let missed = region.first(crash, |event| matches!(event, Event::HeartbeatMissed { .. })).expect("it is noticed");
+    let after = missed.since(crash);
+    assert!(secs(10) < after && after <= secs(30), "{after}");
+    assert_eq!(region.count(ClientStatus::Running), 4);
+}
+
+#[test]
+fn a_new_leader_gives_a_dead_node_five_minutes() {
+    let mut region = running(2, 4, 4);
+    let crash = region.now;
+    region.kill(0);
+    region.kill(3);
+    region.run_for(secs(3));
+    region.elect(1);
+    region.run_for(secs(360));
+    let missed = region.first(crash, |event| matches!(event, Event::HeartbeatMissed { .. })).expect("it is noticed");
+    let after = missed.since(crash);
+    assert!(secs(303) <= after && after < secs(304), "{after}");
+    assert_eq!(region.count(ClientStatus::Running), 4, "the other node never missed a beat");
+}
+
+#[test]
+fn a_request_waits_five_seconds_for_a_leader() {
+    let mut region = running(1, 4, 1);
+    region.servers[1].leader_known(None);
+    let asked = region.now;
+    region.operate(1, Operation::EvaluateJob(JobId(0)));
+    region.run_for(secs(10));
+    let told = region.first(asked, |event| matches!(event, Event::Operated { .. })).expect("an answer");
+    assert_eq!(region.answers().last(), Some(&Reply::Failed(RpcError::NoLeader)));
+    assert!(secs(5) <= told.since(asked) && told.since(asked) < Duration::from_millis(5_400));
+    region.operate(1, Operation::EvaluateJob(JobId(0)));
+    region.run_for(secs(2));
+    region.elect(2);
+    region.run_for(secs(2));
+    assert!(matches!(region.answers().last(), Some(Reply::Operated { .. })), "held until there is one");
+}
+
+#[test]
+fn unknown_things_are_errors() {
+    let mut region = running(1, 4, 1);
+    for (operation, error) in [
+        (Operation::EvaluateJob(JobId(9)), RpcError::UnknownJob),
+        (Operation::StopAlloc(AllocId(9)), RpcError::UnknownAlloc),
+        (Operation::ScaleJob { job: JobId(0), group: "x".into(), count: 1 }, RpcError::UnknownGroup),
+    ] {
+        region.operate(2, operation);
+        region.run_for(secs(1));
+        assert_eq!(region.answers().last(), Some(&Reply::Failed(error)));
+    }
+}
+
+#[test]
+fn work_that_does_not_fit_runs_when_capacity_appears() {
+    let mut region = Region::new(3, 2, 2);
+    region.kill(4);
+    region.run_for(secs(20));
+    region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 3))));
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), 2);
+    assert!(region.told.iter().any(|(_, event)| matches!(event, Event::BlockedCount { total: 1, .. })));
+    region.dead.clear();
+    region.restart_client(1);
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), 3, "the new node unblocked it");
+    assert!(region.told.iter().any(|(_, event)| matches!(event, Event::BlockedCount { total: 0, .. })));
+}
+
+#[test]
+fn scaling_down_stops_and_stopping_frees_room_for_others() {
+    let mut region = running(1, 4, 4);
+    region.operate(2, Operation::RegisterJob(Arc::new(job(1, 50, 2))));
+    region.run_for(secs(10));
+    assert_eq!(region.count(ClientStatus::Running), 4, "no room");
+    region.operate(0, Operation::ScaleJob { job: JobId(0), group: "web".into(), count: 2 });
+    region.run_for(secs(10));
+    let state = region.servers[0].state();
+    let of = |id: u32| state.allocs_of_job(JobId(id)).filter(|a| !a.is_terminal()).count();
+    assert_eq!((of(0), of(1)), (2, 2));
+}
+
+#[test]
+fn a_worker_that_dies_with_an_evaluation_costs_a_nack_timeout() {
+    let mut region = Region::new(3, 1, 8);
+    region.run_for(secs(20));
+    region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 1))));
+    // Followers hold every waiting dequeue but the leader's one; whoever gets the evaluation dies at once.
+    region.run_for(Duration::from_millis(4));
+    region.kill(1);
+    region.kill(2);
+    let killed = region.now;
+    region.run_for(secs(90));
+    assert_eq!(region.count(ClientStatus::Running), 1);
+    let nacked = region.first(killed, |event| matches!(event, Event::EvalNacked { timeout: true, .. }));
+    if let Some(nacked) = nacked {
+        assert!(nacked.since(killed) <= secs(60));
+    }
+}
+
+#[test]
+fn a_stopped_alloc_is_replaced_once_it_has_ended() {
+    let mut region = running(2, 4, 1);
+    region.stop_time = secs(4);
+    let first = region.servers[0].state().allocs().values().next().expect("one").id;
+    let asked = region.now;
+    region.operate(0, Operation::StopAlloc(first));
+    region.run_for(secs(20));
+    let state = region.servers[0].state();
+    let replacement = state.allocs().values().find(|alloc| alloc.previous == Some(first)).expect("a replacement");
+    assert_eq!(state.alloc(first).expect("kept").client, ClientStatus::Complete);
+    assert_eq!(replacement.client, ClientStatus::Running);
+    let started = region
+        .client_told
+        .iter()
+        .find(|(_, _, event)| matches!(event, ClientEvent::StartTask { alloc, .. } if alloc.previous == Some(first)))
+        .expect("it started");
+    assert!(started.0.since(asked) > secs(4), "it waited for its predecessor to end");
+}
+
+#[test]
+fn a_failing_task_restarts_twice_then_its_alloc_fails_and_an_evaluation_follows() {
+    let mut region = running(1, 4, 1);
+    let alloc = region.servers[0].state().allocs().values().next().expect("one").id;
+    for _ in 0..3 {
+        region.exit(0, alloc, Exit::Failure);
+        region.run_for(secs(25));
+    }
+    let restarts =
+        region.client_told.iter().filter(|(_, _, event)| matches!(event, ClientEvent::TaskRestarting { .. })).count();
+    assert_eq!(restarts, 2);
+    assert_eq!(region.servers[0].state().alloc(alloc).expect("kept").client, ClientStatus::Failed);
+    assert!(region.told.iter().any(|(_, event)| matches!(
+        event,
+        Event::EvalEnqueued { eval } if eval.trigger == crate::model::evaluation::Trigger::AllocFailure
+    )));
+    assert_eq!(region.count(ClientStatus::Running), 1, "replaced");
+}
+
+#[test]
+fn tasks_survive_a_restart_of_the_client_process() {
+    let mut region = running(1, 4, 2);
+    let from = region.now;
+    region.restart_client(0);
+    region.run_for(secs(30));
+    let reattached = region
+        .client_told
+        .iter()
+        .filter(|(at, _, event)| *at >= from && matches!(event, ClientEvent::ReattachTask { .. }));
+    assert_eq!(reattached.count(), 2);
+    assert!(
+        !region
+            .client_told
+            .iter()
+            .any(|(at, _, event)| { *at >= from && matches!(event, ClientEvent::StartTask { .. }) })
+    );
+    assert_eq!(region.count(ClientStatus::Running), 2);
+}
+
+#[test]
+fn a_node_cut_off_and_declared_lost_stops_its_work_when_it_returns() {
+    let mut region = running(2, 4, 2);
+    region.kill(3);
+    let until = region.now + secs(60);
+    region.run_for(secs(60));
+    assert_eq!(region.count(ClientStatus::Running), 2);
+    region.dead.clear();
+    region.restart_client(0);
+    region.run_for(secs(60));
+    let stopped = region
+        .client_told
+        .iter()
+        .any(|(at, client, event)| *at >= until && *client == 0 && matches!(event, ClientEvent::StopTask { .. }));
+    assert!(stopped, "it learned what the servers want");
+    assert_eq!(region.count(ClientStatus::Running), 2);
+    let state = region.servers[0].state();
+    assert!(state.nodes().values().all(|entry| entry.node.status == NodeStatus::Ready));
+}
+
+#[test]
+fn plans_overlap_and_conflicts_are_rejected_by_node() {
+    let mut region = Region::new(3, 1, 3);
+    region.run_for(secs(20));
+    for id in 0..3 {
+        region.operate(0, Operation::RegisterJob(Arc::new(job(id, 50, 2))));
+    }
+    region.run_for(secs(30));
+    assert_eq!(region.count(ClientStatus::Running), 3, "never more than fit");
+    let rejected = region.told.iter().any(|(_, event)| matches!(event, Event::PlanEvaluated { rejected: 1, .. }));
+    assert!(rejected, "workers decided on the same snapshot");
+}
+
+#[test]
+fn losing_leadership_drops_the_queues_and_the_next_leader_restores_them() {
+    let mut region = Region::new(3, 1, 2);
+    region.run_for(secs(20));
+    region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 5))));
+    region.run_for(secs(10));
+    region.elect(1);
+    region.run_for(secs(10));
+    assert!(!region.servers[0].broker().is_enabled() && region.servers[1].is_ready());
+    let blocked = region.told.iter().rev().find_map(|(_, event)| match event {
+        Event::BlockedCount { total, .. } => Some(*total),
+        _ => None,
+    });
+    assert_eq!(blocked, Some(1));
+    region.operate(0, Operation::ScaleJob { job: JobId(0), group: "web".into(), count: 2 });
+    region.run_for(secs(10));
+    assert_eq!(region.servers[1].state().job(JobId(0)).map(|job| job.groups[0].count), Some(2));
+}
+
+#[test]
+fn a_dead_server_is_noticed_by_keepalives_and_clients_move_on() {
+    let mut region = running(6, 2, 6);
+    region.kill(2);
+    region.run_for(secs(300));
+    assert!(region.first(Time::ZERO, |event| matches!(event, Event::HeartbeatMissed { .. })).is_none_or(|_| {
+        // A client whose heartbeats went to the dead server may be silent for up to 40 s; it then returns.
+        region.servers[0].state().nodes().values().all(|entry| entry.node.status == NodeStatus::Ready)
+    }));
+    assert_eq!(region.count(ClientStatus::Running), 6);
+}
+
+#[test]
+fn an_idle_region_costs_heartbeats_and_dequeues_only() {
+    let mut region = running(10, 2, 10);
+    let before = region.messages;
+    region.run_for(secs(100));
+    let per_second = (region.messages - before) / 100;
+    // Two followers with four workers each ask twice a second; ten clients beat every 10 to 20 s.
+    assert!(per_second <= 8 * 2 * 2 + 8, "{per_second}");
+}
+
+#[test]
+fn a_killed_leader_process_refuses_and_everyone_turns_to_the_next() {
+    let mut region = running(4, 2, 4);
+    region.kill(0);
+    region.refusing.insert(0);
+    region.run_for(secs(3));
+    region.elect(2);
+    let elected = region.now;
+    region.run_for(secs(20));
+    region.operate(1, Operation::ScaleJob { job: JobId(0), group: "web".into(), count: 6 });
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), 6);
+    assert!(region.first(elected, |event| matches!(event, Event::HeartbeatMissed { .. })).is_none());
+}
