@@ -10,14 +10,8 @@ pub mod blocked;
 pub mod broker;
 pub mod classes;
 pub mod command;
-mod deployments;
-mod draft;
-mod feasible;
-pub mod fit;
-mod generic;
-pub mod names;
-pub mod operators;
 pub mod config;
+mod deployments;
 pub mod event;
 pub mod forward;
 pub mod heartbeat;
@@ -27,18 +21,6 @@ pub mod plan;
 pub mod ports;
 pub mod queue;
 pub mod release;
-pub mod reschedule;
-
-mod spread;
-pub mod stack;
-pub mod state;
-mod surplus;
-mod system;
-pub mod update;
-pub mod versions;
-
-#[cfg(test)]
-mod story_tests;
 pub mod rollout;
 pub mod server;
 pub mod state;
@@ -58,6 +40,7 @@ pub mod update;
 pub mod reschedule;
 pub mod reconcile;
 mod generic;
+mod surplus;
 mod system;
 pub mod process;
 pub mod watch;
@@ -68,5 +51,7 @@ pub mod decide;
 mod server_tests;
 #[cfg(test)]
 pub(crate) mod story;
+#[cfg(test)]
+mod story_tests;
 #[cfg(test)]
 pub(crate) mod test_support;
