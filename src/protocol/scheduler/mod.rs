@@ -11,6 +11,7 @@ pub mod broker;
 pub mod classes;
 pub mod command;
 pub mod config;
+mod deployments;
 pub mod event;
 pub mod forward;
 pub mod heartbeat;
@@ -39,6 +40,7 @@ pub mod update;
 pub mod reschedule;
 pub mod reconcile;
 mod generic;
+mod surplus;
 mod system;
 pub mod process;
 pub mod watch;
@@ -49,5 +51,7 @@ pub mod decide;
 mod server_tests;
 #[cfg(test)]
 pub(crate) mod story;
+#[cfg(test)]
+mod story_tests;
 #[cfg(test)]
 pub(crate) mod test_support;
