@@ -29,7 +29,7 @@ pub(super) struct Task<'a> {
 }
 
 /// What an attempt came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Outcome {
     pub(super) plan: Plan,
     pub(super) failed: BTreeMap<Arc<str>, FailedGroup>,

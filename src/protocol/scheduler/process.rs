@@ -64,7 +64,7 @@ enum Phase {
 }
 
 /// An evaluation being decided on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Process {
     eval: Evaluation,
     snapshot: State,
