@@ -713,3 +713,50 @@ fn until_multiple(now: Time, period: Duration, phase: Duration) -> Duration {
     let since = (now + period - phase % period) % period;
     Duration::from_nanos(period - since)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Draws;
+    use crate::model::node::NodeId;
+    use crate::protocol::client::config::{Delay, Delays};
+    use crate::protocol::scheduler::story::node_spec;
+
+    fn client() -> NomadClient {
+        let none = Delay::constant(Duration::ZERO);
+        let delays = Delays { setup: none, pull: none, start: none, draws: Draws::new(1, "starts") };
+        let servers = vec![ProcessId(0), ProcessId(1), ProcessId(2)];
+        NomadClient::new(ClientConfig::new(NodeId(0), node_spec(1_000), servers, delays), Rng::stream(1, "client"))
+    }
+
+    #[test]
+    fn heartbeats_are_retried_as_nomad_does() {
+        // Last answer, time to live, now, error, shortest and longest wait, in seconds.
+        let lost = RpcError::Lost;
+        for (last_ok, ttl, now, error, low, high) in [
+            (None, 0, 10, lost, 15.0, 30.0),
+            (Some(0), 15, 5, RpcError::NoLeader, 15.0, 30.0),
+            (Some(0), 15, 20, lost, 1.0, 2.0),
+            (Some(0), 15, 45, lost, 1.0, 2.0),
+            (Some(0), 15, 5, lost, 1.0, 10.0),
+            (Some(0), 15, 65, lost, 1.0, 30.0),
+            (Some(0), 15, 3_000, lost, 1.0, 30.0),
+        ] {
+            let mut client = client();
+            let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+            client.last_ok = last_ok.map(at);
+            client.ttl = Duration::from_secs(ttl);
+            for _ in 0..50 {
+                let wait = client.beat_retry(at(now), error).as_secs_f64();
+                assert!(low <= wait && wait <= high, "{last_ok:?} {ttl} {now}: {wait}");
+            }
+        }
+    }
+
+    #[test]
+    fn pushes_happen_at_multiples_of_their_interval() {
+        let at = Time::from_nanos;
+        let wait = |now| until_multiple(at(now), Duration::from_nanos(200), Duration::from_nanos(30)).as_nanos();
+        assert_eq!([wait(0), wait(29), wait(30), wait(31), wait(229)], [30, 1, 200, 199, 1]);
+    }
+}

@@ -12,6 +12,7 @@ use crate::model::node::{Eligibility, NodeId, NodeStatus};
 use crate::protocol::scheduler::blocked::PRUNE_INTERVAL;
 use crate::protocol::scheduler::broker::{EvalToken, Expired};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
+use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Operation, Registration, Reply, Request, RpcError};
@@ -72,6 +73,7 @@ impl<D: Decide> Server<D> {
         self.broker.enable();
         self.blocked.enable();
         self.restore_rollouts(now, fx);
+        self.restore_drains(now, fx);
         self.restore_evals(now, fx);
         self.role = Role::Ready;
         fx.emit(Event::LeaderEstablished { after: now.since(since) });
@@ -122,6 +124,8 @@ impl<D: Decide> Server<D> {
             Timer::Dequeue,
             Timer::Applier,
             Timer::Rollout,
+            Timer::Drain,
+            Timer::DrainDeadline,
         ] {
             fx.disarm(timer);
         }
@@ -129,6 +133,7 @@ impl<D: Decide> Server<D> {
         self.blocked.disable();
         self.blocked_told = (0, 0);
         self.rollouts = Rollouts::default();
+        self.drains = Drains::default();
         self.heartbeats.stop();
         self.broker_due = None;
         self.heartbeat_due = None;
@@ -227,6 +232,11 @@ impl<D: Decide> Server<D> {
                 }
                 self.settle_leader(now, fx);
             }
+            After::Drain { node, origin, strategy } => {
+                self.track_drain(now, node, strategy, fx);
+                self.reply(now, origin, Reply::Operated { index, eval: None }, fx);
+            }
+            After::Marked => self.marked(fx),
             After::Nothing => {}
         }
     }
@@ -243,6 +253,7 @@ impl<D: Decide> Server<D> {
             }
             After::Operated(origin)
             | After::Eligibility { origin, .. }
+            | After::Drain { origin, .. }
             | After::Written(origin)
             | After::Reblocked { origin, .. } => self.reply(now, origin, failed(), fx),
             After::NodeWritten { origin, .. } | After::NodeEvals { origin, .. } => {
@@ -257,6 +268,7 @@ impl<D: Decide> Server<D> {
             }
             After::Plan => self.plan_committed(now, proposal, None, fx),
             After::Reaped { .. } => self.reaping = false,
+            After::Marked => self.marked(fx),
             After::Nothing => {}
         }
     }
@@ -615,6 +627,9 @@ impl<D: Decide> Server<D> {
             }),
             Operation::StopAlloc(alloc) => {
                 self.alloc_stop(now, *alloc).map(|command| (command, After::Operated(origin)))
+            }
+            Operation::Drain { node, deadline, ignore_system_jobs } => {
+                self.drain_start(now, (*node, origin), *deadline, *ignore_system_jobs)
             }
             Operation::Eligibility { node, eligibility } => {
                 let before = self.state.node(*node).map(|entry| entry.node.eligibility);

@@ -35,6 +35,7 @@ pub mod blocked;
 pub mod broker;
 pub mod config;
 pub mod decision;
+pub mod drain;
 pub mod event;
 pub mod forward;
 pub mod heartbeat;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{AllocId, ClientStatus};
 use crate::model::deployment::DeploymentStatus;
-use crate::model::job::{Job, JobId, Update};
-use crate::model::node::{NodeId, NodeStatus};
+use crate::model::job::{Job, JobId, JobKind, Update};
+use crate::model::node::{Eligibility, NodeId, NodeStatus};
 use crate::protocol::client::event::{Event as ClientEvent, Exit};
 use crate::protocol::scheduler::event::{Change, Event};
 use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
@@ -409,4 +409,42 @@ fn the_laws_hold_through_crashes_and_changes_of_leaders() {
     region.elect(2);
     region.run_for(secs(400));
     assert_eq!(region.count(ClientStatus::Running), 14);
+}
+
+#[test]
+fn a_drained_node_hands_its_work_over_one_by_one() {
+    let mut region = nomad(2, 6, job(0, 50, 4));
+    let from = region.now;
+    region.operate(1, Operation::Drain { node: NodeId(0), deadline: Some(secs(3_600)), ignore_system_jobs: false });
+    region.run_for(secs(120));
+    let state = region.servers[0].state();
+    assert!(state.allocs_of_node(NodeId(0)).all(|alloc| alloc.is_terminal()));
+    assert_eq!(region.count(ClientStatus::Running), 4);
+    let node = &state.node(NodeId(0)).expect("registered").node;
+    assert!(!node.draining && node.eligibility == Eligibility::Ineligible, "done, and stays ineligible");
+    let moved: Vec<_> = region
+        .told
+        .iter()
+        .filter(|(at, event)| *at >= from && matches!(event, Event::Committed { change: Change::Placed { .. }, .. }))
+        .map(|(at, _)| *at)
+        .collect();
+    assert_eq!(moved.len(), 2);
+    assert!(moved[1].since(moved[0]) > secs(10), "the next moves once the one before is healthy");
+}
+
+#[test]
+fn at_the_deadline_everything_left_moves_at_once() {
+    let mut batch = job(0, 50, 3);
+    batch.kind = JobKind::Batch;
+    let mut region = nomad(2, 6, batch);
+    let on_it = region.servers[0].state().allocs_of_node(NodeId(0)).count();
+    assert!(on_it > 0);
+    region.operate(1, Operation::Drain { node: NodeId(0), deadline: Some(secs(30)), ignore_system_jobs: false });
+    region.run_for(secs(29));
+    let running = |region: &Nomad| {
+        region.servers[0].state().allocs_of_node(NodeId(0)).filter(|alloc| !alloc.is_terminal()).count()
+    };
+    assert_eq!(running(&region), on_it, "batch work is left alone until then");
+    region.run_for(secs(30));
+    assert_eq!((running(&region), region.count(ClientStatus::Running)), (0, 3));
 }
