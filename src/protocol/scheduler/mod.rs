@@ -41,6 +41,7 @@ pub mod forward;
 pub mod heartbeat;
 pub mod leader;
 pub mod message;
+mod operate;
 pub mod queue;
 pub mod rollout;
 pub mod server;
