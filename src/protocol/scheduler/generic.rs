@@ -12,7 +12,7 @@ use crate::model::job::{Job, JobKind, TaskGroup};
 use crate::model::node::{NodeId, NodeStatus};
 use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
 use crate::protocol::scheduler::rank::Ranked;
-use crate::protocol::scheduler::reconcile::{Followup, Place, Question, Taint, Verdict, reconcile};
+use crate::protocol::scheduler::reconcile::{Answer, Followup, Place, Question, Taint, Verdict, reconcile};
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::reschedule::tracker;
 use crate::protocol::scheduler::stack::{SelectOptions, Stack, Work};
@@ -231,25 +231,7 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         None => Verdict::Ignore,
     });
     let current = answer.deployment.as_ref().or(question.deployment);
-    for stop in &answer.stop {
-        stack.stage_stop(*stop);
-    }
-    for mut updated in answer.in_place {
-        let id = current.map(|deployment| deployment.id);
-        if updated.deployment != id {
-            updated.deployment = id;
-            updated.health = None;
-        }
-        stack.stage_update(Arc::from(updated));
-    }
-    for (id, followup) in &answer.delayed {
-        if let Some(alloc) = state.alloc(*id) {
-            let mut delayed = Alloc::clone(alloc);
-            delayed.followup_eval = Some(*followup);
-            stack.stage_update(Arc::new(delayed));
-        }
-    }
-    stack.plan_mut().deployment_updates.clone_from(&answer.deployment_updates);
+    stage_changes(&mut stack, &answer, current.map(|deployment| deployment.id));
     let wanted: Vec<Wanted<'_>> = answer
         .destructive
         .iter()
@@ -284,6 +266,29 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         work,
         ..Outcome::new(plan)
     }
+}
+
+/// Stops, changes in place and deployment updates go into the plan before anything is placed.
+fn stage_changes(stack: &mut Stack<'_>, answer: &Answer<'_>, deployment: Option<DeploymentId>) {
+    for stop in &answer.stop {
+        stack.stage_stop(*stop);
+    }
+    for updated in &answer.in_place {
+        let mut updated = Alloc::clone(updated);
+        if updated.deployment != deployment {
+            updated.deployment = deployment;
+            updated.health = None;
+        }
+        stack.stage_update(Arc::new(updated));
+    }
+    for (id, followup) in &answer.delayed {
+        if let Some(alloc) = stack.state.alloc(*id) {
+            let mut delayed = Alloc::clone(alloc);
+            delayed.followup_eval = Some(*followup);
+            stack.stage_update(Arc::new(delayed));
+        }
+    }
+    stack.plan_mut().deployment_updates.clone_from(&answer.deployment_updates);
 }
 
 /// A placement, and whether what it replaces is stopped by it.

@@ -12,11 +12,11 @@ use crate::model::node::{NodeId, NodeStatus};
 use crate::protocol::scheduler::blocked::PRUNE_INTERVAL;
 use crate::protocol::scheduler::broker::{EvalToken, Expired};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
+use crate::protocol::scheduler::deployment_watcher::Rollouts;
 use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Registration, Reply, Request, RpcError};
-use crate::protocol::scheduler::rollout::Rollouts;
 use crate::protocol::scheduler::server::{After, Role, Server, Timer};
 use crate::protocol::scheduler::worker::Decide;
 

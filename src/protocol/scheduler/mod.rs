@@ -23,8 +23,10 @@ pub mod properties;
 pub mod rank;
 pub mod reconcile;
 pub mod reschedule;
+mod rollout;
 mod spread;
 pub mod stack;
+mod surplus;
 mod system;
 pub mod update;
 pub mod versions;
@@ -35,6 +37,7 @@ pub mod blocked;
 pub mod broker;
 pub mod config;
 pub mod decision;
+pub mod deployment_watcher;
 pub mod drain;
 pub mod event;
 pub mod forward;
@@ -43,7 +46,6 @@ pub mod leader;
 pub mod message;
 mod operate;
 pub mod queue;
-pub mod rollout;
 pub mod server;
 pub mod watch;
 pub mod worker;
@@ -52,5 +54,7 @@ pub mod worker;
 mod server_tests;
 #[cfg(test)]
 pub(crate) mod story;
+#[cfg(test)]
+mod story_tests;
 #[cfg(test)]
 pub(crate) mod test_support;

@@ -363,12 +363,16 @@ impl<'a> Stack<'a> {
         if let Some(ask) = &scores.network {
             assigned = assign_group(spec, &ports, ask, exclusive, &mut self.rng)
                 .map_err(|error| Exhausted::Ports { task: None, error })?;
-            assigned.iter().for_each(|port| ports.add(port.address, port.value));
+            for port in &assigned {
+                ports.add(port.address, port.value);
+            }
         }
         for (task, ask) in &scores.task_networks {
             let more = assign_task(spec, &ports, ask, &mut self.rng)
                 .map_err(|error| Exhausted::Ports { task: Some(*task), error })?;
-            more.iter().for_each(|port| ports.add(port.address, port.value));
+            for port in &more {
+                ports.add(port.address, port.value);
+            }
             assigned.extend(more);
         }
         Ok(assigned)

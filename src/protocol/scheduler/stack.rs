@@ -4,10 +4,12 @@
 //! ([`super::feasible`]), are fitted and scored ([`super::rank`]), and a limit stops the search after a few good ones.
 //! The shuffle is done as far as nodes are pulled, so that a selection costs what it looks at, not the whole cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::rng::Rng;
 use crate::model::alloc::Alloc;
+use crate::model::constraint::Constraint;
 use crate::model::evaluation::FailedGroup;
 use crate::model::job::{Job, JobKind};
 use crate::model::node::NodeId;
@@ -16,7 +18,7 @@ use crate::protocol::scheduler::feasible::{Answers, Classes, Filtered, GroupChec
 use crate::protocol::scheduler::feasible::{constraint_text, constraints, has_distinct_hosts};
 use crate::protocol::scheduler::operators::Operator;
 use crate::protocol::scheduler::plan::{Plan, Preemption, Stop};
-use crate::protocol::scheduler::properties::{PropertySet, Tally};
+use crate::protocol::scheduler::properties::{PropertySet, Tally, ValueId};
 use crate::protocol::scheduler::rank::{Exhausted, GroupScores, NodeScore, Ranked};
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::state::{NodeEntry, State};
@@ -186,11 +188,7 @@ impl<'a> Stack<'a> {
         self.job_distinct = self.distinct_sets(&job.constraints, None);
     }
 
-    fn distinct_sets(
-        &mut self,
-        list: &'a [crate::model::constraint::Constraint],
-        group: Option<&Arc<str>>,
-    ) -> Vec<(usize, Option<i64>)> {
+    fn distinct_sets(&mut self, list: &'a [Constraint], group: Option<&Arc<str>>) -> Vec<(usize, Option<i64>)> {
         let mut sets = Vec::new();
         for constraint in list.iter().filter(|c| Operator::parse(&c.operator) == Operator::DistinctProperty) {
             let allowed = if constraint.right.is_empty() { Some(1) } else { constraint.right.parse().ok() };
@@ -265,11 +263,11 @@ impl<'a> Stack<'a> {
     }
 
     /// What a blocked evaluation must know: eligibility by class, or that a constraint escaped the classes.
-    pub fn eligibility(&self) -> (std::collections::BTreeMap<u64, bool>, bool) {
+    pub fn eligibility(&self) -> (BTreeMap<u64, bool>, bool) {
         let groups = || self.views.iter().flatten().map(|view| &view.checks.answers);
         let escaped = self.job_checks.answers.escaped || groups().any(|answers: &Answers| answers.escaped);
         if escaped {
-            (Default::default(), true)
+            (BTreeMap::new(), true)
         } else {
             (self.classes.eligibility(&self.job_checks.answers, groups()), false)
         }
@@ -428,7 +426,7 @@ impl<'a> Stack<'a> {
             match self.rank(&mut view.scores, class, entry, options) {
                 Ok(ranked) => {
                     if let Some(trace) = &mut self.trace {
-                        trace.push(ranked.scores.clone());
+                        trace.push(ranked.scores);
                     }
                     return Some(ranked);
                 }
@@ -488,12 +486,16 @@ impl<'a> Stack<'a> {
                 Rejected::Filtered(why) => {
                     record.nodes_filtered += 1;
                     *record.constraint_filtered.entry(self.filter_text(group, *why)).or_default() += 1;
-                    class.map(|class| *record.class_filtered.entry(class).or_default() += 1);
+                    if let Some(class) = class {
+                        *record.class_filtered.entry(class).or_default() += 1;
+                    }
                 }
                 Rejected::Exhausted(why) => {
                     record.nodes_exhausted += 1;
                     *record.dimension_exhausted.entry(why.describe(&self.job.groups[group])).or_default() += 1;
-                    class.map(|class| *record.class_exhausted.entry(class).or_default() += 1);
+                    if let Some(class) = class {
+                        *record.class_exhausted.entry(class).or_default() += 1;
+                    }
                 }
             }
         }
@@ -519,7 +521,7 @@ impl<'a> Stack<'a> {
             }
             Filtered::DistinctProperty(number, value, used) => {
                 let counted = &self.properties[number as usize];
-                let value = counted.set.name(crate::protocol::scheduler::properties::ValueId(value));
+                let value = counted.set.name(ValueId(value));
                 format!("distinct_property: {}={value} used by {used} allocs", counted.attribute)
             }
         }
