@@ -1,1 +1,6 @@
-//! Runs and ensembles.
+//! Runs and ensembles. The only layer that uses threads: one run per task, results folded in seed order, so that no
+//! figure depends on how many threads there were.
+
+pub mod across;
+pub mod run;
+pub mod ensemble;

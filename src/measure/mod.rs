@@ -1,3 +1,18 @@
-//! Metrics, the failover breakdown, and the observers that check invariants.
+//! Metrics, the failover breakdown and the observers that check invariants. Everything here looks at a run from
+//! outside, through the notices of [`crate::world::event`].
 
+pub mod distribution;
+pub mod gauge;
+pub mod metric;
+pub mod series;
+pub mod placement;
+pub mod requests;
+pub mod control;
+pub mod detection;
+pub mod failover;
+pub mod recorder;
+pub mod outcome;
 pub mod invariant;
+pub mod catalogue;
+pub mod objective;
+

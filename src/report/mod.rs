@@ -1,1 +1,10 @@
-//! What a run puts out: text, JSON, CSV, SVG.
+//! What a run puts out. Everything is made of an [`Ensemble`](crate::analysis::ensemble::Ensemble) alone: no wall-clock
+//! time, host name or path, so the same runs give the same bytes.
+
+pub mod chart;
+pub mod folder;
+pub mod json;
+pub mod style;
+pub mod table;
+pub mod text;
+pub mod waterfall;

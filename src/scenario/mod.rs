@@ -1,1 +1,93 @@
 //! The scenario file: schema, diagnostics, imports, lowering.
+//!
+//! [`load`] is the whole way from a path to a world: read, edited by `--set`, parsed, lowered, validated. A file that
+//! does not parse ends at its first mistake; one that parses is checked to its end.
+
+pub mod diagnostic;
+pub mod edit;
+pub mod import;
+pub mod library;
+pub mod locate;
+pub mod lower;
+pub mod parse;
+pub mod quantity;
+pub mod schema;
+pub mod suggest;
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use diagnostic::Diagnostic;
+use diagnostic::Place;
+use diagnostic::Severity;
+use diagnostic::Sources;
+use lower::Files;
+use lower::Lowered;
+
+/// What came of loading a scenario.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it means; `None` if findings hold an error.
+    pub lowered: Option<Lowered>,
+    /// Errors and warnings.
+    pub findings: Vec<Diagnostic>,
+    /// The texts findings point into.
+    pub sources: Sources,
+}
+
+impl Loaded {
+    /// How many findings are errors.
+    pub fn errors(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+    }
+}
+
+/// Loads a scenario file; `edits` are the arguments of `--set`.
+pub fn load(path: &Path, edits: &[String]) -> Loaded {
+    let name = path.display().to_string();
+    match parse::read_text(path) {
+        Ok(text) => {
+            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            load_text(&name, &text, edits, &Folder { folder })
+        }
+        Err(reason) => {
+            let finding = Diagnostic::error("E001", format!("cannot read scenario `{name}`: {reason}"));
+            Loaded { lowered: None, findings: vec![finding], sources: Sources::default() }
+        }
+    }
+}
+
+/// Loads the text of a scenario; `files` finds the job files it names.
+pub fn load_text(name: &str, text: &str, edits: &[String], files: &dyn Files) -> Loaded {
+    let mut sources = Sources::default();
+    let file = sources.add(name, text);
+    let failed = |finding: Diagnostic, sources: Sources| Loaded { lowered: None, findings: vec![finding], sources };
+    let source = match edit::apply(&mut sources, file, edits) {
+        Ok(source) => source,
+        Err(finding) => return failed(finding, sources),
+    };
+    let text = sources.get(source).text.clone();
+    let scenario = match parse::parse(source, &text) {
+        Ok(scenario) => scenario,
+        Err(finding) => return failed(finding, sources),
+    };
+    let Some(tree) = locate::scan(&text) else {
+        let place = Place { source, span: 0..0 };
+        return failed(Diagnostic::error("E002", "the file holds too many values").at(Some(place)), sources);
+    };
+    let text = lower::Text { source, tree: &tree };
+    let (lowered, findings) = lower::lower(&scenario, text, &mut sources, files);
+    Loaded { lowered, findings, sources }
+}
+
+/// Files beside a scenario.
+struct Folder {
+    folder: PathBuf,
+}
+
+impl Files for Folder {
+    fn read(&self, path: &str) -> Result<(String, String), String> {
+        let full = self.folder.join(path);
+        parse::read_text(&full).map(|text| (full.display().to_string(), text))
+    }
+}

@@ -1,1 +1,27 @@
-//! The wiring: which machines make up a process, and which processes a world.
+//! The wiring: which machines make up a process, which processes a world, and what befalls them.
+//!
+//! [`spec`] is the world to build, in plain resolved values; [`event`] is what a world tells its observers. This is the
+//! only layer where protocols meet the engine.
+
+pub mod spec;
+pub mod event;
+pub mod atlas;
+pub mod naming;
+pub mod entry;
+pub mod wire;
+pub mod via;
+pub mod process;
+pub mod consul_server;
+pub mod consul_agent;
+pub mod nomad_server;
+pub mod nomad_client;
+pub mod runtime;
+pub mod station;
+pub mod proxy;
+pub mod balancer;
+pub mod users;
+pub mod operator;
+pub mod chronicle;
+pub mod build;
+pub mod run;
+mod timeline;

@@ -1,3 +1,5 @@
 //! The integration tests, one binary.
 
 mod golden;
+mod tidy;
+mod raft;

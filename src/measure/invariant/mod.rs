@@ -1,5 +1,9 @@
 //! Laws, each an observer that looks at the run from outside and shares no code with what it judges.
 
+pub mod catalog;
+pub mod gossip;
+pub mod raft;
+pub mod proxy;
 pub mod scheduler;
 
 use crate::base::time::Time;

@@ -216,6 +216,36 @@ impl Command {
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
+    /// Mixes kind, size and the names of what changes, for digests.
+    pub fn fingerprint(&self) -> u64 {
+        let kind = self.kind().bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) ^ u64::from(byte));
+        let about = match self {
+            Self::Noop => 0,
+            Self::RegisterNode { id, .. } | Self::NodeEligibility { id, .. } | Self::NodeDrain { id, .. } => {
+                u64::from(id.0)
+            }
+            Self::NodeStatus { id, status } => u64::from(id.0) << 2 | *status as u64,
+            Self::DeregisterNodes(ids) => ids.iter().fold(1, |sum, id| fold(sum, id.0)),
+            Self::RegisterJob { job, .. } => {
+                job.groups.iter().fold(u64::from(job.id.0), |sum, group| fold(sum, group.count))
+            }
+            Self::DeregisterJob { id, .. } => u64::from(id.0),
+            Self::UpsertEvals(evals) => evals.iter().fold(2, |sum, eval| fold(fold(sum, eval.id.0), eval.status as u32)),
+            Self::Plan(result) => result.fingerprint(),
+            Self::ClientUpdate { updates, .. } => {
+                updates.iter().fold(3, |sum, update| fold(fold(sum, update.id.0), update.client as u32))
+            }
+            Self::Transitions { transitions, .. } => transitions.iter().fold(4, |sum, (id, _)| fold(sum, id.0)),
+            Self::DeploymentStatus { update, .. } => fold(u64::from(update.id.0), update.status as u32),
+            Self::PromoteDeployment { id, .. } | Self::AllocHealth { id, .. } => u64::from(id.0),
+            Self::Reap { evals, allocs, .. } => {
+                let sum = evals.iter().fold(5, |sum, id| fold(sum, id.0));
+                allocs.iter().fold(sum, |sum, id| fold(sum, id.0))
+            }
+        };
+        kind.rotate_left(17) ^ about
+    }
+
     /// The name Nomad's FSM timers give this kind of entry.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -237,6 +267,11 @@ impl Command {
             Self::Reap { .. } => "delete_eval",
         }
     }
+}
+
+/// One step of a multiplicative mix; order matters.
+pub(super) fn fold(sum: u64, value: u32) -> u64 {
+    (sum.rotate_left(23) ^ u64::from(value)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Size of an encoded evaluation, in bytes.

@@ -1,4 +1,8 @@
-//! Nomad servers: state, scheduler, evaluation broker, plans, heartbeats.
+//! Nomad servers: the replicated state, the scheduler that decides on it, and the control plane around it.
+//!
+//! The decision is pure: [`process::Process`] turns an evaluation and a snapshot into plans. The control plane
+//! ([`server::Server`]) is a machine: evaluation broker, blocked evaluations, workers, plan queue and applier,
+//! heartbeats, leadership and routing. Raft and Serf stand beside it in the process that contains it.
 
 // The replicated state.
 pub mod apply;
@@ -47,8 +51,28 @@ pub mod message;
 mod operate;
 pub mod queue;
 pub mod server;
+pub mod state;
+pub mod operators;
+pub mod versions;
+pub mod properties;
+mod feasible;
+pub mod assign;
+pub mod fit;
+pub mod rank;
+mod spread;
+mod draft;
+pub mod stack;
+pub mod preempt;
+pub mod names;
+pub mod update;
+pub mod reschedule;
+pub mod reconcile;
+mod generic;
+mod system;
+pub mod process;
 pub mod watch;
 pub mod worker;
+pub mod decide;
 
 #[cfg(test)]
 mod server_tests;

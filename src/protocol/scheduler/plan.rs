@@ -13,7 +13,7 @@ use crate::model::evaluation::{EvalId, Evaluation, Trigger};
 use crate::model::job::JobId;
 use crate::model::node::{Eligibility, NodeId, NodeStatus};
 use crate::model::resources::Dimension;
-use crate::protocol::scheduler::command::DeploymentUpdate;
+use crate::protocol::scheduler::command::{DeploymentUpdate, fold};
 use crate::protocol::scheduler::ports::PortUse;
 use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::state::{Amounts, NodeEntry, State};
@@ -164,6 +164,14 @@ impl PlanResult {
             && self.updates.is_empty()
             && self.deployment.is_none()
             && self.deployment_updates.is_empty()
+    }
+
+    /// Mixes what is written into a digest.
+    pub fn fingerprint(&self) -> u64 {
+        let sum = self.stops.iter().fold(u64::from(self.eval.0), |sum, stop| fold(sum, stop.alloc.0));
+        let sum = self.placements.iter().fold(sum, |sum, alloc| fold(fold(sum, alloc.node.0), alloc.name_index));
+        let sum = self.updates.iter().fold(sum, |sum, alloc| fold(sum, alloc.id.0));
+        self.preemptions.iter().fold(sum, |sum, preemption| fold(sum, preemption.alloc.0))
     }
 
     /// All new and updated allocations of the plan were committed. Stops and preemptions are not counted.

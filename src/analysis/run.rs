@@ -1,0 +1,79 @@
+//! One run: a world, a seed, and everything that is measured in it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::base::id::ProcessId;
+use crate::base::time::{Duration, Time};
+use crate::measure::outcome::Outcome;
+use crate::measure::recorder::{Facts, Recorder};
+use crate::world::event::{Event, Notice};
+use crate::world::run::{Witness, World};
+use crate::world::spec::WorldSpec;
+
+/// What a run shares with whoever waits for it.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Set from outside to end all runs soon.
+    pub stop: AtomicBool,
+}
+
+/// How far one run is; read from outside while it goes on.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Virtual nanoseconds.
+    pub simulated: AtomicU64,
+}
+
+/// Why a run has no outcome.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RunError {
+    /// It was told to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// Virtual time stands still: a mistake of cossim's own.
+    #[error("seed {seed}: {reason}")]
+    Livelock {
+        /// The seed.
+        seed: u64,
+        /// What the engine says.
+        reason: String,
+    },
+}
+
+/// How much virtual time passes between two looks at `stop`.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// Runs a world to its end.
+pub fn run(spec: &Arc<WorldSpec>, seed: u64, shared: &Shared, progress: &Progress) -> Result<Outcome, RunError> {
+    let mut world = World::new(spec, seed);
+    let mut watch = Watch { recorder: Recorder::new(spec) };
+    let end = Time::ZERO + spec.duration;
+    while world.now() < end {
+        if shared.stop.load(Ordering::Relaxed) {
+            return Err(RunError::Interrupted);
+        }
+        let until = (world.now() + SLICE).min(end);
+        world
+            .advance(until, &mut watch)
+            .map_err(|livelock| RunError::Livelock { seed, reason: livelock.to_string() })?;
+        progress.simulated.store(until.as_nanos(), Ordering::Relaxed);
+    }
+    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants: Vec::new() };
+    Ok(watch.recorder.finish(facts))
+}
+
+/// Listens to a world for everything that is measured.
+struct Watch {
+    recorder: Recorder,
+}
+
+impl Witness for Watch {
+    fn notice(&mut self, at: Time, notice: &Notice) {
+        self.recorder.observe(at, notice);
+    }
+
+    fn event(&mut self, at: Time, process: ProcessId, event: &Event) {
+        let _ = (at, process, event);
+    }
+}

@@ -1,0 +1,353 @@
+//! The failover breakdown: what each fault cost, stage by stage, from the instant it struck to the first good request.
+//!
+//! A stage belongs to an allocation that stood on a machine the fault took away. Its chain is followed by reference, not
+//! by time: the node is marked down; the allocation that names it as its predecessor (or takes over its name) is
+//! written; that one's task runs; its checks pass; a proxy takes it into its table; a request it answered ends well.
+//! Elections are followed beside it, for the groups whose leader was hit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::base::id::IdVec;
+use crate::base::time::{Duration, Time};
+use crate::measure::control::ControlRecorder;
+use crate::measure::distribution::Distribution;
+use crate::measure::metric::{Metrics, Value};
+use crate::measure::placement::PlacementRecorder;
+use crate::measure::requests::RequestRecorder;
+use crate::model::alloc::AllocId;
+use crate::model::job::JobId;
+use crate::model::service::CheckStatus;
+use crate::model::topology::RegionId;
+use crate::world::event::{Group, Instance, Notice, Outcome, System};
+use crate::world::spec::{Action, EntryId, MachineId, TrafficId, WorldSpec};
+
+/// The stages of one allocation's replacement, in order.
+pub const STAGES: [&str; 6] = ["detect", "replace", "start", "healthy", "route", "request"];
+
+/// A second counts as an outage when fewer than this share of its requests succeed.
+pub const OUTAGE_BELOW: f64 = 0.95;
+
+/// What one fault did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failover {
+    /// Which entry of the timeline.
+    pub entry: EntryId,
+    /// When it struck.
+    pub at: Time,
+    /// What tells this run from others: which leaders were hit.
+    pub case: String,
+    /// Elections it forced.
+    pub elections: Vec<Election>,
+    /// Replacements it forced.
+    pub chains: Vec<Chain>,
+    /// Per source: seconds of outage and the longest time without a good answer.
+    pub outages: IdVec<TrafficId, Outage>,
+}
+
+/// A group that lost its leader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Election {
+    /// Which.
+    pub group: Group,
+    /// When another leader was elected.
+    pub elected: Option<Time>,
+    /// When it was ready to serve.
+    pub ready: Option<Time>,
+}
+
+/// One allocation lost with its machine, and what took its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The lost one.
+    pub lost: Instance,
+    /// Where it was.
+    pub machine: MachineId,
+    /// Its job, group and number.
+    pub place: (JobId, Arc<str>, u32),
+    /// What took its place.
+    pub replacement: Option<Instance>,
+    /// When each stage ended, by position in [`STAGES`].
+    pub ends: [Option<Time>; STAGES.len()],
+}
+
+impl Chain {
+    /// How long each finished stage took; a stage that ended before its forerunner took no time.
+    pub fn spans(&self, fault: Time) -> [Option<Duration>; STAGES.len()] {
+        let mut previous = fault;
+        self.ends.map(|end| {
+            let end = end?;
+            let span = end.since(previous);
+            previous = previous.max(end);
+            Some(span)
+        })
+    }
+
+    /// The last stage that ended, and when.
+    fn last_end(&self) -> Option<Time> {
+        self.ends.iter().flatten().max().copied()
+    }
+}
+
+/// What the users of one source suffered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outage {
+    /// Seconds in which fewer than [`OUTAGE_BELOW`] of the requests that ended did so well.
+    pub seconds: u64,
+    /// Longest time between two good answers.
+    pub gap: Duration,
+}
+
+impl Failover {
+    /// The chain that was restored last: the critical path. `None` if nothing was lost or restored.
+    pub fn critical(&self) -> Option<&Chain> {
+        self.chains.iter().filter(|chain| chain.replacement.is_some()).max_by_key(|chain| chain.last_end())
+    }
+
+    /// Lost allocations that nothing replaced before the run (or the next fault) ended.
+    pub fn unreplaced(&self) -> usize {
+        self.chains.iter().filter(|chain| chain.replacement.is_none()).count()
+    }
+}
+
+/// Follows faults.
+#[derive(Debug, Clone)]
+pub struct FailoverRecorder {
+    spec: Arc<WorldSpec>,
+    failovers: Vec<Failover>,
+    /// Chains of the current fault by replacement.
+    by_replacement: BTreeMap<Instance, usize>,
+    waiting_by_lost: BTreeMap<Instance, usize>,
+    last_good: IdVec<TrafficId, Time>,
+    hit: BTreeSet<MachineId>,
+}
+
+impl FailoverRecorder {
+    /// A recorder for this world.
+    pub fn new(spec: &Arc<WorldSpec>) -> Self {
+        Self {
+            spec: Arc::clone(spec),
+            failovers: Vec::new(),
+            by_replacement: BTreeMap::new(),
+            waiting_by_lost: BTreeMap::new(),
+            last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
+            hit: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in a notice; `placement` and `control` have seen it already.
+    pub fn observe(&mut self, at: Time, notice: &Notice, placement: &PlacementRecorder, control: &ControlRecorder) {
+        match notice {
+            Notice::EntryBegins { entry, machines } if is_fault(&self.spec.timeline[*entry].action) => {
+                self.begin(at, *entry, machines, placement, control);
+            }
+            Notice::RequestEnded { traffic, outcome: Outcome::Ok, instance, .. } => {
+                let gap = at.since(std::mem::replace(&mut self.last_good[*traffic], at));
+                if let Some(failover) = self.failovers.last_mut() {
+                    let outage = &mut failover.outages[*traffic];
+                    outage.gap = outage.gap.max(gap);
+                    if let Some(instance) = instance
+                        && let Some(&chain) = self.by_replacement.get(&instance.instance)
+                    {
+                        end_stage(&mut failover.chains[chain], 5, at);
+                    }
+                }
+            }
+            Notice::LeaderElected { group, machine, .. } if !self.hit.contains(machine) => {
+                self.elections(*group, |election| election.elected = election.elected.or(Some(at)));
+            }
+            Notice::LeaderReady { group, machine } if !self.hit.contains(machine) => {
+                self.elections(*group, |election| election.ready = election.ready.or(Some(at)));
+            }
+            Notice::NodeStatus { machine, ready: false, .. } => self.node_down(at, *machine),
+            Notice::AllocPlaced { .. } => self.placed(at, notice),
+            Notice::TaskRunning { instance, running: true, .. } => self.stage(at, *instance, 2),
+            Notice::InstanceHealth { instance, status: CheckStatus::Passing, .. } => self.stage(at, *instance, 3),
+            Notice::TableSwapped { gained, .. } => {
+                for target in gained.iter() {
+                    self.stage(at, target.instance, 4);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the run and writes the metrics.
+    pub fn finish(mut self, now: Time, requests: &RequestRecorder, metrics: &mut Metrics) -> Vec<Failover> {
+        let ends: Vec<Time> = self.failovers.iter().skip(1).map(|next| next.at).chain([now]).collect();
+        if let Some(last) = self.failovers.last_mut() {
+            for (traffic, outage) in last.outages.iter_mut() {
+                outage.gap = outage.gap.max(now.since(self.last_good[traffic].max(last.at)));
+            }
+        }
+        for (failover, end) in self.failovers.iter_mut().zip(ends) {
+            let seconds = failover.at.as_nanos() / SECOND..end.as_nanos() / SECOND;
+            for (traffic, outage) in failover.outages.iter_mut() {
+                outage.seconds = seconds
+                    .clone()
+                    .filter(|&second| {
+                        let (good, bad) = requests.second(traffic, second as usize);
+                        good + bad > 0 && (good as f64) < OUTAGE_BELOW * (good + bad) as f64
+                    })
+                    .count() as u64;
+            }
+        }
+        self.write(metrics);
+        self.failovers
+    }
+
+    fn begin(
+        &mut self,
+        at: Time,
+        entry: EntryId,
+        machines: &[MachineId],
+        placement: &PlacementRecorder,
+        control: &ControlRecorder,
+    ) {
+        self.hit = machines.iter().copied().collect();
+        let mut hit_leaders = Vec::new();
+        let mut elections = Vec::new();
+        for system in [System::Nomad, System::Consul] {
+            for region in self.spec.regions.ids() {
+                let group = Group { system, region };
+                if control.leader(group).is_some_and(|leader| self.hit.contains(&leader)) {
+                    elections.push(Election { group, elected: None, ready: None });
+                    if !hit_leaders.contains(&system.name()) {
+                        hit_leaders.push(system.name());
+                    }
+                }
+            }
+        }
+        let case = match hit_leaders.as_slice() {
+            [] => "no leader hit".to_owned(),
+            [one] => format!("{one} leader hit"),
+            _ => "both leaders hit".to_owned(),
+        };
+        let chains: Vec<Chain> = placement
+            .placements()
+            .filter(|p| p.ended.is_none() && self.hit.contains(&p.machine))
+            .filter(|_| loses_machines(&self.spec.timeline[entry].action))
+            .map(|p| Chain {
+                lost: p.instance,
+                machine: p.machine,
+                place: (p.job, Arc::clone(&p.group), p.index),
+                replacement: None,
+                ends: [None; STAGES.len()],
+            })
+            .collect();
+        self.waiting_by_lost = chains.iter().enumerate().map(|(index, chain)| (chain.lost, index)).collect();
+        self.by_replacement.clear();
+        let outages = self.spec.traffic.ids().map(|_| Outage::default()).collect();
+        self.failovers.push(Failover { entry, at, case, elections, chains, outages });
+    }
+
+    fn elections(&mut self, group: Group, change: impl Fn(&mut Election)) {
+        if let Some(failover) = self.failovers.last_mut() {
+            failover.elections.iter_mut().filter(|election| election.group == group).for_each(change);
+        }
+    }
+
+    fn node_down(&mut self, at: Time, machine: MachineId) {
+        if let Some(failover) = self.failovers.last_mut() {
+            for chain in failover.chains.iter_mut().filter(|chain| chain.machine == machine) {
+                end_stage(chain, 0, at);
+            }
+        }
+    }
+
+    fn placed(&mut self, at: Time, notice: &Notice) {
+        let Notice::AllocPlaced { instance, job, group, index, previous, .. } = notice else { return };
+        let Some(failover) = self.failovers.last_mut() else { return };
+        let by_previous = previous
+            .and_then(|alloc: AllocId| self.waiting_by_lost.get(&Instance { region: instance.region, alloc }).copied());
+        // A name given out again by a blocked evaluation carries no predecessor.
+        let by_name = || {
+            let place = (*job, Arc::clone(group), *index);
+            let same = |chain: &Chain| chain.lost.region == instance.region && chain.place == place;
+            failover.chains.iter().position(|chain| chain.replacement.is_none() && same(chain))
+        };
+        let Some(position) = by_previous.or_else(by_name) else { return };
+        let chain = &mut failover.chains[position];
+        if chain.replacement.is_none() {
+            chain.replacement = Some(*instance);
+            end_stage(chain, 1, at);
+            self.by_replacement.insert(*instance, position);
+            self.waiting_by_lost.remove(&chain.lost);
+        }
+    }
+
+    fn stage(&mut self, at: Time, instance: Instance, stage: usize) {
+        if let Some(&chain) = self.by_replacement.get(&instance)
+            && let Some(failover) = self.failovers.last_mut()
+        {
+            end_stage(&mut failover.chains[chain], stage, at);
+        }
+    }
+
+    fn write(&self, metrics: &mut Metrics) {
+        let mut times: BTreeMap<(&'static str, BTreeMap<&'static str, &str>), Distribution> = BTreeMap::new();
+        let region_name = |region: RegionId| &*self.spec.regions[region].name;
+        for failover in &self.failovers {
+            for election in &failover.elections {
+                let labels = BTreeMap::from([
+                    ("region", region_name(election.group.region)),
+                    ("system", election.group.system.name()),
+                ]);
+                if let Some(elected) = election.elected {
+                    times.entry(("failover.leader", labels)).or_default().record(elected.since(failover.at).as_nanos());
+                }
+            }
+            for chain in &failover.chains {
+                for (stage, name) in
+                    [(0, "failover.detect"), (1, "failover.replace"), (3, "failover.healthy"), (4, "failover.route")]
+                {
+                    let labels = BTreeMap::from([("region", region_name(chain.lost.region))]);
+                    if let Some(end) = chain.ends[stage] {
+                        times.entry((name, labels)).or_default().record(end.since(failover.at).as_nanos());
+                    }
+                }
+            }
+            for (traffic, outage) in failover.outages.iter() {
+                let traffic = &self.spec.traffic[traffic];
+                let labels = BTreeMap::from([("service", &*traffic.service), ("traffic", &*traffic.name)]);
+                times.entry(("failover.service_outage", labels.clone())).or_default().record(outage.seconds * SECOND);
+                times.entry(("failover.request_gap", labels)).or_default().record(outage.gap.as_nanos());
+            }
+        }
+        for ((name, labels), distribution) in times {
+            let labels: Vec<(&str, &str)> = labels.into_iter().collect();
+            metrics.put(name, &labels, Value::Times(distribution));
+        }
+    }
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+fn end_stage(chain: &mut Chain, stage: usize, at: Time) {
+    chain.ends[stage] = chain.ends[stage].or(Some(at));
+}
+
+/// Whether an entry is a fault, not an operator's action.
+pub fn is_fault(action: &Action) -> bool {
+    match action {
+        Action::ProcessKill(_)
+        | Action::ProcessPause(_)
+        | Action::ProcessRestart(_)
+        | Action::NodeCrash(_)
+        | Action::ZoneOutage(..)
+        | Action::RegionOutage(..)
+        | Action::Partition { .. }
+        | Action::LinkDegrade { .. }
+        | Action::SlowDisk(..)
+        | Action::SlowCpu(..) => true,
+        Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } => false,
+    }
+}
+
+/// Whether an entry takes whole machines away, with what runs on them.
+fn loses_machines(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::NodeCrash(_) | Action::ZoneOutage(..) | Action::RegionOutage(..) | Action::Partition { .. }
+    )
+}

@@ -1,0 +1,140 @@
+//! Laws of the request path: a proxy sends only to targets of its table; a request ends exactly once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::base::id::ProcessId;
+use crate::base::time::Time;
+use crate::measure::invariant::Tally;
+use crate::protocol::proxy::endpoint::Endpoint;
+use crate::protocol::proxy::message::RequestNumber;
+
+/// No request is sent to a target that is absent from the table in force at its proxy.
+#[derive(Debug, Clone, Default)]
+pub struct SentWithinTable {
+    tables: BTreeMap<ProcessId, BTreeSet<Endpoint>>,
+    tally: Tally,
+}
+
+impl SentWithinTable {
+    /// A proxy has a new table; these are all its targets.
+    pub fn applied(&mut self, proxy: ProcessId, targets: impl IntoIterator<Item = Endpoint>) {
+        self.tables.insert(proxy, targets.into_iter().collect());
+    }
+
+    /// A proxy starts anew, without a table.
+    pub fn restarted(&mut self, proxy: ProcessId) {
+        self.tables.remove(&proxy);
+    }
+
+    /// A proxy chose a target for a request.
+    pub fn sent(&mut self, at: Time, proxy: ProcessId, number: RequestNumber, target: Endpoint) {
+        let is_known = self.tables.get(&proxy).is_some_and(|table| table.contains(&target));
+        self.tally.check(at, is_known, || format!("{proxy} sent request {number} to {target}, absent from its table"));
+    }
+
+    /// What was seen.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+/// Every request that was issued ends exactly once.
+#[derive(Debug, Clone, Default)]
+pub struct EndsOnce {
+    /// By source: the sequence of the first request remembered, and for each from there whether it ended.
+    sources: BTreeMap<u16, (u64, VecDeque<bool>)>,
+    open: u64,
+    tally: Tally,
+}
+
+impl EndsOnce {
+    /// A request begins. Requests of a source come in sequence.
+    pub fn issued(&mut self, at: Time, number: RequestNumber) {
+        let (first, ended) = self.sources.entry(number.source()).or_default();
+        let expected = *first + ended.len() as u64;
+        if ended.is_empty() && expected == 0 {
+            *first = number.sequence();
+        }
+        let is_next = number.sequence() == *first + ended.len() as u64;
+        self.tally.check(at, is_next, || format!("request {number} was issued when {expected} was due"));
+        if is_next {
+            ended.push_back(false);
+            self.open += 1;
+        }
+    }
+
+    /// A request is over, in whatever way.
+    pub fn ended(&mut self, at: Time, number: RequestNumber) {
+        let (first, ended) = self.sources.entry(number.source()).or_default();
+        let place = number.sequence().checked_sub(*first).map(|place| place as usize);
+        // What was forgotten had ended.
+        let state = place.and_then(|place| ended.get_mut(place));
+        let is_open = state.as_ref().is_some_and(|is_over| !**is_over);
+        self.tally.check(at, is_open, || format!("request {number} ended, but was not open"));
+        if let Some(is_over) = state.filter(|is_over| !**is_over) {
+            *is_over = true;
+            self.open -= 1;
+        }
+        while ended.front() == Some(&true) {
+            ended.pop_front();
+            *first += 1;
+        }
+    }
+
+    /// The run is over; the sources say that `open` requests are still under way.
+    pub fn finish(&mut self, at: Time, open: u64) {
+        let counted = self.open;
+        self.tally.check(at, open == counted, || format!("{counted} requests never ended, {open} are under way"));
+    }
+
+    /// What was seen.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROXY: ProcessId = ProcessId(1);
+
+    fn target(port: u32) -> Endpoint {
+        Endpoint { process: ProcessId(2), port }
+    }
+
+    fn number(sequence: u64) -> RequestNumber {
+        RequestNumber::new(3, sequence, 0)
+    }
+
+    #[test]
+    fn a_target_outside_the_table_is_a_violation() {
+        let mut law = SentWithinTable::default();
+        law.sent(Time::ZERO, PROXY, number(0), target(1));
+        law.applied(PROXY, [target(1)]);
+        law.sent(Time::ZERO, PROXY, number(1), target(1));
+        law.applied(PROXY, [target(2)]);
+        law.sent(Time::ZERO, PROXY, number(2), target(1));
+        law.restarted(PROXY);
+        law.sent(Time::ZERO, PROXY, number(3), target(2));
+        assert_eq!((law.tally().checks, law.tally().violations), (4, 3));
+    }
+
+    #[test]
+    fn a_request_that_ends_twice_or_never_is_a_violation() {
+        let mut law = EndsOnce::default();
+        for sequence in 0..3 {
+            law.issued(Time::ZERO, number(sequence));
+        }
+        law.ended(Time::ZERO, number(1));
+        law.ended(Time::ZERO, number(0));
+        law.finish(Time::ZERO, 1);
+        assert_eq!(law.tally().violations, 0);
+        law.ended(Time::ZERO, number(1));
+        assert_eq!(law.tally().violations, 1, "twice");
+        law.ended(Time::ZERO, number(7));
+        assert_eq!(law.tally().violations, 2, "never issued");
+        law.finish(Time::ZERO, 0);
+        assert_eq!(law.tally().violations, 3, "one never ended");
+    }
+}

@@ -1,0 +1,502 @@
+//! Objectives: `metric[{label=value,…}] [statistic] [during|after ENTRY] op value [in N% of seeds] [if exercised]`.
+//!
+//! An objective holds for every seed unless it says otherwise; one without data is not exercised and counts as failed
+//! unless it ends in `if exercised`. Spaces are free. ENTRY is the label of an entry of the timeline as reports show it
+//! (`zone-outage us-east-1/b`), or `#2` for the second one.
+
+use std::fmt;
+
+use crate::base::id::Id;
+use crate::measure::catalogue;
+use crate::measure::catalogue::Kind;
+use crate::measure::catalogue::Metric;
+use crate::measure::catalogue::Unit;
+use crate::world::spec::EntryId;
+
+/// One number out of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistic {
+    /// Number of samples.
+    Count,
+    /// Smallest.
+    Min,
+    /// Mean; of levels, over time.
+    Mean,
+    /// Median.
+    P50,
+    /// 90th percentile.
+    P90,
+    /// 99th percentile.
+    P99,
+    /// 99.9th percentile.
+    P999,
+    /// Largest.
+    Max,
+    /// The last value of a level.
+    Final,
+    /// The one number of a total.
+    Total,
+}
+
+impl Statistic {
+    /// As written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Min => "min",
+            Self::Mean => "mean",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+            Self::P999 => "p999",
+            Self::Max => "max",
+            Self::Final => "final",
+            Self::Total => "total",
+        }
+    }
+
+    /// Statistics of a kind of metric; the first is meant if none is written.
+    pub const fn of(kind: Kind) -> &'static [Self] {
+        match kind {
+            Kind::Samples => {
+                &[Self::Max, Self::Count, Self::Min, Self::Mean, Self::P50, Self::P90, Self::P99, Self::P999]
+            }
+            Kind::Level => &[Self::Final, Self::Min, Self::Mean, Self::Max],
+            Kind::Total => &[Self::Total],
+        }
+    }
+}
+
+/// How a statistic is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Greater,
+    /// `>=`
+    AtLeast,
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+}
+
+impl Comparison {
+    /// As written.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Greater => ">",
+            Self::AtLeast => ">=",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+        }
+    }
+
+    /// Whether `observed` meets `bound`.
+    pub fn holds(self, observed: f64, bound: f64) -> bool {
+        match observed.partial_cmp(&bound) {
+            None => false,
+            Some(order) => match self {
+                Self::Less => order.is_lt(),
+                Self::AtMost => order.is_le(),
+                Self::Greater => order.is_gt(),
+                Self::AtLeast => order.is_ge(),
+                Self::Equal => order.is_eq(),
+                Self::NotEqual => order.is_ne(),
+            },
+        }
+    }
+}
+
+/// Which part of a run counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// All of it, after the warm-up.
+    Whole,
+    /// While an entry of the timeline lasts.
+    During(EntryId),
+    /// From its end on; from its beginning, if it is over at once.
+    After(EntryId),
+}
+
+/// An objective.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objective {
+    /// What is looked at.
+    pub metric: &'static Metric,
+    /// Only series with these labels, sorted by label. Several series that match are taken together.
+    pub labels: Vec<(String, String)>,
+    /// One number out of it.
+    pub statistic: Statistic,
+    /// When.
+    pub window: Window,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// With what, in the unit of the metric (milliseconds, shares in 0..=1, counts).
+    pub bound: f64,
+    /// Share of seeds that must hold it, in 0..=1. Default all.
+    pub quorum: f64,
+    /// Holds if there is no data.
+    pub if_exercised: bool,
+}
+
+/// Why a text is not an objective.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectiveError {
+    /// No such metric.
+    #[error("there is no metric `{name}`")]
+    UnknownMetric {
+        /// As written.
+        name: String,
+    },
+    /// The metric has no such label.
+    #[error("metric `{metric}` has no label `{label}`")]
+    UnknownLabel {
+        /// The metric.
+        metric: &'static str,
+        /// As written.
+        label: String,
+        /// Labels it has.
+        known: &'static [&'static str],
+    },
+    /// Braces that are not `{label=value, …}`.
+    #[error("labels are written `{{label=value, …}}`, not `{text}`")]
+    Labels {
+        /// As written.
+        text: String,
+    },
+    /// A word where a statistic should be.
+    #[error("metric `{metric}` has no statistic `{word}`")]
+    UnknownStatistic {
+        /// The metric.
+        metric: &'static str,
+        /// As written.
+        word: String,
+        /// Statistics it has.
+        known: String,
+    },
+    /// The timeline has no such entry, or several.
+    #[error("`{entry}` is not one entry of the timeline")]
+    UnknownEntry {
+        /// As written.
+        entry: String,
+        /// Entries there are.
+        known: String,
+    },
+    /// No comparison.
+    #[error("an expectation compares: one of `<`, `<=`, `>`, `>=`, `==`, `!=` is missing")]
+    NoComparison,
+    /// The bound is not a value of the metric's unit.
+    #[error("`{text}` is not a value of `{metric}`")]
+    Bound {
+        /// The metric.
+        metric: &'static str,
+        /// As written.
+        text: String,
+        /// What a value looks like.
+        example: &'static str,
+    },
+    /// Something after the bound that is not understood.
+    #[error("`{text}` is not understood after the bound")]
+    Trailing {
+        /// As written.
+        text: String,
+    },
+}
+
+impl ObjectiveError {
+    /// A way out.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownMetric { name } => Some(metric_hint(name)),
+            Self::UnknownLabel { known, .. } => Some(if known.is_empty() {
+                "it has none".to_owned()
+            } else {
+                format!("its labels are `{}`", known.join("`, `"))
+            }),
+            Self::UnknownStatistic { known, .. } => Some(format!("its statistics are {known}")),
+            Self::UnknownEntry { known, .. } => Some(if known.is_empty() {
+                "the timeline is empty".to_owned()
+            } else {
+                format!("its entries are {known}; `#1` is the first")
+            }),
+            Self::Bound { example, .. } => Some(format!("write it as `{example}`")),
+            Self::NoComparison | Self::Labels { .. } => Some(format!("for example `{EXAMPLE}`")),
+            Self::Trailing { .. } => Some("what can follow is `in 90% of seeds` and `if exercised`".to_owned()),
+        }
+    }
+}
+
+impl Objective {
+    /// Reads an objective; `entries` are the labels of the timeline, in order.
+    pub fn parse(text: &str, entries: &[&str]) -> Result<Self, ObjectiveError> {
+        let (at, symbol, comparison) = find_comparison(text).ok_or(ObjectiveError::NoComparison)?;
+        let (left, right) = (text[..at].trim(), text[at + symbol.len()..].trim());
+        let name_end = left.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(left.len());
+        let name = &left[..name_end];
+        let metric = catalogue::find(name).ok_or_else(|| ObjectiveError::UnknownMetric { name: name.to_owned() })?;
+        let (labels, rest) = parse_labels(metric, left[name_end..].trim_start())?;
+        let (statistic, rest) = parse_statistic(metric, rest)?;
+        let window = parse_window(metric, rest, entries)?;
+        let (bound, quorum, if_exercised) = parse_right(metric, statistic, right)?;
+        Ok(Self { metric, labels, statistic, window, comparison, bound, quorum, if_exercised })
+    }
+
+    /// A value of this metric, for people: `3.1s`, `95.2%`, `12`.
+    pub fn show(&self, value: f64) -> String {
+        if self.statistic == Statistic::Count {
+            return format!("{value}");
+        }
+        match self.metric.unit {
+            Unit::Milliseconds if value.abs() >= 1_000.0 => format!("{}s", thousandths(value / 1_000.0)),
+            Unit::Milliseconds => format!("{}ms", thousandths(value)),
+            Unit::Share => format!("{}%", thousandths(value * 100.0)),
+            Unit::PerSecond => format!("{}/s", thousandths(value)),
+            Unit::DollarsPerHour => format!("{}/h", thousandths(value)),
+            Unit::Allocs | Unit::Evals | Unit::Count => thousandths(value),
+        }
+    }
+}
+
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.metric.name)?;
+        if !self.labels.is_empty() {
+            let labels: Vec<String> = self.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+            write!(f, "{{{}}}", labels.join(","))?;
+        }
+        write!(f, " {} {} {}", self.statistic.name(), self.comparison.symbol(), self.show(self.bound))
+    }
+}
+
+/// Three decimals at most, no trailing zeros.
+fn thousandths(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The first comparison outside braces.
+fn find_comparison(text: &str) -> Option<(usize, &'static str, Comparison)> {
+    let mut depth = 0_i32;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            '<' | '>' | '=' | '!' if depth <= 0 => {
+                let known = COMPARISONS.iter().find(|comparison| text[at..].starts_with(comparison.symbol()))?;
+                return Some((at, known.symbol(), *known));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+type Labels = Vec<(String, String)>;
+
+fn parse_labels<'t>(metric: &'static Metric, text: &'t str) -> Result<(Labels, &'t str), ObjectiveError> {
+    let Some(inner) = text.strip_prefix('{') else { return Ok((Vec::new(), text)) };
+    let wrong = || ObjectiveError::Labels { text: text.to_owned() };
+    let (inner, rest) = inner.split_once('}').ok_or_else(wrong)?;
+    let mut labels = Vec::new();
+    for part in inner.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (label, value) = part.split_once('=').ok_or_else(wrong)?;
+        let (label, value) = (label.trim(), value.trim());
+        if !metric.labels.contains(&label) {
+            let (metric, known, label) = (metric.name, metric.labels, label.to_owned());
+            return Err(ObjectiveError::UnknownLabel { metric, label, known });
+        }
+        if value.is_empty() || labels.iter().any(|(known, _)| known == label) {
+            return Err(wrong());
+        }
+        labels.push((label.to_owned(), value.to_owned()));
+    }
+    labels.sort();
+    Ok((labels, rest.trim_start()))
+}
+
+fn parse_statistic<'t>(metric: &'static Metric, text: &'t str) -> Result<(Statistic, &'t str), ObjectiveError> {
+    let known = Statistic::of(metric.kind);
+    let word = text.split_whitespace().next().unwrap_or("");
+    if word.is_empty() || word == "during" || word == "after" {
+        return Ok((known[0], text));
+    }
+    match known.iter().find(|statistic| statistic.name() == word) {
+        Some(statistic) => Ok((*statistic, text[word.len()..].trim_start())),
+        None => Err(ObjectiveError::UnknownStatistic {
+            metric: metric.name,
+            word: word.to_owned(),
+            known: known.iter().map(|statistic| format!("`{}`", statistic.name())).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
+fn parse_window(metric: &'static Metric, text: &str, entries: &[&str]) -> Result<Window, ObjectiveError> {
+    if text.is_empty() {
+        return Ok(Window::Whole);
+    }
+    let (word, entry) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let entry = entry.trim().trim_matches('"');
+    if word != "during" && word != "after" {
+        let (metric, word, known) =
+            (metric.name, word.to_owned(), "followed by `during ENTRY` or `after ENTRY`".into());
+        return Err(ObjectiveError::UnknownStatistic { metric, word, known });
+    }
+    let number = entry.strip_prefix('#').and_then(|number| number.parse::<usize>().ok());
+    let matching = |found: &dyn Fn(&str) -> bool| {
+        let mut all = entries.iter().enumerate().filter(|(_, label)| found(label)).map(|(index, _)| index);
+        all.next().filter(|_| all.next().is_none())
+    };
+    let index = match number {
+        Some(number) => number.checked_sub(1).filter(|index| *index < entries.len()),
+        None if entry.is_empty() => None,
+        None => matching(&|label| label == entry).or_else(|| matching(&|label| label.starts_with(entry))),
+    };
+    let Some(index) = index else {
+        let known = entries.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        return Err(ObjectiveError::UnknownEntry { entry: entry.to_owned(), known });
+    };
+    let entry = EntryId::from_index(index);
+    Ok(if word == "during" { Window::During(entry) } else { Window::After(entry) })
+}
+
+/// `value [in N% of seeds] [if exercised]`
+fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64, f64, bool), ObjectiveError> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let end = words.iter().position(|word| *word == "in" || *word == "if").unwrap_or(words.len());
+    let (value, mut tail) = words.split_at(end);
+    let unit = if statistic == Statistic::Count { Unit::Count } else { metric.unit };
+    let bound = parse_bound(metric.name, unit, &value.concat())?;
+    let mut quorum = 1.0;
+    let trailing = || ObjectiveError::Trailing { text: words[end..].join(" ") };
+    if let ["in", share, "of", "seeds", rest @ ..] = tail {
+        let percent = share.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok());
+        quorum = percent.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(trailing)? / 100.0;
+        tail = rest;
+    }
+    match tail {
+        [] => Ok((bound, quorum, false)),
+        ["if", "exercised"] => Ok((bound, quorum, true)),
+        _ => Err(trailing()),
+    }
+}
+
+/// A value with its unit, in the metric's unit.
+fn parse_bound(metric: &'static str, unit: Unit, text: &str) -> Result<f64, ObjectiveError> {
+    let (units, example): (&[(&str, f64)], &'static str) = match unit {
+        Unit::Milliseconds => {
+            (&[("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("min", 60e3), ("h", 3_600e3)], "1.5s")
+        }
+        Unit::Share => (&[("%", 1.0)], "95%"),
+        Unit::PerSecond => (&[("/s", 1.0), ("/min", 1.0 / 60.0)], "400/s"),
+        Unit::DollarsPerHour => (&[("/h", 1.0), ("", 1.0)], "12.5/h"),
+        Unit::Allocs | Unit::Evals | Unit::Count => (&[("", 1.0)], "0"),
+    };
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(text.len());
+    let number = text[..digits].replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite());
+    let factor = units.iter().find(|(name, _)| *name == &text[digits..]).map(|(_, factor)| *factor);
+    let wrong = || ObjectiveError::Bound { metric, text: text.to_owned(), example };
+    let bound = number.zip(factor).map(|(number, factor)| number * factor).ok_or_else(wrong)?;
+    let bound = if unit == Unit::Share { bound / 100.0 } else { bound };
+    if unit == Unit::Share && bound > 1.0 { Err(wrong()) } else { Ok(bound) }
+}
+
+/// The metrics of the same family, or all families.
+fn metric_hint(name: &str) -> String {
+    let family = name.split('.').next().unwrap_or(name);
+    let mut known: Vec<&str> = catalogue::METRICS
+        .iter()
+        .map(|metric| metric.name)
+        .filter(|known| known.split('.').next() == Some(family))
+        .collect();
+    if known.is_empty() {
+        known = catalogue::METRICS.iter().map(|metric| metric.name.split('.').next().unwrap_or("")).collect();
+        known.dedup();
+        return format!("families are `{}`; `cossim list metrics` shows all", known.join("`, `"));
+    }
+    format!("known are `{}`", known.join("`, `"))
+}
+
+const EXAMPLE: &str = "failover.leader{system=nomad} max < 6s if exercised";
+
+/// Longer symbols first.
+const COMPARISONS: [Comparison; 6] = [
+    Comparison::AtMost,
+    Comparison::AtLeast,
+    Comparison::Equal,
+    Comparison::NotEqual,
+    Comparison::Less,
+    Comparison::Greater,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRIES: [&str; 2] = ["zone-outage us-east-1/b", "scale frontend"];
+
+    #[test]
+    fn the_grammar_of_objectives() {
+        let objective = Objective::parse(
+            "failover.leader{system=nomad, region=us-east-1} p99 during zone-outage us-east-1/b < 6s in 90% of seeds if exercised",
+            &ENTRIES,
+        )
+        .unwrap();
+        assert_eq!(objective.metric.name, "failover.leader");
+        assert_eq!(objective.labels[0], ("region".to_owned(), "us-east-1".to_owned()));
+        assert_eq!(objective.statistic, Statistic::P99);
+        assert_eq!(objective.window, Window::During(EntryId(0)));
+        assert_eq!(objective.comparison, Comparison::Less);
+        assert!((objective.bound - 6_000.0).abs() < 1e-9 && (objective.quorum - 0.9).abs() < 1e-9);
+        assert!(objective.if_exercised);
+        assert_eq!(objective.to_string(), "failover.leader{region=us-east-1,system=nomad} p99 < 6s");
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        for (text, statistic, window, bound) in [
+            ("placement.queued final == 0", Statistic::Final, Window::Whole, 0.0),
+            ("request.success_ratio{service=frontend} >= 95%", Statistic::Total, Window::Whole, 0.95),
+            ("request.latency p50<100ms", Statistic::P50, Window::Whole, 100.0),
+            ("request.latency count > 10", Statistic::Count, Window::Whole, 10.0),
+            ("placement.queued max after #2 <= 3", Statistic::Max, Window::After(EntryId(1)), 3.0),
+            ("placement.queued after scale != 3", Statistic::Final, Window::After(EntryId(1)), 3.0),
+        ] {
+            let objective = Objective::parse(text, &ENTRIES).unwrap();
+            assert_eq!((objective.statistic, objective.window), (statistic, window), "{text}");
+            assert!((objective.bound - bound).abs() < 1e-9, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, part) in [
+            ("placement.qeued == 0", "no metric `placement.qeued`"),
+            ("placement.queued{color=red} == 0", "no label `color`"),
+            ("placement.queued{job} == 0", "labels are written"),
+            ("placement.queued{job=a == 0", "is missing"),
+            ("placement.queued p99 == 0", "no statistic `p99`"),
+            ("placement.queued", "is missing"),
+            ("placement.queued = 0", "is missing"),
+            ("placement.queued == 0s", "not a value"),
+            ("placement.queued == NaN", "not a value"),
+            ("placement.queued == -1", "not a value"),
+            ("request.latency p50 < 100", "not a value"),
+            ("request.success_ratio >= 120%", "not a value"),
+            ("placement.queued during flood == 0", "not one entry"),
+            ("placement.queued during == 0", "not one entry"),
+            ("placement.queued == 0 in 90 of seeds", "not understood"),
+            ("placement.queued == 0 if convenient", "not understood"),
+            ("", "is missing"),
+        ] {
+            let error = Objective::parse(text, &ENTRIES).unwrap_err();
+            assert!(error.to_string().contains(part), "{text}: {error}");
+            assert!(error.hint().is_some(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What one run came to: everything the outputs are made of.
+
+use crate::base::time::Duration;
+use crate::measure::control::Reign;
+use crate::measure::failover::Failover;
+use crate::measure::metric::Metrics;
+use crate::measure::placement::Placement;
+use crate::measure::series::Series;
+
+/// The result of one run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// Digest of every event.
+    pub digest: u64,
+    /// Virtual time it covered.
+    pub simulated: Duration,
+    /// Events handled.
+    pub events: u64,
+    /// Every metric.
+    pub metrics: Metrics,
+    /// Every series.
+    pub series: Vec<Series>,
+    /// Every fault.
+    pub failovers: Vec<Failover>,
+    /// Every stretch of leadership.
+    pub reigns: Vec<Reign>,
+    /// Every allocation.
+    pub placements: Vec<Placement>,
+    /// Every law that was watched.
+    pub invariants: Vec<InvariantResult>,
+}
+
+impl Outcome {
+    /// What tells this run from others of the ensemble: the cases of its faults, in order; empty without faults.
+    pub fn case(&self) -> String {
+        let cases: Vec<&str> = self.failovers.iter().map(|failover| failover.case.as_str()).collect();
+        cases.join(", then ")
+    }
+}
+
+/// What the observer of one law saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvariantResult {
+    /// As `raft.election_safety`.
+    pub name: &'static str,
+    /// Times it was checked.
+    pub checks: u64,
+    /// Times it did not hold.
+    pub violations: u64,
+    /// What happened the first time.
+    pub first: Option<String>,
+}

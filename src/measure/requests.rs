@@ -1,0 +1,107 @@
+//! Requests as their users saw them.
+
+use std::sync::Arc;
+
+use crate::base::id::IdVec;
+use crate::base::time::{Duration, Time};
+use crate::measure::distribution::Distribution;
+use crate::measure::metric::{Metrics, Value};
+use crate::measure::series::{Counts, Percentiles, Series};
+use crate::world::event::{Notice, Outcome};
+use crate::world::spec::{TrafficId, WorldSpec};
+
+/// Measures requests.
+#[derive(Debug, Clone)]
+pub struct RequestRecorder {
+    spec: Arc<WorldSpec>,
+    sources: IdVec<TrafficId, Source>,
+}
+
+#[derive(Debug, Clone)]
+struct Source {
+    latency: Distribution,
+    outcomes: [u64; Outcome::ALL.len()],
+    retries: u64,
+    good: Counts,
+    bad: Counts,
+    /// Good and bad per second, by the second they ended in: what outages are judged by.
+    good_by_second: Counts,
+    bad_by_second: Counts,
+    percentiles: Percentiles,
+}
+
+/// Width of the buckets of the charts.
+pub const WIDTH: Duration = Duration::from_secs(5);
+
+impl RequestRecorder {
+    /// A recorder for this world.
+    pub fn new(spec: &Arc<WorldSpec>) -> Self {
+        let second = Duration::from_secs(1);
+        let source = || Source {
+            latency: Distribution::new(),
+            outcomes: [0; Outcome::ALL.len()],
+            retries: 0,
+            good: Counts::new(WIDTH),
+            bad: Counts::new(WIDTH),
+            good_by_second: Counts::new(second),
+            bad_by_second: Counts::new(second),
+            percentiles: Percentiles::new(WIDTH),
+        };
+        Self { spec: Arc::clone(spec), sources: spec.traffic.ids().map(|_| source()).collect() }
+    }
+
+    /// Takes in a notice.
+    pub fn observe(&mut self, at: Time, notice: &Notice) {
+        let Notice::RequestEnded { traffic, sent, outcome, attempts, .. } = notice else { return };
+        let source = &mut self.sources[*traffic];
+        let good = *outcome == Outcome::Ok;
+        if good {
+            source.good.record(at);
+            source.good_by_second.record(at);
+            source.percentiles.record(at, at.since(*sent).as_nanos());
+        } else {
+            source.bad.record(at);
+            source.bad_by_second.record(at);
+        }
+        if sent.since(Time::ZERO) < self.spec.warmup {
+            return;
+        }
+        source.outcomes[*outcome as usize] += 1;
+        source.retries += u64::from(attempts.saturating_sub(1));
+        if good {
+            source.latency.record(at.since(*sent).as_nanos());
+        }
+    }
+
+    /// Good and bad answers of a source in one second of the run.
+    pub fn second(&self, traffic: TrafficId, second: usize) -> (u64, u64) {
+        let source = &self.sources[traffic];
+        (source.good_by_second.get(second), source.bad_by_second.get(second))
+    }
+
+    /// Writes the metrics and series.
+    pub fn finish(self, now: Time, metrics: &mut Metrics, series: &mut Vec<Series>) {
+        let buckets = (now.as_nanos() / WIDTH.as_nanos()) as usize;
+        for (traffic, source) in self.sources.iter() {
+            let spec = &self.spec.traffic[traffic];
+            let labels = [("service", &*spec.service), ("traffic", &*spec.name)];
+            let total: u64 = Outcome::ALL.iter().map(|o| source.outcomes[*o as usize]).sum();
+            metrics.put("request.latency", &labels, Value::Times(source.latency.clone()));
+            let part = source.outcomes[Outcome::Ok as usize];
+            metrics.put("request.success_ratio", &labels, Value::Share { part, whole: total });
+            metrics.put("request.retries", &labels, Value::Total { unit: "retries", count: source.retries });
+            metrics.put("request.total", &labels, Value::Total { unit: "requests", count: total });
+            for outcome in Outcome::ALL {
+                if outcome != Outcome::Ok {
+                    let labels = [labels[0], labels[1], ("kind", outcome.name())];
+                    let count = source.outcomes[outcome as usize];
+                    metrics.put("request.errors", &labels, Value::Total { unit: "requests", count });
+                }
+            }
+            let labels = format!("{{traffic={}}}", spec.name);
+            series.push(source.good.rates(&format!("requests.good{labels}"), buckets));
+            series.push(source.bad.rates(&format!("requests.failed{labels}"), buckets));
+            series.extend(source.percentiles.clone().finish(&format!("request.latency{labels}"), buckets));
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! What a hop keeps per request under way: a recycled slot, its connection, its deadline.
+//!
+//! Invariants: a slot is found only under the number it was opened with; every open request is on the list of exactly
+//! one upstream; the idle connections of an upstream are kept oldest first.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::base::id::ProcessId;
+use crate::base::time::{Duration, Time};
+use crate::protocol::proxy::endpoint::Endpoint;
+use crate::protocol::proxy::message::{Exchange, RequestNumber};
+
+/// How long and how many idle connections are kept per upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// An idle connection is closed after this long.
+    pub idle: Duration,
+    /// Idle connections per upstream.
+    pub count_max: u32,
+}
+
+/// Where a request's connection came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// An idle connection was taken: send the request.
+    Reused,
+    /// There was none: connect first.
+    Dial,
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for the connection.
+    Dialing,
+    /// Waiting for the response.
+    Waiting,
+}
+
+const NONE: u32 = u32::MAX;
+const FREE: RequestNumber = RequestNumber(u64::MAX);
+
+#[derive(Debug, Clone)]
+struct Upstream {
+    endpoint: Endpoint,
+    head: u32,
+    idle: VecDeque<Time>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry<T> {
+    number: RequestNumber,
+    upstream: u32,
+    next: u32,
+    previous: u32,
+    phase: Phase,
+    data: T,
+}
+
+/// Requests under way to upstreams, with what the hop wants to remember of each.
+#[derive(Debug, Clone)]
+pub struct InFlight<T> {
+    index: BTreeMap<Endpoint, u32>,
+    upstreams: Vec<Upstream>,
+    entries: Vec<Entry<T>>,
+    free: Vec<u32>,
+    keep_alive: KeepAlive,
+}
+
+impl<T: Copy> InFlight<T> {
+    /// None under way.
+    pub fn new(keep_alive: KeepAlive) -> Self {
+        Self { index: BTreeMap::new(), upstreams: Vec::new(), entries: Vec::new(), free: Vec::new(), keep_alive }
+    }
+
+    /// Requests under way.
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Opens a request, on the most recently used idle connection if one is fresh enough.
+    pub fn open(&mut self, now: Time, endpoint: Endpoint, number: RequestNumber, data: T) -> (u32, Opening) {
+        let upstream = self.upstream(endpoint);
+        let state = &mut self.upstreams[upstream as usize];
+        let opening = match state.idle.pop_back() {
+            Some(since) if now.since(since) < self.keep_alive.idle => Opening::Reused,
+            Some(_) => {
+                state.idle.clear();
+                Opening::Dial
+            }
+            None => Opening::Dial,
+        };
+        let phase = if opening == Opening::Reused { Phase::Waiting } else { Phase::Dialing };
+        let head = state.head;
+        let entry = Entry { number, upstream, next: head, previous: NONE, phase, data };
+        let id = if let Some(id) = self.free.pop() {
+            self.entries[id as usize] = entry;
+            id
+        } else {
+            self.entries.push(entry);
+            u32::try_from(self.entries.len() - 1).expect("fewer than 2^32 requests under way")
+        };
+        if head != NONE {
+            self.entries[head as usize].previous = id;
+        }
+        self.upstreams[upstream as usize].head = id;
+        (id, opening)
+    }
+
+    /// The connection stands: returns the upstream to send the request to, unless the request is gone or was sent.
+    pub fn accepted(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let entry = self.entry_mut(exchange)?;
+        if entry.phase == Phase::Waiting {
+            return None;
+        }
+        entry.phase = Phase::Waiting;
+        let (upstream, data) = (entry.upstream, entry.data);
+        Some((self.upstreams[upstream as usize].endpoint, data))
+    }
+
+    /// Where a request stands, if it is under way.
+    pub fn phase(&self, exchange: Exchange) -> Option<Phase> {
+        let entry = self.entries.get(exchange.id as usize)?;
+        (entry.number == exchange.number).then_some(entry.phase)
+    }
+
+    /// The response came: the connection goes back to the idle ones.
+    pub fn finish(&mut self, now: Time, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let (endpoint, data) = self.close(exchange)?;
+        let count_max = self.keep_alive.count_max as usize;
+        let upstream = self.upstream(endpoint);
+        let idle = &mut self.upstreams[upstream as usize].idle;
+        if idle.len() < count_max {
+            idle.push_back(now);
+        }
+        Some((endpoint, data))
+    }
+
+    /// The request ends and its connection with it.
+    pub fn close(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let entry = self.entry_mut(exchange)?;
+        entry.number = FREE;
+        let (upstream, next, previous, data) = (entry.upstream, entry.next, entry.previous, entry.data);
+        if next != NONE {
+            self.entries[next as usize].previous = previous;
+        }
+        if previous == NONE {
+            self.upstreams[upstream as usize].head = next;
+        } else {
+            self.entries[previous as usize].next = next;
+        }
+        self.free.push(exchange.id);
+        Some((self.upstreams[upstream as usize].endpoint, data))
+    }
+
+    /// One connection to an upstream was reset: its idle ones are dead too.
+    pub fn reset(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let (endpoint, data) = self.close(exchange)?;
+        let upstream = self.upstream(endpoint);
+        self.upstreams[upstream as usize].idle.clear();
+        Some((endpoint, data))
+    }
+
+    /// A process refused: every request under way to it ends, newest first per port, into `failed`.
+    pub fn refused(&mut self, process: ProcessId, failed: &mut Vec<T>) {
+        let ports = Endpoint { process, port: 0 }..=Endpoint { process, port: u32::MAX };
+        let upstreams: Vec<u32> = self.index.range(ports).map(|(_, &upstream)| upstream).collect();
+        for upstream in upstreams {
+            self.upstreams[upstream as usize].idle.clear();
+            while let Some(exchange) = self.first_of(upstream) {
+                failed.extend(self.close(exchange).map(|(_, data)| data));
+            }
+        }
+    }
+
+    /// Ends everything under way, into `ended`.
+    pub fn drain(&mut self, ended: &mut Vec<T>) {
+        for id in 0..u32::try_from(self.entries.len()).expect("slots are 32-bit numbers") {
+            let exchange = Exchange { id, number: self.entries[id as usize].number };
+            if exchange.number != FREE {
+                ended.extend(self.close(exchange).map(|(_, data)| data));
+            }
+        }
+    }
+
+    /// Forgets everything, as a process that starts anew.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.keep_alive);
+    }
+
+    fn first_of(&self, upstream: u32) -> Option<Exchange> {
+        let id = self.upstreams[upstream as usize].head;
+        (id != NONE).then(|| Exchange { id, number: self.entries[id as usize].number })
+    }
+
+    fn entry_mut(&mut self, exchange: Exchange) -> Option<&mut Entry<T>> {
+        let entry = self.entries.get_mut(exchange.id as usize)?;
+        (entry.number == exchange.number).then_some(entry)
+    }
+
+    fn upstream(&mut self, endpoint: Endpoint) -> u32 {
+        let next = u32::try_from(self.upstreams.len()).expect("fewer than 2^32 upstreams");
+        let upstream = *self.index.entry(endpoint).or_insert(next);
+        if upstream == next {
+            self.upstreams.push(Upstream { endpoint, head: NONE, idle: VecDeque::new() });
+        }
+        upstream
+    }
+}
+
+/// Deadlines of equal length: a queue with one alarm.
+#[derive(Debug, Clone, Default)]
+pub struct Deadlines {
+    queue: VecDeque<(Time, Exchange)>,
+    is_armed: bool,
+}
+
+impl Deadlines {
+    /// Adds a deadline, not earlier than any added before. Returns how long from `now` to set the alarm, if it is not
+    /// set. `is_live` tells which requests still wait; the front of the queue is cleaned with it, so that the queue stays
+    /// about as long as there are requests under way.
+    pub fn push(
+        &mut self,
+        now: Time,
+        timeout: Duration,
+        exchange: Exchange,
+        is_live: impl Fn(Exchange) -> bool,
+    ) -> Option<Duration> {
+        while self.queue.front().is_some_and(|&(_, front)| !is_live(front)) {
+            self.queue.pop_front();
+        }
+        self.queue.push_back((now + timeout, exchange));
+        if self.is_armed {
+            return None;
+        }
+        self.is_armed = true;
+        Some(timeout)
+    }
+
+    /// The next request whose deadline has come; call until `None`.
+    pub fn due(&mut self, now: Time, is_live: impl Fn(Exchange) -> bool) -> Option<Exchange> {
+        while let Some(&(deadline, exchange)) = self.queue.front() {
+            if !is_live(exchange) {
+                self.queue.pop_front();
+            } else if deadline <= now {
+                self.queue.pop_front();
+                return Some(exchange);
+            } else {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// The alarm went off and everything due is handled: how long until the next, if any waits.
+    pub fn rearm(&mut self, now: Time) -> Option<Duration> {
+        let next = self.queue.front().map(|&(deadline, _)| deadline.since(now));
+        self.is_armed = next.is_some();
+        next
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Finds a hop's own slot by the slot of whoever asked, for cancellations. Peers are few; their slots are dense.
+#[derive(Debug, Clone, Default)]
+pub struct Callers {
+    peers: Vec<(ProcessId, Vec<u32>)>,
+}
+
+impl Callers {
+    /// Remembers that the caller's slot `theirs` is ours `own`.
+    pub fn set(&mut self, caller: ProcessId, theirs: u32, own: u32) {
+        let known = self.peers.iter().position(|(peer, _)| *peer == caller);
+        let at = known.unwrap_or(self.peers.len());
+        if known.is_none() {
+            self.peers.push((caller, Vec::new()));
+        }
+        let slots = &mut self.peers[at].1;
+        if slots.len() <= theirs as usize {
+            slots.resize(theirs as usize + 1, NONE);
+        }
+        slots[theirs as usize] = own;
+    }
+
+    /// Our slot for the caller's; it may have been recycled since, so check the number.
+    pub fn get(&self, caller: ProcessId, theirs: u32) -> Option<u32> {
+        let (_, slots) = self.peers.iter().find(|(peer, _)| *peer == caller)?;
+        slots.get(theirs as usize).copied().filter(|&own| own != NONE)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.peers.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const END: Endpoint = Endpoint { process: ProcessId(7), port: 80 };
+
+    fn number(sequence: u64) -> RequestNumber {
+        RequestNumber::new(0, sequence, 0)
+    }
+
+    fn in_flight() -> InFlight<u32> {
+        InFlight::new(KeepAlive { idle: Duration::from_secs(15), count_max: 2 })
+    }
+
+    #[test]
+    fn a_connection_is_reused_while_fresh() {
+        let mut requests = in_flight();
+        let (id, opening) = requests.open(Time::ZERO, END, number(0), 0);
+        assert_eq!((id, opening), (0, Opening::Dial));
+        let exchange = Exchange { id, number: number(0) };
+        assert!(requests.accepted(exchange).is_some());
+        assert!(requests.finish(Time::ZERO, exchange).is_some());
+        assert!(requests.finish(Time::ZERO, exchange).is_none(), "a second answer is nobody's");
+        let later = Time::ZERO + Duration::from_secs(14);
+        let (id, opening) = requests.open(later, END, number(1), 0);
+        assert_eq!((id, opening), (0, Opening::Reused));
+        requests.finish(later, Exchange { id, number: number(1) });
+        let (_, opening) = requests.open(later + Duration::from_secs(15), END, number(2), 0);
+        assert_eq!(opening, Opening::Dial);
+    }
+
+    #[test]
+    fn a_refusal_ends_everything_under_way_to_that_process() {
+        let mut requests = in_flight();
+        let other = Endpoint { process: ProcessId(8), port: 80 };
+        for i in 0..3 {
+            requests.open(Time::ZERO, END, number(i), i as u32);
+        }
+        requests.open(Time::ZERO, other, number(3), 3);
+        requests.close(Exchange { id: 1, number: number(1) });
+        let mut failed = Vec::new();
+        requests.refused(ProcessId(7), &mut failed);
+        assert_eq!(failed, [2, 0]);
+        assert_eq!(requests.len(), 1);
+    }
+
+    #[test]
+    fn equal_deadlines_are_one_queue_with_one_alarm() {
+        let mut deadlines = Deadlines::default();
+        let exchange = |i: u32| Exchange { id: i, number: number(u64::from(i)) };
+        let second = Duration::from_secs(1);
+        assert_eq!(deadlines.push(Time::ZERO, second, exchange(0), |_| true), Some(second));
+        assert_eq!(deadlines.push(Time::ZERO + second / 2, second, exchange(1), |_| true), None);
+        let now = Time::ZERO + second;
+        assert_eq!(deadlines.due(now, |_| true), Some(exchange(0)));
+        assert_eq!(deadlines.due(now, |_| true), None);
+        assert_eq!(deadlines.rearm(now), Some(second / 2));
+        assert_eq!(deadlines.due(now + second, |_| false), None);
+        assert_eq!(deadlines.rearm(now + second), None);
+    }
+}

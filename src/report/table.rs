@@ -1,0 +1,150 @@
+//! The CSV files: one row per metric, bucket, stage or allocation.
+
+use crate::analysis::ensemble::Ensemble;
+use crate::base::time::Time;
+use crate::report::json::stages;
+
+/// `metrics.csv`: every figure of every metric of every run.
+pub fn metrics(ensemble: &Ensemble) -> Vec<u8> {
+    let mut table = Table::new(&["seed", "metric", "unit", "samples", "statistic", "value"]);
+    for run in &ensemble.runs {
+        for (key, value) in &run.metrics.0 {
+            let samples = value.samples().map_or(String::new(), |n| n.to_string());
+            let figures = value.figures();
+            if figures.is_empty() {
+                table.row(&[&run.seed, &key, &value.unit(), &samples, &"", &""]);
+            }
+            for (statistic, figure) in figures {
+                table.row(&[&run.seed, &key, &value.unit(), &samples, &statistic, &figure]);
+            }
+        }
+    }
+    table.finish()
+}
+
+/// `series.csv`: every bucket of every series of every run.
+pub fn series(ensemble: &Ensemble) -> Vec<u8> {
+    let mut table = Table::new(&["seed", "series", "unit", "from_s", "value"]);
+    for run in &ensemble.runs {
+        for series in &run.series {
+            for (bucket, value) in series.values.iter().enumerate() {
+                if let Some(value) = value {
+                    let from = series.width.as_secs_f64() * bucket as f64;
+                    table.row(&[&run.seed, &series.name, &series.unit, &from, value]);
+                }
+            }
+        }
+    }
+    table.finish()
+}
+
+/// `failovers.csv`: every stage of every fault of every run.
+pub fn failovers(ensemble: &Ensemble) -> Vec<u8> {
+    let header =
+        ["seed", "fault", "at_s", "case", "stage", "critical_path_ms", "p50_ms", "max_ms", "count", "unreplaced"];
+    let mut table = Table::new(&header);
+    let shown = |ms: Option<f64>| ms.map_or(String::new(), |ms| ms.to_string());
+    for run in &ensemble.runs {
+        for failover in &run.failovers {
+            let label = &ensemble.spec.timeline[failover.entry].label;
+            let at = failover.at.as_secs_f64();
+            for election in &failover.elections {
+                let region = &ensemble.spec.regions[election.group.region].name;
+                let stage = format!("elect {} {region}", election.group.system.name());
+                let ms = shown(election.elected.map(|end| end.since(failover.at).as_millis_f64()));
+                table.row(&[&run.seed, label, &at, &failover.case, &stage, &ms, &ms, &ms, &1, &""]);
+            }
+            for stage in stages(failover) {
+                let (ms, p50, max) = (shown(stage.ms), shown(stage.p50_ms), shown(stage.max_ms));
+                let unreplaced = failover.unreplaced();
+                let stage_name = &stage.stage;
+                table.row(&[
+                    &run.seed,
+                    label,
+                    &at,
+                    &failover.case,
+                    stage_name,
+                    &ms,
+                    &p50,
+                    &max,
+                    &stage.count,
+                    &unreplaced,
+                ]);
+            }
+        }
+    }
+    table.finish()
+}
+
+/// `placements.csv`: every allocation of every run.
+pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
+    let mut table = Table::new(&[
+        "seed",
+        "region",
+        "alloc",
+        "name",
+        "machine",
+        "zone",
+        "previous",
+        "cpu_mhz",
+        "memory_mib",
+        "asked_s",
+        "placed_s",
+        "running_s",
+        "ended_s",
+        "desired",
+        "client",
+    ]);
+    let seconds = |at: Option<Time>| at.map_or(String::new(), |at| at.as_secs_f64().to_string());
+    for run in &ensemble.runs {
+        for placement in &run.placements {
+            let machine = &ensemble.spec.machines[placement.machine];
+            let (desired, client) = placement.ended.map_or((String::new(), String::new()), |(_, desired, client)| {
+                (format!("{desired:?}").to_lowercase(), format!("{client:?}").to_lowercase())
+            });
+            table.row(&[
+                &run.seed,
+                &ensemble.spec.regions[placement.instance.region].name,
+                &placement.instance.alloc,
+                &format!("{}.{}[{}]", placement.job_name, placement.group, placement.index),
+                &machine.name,
+                &ensemble.spec.zones[machine.zone].name,
+                &placement.previous.map_or(String::new(), |alloc| alloc.to_string()),
+                &placement.resources.cpu.get(),
+                &placement.resources.memory.get(),
+                &placement.asked_at.as_secs_f64(),
+                &placement.placed_at.as_secs_f64(),
+                &seconds(placement.running_at),
+                &seconds(placement.ended.map(|(at, ..)| at)),
+                &desired,
+                &client,
+            ]);
+        }
+    }
+    table.finish()
+}
+
+/// A CSV file in memory.
+struct Table {
+    writer: csv::Writer<Vec<u8>>,
+}
+
+impl Table {
+    fn new(header: &[&str]) -> Self {
+        let mut table = Self { writer: csv::Writer::from_writer(Vec::new()) };
+        table.write(header.iter().map(ToString::to_string).collect());
+        table
+    }
+
+    fn row(&mut self, cells: &[&dyn std::fmt::Display]) {
+        self.write(cells.iter().map(ToString::to_string).collect());
+    }
+
+    fn write(&mut self, cells: Vec<String>) {
+        self.writer.write_record(cells).expect("a vector takes every byte, and rows are as long as the header");
+    }
+
+    fn finish(self) -> Vec<u8> {
+        self.writer.into_inner().expect("a vector takes every byte")
+    }
+}

@@ -1,0 +1,153 @@
+//! `--set path=value`: changes to the text of a scenario before it is read, so that mistakes in them are found like any
+//! other and are pointed at where they were typed.
+
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::diagnostic::Piece;
+use crate::scenario::diagnostic::Place;
+use crate::scenario::diagnostic::Source;
+use crate::scenario::diagnostic::SourceId;
+use crate::scenario::diagnostic::Sources;
+use crate::scenario::locate;
+use crate::scenario::locate::Node;
+use crate::scenario::locate::Shape;
+use crate::scenario::locate::Step;
+
+/// Applies edits in order. Returns the text to read: the file itself if there are none.
+pub fn apply(sources: &mut Sources, file: SourceId, edits: &[String]) -> Result<SourceId, Diagnostic> {
+    let mut current = file;
+    for edit in edits {
+        current = apply_one(sources, current, edit)?;
+    }
+    Ok(current)
+}
+
+fn apply_one(sources: &mut Sources, current: SourceId, edit: &str) -> Result<SourceId, Diagnostic> {
+    let argument = sources.add("--set", edit);
+    let wrong = |span: std::ops::Range<usize>, message: String| {
+        Diagnostic::error("E016", message).at(Some(Place { source: argument, span }))
+    };
+    let Some((path, value)) = edit.split_once('=') else {
+        return Err(wrong(0..edit.len(), "an edit is written `path=value`".to_owned())
+            .hint("for example `--set traffic[0].rate=800/s`"));
+    };
+    let steps = match locate::steps(path) {
+        Some(steps) if !steps.is_empty() => steps,
+        Some(_) | None => return Err(wrong(0..path.len(), format!("`{path}` is not a path")).hint(EXAMPLE)),
+    };
+    let text = sources.get(current).text.clone();
+    // A text without a tree is refused by the reader with a better message.
+    let Some(tree) = locate::scan(&text) else { return Ok(current) };
+    let (node, taken) = tree.follow(&steps);
+    let value_at = path.len() + 1;
+    if taken == steps.len() {
+        let (open, close) = quotes(value, Some(node), &text);
+        return Ok(splice(sources, current, node.span.clone(), (open, argument, value_at, close)));
+    }
+    match (&steps[taken..], &node.shape) {
+        ([Step::Field(name)], Shape::Struct(_) | Shape::List(_) | Shape::Map(_))
+            if text[node.span.clone()].ends_with([')', '}'])
+                && !matches!(&node.shape, Shape::List(items) if !items.is_empty()) =>
+        {
+            let bracket = if text[node.span.clone()].ends_with('}') { '{' } else { '(' };
+            let inside = node.span.start + text[node.span.clone()].find(bracket).map_or(0, |at| at + 1);
+            let (open, close) = quotes(value, None, &text);
+            let name = if bracket == '{' { format!("\"{name}\"") } else { (*name).to_owned() };
+            let (open, close) = (format!("{name}: {open}"), format!("{close}, "));
+            Ok(splice(sources, current, inside..inside, (&open, argument, value_at, &close)))
+        }
+        _ => Err(wrong(0..path.len(), format!("the scenario has nothing at `{path}`")).hint(EXAMPLE)),
+    }
+}
+
+/// Texts need not be typed with their quotes: a value that replaces a text, or that is no RON of its own, is one.
+fn quotes(value: &str, old: Option<&Node>, text: &str) -> (&'static str, &'static str) {
+    let replaces_text =
+        old.is_some_and(|node| node.shape == Shape::Text && text[node.span.clone()].starts_with(['"', 'r']));
+    let new = locate::scan(value);
+    let is_text = new.as_ref().is_some_and(|node| node.shape == Shape::Text);
+    let is_word = new.as_ref().is_some_and(|node| node.shape == Shape::Plain);
+    let truth = matches!(value.trim(), "true" | "false" | "None");
+    let variant = value.trim_start().starts_with(|c: char| c.is_ascii_uppercase());
+    let number = value.trim_start().starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'))
+        && value.trim().parse::<f64>().is_ok();
+    let needs = match old {
+        Some(_) => replaces_text && !is_text,
+        None => new.is_none() || is_word && !truth && !variant && !number,
+    };
+    if needs && !value.contains(['"', '\\']) { ("\"", "\"") } else { ("", "") }
+}
+
+/// The current text with `span` replaced by `open`, the argument from `value_at` on, and `close`.
+fn splice(
+    sources: &mut Sources,
+    current: SourceId,
+    span: std::ops::Range<usize>,
+    (open, argument, value_at, close): (&str, SourceId, usize, &str),
+) -> SourceId {
+    let before = sources.get(current);
+    let value = &sources.get(argument).text[value_at..];
+    let mut text = String::with_capacity(before.text.len() + value.len() + open.len() + close.len());
+    text.push_str(&before.text[..span.start]);
+    text.push_str(open);
+    text.push_str(value);
+    text.push_str(close);
+    let resume = text.len();
+    text.push_str(&before.text[span.end..]);
+    let name = before.name.clone();
+    let piece = |span: std::ops::Range<usize>, source: SourceId, start: usize| Piece { span, source, start };
+    let pieces = vec![
+        piece(0..span.start, current, 0),
+        piece(span.start..span.start + open.len(), argument, 0),
+        piece(span.start + open.len()..resume, argument, value_at),
+        piece(resume..text.len(), current, span.end),
+    ];
+    sources.add_source(Source { name, text, pieces })
+}
+
+const EXAMPLE: &str = "paths are written as `traffic[0].rate` or `regions[0].clients[1].count`, from 0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "Scenario(name: \"x\", seeds: 3, regions: [Region(name: \"a\")], options: ())";
+
+    fn check(edit: &str, expected: &str) {
+        let mut sources = Sources::default();
+        let file = sources.add("s.ron", TEXT);
+        let edited = apply(&mut sources, file, &[edit.to_owned()]).unwrap();
+        assert_eq!(sources.get(edited).text, expected);
+    }
+
+    #[test]
+    fn values_are_replaced_and_added() {
+        check("name=y", &TEXT.replace("\"x\"", "\"y\""));
+        check("name=\"y\"", &TEXT.replace("\"x\"", "\"y\""));
+        check("seeds=7", &TEXT.replace('3', "7"));
+        check("regions[0].like=b", &TEXT.replace("Region(name", "Region(like: \"b\", name"));
+        check("options.heartbeat_grace=20s", &TEXT.replace("options: ()", "options: (heartbeat_grace: \"20s\", )"));
+        check("options.pre_vote=true", &TEXT.replace("options: ()", "options: (pre_vote: true, )"));
+        check("duration=5m", &TEXT.replace("Scenario(", "Scenario(duration: \"5m\", "));
+    }
+
+    #[test]
+    fn places_in_an_edit_are_those_that_were_typed() {
+        let mut sources = Sources::default();
+        let file = sources.add("s.ron", TEXT);
+        let edited = apply(&mut sources, file, &["name=long enough".to_owned(), "seeds=0".to_owned()]).unwrap();
+        let tree = locate::scan(&sources.get(edited).text).unwrap();
+        let position = |path: &str| sources.position(&Place { source: edited, span: tree.find(path) });
+        assert_eq!(position("seeds"), "--set:1:7");
+        assert_eq!(position("regions"), "s.ron:1:40");
+    }
+
+    #[test]
+    fn what_cannot_be_edited_is_said() {
+        for edit in ["name", "=1", "regions[7].name=x", "name.x=1", "a..b=1", "[=1"] {
+            let mut sources = Sources::default();
+            let file = sources.add("s.ron", TEXT);
+            let finding = apply(&mut sources, file, &[edit.to_owned()]).unwrap_err();
+            assert_eq!(finding.code, "E016", "{edit}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Files of other tools, read into the model.
+
+pub mod defaults;
+mod legacy;
+pub mod nomad_job;
+mod policy;
+pub mod rules;
+pub mod spots;
+mod tree;

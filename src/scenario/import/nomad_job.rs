@@ -1,0 +1,510 @@
+//! Nomad job files (HCL2, and what is common of the grammar before Nomad 1.0), read into the job model.
+//!
+//! Covers the blocks that placement, health, routing and failover depend on. What only the task itself cares about
+//! (driver configuration, environment, templates, artifacts) is kept as text, so that a change of it is a change of the
+//! job. Blocks that would change results and are not modelled are left out with a warning: `periodic`,
+//! `parameterized`, `multiregion`, `scaling`, `connect`, CSI volumes, `check_restart`.
+//!
+//! Not covered: functions that read files or make identifiers, variable files, `NOMAD_VAR_*`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use hcl::edit::structure;
+
+use super::defaults;
+use super::legacy;
+use super::policy::Reader;
+use super::spots::GroupSpots;
+use super::spots::Spots;
+use super::tree::Block;
+use super::tree::Body;
+use super::tree::Builder;
+use super::tree::Kind;
+use crate::base::units::Mebibytes;
+use crate::base::units::MegaHertz;
+use crate::model::job::Hook;
+use crate::model::job::Job;
+use crate::model::job::JobKind;
+use crate::model::job::Lifecycle;
+use crate::model::job::Task;
+use crate::model::job::TaskGroup;
+use crate::scenario::diagnostic::Severity;
+use crate::scenario::diagnostic::offset_of;
+
+/// A job read from a file.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// `region`, and where it stands; `None` if left out.
+    pub region: Option<(String, Range<usize>)>,
+    /// The job, with Nomad's defaults filled in.
+    pub job: Job,
+    /// Where its parts stand.
+    pub spots: Spots,
+}
+
+/// Something to say about a job file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// `E010` for what cannot be read, `E011` for what Nomad would refuse, `W001` for what is left out.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// Where in the file.
+    pub span: Range<usize>,
+    /// A way out.
+    pub hint: Option<String>,
+}
+
+/// Reads a job file; `vars` are values of its variables. The job is there unless the file cannot be read.
+pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>, Vec<Finding>) {
+    let mut reader = Reader::default();
+    let modern = legacy::modernise(text);
+    let plain = hcl::edit::parser::parse_body(text);
+    let (body, names) = match plain {
+        Ok(body) => (body, BTreeMap::new()),
+        Err(error) => match hcl::edit::parser::parse_body(&modern.text) {
+            Ok(body) => (body, modern.names),
+            Err(_) => {
+                let at = offset_of(text, error.location().line(), error.location().column());
+                let message = format!("the job file does not parse: {}", error.message().replace('\n', ", "));
+                reader.error("E010", at..at + 1, message);
+                return (None, reader.findings);
+            }
+        },
+    };
+    let mut builder = Builder { text, names: &names, variables: BTreeMap::new(), blocks_left: BLOCKS_MAX };
+    variables(&mut builder, &mut reader, &body, vars);
+    let body = builder.body(&body);
+    for block in &body.blocks {
+        if !["job", "variable", "locals", "variables"].contains(&block.name.as_str()) {
+            reader.ignored(block.span.clone(), &block.name, "job file");
+        }
+    }
+    let jobs = body.blocks("job");
+    match jobs.as_slice() {
+        [block] => {
+            let imported = reader.job(block);
+            (imported, reader.findings)
+        }
+        [] => {
+            reader.error("E010", 0..0, "there is no `job` block in the file");
+            (None, reader.findings)
+        }
+        [_, second, ..] => {
+            reader.error("E010", second.span.clone(), "a file holds one job; this is a second one");
+            (None, reader.findings)
+        }
+    }
+}
+
+/// Declares `var.*` and `local.*`.
+fn variables(builder: &mut Builder<'_>, reader: &mut Reader, body: &structure::Body, given: &BTreeMap<String, String>) {
+    let mut values: hcl::Map<String, hcl::Value> = hcl::Map::new();
+    for block in body.get_blocks("variable") {
+        let Some(label) = block.labels.first() else { continue };
+        let name = label.as_str();
+        let default = block.body.get_attribute("default").and_then(|default| builder.evaluate(&default.value));
+        let value = match given.get(name) {
+            Some(text) => Some(variable_value(builder, text, default.as_ref())),
+            None => default,
+        };
+        match value {
+            Some(value) => {
+                values.insert(name.to_owned(), value);
+            }
+            None => {
+                use hcl::edit::Span;
+                let message = format!("variable `{name}` has no value");
+                let span = label.span().unwrap_or_default();
+                reader.error_with_hint(
+                    span,
+                    message,
+                    format!("write `vars: {{\"{name}\": …}}` beside the path of the file"),
+                );
+            }
+        }
+    }
+    for name in given.keys().filter(|name| !values.contains_key(*name)) {
+        reader.error("E010", 0..0, format!("the job file has no variable `{name}`"));
+    }
+    builder.variables.insert("var".to_owned(), hcl::Value::Object(values));
+    let locals: Vec<_> = body.get_blocks("locals").flat_map(|block| block.body.attributes()).collect();
+    // Locals may use each other in any order; as many passes as there are locals resolve every chain.
+    for _ in 0..locals.len().min(LOCALS_MAX) {
+        let known = locals
+            .iter()
+            .filter_map(|local| Some((local.key.as_str().to_owned(), builder.evaluate(&local.value)?)))
+            .collect::<hcl::Map<String, hcl::Value>>();
+        let before = builder.variables.insert("local".to_owned(), hcl::Value::Object(known));
+        if before.as_ref() == builder.variables.get("local") {
+            break;
+        }
+    }
+}
+
+/// A value given as text: an expression if it is one, unless the default is a text.
+fn variable_value(builder: &Builder<'_>, text: &str, default: Option<&hcl::Value>) -> hcl::Value {
+    if !matches!(default, Some(hcl::Value::String(_)))
+        && let Ok(expression) = text.parse::<hcl::edit::expr::Expression>()
+        && let Some(value) = builder.evaluate(&expression)
+    {
+        return value;
+    }
+    hcl::Value::from(text)
+}
+
+impl Reader {
+    fn job(&mut self, block: &Block) -> Option<Imported> {
+        let body = &block.body;
+        let Some((label, label_span)) = block.labels.first() else {
+            self.error("E010", block.span.clone(), "a job needs a name: `job \"name\" { … }`");
+            return None;
+        };
+        let kind = self.job_kind(body);
+        let mut job = defaults::job(label, kind);
+        if let Some((name, _)) = self.text(body, "id") {
+            job.name = name.as_str().into();
+        }
+        self.job_settings(body, &mut job);
+        let mut spots = Spots::new(label_span.clone());
+        spots.datacenters = body.attribute("datacenters").map(|attribute| attribute.value.span.clone());
+        let update = self.blocks_one(body, "update");
+        let migrate = self.blocks_one(body, "migrate");
+        let reschedule = self.blocks_one(body, "reschedule");
+        if matches!(kind, JobKind::System) {
+            job.update = update.as_ref().map(|block| self.update(&block.body, None));
+        }
+        let inherited = Inherited { kind, update, migrate, reschedule };
+        for group in body.blocks("group") {
+            let (name, span) = label_of(&group);
+            let (group, spot) = self.group((&name, span), &group.body, &inherited, &job.name);
+            job.groups.push(group);
+            spots.groups.push(spot);
+        }
+        // Before groups were needed, a task could stand in the job itself: a group of its name.
+        for task in body.blocks("task") {
+            let (name, span) = label_of(&task);
+            let holder = Body { attributes: Vec::new(), blocks: vec![task] };
+            let (group, spot) = self.group((&name, span), &holder, &inherited, &job.name);
+            job.groups.push(group);
+            spots.groups.push(spot);
+        }
+        self.known(body, "job", JOB_READ, JOB_KEPT, JOB_MATTERS);
+        let region = self.text(body, "region");
+        Some(Imported { region, job, spots })
+    }
+
+    fn job_kind(&mut self, body: &Body) -> JobKind {
+        let Some((kind, span)) = self.text(body, "type") else { return JobKind::Service };
+        match kind.as_str() {
+            "service" => JobKind::Service,
+            "batch" => JobKind::Batch,
+            "system" => JobKind::System,
+            "sysbatch" => JobKind::SysBatch,
+            _ => {
+                self.one_of(span, "job type", &kind, &["service", "batch", "system", "sysbatch"]);
+                JobKind::Service
+            }
+        }
+    }
+
+    fn job_settings(&mut self, body: &Body, job: &mut Job) {
+        if let Some((namespace, _)) = self.text(body, "namespace") {
+            job.namespace = namespace.as_str().into();
+        }
+        if let Some(priority) = self.whole(body, "priority", 0..=255) {
+            job.priority = priority as u8;
+        }
+        if let Some(all_at_once) = self.truth(body, "all_at_once") {
+            job.all_at_once = all_at_once;
+        }
+        job.datacenters = self.texts(body, "datacenters").iter().map(|name| name.as_str().into()).collect();
+        job.constraints = self.constraints(body);
+        job.affinities = self.affinities(body);
+        job.spreads = self.spreads(body);
+        job.meta = self.map(body, "meta");
+    }
+
+    fn group(
+        &mut self,
+        (name, span): (&str, Range<usize>),
+        body: &Body,
+        inherited: &Inherited,
+        job: &str,
+    ) -> (TaskGroup, GroupSpots) {
+        let kind = inherited.kind;
+        let mut group = defaults::group(name, kind);
+        let mut spots = GroupSpots { name: span, cpu: None, memory: None, tasks: Vec::new() };
+        if let Some(count) = self.whole(body, "count", 0..=10_000_000) {
+            group.count = count as u32;
+        }
+        group.constraints = self.constraints(body);
+        group.affinities = self.affinities(body);
+        group.spreads = self.spreads(body);
+        group.networks = body.blocks("network").iter().map(|block| self.network(block)).collect();
+        self.group_policies(body, inherited, &mut group);
+        if let Some(disk) = self.blocks_one(body, "ephemeral_disk") {
+            if let Some(size) = self.whole(&disk.body, "size", 0..=1 << 40) {
+                group.disk.size = Mebibytes(size);
+            }
+            group.disk.sticky = self.truth(&disk.body, "sticky").unwrap_or(false);
+            group.disk.migrate = self.truth(&disk.body, "migrate").unwrap_or(false);
+        }
+        for volume in body.blocks("volume") {
+            match self.text(&volume.body, "type").map(|(kind, _)| kind).as_deref() {
+                Some("host") => {
+                    let source = self.text(&volume.body, "source").map(|(source, _)| source).unwrap_or_default();
+                    group.volumes.push((source, self.truth(&volume.body, "read_only").unwrap_or(false)));
+                }
+                Some(_) | None => self.ignored(volume.span.clone(), "volume", "CSI volumes are not modelled; group"),
+            }
+        }
+        let scope = Scope { job, group: name, task: None };
+        group.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
+        if let Some(delay) = self.span(body, "shutdown_delay") {
+            group.shutdown_delay = delay;
+        }
+        group.stop_after_client_disconnect = self.span(body, "stop_after_client_disconnect");
+        group.max_client_disconnect = self.span(body, "max_client_disconnect");
+        for block in body.blocks("task") {
+            let (name, span) = label_of(&block);
+            spots.tasks.push(span);
+            let task = self.task(&name, &block.body, kind, scope, &mut spots);
+            group.tasks.push(task);
+        }
+        self.known(body, "group", GROUP_READ, GROUP_KEPT, GROUP_MATTERS);
+        (group, spots)
+    }
+
+    fn group_policies(&mut self, body: &Body, inherited: &Inherited, group: &mut TaskGroup) {
+        let kind = inherited.kind;
+        let own = self.blocks_one(body, "update");
+        if own.is_some() || matches!(kind, JobKind::Service | JobKind::Batch) && inherited.update.is_some() {
+            let mut update = inherited.update.as_ref().map(|block| self.update(&block.body, None));
+            if let Some(block) = own {
+                update = Some(self.update(&block.body, update));
+            }
+            // `max_parallel = 0` means no update strategy.
+            group.update = update.filter(|update| update.max_parallel > 0);
+        }
+        let own = self.blocks_one(body, "migrate");
+        for block in [inherited.migrate.as_ref(), own.as_ref()].into_iter().flatten() {
+            group.migrate = Some(self.migrate(&block.body, group.migrate.clone()));
+        }
+        let own = self.blocks_one(body, "reschedule");
+        for block in [inherited.reschedule.as_ref(), own.as_ref()].into_iter().flatten() {
+            group.reschedule = Some(self.reschedule(&block.body, group.reschedule.clone()));
+        }
+        if let Some(block) = self.blocks_one(body, "restart") {
+            group.restart = self.restart(&block.body, group.restart.clone());
+        }
+    }
+
+    fn task(&mut self, name: &str, body: &Body, kind: JobKind, scope: Scope<'_>, spots: &mut GroupSpots) -> Task {
+        let driver = self.text(body, "driver").map(|(driver, _)| driver).unwrap_or_default();
+        let mut task = Task::new(name, &driver);
+        let scope = Scope { task: Some(name), ..scope };
+        task.user = self.text(body, "user").map(|(user, _)| user).unwrap_or_default();
+        task.constraints = self.constraints(body);
+        task.affinities = self.affinities(body);
+        task.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
+        task.meta = self.map(body, "meta");
+        task.leader = self.truth(body, "leader").unwrap_or(false);
+        if let Some(timeout) = self.span(body, "kill_timeout") {
+            task.kill_timeout = timeout;
+        }
+        if let Some(delay) = self.span(body, "shutdown_delay") {
+            task.shutdown_delay = delay;
+        }
+        if let Some(block) = self.blocks_one(body, "restart") {
+            task.restart = Some(self.restart(&block.body, defaults::restart(kind)));
+        }
+        if let Some(block) = self.blocks_one(body, "lifecycle") {
+            let hook = self.text(&block.body, "hook");
+            let hook = match hook.as_ref().map(|(hook, span)| (hook.as_str(), span)) {
+                Some(("prestart", _)) | None => Hook::Prestart,
+                Some(("poststart", _)) => Hook::Poststart,
+                Some(("poststop", _)) => Hook::Poststop,
+                Some((other, span)) => {
+                    self.one_of(span.clone(), "hook", other, &["prestart", "poststart", "poststop"]);
+                    Hook::Prestart
+                }
+            };
+            task.lifecycle = Some(Lifecycle { hook, sidecar: self.truth(&block.body, "sidecar").unwrap_or(false) });
+        }
+        for block in body.blocks("resources") {
+            self.resources(&block.body, &mut task, spots);
+        }
+        for kept in TASK_TEXT {
+            if let Some(attribute) = body.attribute(kept) {
+                let holder = Body { attributes: vec![attribute.clone()], blocks: Vec::new() };
+                holder.canonical(&mut task.config);
+            }
+            for block in body.blocks.iter().filter(|block| block.name == *kept) {
+                block.canonical(&mut task.config);
+            }
+        }
+        self.known(body, "task", TASK_READ, TASK_TEXT, TASK_MATTERS);
+        task
+    }
+
+    fn resources(&mut self, body: &Body, task: &mut Task, spots: &mut GroupSpots) {
+        let resources = &mut task.resources;
+        let cores = self.whole(body, "cores", 0..=1_024);
+        let cpu = self.whole(body, "cpu", 0..=1_000_000_000);
+        resources.cores = cores.unwrap_or(0) as u32;
+        if let Some(cpu) = cpu {
+            resources.cpu = MegaHertz(cpu);
+        } else if resources.cores > 0 {
+            resources.cpu = MegaHertz::ZERO;
+        }
+        if cpu.is_some() && resources.cores > 0 {
+            let span = body.attribute("cores").map(|attribute| attribute.span.clone()).unwrap_or_default();
+            self.error("E011", span, "a task asks for `cpu` or for `cores`, not for both");
+        }
+        if let Some(memory) = self.whole(body, "memory", 0..=1 << 40) {
+            resources.memory = Mebibytes(memory);
+        }
+        resources.memory_max = self.whole(body, "memory_max", 0..=1 << 40).filter(|most| *most > 0).map(Mebibytes);
+        resources.networks = body.blocks("network").iter().map(|block| self.network(block)).collect();
+        resources.devices = body.blocks("device").iter().map(|block| self.device(block)).collect();
+        let place = |key: &str| body.attribute(key).map(|attribute| attribute.value.span.clone());
+        spots.cpu = spots.cpu.take().or_else(|| place("cpu"));
+        spots.memory = spots.memory.take().or_else(|| place("memory"));
+        self.known(body, "resources", RESOURCES_READ, &["disk", "iops"], &[]);
+    }
+
+    /// The block of this name; a second one is an error.
+    fn blocks_one(&mut self, body: &Body, name: &str) -> Option<Block> {
+        let mut blocks = body.blocks(name).into_iter();
+        let first = blocks.next();
+        if let Some(second) = blocks.next() {
+            self.error("E010", second.span, format!("there is a second `{name}` block"));
+        }
+        first
+    }
+
+    /// Key and value pairs of a block or an object.
+    fn map(&mut self, body: &Body, name: &str) -> BTreeMap<String, String> {
+        let mut out = BTreeMap::new();
+        for block in body.blocks(name) {
+            for attribute in &block.body.attributes {
+                let text = match &attribute.value.kind {
+                    Kind::Unknown(raw) => Some(raw.clone()),
+                    _ => attribute.value.text(),
+                };
+                out.insert(attribute.key.clone(), text.unwrap_or_default());
+            }
+        }
+        out
+    }
+}
+
+/// What groups take from their job.
+struct Inherited {
+    kind: JobKind,
+    update: Option<Block>,
+    migrate: Option<Block>,
+    reschedule: Option<Block>,
+}
+
+/// What a service is called after.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) job: &'a str,
+    pub(super) group: &'a str,
+    pub(super) task: Option<&'a str>,
+}
+
+fn label_of(block: &Block) -> (String, Range<usize>) {
+    block.labels.first().cloned().unwrap_or_else(|| (String::new(), block.span.clone()))
+}
+
+/// `dynamic` blocks of one file.
+const BLOCKS_MAX: usize = 10_000;
+/// Locals that may depend on each other.
+const LOCALS_MAX: usize = 64;
+
+const JOB_READ: &[&str] = &[
+    "id",
+    "type",
+    "region",
+    "namespace",
+    "priority",
+    "all_at_once",
+    "datacenters",
+    "constraint",
+    "affinity",
+    "spread",
+    "meta",
+    "update",
+    "migrate",
+    "reschedule",
+    "group",
+    "task",
+];
+const JOB_KEPT: &[&str] = &["name", "vault", "consul", "consul_token", "vault_token", "node_pool", "ui"];
+const JOB_MATTERS: &[(&str, &str)] = &[
+    ("periodic", "the job is registered as if it ran once"),
+    ("parameterized", "the job is registered as if it were dispatched once"),
+    ("multiregion", "say in the scenario which regions it is registered in"),
+];
+const GROUP_READ: &[&str] = &[
+    "count",
+    "constraint",
+    "affinity",
+    "spread",
+    "network",
+    "update",
+    "migrate",
+    "reschedule",
+    "restart",
+    "ephemeral_disk",
+    "volume",
+    "service",
+    "shutdown_delay",
+    "stop_after_client_disconnect",
+    "max_client_disconnect",
+    "task",
+];
+const GROUP_KEPT: &[&str] = &["meta", "vault", "consul"];
+const GROUP_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs; counts change by the timeline")];
+const TASK_READ: &[&str] = &[
+    "driver",
+    "user",
+    "constraint",
+    "affinity",
+    "service",
+    "meta",
+    "leader",
+    "kill_timeout",
+    "shutdown_delay",
+    "restart",
+    "lifecycle",
+    "resources",
+];
+const TASK_TEXT: &[&str] = &[
+    "config",
+    "env",
+    "artifact",
+    "template",
+    "logs",
+    "vault",
+    "volume_mount",
+    "dispatch_payload",
+    "kill_signal",
+    "identity",
+    "action",
+    "csi_plugin",
+    "kind",
+    "consul",
+];
+const TASK_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs")];
+const RESOURCES_READ: &[&str] = &["cpu", "cores", "memory", "memory_max", "network", "device"];
+
+#[cfg(test)]
+#[path = "nomad_job_tests.rs"]
+mod tests;

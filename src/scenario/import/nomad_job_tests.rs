@@ -1,0 +1,237 @@
+//! Small fixtures, one per thing a job file can say.
+
+use super::*;
+use crate::base::time::Duration;
+use crate::model::job::Restart;
+use crate::model::job::RestartMode;
+use crate::scenario::import::rules;
+
+fn read(text: &str) -> Imported {
+    let (imported, findings) = import(text, &BTreeMap::new());
+    let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    imported.expect("a file without errors is a job")
+}
+
+fn said(text: &str, severity: Severity) -> Vec<String> {
+    let (_, findings) = import(text, &BTreeMap::new());
+    findings.into_iter().filter(|finding| finding.severity == severity).map(|finding| finding.message).collect()
+}
+
+fn with_task(inner: &str) -> String {
+    format!(
+        "job \"j\" {{\n datacenters = [\"dc1\"]\n group \"g\" {{\n task \"t\" {{\n driver = \"docker\"\n{inner}\n}}\n}}\n}}\n"
+    )
+}
+
+const TODAY: &str = r#"
+variable "count" {
+  type    = number
+  default = 3
+}
+locals {
+  host = "web.${local.domain}"
+  domain = "x.example"
+}
+job "shop" {
+  region      = "us-east-1"
+  datacenters = ["a", "b"]
+  update {
+    max_parallel = 2
+    canary       = 1
+  }
+  group "web" {
+    count = var.count * 2
+    network {
+      port "http" {
+        to = 8080
+      }
+      port "admin" {
+        static = 9000
+      }
+    }
+    update {
+      auto_promote = true
+    }
+    spread {
+      attribute = "${meta.zone}"
+    }
+    dynamic "service" {
+      for_each = ["one", "two"]
+      content {
+        name = "web-${service.value}"
+        port = "http"
+        tags = ["urlprefix-${local.host}/", "${NOMAD_ALLOC_ID}"]
+      }
+    }
+    task "server" {
+      driver = "docker"
+      config {
+        image = "shop:${NOMAD_META_version}"
+      }
+      resources {
+        cpu    = 500
+        memory = max(64, 128)
+      }
+    }
+  }
+}
+"#;
+
+#[test]
+fn a_job_of_today() {
+    let imported = read(TODAY);
+    let job = &imported.job;
+    assert_eq!(imported.region.map(|(region, _)| region).as_deref(), Some("us-east-1"));
+    let group = &job.groups[0];
+    assert_eq!(group.count, 6);
+    assert_eq!((group.networks[0].ports.len(), group.networks[0].ports[1].fixed), (2, Some(9_000)));
+    let update = group.update.as_ref().unwrap();
+    assert_eq!((update.max_parallel, update.canary, update.auto_promote), (2, 1, true));
+    assert_eq!(group.spreads[0].attribute, "${meta.zone}");
+    let names: Vec<&str> = group.services.iter().map(|service| &*service.name).collect();
+    assert_eq!(names, ["web-one", "web-two"]);
+    assert_eq!(&*group.services[0].tags[0], "urlprefix-web.x.example/");
+    assert_eq!(&*group.services[0].tags[1], "${NOMAD_ALLOC_ID}");
+    assert_eq!(group.tasks[0].resources.memory, Mebibytes(128));
+    assert!(group.tasks[0].config.contains("shop:${NOMAD_META_version}"), "{}", group.tasks[0].config);
+    assert_eq!(rules::broken(job), Vec::new());
+}
+
+#[test]
+fn variables_can_be_given() {
+    let given = BTreeMap::from([("count".to_owned(), "5".to_owned())]);
+    assert_eq!(import(TODAY, &given).0.unwrap().job.groups[0].count, 10);
+    let strange = BTreeMap::from([("colour".to_owned(), "5".to_owned())]);
+    assert!(import(TODAY, &strange).1.iter().any(|finding| finding.message.contains("no variable `colour`")));
+}
+
+#[test]
+fn the_defaults_depend_on_the_type() {
+    let service = read(&with_task("")).job;
+    assert!(service.groups[0].update.is_some() && service.groups[0].reschedule.is_some());
+    let batch = read(&with_task("").replace("group", "type = \"batch\"\n group")).job;
+    assert_eq!(batch.groups[0].restart, Restart::BATCH);
+    assert!(batch.groups[0].update.is_none());
+    let system =
+        read(&with_task("").replace("group", "type = \"system\"\n update {\n stagger = \"5s\"\n}\n group")).job;
+    assert_eq!(system.update.as_ref().map(|update| update.stagger), Some(Duration::from_secs(5)));
+    assert!(system.groups[0].reschedule.is_none() && system.groups[0].update.is_none());
+}
+
+#[test]
+fn no_parallel_updates_are_no_updates() {
+    let job = read(&with_task("").replace("group", "update {\n max_parallel = 0\n}\n group")).job;
+    assert_eq!(job.groups[0].update, None);
+}
+
+#[test]
+fn old_commas_quotes_and_numbers_as_text() {
+    let task = &read(&with_task(
+        "env {\n A = \"1\",\n \"B.C\" = \"2\", # two\n}\n resources {\n cpu = \"200\"\n network {\n mbits = 10\n dynamic_ports = [\"http\"]\n port \"admin\" { static = \"29200\" }\n}\n}",
+    ))
+    .job
+    .groups[0]
+        .tasks[0];
+    assert_eq!(task.resources.cpu, MegaHertz(200));
+    let network = &task.resources.networks[0];
+    assert_eq!(network.bandwidth.get(), 10);
+    let ports: Vec<_> = network.ports.iter().map(|port| (port.label.as_str(), port.fixed)).collect();
+    assert_eq!(ports, [("admin", Some(29_200)), ("http", None)]);
+    assert!(task.config.contains("B.C=\"2\""), "{}", task.config);
+}
+
+#[test]
+fn old_blocks_as_objects_and_several_configs() {
+    let task = &read(&with_task(
+        "config {\n image = \"x\"\n}\n config {\n port_map = {\n http = 80\n}\n}\n meta = { owner = \"me\" }",
+    ))
+    .job
+    .groups[0]
+        .tasks[0];
+    assert!(task.config.contains("port_map") && task.config.contains("image"), "{}", task.config);
+    assert_eq!(task.meta["owner"], "me");
+}
+
+#[test]
+fn old_targets_without_braces_and_a_task_without_a_group() {
+    let job = read(
+        "job \"a/b\" {\n datacenters = [\"dc1\"]\n constraint {\n attribute = \"$attr.kernel.name\"\n value = \"linux\"\n}\n task \"t\" {\n driver = \"exec\"\n}\n}",
+    )
+    .job;
+    assert_eq!(job.constraints[0].left, "${attr.kernel.name}");
+    assert_eq!((&*job.groups[0].name, job.groups[0].tasks.len()), ("t", 1));
+}
+
+#[test]
+fn services_are_called_after_what_they_are_in() {
+    let job = read(&with_task("service {\n name = \"${TASKGROUP}-${TASK}-x\"\n}\n service {\n port = \"http\"\n}")).job;
+    let names: Vec<&str> = job.groups[0].tasks[0].services.iter().map(|service| &*service.name).collect();
+    assert_eq!(names, ["g-t-x", "j-g-t"]);
+}
+
+#[test]
+fn policies_are_merged_over_the_defaults() {
+    let text = with_task("restart {\n attempts = 10\n interval = \"5m\"\n delay = \"25s\"\n mode = \"delay\"\n}");
+    let restart = read(&text).job.groups[0].tasks[0].restart.clone().unwrap();
+    assert_eq!((restart.attempts, restart.mode), (10, RestartMode::Delay));
+    let text = with_task("").replace("group", "reschedule {\n attempts = 3\n interval = \"1h\"\n}\n group");
+    let reschedule = read(&text).job.groups[0].reschedule.clone().unwrap();
+    assert_eq!((reschedule.attempts, reschedule.unlimited), (3, false));
+}
+
+#[test]
+fn constraints_have_short_forms() {
+    let job = read(&with_task(
+        "constraint {\n distinct_hosts = true\n}\n constraint {\n attribute = \"${attr.cpu.arch}\"\n regexp = \"^arm\"\n}\n constraint {\n distinct_property = \"${meta.rack}\"\n value = \"2\"\n}",
+    ))
+    .job;
+    let all = &job.groups[0].tasks[0].constraints;
+    assert_eq!((all[0].operator.as_str(), all[0].right.as_str()), ("distinct_hosts", "true"));
+    assert_eq!((all[1].operator.as_str(), all[1].right.as_str()), ("regexp", "^arm"));
+    assert_eq!((all[2].left.as_str(), all[2].right.as_str()), ("${meta.rack}", "2"));
+}
+
+#[test]
+fn what_matters_and_is_left_out_is_said() {
+    let text =
+        with_task("scaling \"cpu\" {\n}").replace("group", "periodic {\n cron = \"* * * * *\"\n}\n cout = 3\n group");
+    let warnings = said(&text, Severity::Warning);
+    for part in ["`periodic`", "`scaling`", "`cout`"] {
+        assert!(warnings.iter().any(|warning| warning.contains(part)), "{warnings:?}");
+    }
+    assert_eq!(
+        said(&with_task("template {\n data = <<EOF\n{{ x }}, ${y}\nEOF\n}"), Severity::Warning),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn mistakes_are_found_all_at_once() {
+    let text = with_task("kill_timeout = \"5\"\n resources {\n cpu = \"much\"\n memory = 1.5\n}")
+        .replace("group", "type = \"servce\"\n priority = var.nothing\n group");
+    let errors = said(&text, Severity::Error);
+    for part in ["`servce` is no job type", "cannot be evaluated", "no unit", "`cpu` needs", "`memory` needs"] {
+        assert!(errors.iter().any(|error| error.contains(part)), "{part}: {errors:?}");
+    }
+}
+
+#[test]
+fn hostile_files_are_refused() {
+    for text in [
+        "".to_owned(),
+        "job".to_owned(),
+        "job {}".to_owned(),
+        "job \"a\" {".to_owned(),
+        "job \"a\" {}\njob \"b\" {}".to_owned(),
+        "}".repeat(1_000),
+        format!("job \"a\" {}", "{ x ".repeat(100_000)),
+        format!("job \"a\" {{\n x = {}\n}}", "[".repeat(100_000)),
+        format!("job \"a\" {{\n x = {}1\n}}", "(".repeat(100_000)),
+        format!("job \"a\" {{\n x = \"{}\"\n}}", "${\"".repeat(10_000)),
+        with_task("count = 1").replace("group \"g\" {", "group \"g\" {\n count = 1000000000000"),
+    ] {
+        let (_, findings) = import(&text, &BTreeMap::new());
+        assert!(findings.iter().any(|finding| finding.severity == Severity::Error), "{:.40}", text);
+    }
+}

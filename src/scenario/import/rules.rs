@@ -1,0 +1,262 @@
+//! What Nomad refuses when a job is registered (`Job.Validate` and what it calls), as far as the model holds it.
+
+use crate::base::time::Duration;
+use crate::base::units::Mebibytes;
+use crate::base::units::MegaHertz;
+use crate::model::job::Job;
+use crate::model::job::JobKind;
+use crate::model::job::Reschedule;
+use crate::model::job::Restart;
+use crate::model::job::RestartMode;
+use crate::model::job::Task;
+use crate::model::job::TaskGroup;
+use crate::model::job::Update;
+use crate::model::service::CheckKind;
+use crate::model::service::Service;
+
+/// A part of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The job itself.
+    Job,
+    /// Its datacenters.
+    Datacenters,
+    /// A group.
+    Group(usize),
+    /// A task of a group.
+    Task(usize, usize),
+    /// A group's ask for processor.
+    Cpu(usize),
+    /// A group's ask for memory.
+    Memory(usize),
+}
+
+/// A rule that a job breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Where.
+    pub part: Part,
+    /// How.
+    pub message: String,
+}
+
+/// All rules the job breaks.
+pub fn broken(job: &Job) -> Vec<Broken> {
+    let mut out = Vec::new();
+    let mut job_rule = |part: Part, fine: bool, message: &str| {
+        if !fine {
+            out.push(Broken { part, message: format!("job `{}` {message}", job.name) });
+        }
+    };
+    let spaces = job.name.chars().any(char::is_whitespace);
+    job_rule(Part::Job, !job.name.is_empty() && !spaces, "needs a name without spaces");
+    job_rule(Part::Job, (1..=100).contains(&job.priority), "needs a priority within 1..=100");
+    job_rule(Part::Datacenters, !job.datacenters.is_empty(), "names no datacenter");
+    job_rule(Part::Job, !job.groups.is_empty(), "has no task group");
+    let system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
+    let preferences = !job.affinities.is_empty() || !job.spreads.is_empty();
+    job_rule(Part::Job, !(system && preferences), "is a system job and may have neither affinities nor spreads");
+    for (index, group) in job.groups.iter().enumerate() {
+        let twin = job.groups[..index].iter().any(|other| other.name == group.name);
+        if twin {
+            let message = format!("task group `{}` is defined twice", group.name);
+            out.push(Broken { part: Part::Group(index), message });
+        }
+        group_rules(job.kind, index, group, &mut out);
+    }
+    out
+}
+
+fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Broken>) {
+    let system = matches!(kind, JobKind::System | JobKind::SysBatch);
+    let mut rule = |fine: bool, message: String| {
+        if !fine {
+            let message = format!("task group `{}` {message}", group.name);
+            out.push(Broken { part: Part::Group(index), message });
+        }
+    };
+    rule(!group.name.is_empty(), "needs a name".to_owned());
+    rule(!(system && group.count > 1), "of a system job has a count of 0 or 1".to_owned());
+    rule(!group.tasks.is_empty(), "has no task".to_owned());
+    rule(group.tasks.iter().filter(|task| task.leader).count() <= 1, "has several leaders".to_owned());
+    rule(group.disk.size >= Mebibytes(10), "asks for less than 10 MiB of disk".to_owned());
+    rule(
+        !(system && (!group.affinities.is_empty() || !group.spreads.is_empty())),
+        "of a system job may have neither affinities nor spreads".to_owned(),
+    );
+    if let Some(update) = &group.update {
+        rule(
+            matches!(kind, JobKind::Service | JobKind::System),
+            "may only be updated in service and system jobs".to_owned(),
+        );
+        if let Err(message) = update_rules(update) {
+            rule(false, message);
+        }
+    }
+    if let Err(message) = restart_rules(&group.restart) {
+        rule(false, message);
+    }
+    if let Some(reschedule) = &group.reschedule {
+        rule(!system, "of a system job is never rescheduled; remove `reschedule`".to_owned());
+        if let Err(message) = reschedule_rules(reschedule) {
+            rule(false, message);
+        }
+    }
+    let mut fixed = Vec::new();
+    for port in
+        group.networks.iter().chain(group.tasks.iter().flat_map(|task| &task.resources.networks)).flat_map(|n| &n.ports)
+    {
+        if let Some(number) = port.fixed {
+            rule((1..=65_535).contains(&number), format!("asks for port {number}, which is not within 1..=65535"));
+            rule(!fixed.contains(&number), format!("asks for port {number} twice"));
+            fixed.push(number);
+        }
+    }
+    for service in &group.services {
+        if let Err(message) = service_rules(service) {
+            rule(false, message);
+        }
+    }
+    for (number, task) in group.tasks.iter().enumerate() {
+        let twin = group.tasks[..number].iter().any(|other| other.name == task.name);
+        task_rules((index, number), task, twin, out);
+    }
+}
+
+fn task_rules((group, number): (usize, usize), task: &Task, twin: bool, out: &mut Vec<Broken>) {
+    let mut rule = |fine: bool, message: String| {
+        if !fine {
+            out.push(Broken { part: Part::Task(group, number), message: format!("task `{}` {message}", task.name) });
+        }
+    };
+    rule(!twin, "is defined twice".to_owned());
+    rule(!task.name.is_empty() && !task.name.contains(['/', '\\']), "needs a name without slashes".to_owned());
+    rule(!task.driver.is_empty(), "names no driver".to_owned());
+    rule(task.resources.cpu >= MegaHertz(1) || task.resources.cores > 0, "asks for less than 1 MHz".to_owned());
+    rule(task.resources.memory >= Mebibytes(10), "asks for less than 10 MiB of memory".to_owned());
+    let most = task.resources.memory_max;
+    rule(most.is_none_or(|most| most >= task.resources.memory), "has a `memory_max` below its `memory`".to_owned());
+    if let Some(restart) = &task.restart
+        && let Err(message) = restart_rules(restart)
+    {
+        rule(false, message);
+    }
+    for service in &task.services {
+        if let Err(message) = service_rules(service) {
+            rule(false, message);
+        }
+    }
+}
+
+/// Healthy before its deadline, before the deployment's.
+fn update_rules(update: &Update) -> Result<(), String> {
+    if update.max_parallel == 0 {
+        return Ok(());
+    }
+    if update.min_healthy_time >= update.healthy_deadline {
+        return Err(format!("has a `healthy_deadline` of {} within its `min_healthy_time`", update.healthy_deadline));
+    }
+    if !update.progress_deadline.is_zero() && update.healthy_deadline >= update.progress_deadline {
+        return Err(format!("has a `progress_deadline` of {} within its `healthy_deadline`", update.progress_deadline));
+    }
+    if update.stagger.is_zero() {
+        return Err("has a `stagger` of zero".to_owned());
+    }
+    if update.auto_promote && update.canary == 0 {
+        return Err("promotes canaries by itself but has none".to_owned());
+    }
+    Ok(())
+}
+
+fn restart_rules(restart: &Restart) -> Result<(), String> {
+    if restart.interval < Duration::from_secs(5) {
+        return Err(format!("has a restart `interval` of {}, below 5 s", restart.interval));
+    }
+    if restart.attempts == 0 && restart.mode == RestartMode::Delay {
+        return Err("would wait for ever: no restart attempts, mode `delay`".to_owned());
+    }
+    if restart.delay * u64::from(restart.attempts) > restart.interval {
+        let (attempts, delay, interval) = (restart.attempts, restart.delay, restart.interval);
+        return Err(format!("cannot restart {attempts} times, {delay} apart, within {interval}"));
+    }
+    Ok(())
+}
+
+fn reschedule_rules(reschedule: &Reschedule) -> Result<(), String> {
+    if reschedule.attempts == 0 && !reschedule.unlimited {
+        return Ok(());
+    }
+    if reschedule.delay < Duration::from_secs(5) {
+        return Err(format!("has a reschedule `delay` of {}, below 5 s", reschedule.delay));
+    }
+    if reschedule.unlimited && reschedule.attempts > 0 {
+        return Err("has both reschedule `attempts` and `unlimited`".to_owned());
+    }
+    if !reschedule.unlimited && reschedule.interval < Duration::from_secs(15) {
+        return Err(format!("has a reschedule `interval` of {}, below 15 s", reschedule.interval));
+    }
+    Ok(())
+}
+
+fn service_rules(service: &Service) -> Result<(), String> {
+    if service.name.is_empty() {
+        return Err("has a service without a name".to_owned());
+    }
+    for check in &service.checks {
+        let name = &service.name;
+        if check.interval < Duration::from_secs(1) {
+            return Err(format!("checks service `{name}` every {}, below 1 s", check.interval));
+        }
+        if check.timeout < Duration::from_secs(1) {
+            return Err(format!("gives a check of service `{name}` {}, below 1 s", check.timeout));
+        }
+        if check.kind == CheckKind::Http && check.path.is_empty() {
+            return Err(format!("has an http check of service `{name}` without a path"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::import::defaults;
+
+    fn messages(change: impl FnOnce(&mut Job)) -> Vec<String> {
+        let mut job = defaults::job("web", JobKind::Service);
+        job.datacenters.push("dc1".into());
+        let mut group = defaults::group("web", JobKind::Service);
+        group.tasks.push(Task::new("server", "docker"));
+        job.groups.push(group);
+        change(&mut job);
+        broken(&job).into_iter().map(|broken| broken.message).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_fine() {
+        assert_eq!(messages(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_rule_names_what_breaks_it() {
+        type Change = fn(&mut Job);
+        let cases: [(Change, &str); 9] = [
+            (|job| job.datacenters.clear(), "names no datacenter"),
+            (|job| job.groups.clear(), "has no task group"),
+            (|job| job.priority = 0, "priority"),
+            (|job| job.groups[0].tasks.clear(), "has no task"),
+            (|job| job.groups[0].tasks[0].resources.memory = Mebibytes(9), "10 MiB of memory"),
+            (|job| job.groups[0].restart.attempts = 1_000, "cannot restart"),
+            (
+                |job| job.groups[0].update.as_mut().unwrap().healthy_deadline = Duration::from_secs(1),
+                "healthy_deadline",
+            ),
+            (|job| job.groups[0].update.as_mut().unwrap().auto_promote = true, "canaries"),
+            (|job| job.groups[0].reschedule.as_mut().unwrap().attempts = 3, "unlimited"),
+        ];
+        for (change, part) in cases {
+            let found = messages(change);
+            assert!(found.len() == 1 && found[0].contains(part), "{part}: {found:?}");
+        }
+    }
+}

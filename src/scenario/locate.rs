@@ -1,0 +1,352 @@
+//! Where the values of a RON text stand: a tree of spans, found by path (`timeline[0].zone`).
+//!
+//! The typed reader of the `ron` crate says what a file means and forgets where it said so; this scanner remembers only
+//! where. It accepts what the reader accepts and gives up (`None`) on anything else, so it never has an error of its own.
+
+use std::ops::Range;
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// From its first to past its last character, its type's name included.
+    pub span: Range<usize>,
+    /// What it is made of.
+    pub shape: Shape,
+}
+
+/// Forms of RON values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// `Name(field: value, …)`: the name of each field, where it stands, and its value.
+    Struct(Vec<(String, Range<usize>, Node)>),
+    /// `Name(value, …)` or `[value, …]`.
+    List(Vec<Node>),
+    /// `{key: value, …}`; keys as text without quotes.
+    Map(Vec<(String, Range<usize>, Node)>),
+    /// A string.
+    Text,
+    /// A number, a character, a truth value, a name.
+    Plain,
+}
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// `.name`
+    Field(&'a str),
+    /// `[3]`
+    Index(usize),
+}
+
+/// Splits `regions[0].clients[1].count` into steps; `None` if it is not a path.
+pub fn steps(path: &str) -> Option<Vec<Step<'_>>> {
+    let mut out = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('[') {
+            let (number, tail) = after.split_once(']')?;
+            out.push(Step::Index(number.trim().parse().ok()?));
+            rest = tail;
+            continue;
+        }
+        rest = rest.strip_prefix('.').unwrap_or(rest);
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        if end == 0 {
+            return None;
+        }
+        let name = rest[..end].trim();
+        out.push(name.parse().map_or(Step::Field(name), Step::Index));
+        rest = &rest[end..];
+    }
+    Some(out)
+}
+
+impl Node {
+    /// The node one step further. A field is also looked for inside the items of `At("10m", ZoneOutage(zone: …))` and
+    /// of `Some(…)`, so that paths need not name them.
+    pub fn child(&self, step: &Step<'_>) -> Option<&Self> {
+        match (&self.shape, step) {
+            (Shape::Struct(fields) | Shape::Map(fields), Step::Field(name)) => {
+                fields.iter().find(|(key, _, _)| key == name).map(|(_, _, node)| node)
+            }
+            (Shape::Struct(fields) | Shape::Map(fields), Step::Index(index)) => {
+                let name = index.to_string();
+                fields.iter().find(|(key, _, _)| *key == name).map(|(_, _, node)| node)
+            }
+            (Shape::List(items), Step::Index(index)) => {
+                items.get(*index).or_else(|| items.last().filter(|_| items.len() == 1)?.child(step))
+            }
+            (Shape::List(items), Step::Field(_)) => items.iter().find_map(|item| item.child(step)),
+            (Shape::Text | Shape::Plain, Step::Field(_) | Step::Index(_)) => None,
+        }
+    }
+
+    /// The node at the end of the path, or the deepest one on the way there with the number of steps taken.
+    pub fn follow(&self, steps: &[Step<'_>]) -> (&Self, usize) {
+        let mut node = self;
+        for (taken, step) in steps.iter().enumerate() {
+            match node.child(step) {
+                Some(next) => node = next,
+                None => return (node, taken),
+            }
+        }
+        (node, steps.len())
+    }
+
+    /// Where the value at `path` stands; for one that was left out, the opening of what should hold it.
+    pub fn find(&self, path: &str) -> Range<usize> {
+        let steps = steps(path).unwrap_or_default();
+        let (node, taken) = self.follow(&steps);
+        if taken == steps.len() { node.span.clone() } else { node.opening() }
+    }
+
+    /// The first few characters: its name, or its bracket.
+    pub fn opening(&self) -> Range<usize> {
+        self.span.start..self.span.end.min(self.span.start + 1)
+    }
+
+    /// The innermost struct, list or map around an offset.
+    pub fn around(&self, offset: usize) -> &Self {
+        let inside = |node: &&Self| node.span.start < offset && offset <= node.span.end;
+        let next = match &self.shape {
+            Shape::Struct(fields) | Shape::Map(fields) => fields.iter().map(|(_, _, node)| node).find(inside),
+            Shape::List(items) => items.iter().find(inside),
+            Shape::Text | Shape::Plain => None,
+        };
+        match next {
+            Some(node) if !matches!(node.shape, Shape::Text | Shape::Plain) => node.around(offset),
+            Some(_) | None => self,
+        }
+    }
+}
+
+/// The tree of a whole text; `None` if it is no RON, nests deeper than 100 levels or holds more than a million values.
+pub fn scan(text: &str) -> Option<Node> {
+    let mut scanner = Scanner { text, at: 0, left: VALUES_MAX };
+    scanner.blank()?;
+    while scanner.rest().starts_with("#![") {
+        scanner.at += scanner.rest().find(']')? + 1;
+        scanner.blank()?;
+    }
+    let node = scanner.value(DEPTH_MAX)?;
+    scanner.blank()?;
+    scanner.rest().is_empty().then_some(node)
+}
+
+const DEPTH_MAX: usize = 100;
+const VALUES_MAX: usize = 1_000_000;
+
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+    left: usize,
+}
+
+impl Scanner<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    /// Skips spaces and comments; `None` if a comment has no end.
+    fn blank(&mut self) -> Option<()> {
+        loop {
+            let rest = self.rest();
+            let trimmed = rest.trim_start();
+            self.at += rest.len() - trimmed.len();
+            if self.rest().starts_with("//") {
+                self.at += self.rest().find('\n').unwrap_or(self.rest().len());
+            } else if self.rest().starts_with("/*") {
+                let mut depth = 0_usize;
+                loop {
+                    if self.rest().starts_with("/*") {
+                        depth += 1;
+                        self.at += 2;
+                    } else if self.rest().starts_with("*/") {
+                        depth -= 1;
+                        self.at += 2;
+                        if depth == 0 {
+                            break;
+                        }
+                    } else {
+                        self.at += self.peek()?.len_utf8();
+                    }
+                }
+            } else {
+                return Some(());
+            }
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Option<Node> {
+        self.left = self.left.checked_sub(1)?;
+        let start = self.at;
+        let shape = match self.peek()? {
+            '"' => self.string()?,
+            'r' if self.rest().starts_with("r\"") || self.rest().starts_with("r#") => self.raw_string()?,
+            '\'' => {
+                let quoted = self.rest()[1..].char_indices().find(|(at, c)| *c == '\'' && *at > 0)?.0;
+                self.at += quoted + 2;
+                Shape::Plain
+            }
+            '[' => Shape::List(self.items(']', depth)?),
+            '{' => Shape::Map(self.entries('}', depth)?),
+            '(' => self.parentheses(depth)?,
+            c if c.is_alphabetic() || c == '_' => {
+                self.word();
+                let after_word = self.at;
+                self.blank()?;
+                if self.peek() == Some('(') {
+                    self.parentheses(depth)?
+                } else {
+                    self.at = after_word;
+                    Shape::Plain
+                }
+            }
+            c if c.is_ascii_digit() || matches!(c, '+' | '-' | '.') => {
+                self.at += c.len_utf8();
+                self.word();
+                Shape::Plain
+            }
+            _ => return None,
+        };
+        Some(Node { span: start..self.at, shape })
+    }
+
+    /// Letters, digits and what else names and numbers are made of.
+    fn word(&mut self) -> Range<usize> {
+        let start = self.at;
+        let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '+' | '-' | '#');
+        self.at += self.rest().find(|c| !word(c)).unwrap_or(self.rest().len());
+        start..self.at
+    }
+
+    fn string(&mut self) -> Option<Shape> {
+        let mut characters = self.rest().char_indices().skip(1);
+        while let Some((at, c)) = characters.next() {
+            match c {
+                '\\' => {
+                    characters.next()?;
+                }
+                '"' => {
+                    self.at += at + 1;
+                    return Some(Shape::Text);
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn raw_string(&mut self) -> Option<Shape> {
+        let hashes = self.rest()[1..].chars().take_while(|c| *c == '#').count();
+        let close = format!("\"{}", "#".repeat(hashes));
+        let body = self.rest().get(1 + hashes + 1..)?;
+        self.at += 2 + hashes + body.find(&close)? + close.len();
+        Some(Shape::Text)
+    }
+
+    /// `(field: value, …)` or `(value, …)`.
+    fn parentheses(&mut self, depth: usize) -> Option<Shape> {
+        let back = self.at;
+        self.at += 1;
+        self.blank()?;
+        let named = self.peek().is_some_and(|c| c.is_alphabetic() || c == '_') && {
+            self.word();
+            self.blank()?;
+            self.rest().starts_with(':')
+        };
+        self.at = back;
+        if named { self.entries(')', depth).map(Shape::Struct) } else { self.items(')', depth).map(Shape::List) }
+    }
+
+    fn items(&mut self, close: char, depth: usize) -> Option<Vec<Node>> {
+        let depth = depth.checked_sub(1)?;
+        let mut items = Vec::new();
+        self.at += 1;
+        loop {
+            self.blank()?;
+            if self.peek()? == close {
+                self.at += 1;
+                return Some(items);
+            }
+            items.push(self.value(depth)?);
+            self.comma(close)?;
+        }
+    }
+
+    fn entries(&mut self, close: char, depth: usize) -> Option<Vec<(String, Range<usize>, Node)>> {
+        let depth = depth.checked_sub(1)?;
+        let mut entries = Vec::new();
+        self.at += 1;
+        loop {
+            self.blank()?;
+            if self.peek()? == close {
+                self.at += 1;
+                return Some(entries);
+            }
+            let key = if close == ')' { self.word() } else { self.value(depth)?.span };
+            let name = self.text[key.clone()].trim_matches('"').to_owned();
+            self.blank()?;
+            if self.peek()? != ':' {
+                return None;
+            }
+            self.at += 1;
+            self.blank()?;
+            entries.push((name, key, self.value(depth)?));
+            self.comma(close)?;
+        }
+    }
+
+    fn comma(&mut self, close: char) -> Option<()> {
+        self.blank()?;
+        match self.peek()? {
+            ',' => {
+                self.at += 1;
+                Some(())
+            }
+            c if c == close => Some(()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"// a comment
+Scenario(
+    name: "x", /* one /* nested */ */
+    regions: [Region(name: r"a", clients: [Clients(count: 6), Clients(count: 200)])],
+    timeline: [At("10m", ZoneOutage(zone: "a/b", kind: Power))],
+    meta: {"rack": "r1"},
+)"#;
+
+    #[test]
+    fn paths_lead_to_values() {
+        let tree = scan(TEXT).unwrap();
+        for (path, expected) in [
+            ("name", "\"x\""),
+            ("regions[0].name", "r\"a\""),
+            ("regions[0].clients[1].count", "200"),
+            ("timeline[0].zone", "\"a/b\""),
+            ("timeline[0][0]", "\"10m\""),
+            ("timeline[0].kind", "Power"),
+            ("meta.rack", "\"r1\""),
+            ("regions[0].zones", "R"),
+        ] {
+            assert_eq!(&TEXT[tree.find(path)], expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_ron_has_no_tree() {
+        for text in ["", "(", "(a: )", "(a 1)", "\"", "/*", "[1 2]", &"(".repeat(100_000), &"[".repeat(100_000)] {
+            assert_eq!(scan(text), None);
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The timeline: faults and operator actions.
+
+use std::sync::Arc;
+
+use super::Lowering;
+use super::target::Cast;
+use super::work::Placed;
+use crate::base::id::IdVec;
+use crate::base::time::Duration;
+use crate::base::time::Time;
+use crate::model::topology::RegionId;
+use crate::scenario::quantity;
+use crate::scenario::schema;
+use crate::world::spec::Action;
+use crate::world::spec::Degradation;
+use crate::world::spec::Entry;
+use crate::world::spec::EntryId;
+use crate::world::spec::MachineId;
+use crate::world::spec::MachineRole;
+use crate::world::spec::MachineSpec;
+use crate::world::spec::OutageKind;
+use crate::world::spec::ProcessKind;
+use crate::world::spec::Side;
+use crate::world::spec::Target;
+
+/// What one written entry means; an action in several regions is several entries.
+struct Meaning {
+    label: String,
+    lasts: Option<Duration>,
+    actions: Vec<Action>,
+}
+
+impl Lowering<'_> {
+    pub(super) fn timeline(
+        &mut self,
+        machines: &IdVec<MachineId, MachineSpec>,
+        jobs: &[Placed],
+        duration: Duration,
+    ) -> IdVec<EntryId, Entry> {
+        // Jobs that the timeline itself registers can be aimed at as well.
+        let mut placed: Vec<Placed> = jobs.to_vec();
+        let mut registered: Vec<Vec<Placed>> = Vec::new();
+        for (index, schema::At(_, action)) in self.scenario.timeline.iter().enumerate() {
+            let added = match action {
+                schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1]"), source),
+                _ => Vec::new(),
+            };
+            placed.extend(added.iter().cloned());
+            registered.push(added);
+        }
+        let mut datacenters: Vec<(RegionId, Arc<str>)> = Vec::new();
+        for machine in machines.as_slice() {
+            if let MachineRole::Client(node) = &machine.role {
+                let region = self.geography.zones[machine.zone].region;
+                if !datacenters.iter().any(|(of, name)| *of == region && *name == node.datacenter) {
+                    datacenters.push((region, node.datacenter.clone()));
+                }
+            }
+        }
+        let names: Vec<(Arc<str>, RegionId)> =
+            placed.iter().map(|job| (job.spec.job.name.clone(), job.spec.region)).collect();
+        let cast = Cast { machines, jobs: &names, datacenters: &datacenters };
+        let mut out = IdVec::new();
+        for (index, schema::At(at, action)) in self.scenario.timeline.iter().enumerate() {
+            let path = format!("timeline[{index}]");
+            let at = self.duration(&format!("{path}[0]"), at);
+            if at >= duration && !duration.is_zero() {
+                self.error(
+                    "E007",
+                    &format!("{path}[0]"),
+                    format!("nothing happens at {at}: the run ends at {duration}"),
+                )
+                .hint("make `duration` longer, or let it happen earlier");
+            }
+            let Some(meaning) = self.meaning(&path, action, &placed, &registered[index], cast) else { continue };
+            for action in meaning.actions {
+                let label = meaning.label.as_str().into();
+                out.push(Entry { at: Time::ZERO + at, lasts: meaning.lasts, label, action });
+            }
+        }
+        self.scaled_allocations(&placed, &out);
+        out
+    }
+
+    fn meaning(
+        &mut self,
+        path: &str,
+        action: &schema::Action,
+        placed: &[Placed],
+        registered: &[Placed],
+        cast: Cast<'_>,
+    ) -> Option<Meaning> {
+        match action {
+            schema::Action::ProcessKill { target, process, lasts } => {
+                let hit = self.process_target(path, target, process.as_ref(), cast)?;
+                self.fault(path, "process-kill", &target.0, lasts.as_ref(), Action::ProcessKill(hit))
+            }
+            schema::Action::ProcessPause { target, process, lasts } => {
+                let hit = self.process_target(path, target, process.as_ref(), cast)?;
+                self.fault(path, "process-pause", &target.0, lasts.as_ref(), Action::ProcessPause(hit))
+            }
+            schema::Action::ProcessRestart { target, process } => {
+                let hit = self.process_target(path, target, process.as_ref(), cast)?;
+                self.fault(path, "process-restart", &target.0, None, Action::ProcessRestart(hit))
+            }
+            schema::Action::NodeCrash { target, lasts } => {
+                let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
+                self.fault(path, "node-crash", &target.0, lasts.as_ref(), Action::NodeCrash(hit))
+            }
+            schema::Action::ZoneOutage { .. }
+            | schema::Action::RegionOutage { .. }
+            | schema::Action::Partition { .. }
+            | schema::Action::LinkDegrade { .. } => self.place_fault(path, action, cast),
+            schema::Action::SlowDisk { target, factor, lasts } => {
+                let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
+                let factor = factor.map(|factor| self.number(&format!("{path}.factor"), factor, 1.0..=1e6));
+                self.fault(path, "slow-disk", &target.0, lasts.as_ref(), Action::SlowDisk(hit, factor))
+            }
+            schema::Action::SlowCpu { target, factor, lasts } => {
+                let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
+                let factor = self.number(&format!("{path}.factor"), *factor, 1.0..=1e6);
+                self.fault(path, "slow-cpu", &target.0, lasts.as_ref(), Action::SlowCpu(hit, factor))
+            }
+            schema::Action::RegisterJob(_) => {
+                let name = registered.first()?.spec.job.name.clone();
+                let register =
+                    |job: &Placed| Action::RegisterJob { region: job.spec.region, job: job.spec.job.clone() };
+                let actions = registered.iter().map(register).collect();
+                Some(Meaning { label: format!("register {name}"), lasts: None, actions })
+            }
+            schema::Action::ScaleJob { job, group, count, region } => {
+                self.scale(path, (job, group.as_deref()), *count, region.as_deref(), placed)
+            }
+            schema::Action::StopJob { job, region } => {
+                let found = self.jobs_named(path, job, region.as_deref(), placed);
+                let stop = |(region, placed): (RegionId, Placed)| Action::StopJob {
+                    region,
+                    job: placed.spec.job.name.clone(),
+                };
+                let actions = found.into_iter().map(stop).collect();
+                Some(Meaning { label: format!("stop {job}"), lasts: None, actions })
+            }
+        }
+    }
+
+    /// Faults of zones, regions and links.
+    fn place_fault(&mut self, path: &str, action: &schema::Action, cast: Cast<'_>) -> Option<Meaning> {
+        let kind_of = |kind: schema::OutageKind| match kind {
+            schema::OutageKind::Power => OutageKind::Power,
+            schema::OutageKind::Network => OutageKind::Network,
+        };
+        match action {
+            schema::Action::ZoneOutage { zone, kind, lasts } => {
+                let found = zone.split_once('/').and_then(|(region, name)| {
+                    let region = self.geography.region(region)?;
+                    self.geography.zone_in(region, name)
+                });
+                if found.is_none() {
+                    let known = self.geography.zone_names();
+                    self.unknown(&format!("{path}.zone"), "zone", zone, known.iter().map(String::as_str));
+                }
+                self.fault(path, "zone-outage", zone, lasts.as_ref(), Action::ZoneOutage(found?, kind_of(*kind)))
+            }
+            schema::Action::RegionOutage { region, kind, lasts } => {
+                let found = self.region(&format!("{path}.region"), region)?;
+                self.fault(path, "region-outage", region, lasts.as_ref(), Action::RegionOutage(found, kind_of(*kind)))
+            }
+            schema::Action::Partition { from, to, one_way, lasts } => {
+                let (left, right) = self.sides(path, from, to, cast)?;
+                let action = Action::Partition { from: left, to: right, symmetric: !one_way };
+                self.fault(path, "partition", &between(&from.0, &to.0, *one_way), lasts.as_ref(), action)
+            }
+            schema::Action::LinkDegrade { from, to, one_way, lasts, .. } => {
+                let (left, right) = self.sides(path, from, to, cast)?;
+                let change = self.degradation(path, action);
+                let action = Action::LinkDegrade { from: left, to: right, symmetric: !one_way, change };
+                self.fault(path, "link-degrade", &between(&from.0, &to.0, *one_way), lasts.as_ref(), action)
+            }
+            _ => None,
+        }
+    }
+
+    fn fault(
+        &mut self,
+        path: &str,
+        kind: &str,
+        target: &str,
+        lasts: Option<&schema::DurationText>,
+        action: Action,
+    ) -> Option<Meaning> {
+        let path = format!("{path}.lasts");
+        let span = lasts.map(|text| self.span_or(&path, Some(text), Duration::ZERO));
+        Some(Meaning { label: format!("{kind} {}", target.trim()), lasts: span, actions: vec![action] })
+    }
+
+    fn process_target(
+        &mut self,
+        path: &str,
+        target: &schema::TargetText,
+        process: Option<&schema::Process>,
+        cast: Cast<'_>,
+    ) -> Option<Target> {
+        let mut hit = self.target(&format!("{path}.target"), &target.0, cast)?;
+        match process {
+            None => {}
+            Some(schema::Process::Agent) => hit.process = ProcessKind::Main,
+            Some(schema::Process::ConsulAgent) => hit.process = ProcessKind::CatalogAgent,
+            Some(schema::Process::Tasks(job)) => {
+                if !cast.jobs.iter().any(|(name, _)| **name == **job) {
+                    self.unknown(&format!("{path}.process"), "job", job, cast.jobs.iter().map(|(name, _)| &**name));
+                }
+                hit.process = ProcessKind::Tasks(job.as_str().into());
+            }
+        }
+        Some(hit)
+    }
+
+    fn sides(
+        &mut self,
+        path: &str,
+        from: &schema::TargetText,
+        to: &schema::TargetText,
+        cast: Cast<'_>,
+    ) -> Option<(Side, Side)> {
+        let left = self.side(&format!("{path}.from"), &from.0, cast);
+        let right = self.side(&format!("{path}.to"), &to.0, cast);
+        if let (Some(Side::Rest), Some(Side::Rest)) = (&left, &right) {
+            self.error("E008", &format!("{path}.from"), "both sides are `rest`").hint("name one side");
+            return None;
+        }
+        if from.0.trim() == to.0.trim() {
+            self.error("E008", &format!("{path}.to"), "both sides are the same");
+            return None;
+        }
+        left.zip(right)
+    }
+
+    fn degradation(&mut self, path: &str, action: &schema::Action) -> Degradation {
+        let mut change = Degradation {
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            loss: crate::base::units::Ratio::ZERO,
+            duplicate: crate::base::units::Ratio::ZERO,
+            reorder: crate::base::units::Ratio::ZERO,
+            bandwidth: None,
+        };
+        if let schema::Action::LinkDegrade { delay, jitter, loss, duplicate, reorder, bandwidth, .. } = action {
+            change.delay = self.duration_or(&format!("{path}.delay"), delay.as_ref(), Duration::ZERO);
+            change.jitter = self.duration_or(&format!("{path}.jitter"), jitter.as_ref(), Duration::ZERO);
+            change.loss = self.share_or_zero(&format!("{path}.loss"), loss.as_ref());
+            change.duplicate = self.share_or_zero(&format!("{path}.duplicate"), duplicate.as_ref());
+            change.reorder = self.share_or_zero(&format!("{path}.reorder"), reorder.as_ref());
+            change.bandwidth = bandwidth
+                .as_ref()
+                .map(|text| self.quantity(&format!("{path}.bandwidth"), quantity::bandwidth(&text.0)));
+            if delay.is_none()
+                && jitter.is_none()
+                && loss.is_none()
+                && duplicate.is_none()
+                && reorder.is_none()
+                && bandwidth.is_none()
+            {
+                self.error("E015", path, "this entry changes nothing about the link")
+                    .hint("give at least one of `delay`, `jitter`, `loss`, `duplicate`, `reorder`, `bandwidth`");
+            }
+        }
+        change
+    }
+
+    fn scale(
+        &mut self,
+        path: &str,
+        (job, group): (&str, Option<&str>),
+        count: u64,
+        region: Option<&str>,
+        placed: &[Placed],
+    ) -> Option<Meaning> {
+        let count = self.count(&format!("{path}.count"), count, 0..=super::ALLOCATIONS_MAX);
+        let found = self.jobs_named(path, job, region, placed);
+        let mut actions = Vec::new();
+        for (region, placed) in found {
+            let names: Vec<&str> = placed.spec.job.groups.iter().map(|group| &*group.name).collect();
+            let group = match group {
+                Some(group) if names.contains(&group) => group,
+                None if names.len() == 1 => names[0],
+                Some(group) => {
+                    self.unknown(&format!("{path}.group"), "group", group, names.iter().copied());
+                    return None;
+                }
+                None => {
+                    let hint = format!("add `group:`, one of `{}`", names.join("`, `"));
+                    self.error("E015", path, format!("job `{job}` has {} groups", names.len())).hint(hint);
+                    return None;
+                }
+            };
+            let job = placed.spec.job.name.clone();
+            actions.push(Action::ScaleJob { region, job, group: group.into(), count });
+        }
+        Some(Meaning { label: format!("scale {job} to {count}"), lasts: None, actions })
+    }
+
+    /// The job of this name in the region, or in each region that has it.
+    fn jobs_named(
+        &mut self,
+        path: &str,
+        name: &str,
+        region: Option<&str>,
+        placed: &[Placed],
+    ) -> Vec<(RegionId, Placed)> {
+        let only = match region {
+            None => None,
+            Some(region) => match self.region(&format!("{path}.region"), region) {
+                Some(region) => Some(region),
+                None => return Vec::new(),
+            },
+        };
+        let mut found: Vec<(RegionId, Placed)> = Vec::new();
+        for job in placed.iter().filter(|job| *job.spec.job.name == *name) {
+            let of = job.spec.region;
+            if only.is_none_or(|only| only == of) && !found.iter().any(|(region, _)| *region == of) {
+                found.push((of, job.clone()));
+            }
+        }
+        if found.is_empty() {
+            let names: Vec<Arc<str>> = placed.iter().map(|job| job.spec.job.name.clone()).collect();
+            self.unknown(&format!("{path}.job"), "job", name, names.iter().map(|name| &**name));
+        }
+        found
+    }
+
+    /// Scaling must not go beyond what can be run.
+    fn scaled_allocations(&mut self, placed: &[Placed], entries: &IdVec<EntryId, Entry>) {
+        let registered: u64 = placed.iter().map(Placed::allocations).fold(0, u64::saturating_add);
+        let scaled = entries.as_slice().iter().fold(0_u64, |sum, entry| match &entry.action {
+            Action::ScaleJob { count, .. } => sum.saturating_add(u64::from(*count)),
+            _ => sum,
+        });
+        let total = registered.saturating_add(scaled);
+        if total > super::ALLOCATIONS_MAX {
+            let message = format!("{total} allocations are more than cossim runs ({})", super::ALLOCATIONS_MAX);
+            self.error("E006", "timeline", message);
+        }
+    }
+}
+
+fn between(from: &str, to: &str, one_way: bool) -> String {
+    format!("{} {} {}", from.trim(), if one_way { "->" } else { "<->" }, to.trim())
+}

@@ -1,0 +1,365 @@
+//! From what is written to what is meant: names become numbers, texts become quantities, defaults are filled in, and
+//! everything that cannot be is reported with its place.
+//!
+//! Lowering goes on after a mistake, with a stand-in for what was wrong, so that all mistakes of a file are said at
+//! once; a [`WorldSpec`] comes out only if there are none. Places are named by path (`regions[0].clients[1].count`) and
+//! looked up in the scanned text only when there is something to report.
+
+mod events;
+mod inline;
+mod places;
+mod settings;
+mod target;
+mod wiring;
+mod work;
+
+use std::sync::Arc;
+
+use crate::base::id::IdVec;
+use crate::base::time::Duration;
+use crate::base::time::Time;
+use crate::base::units::Mebibytes;
+use crate::base::units::MegaHertz;
+use crate::base::units::MegabitsPerSecond;
+use crate::base::units::Ratio;
+use crate::measure::objective::Objective;
+use crate::model::topology::RegionId;
+use crate::model::topology::ZoneId;
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::diagnostic::Place;
+use crate::scenario::diagnostic::Severity;
+use crate::scenario::diagnostic::SourceId;
+use crate::scenario::diagnostic::Sources;
+use crate::scenario::locate::Node;
+use crate::scenario::quantity;
+use crate::scenario::quantity::QuantityError;
+use crate::scenario::schema;
+use crate::scenario::suggest;
+use crate::world::spec::RegionSpec;
+use crate::world::spec::WorldSpec;
+use crate::world::spec::ZoneSpec;
+
+/// What a scenario means.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    /// The world to build.
+    pub world: WorldSpec,
+    /// The scenario's `about`.
+    pub about: Arc<str>,
+    /// How many seeds are run, unless the command line says otherwise; 1..=10 000.
+    pub seeds: u32,
+    /// What is expected, in file order.
+    pub expectations: Vec<Expectation>,
+}
+
+/// One line of `expect`.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// As written.
+    pub text: Arc<str>,
+    /// As understood.
+    pub objective: Objective,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Reads the files a scenario names; paths are as written, relative to the scenario.
+pub trait Files {
+    /// The name for messages and the text, or why there is none.
+    fn read(&self, path: &str) -> Result<(String, String), String>;
+}
+
+/// Lowers a scenario that parsed. Findings hold warnings if it worked, and at least one error if not.
+pub fn lower(
+    scenario: &schema::Scenario,
+    text: Text<'_>,
+    sources: &mut Sources,
+    files: &dyn Files,
+) -> (Option<Lowered>, Vec<Diagnostic>) {
+    let mut lowering =
+        Lowering { scenario, text, sources, files, findings: Vec::new(), geography: Geography::default() };
+    let lowered = lowering.all();
+    let failed = lowering.findings.iter().any(|finding| finding.severity == Severity::Error);
+    (lowered.filter(|_| !failed), lowering.findings)
+}
+
+/// The scanned text of a scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    /// Which source it is.
+    pub source: SourceId,
+    /// Its tree of spans.
+    pub tree: &'a Node,
+}
+
+/// Regions and zones, found by name.
+#[derive(Debug, Default)]
+struct Geography {
+    regions: IdVec<RegionId, RegionSpec>,
+    zones: IdVec<ZoneId, ZoneSpec>,
+}
+
+impl Geography {
+    fn region(&self, name: &str) -> Option<RegionId> {
+        self.regions.iter().find(|(_, region)| &*region.name == name).map(|(id, _)| id)
+    }
+
+    fn zone_in(&self, region: RegionId, name: &str) -> Option<ZoneId> {
+        self.regions.get(region)?.zones.iter().copied().find(|zone| &*self.zones[*zone].name == name)
+    }
+
+    fn region_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.regions.as_slice().iter().map(|region| &*region.name)
+    }
+
+    /// `us-east-1/b`, for messages.
+    fn zone_names(&self) -> Vec<String> {
+        let full = |zone: &ZoneSpec| format!("{}/{}", self.regions[zone.region].name, zone.name);
+        self.zones.as_slice().iter().map(full).collect()
+    }
+}
+
+struct Lowering<'a> {
+    scenario: &'a schema::Scenario,
+    text: Text<'a>,
+    sources: &'a mut Sources,
+    files: &'a dyn Files,
+    findings: Vec<Diagnostic>,
+    geography: Geography,
+}
+
+impl Lowering<'_> {
+    fn all(&mut self) -> Option<Lowered> {
+        let scenario = self.scenario;
+        self.name();
+        let duration = self.duration("duration", &scenario.duration);
+        let warmup = self.duration_or("warmup", scenario.warmup.as_ref(), Duration::ZERO);
+        self.length(duration, warmup);
+        let machines = self.places()?;
+        let network = self.network();
+        let jobs = self.jobs(&machines);
+        self.fit(&machines, &jobs);
+        let services = self.services(&jobs);
+        let ingress = self.ingresses(&jobs);
+        let traffic = self.traffic(&ingress, warmup, duration);
+        let timeline = self.timeline(&machines, &jobs, duration);
+        let expectations = self.expectations(&timeline);
+        let options = self.options();
+        let world = WorldSpec {
+            name: scenario.name.as_str().into(),
+            duration,
+            warmup,
+            regions: std::mem::take(&mut self.geography.regions),
+            zones: std::mem::take(&mut self.geography.zones),
+            machines,
+            network,
+            jobs: jobs.into_iter().map(|job| job.spec).collect(),
+            services,
+            ingress: ingress.into_iter().map(|(_, spec)| spec).collect(),
+            traffic,
+            timeline,
+            options,
+        };
+        Some(Lowered { world, about: scenario.about.as_str().into(), seeds: scenario.seeds as u32, expectations })
+    }
+
+    /// The name ends up in a path; the seeds in a loop.
+    fn name(&mut self) {
+        let name = &self.scenario.name;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) || name.starts_with('-') {
+            self.error("E015", "name", format!("`{name}` cannot name a scenario"))
+                .hint("use 1 to 64 letters, digits, `-` and `_`; it names the report folder");
+        }
+        if self.scenario.seeds == 0 || self.scenario.seeds > SEEDS_MAX {
+            self.error("E015", "seeds", format!("`seeds` must be within 1..={SEEDS_MAX}"));
+        }
+    }
+
+    fn length(&mut self, duration: Duration, warmup: Duration) {
+        if duration.is_zero() {
+            self.error("E007", "duration", "a run must take some time: `duration` is zero");
+        } else if duration > DURATION_MAX {
+            self.error("E007", "duration", "a run takes at most 30 days");
+        } else if warmup >= duration {
+            self.error("E007", "warmup", format!("the warm-up of {warmup} leaves nothing of the run of {duration}"))
+                .hint("make `warmup` shorter than `duration`");
+        }
+    }
+
+    fn expectations(
+        &mut self,
+        timeline: &IdVec<crate::world::spec::EntryId, crate::world::spec::Entry>,
+    ) -> Vec<Expectation> {
+        let mut out = Vec::new();
+        for (index, text) in self.scenario.expect.iter().enumerate() {
+            let path = format!("expect[{index}]");
+            let labels: Vec<&str> = timeline.as_slice().iter().map(|entry| &*entry.label).collect();
+            match Objective::parse(text, &labels) {
+                Ok(objective) => {
+                    let place = self.place(&path);
+                    out.push(Expectation { text: text.as_str().into(), objective, place });
+                }
+                Err(error) => {
+                    let finding = self.error("E009", &path, error.to_string());
+                    if let Some(hint) = error.hint() {
+                        finding.hint(hint);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Where the value at `path` stands.
+    fn place(&self, path: &str) -> Place {
+        Place { source: self.text.source, span: self.text.tree.find(path) }
+    }
+
+    fn report(&mut self, finding: Diagnostic) {
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Reports an error at `path`; a hint can be added to what is returned.
+    fn error(&mut self, code: &'static str, path: &str, message: impl Into<String>) -> Finding<'_> {
+        self.finding(Diagnostic::error(code, message), path)
+    }
+
+    /// Reports a warning at `path`.
+    fn warning(&mut self, code: &'static str, path: &str, message: impl Into<String>) -> Finding<'_> {
+        self.finding(Diagnostic::warning(code, message), path)
+    }
+
+    fn finding(&mut self, finding: Diagnostic, path: &str) -> Finding<'_> {
+        let finding = finding.at(Some(self.place(path)));
+        self.report(finding);
+        Finding(self.findings.last_mut().expect("one was reported, now or before the limit"))
+    }
+
+    fn unknown<'n>(&mut self, path: &str, what: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) {
+        let hint = suggest::hint(name, known);
+        self.error("E004", path, format!("there is no {what} `{name}`")).hint(hint);
+    }
+
+    fn quantity<T: Default>(&mut self, path: &str, value: Result<T, QuantityError>) -> T {
+        value.unwrap_or_else(|error| {
+            self.error("E003", path, error.to_string());
+            T::default()
+        })
+    }
+
+    fn duration(&mut self, path: &str, text: &schema::DurationText) -> Duration {
+        self.quantity(path, quantity::duration(&text.0))
+    }
+
+    fn duration_or(&mut self, path: &str, text: Option<&schema::DurationText>, default: Duration) -> Duration {
+        text.map_or(default, |text| self.duration(path, text))
+    }
+
+    /// A duration that must not be zero.
+    fn span_or(&mut self, path: &str, text: Option<&schema::DurationText>, default: Duration) -> Duration {
+        let found = self.findings.len();
+        let span = self.duration_or(path, text, default);
+        if span.is_zero() && self.findings.len() == found {
+            self.error("E015", path, "must be longer than zero");
+        }
+        span
+    }
+
+    fn instant_or_zero(&mut self, path: &str, text: Option<&schema::DurationText>) -> Time {
+        Time::ZERO + self.duration_or(path, text, Duration::ZERO)
+    }
+
+    fn size(&mut self, path: &str, text: &schema::SizeText) -> Mebibytes {
+        self.quantity(path, quantity::size(&text.0))
+    }
+
+    fn frequency(&mut self, path: &str, text: &schema::FrequencyText) -> MegaHertz {
+        self.quantity(path, quantity::frequency(&text.0))
+    }
+
+    fn bandwidth(&mut self, path: &str, text: &schema::BandwidthText) -> MegabitsPerSecond {
+        self.quantity(path, quantity::bandwidth(&text.0))
+    }
+
+    fn rate(&mut self, path: &str, text: &schema::RateText) -> f64 {
+        self.quantity(path, quantity::rate(&text.0))
+    }
+
+    fn share_or_zero(&mut self, path: &str, text: Option<&schema::ShareText>) -> Ratio {
+        text.map_or(Ratio::ZERO, |text| self.quantity(path, quantity::share(&text.0)))
+    }
+
+    /// A count within bounds, as the narrower type.
+    fn count(&mut self, path: &str, value: u64, bounds: std::ops::RangeInclusive<u64>) -> u32 {
+        if bounds.contains(&value) {
+            return u32::try_from(value).expect("bounds of counts fit in 32 bits");
+        }
+        let (low, high) = (bounds.start(), bounds.end());
+        self.error("E006", path, format!("{value} is not within {low}..={high}"));
+        u32::try_from(*low).expect("bounds of counts fit in 32 bits")
+    }
+
+    /// A number within bounds; NaN is not.
+    fn number(&mut self, path: &str, value: f64, bounds: std::ops::RangeInclusive<f64>) -> f64 {
+        if bounds.contains(&value) {
+            return value;
+        }
+        let (low, high) = (bounds.start(), bounds.end());
+        self.error("E015", path, format!("{value} is not within {low}..={high}"));
+        *low
+    }
+
+    /// The named region, or an error.
+    fn region(&mut self, path: &str, name: &str) -> Option<RegionId> {
+        let region = self.geography.region(name);
+        if region.is_none() {
+            let names: Vec<String> = self.geography.region_names().map(str::to_owned).collect();
+            self.unknown(path, "region", name, names.iter().map(String::as_str));
+        }
+        region
+    }
+
+    /// The named regions; the first of the world if none are named.
+    fn regions(&mut self, path: &str, names: Option<&Vec<String>>) -> Vec<RegionId> {
+        let Some(names) = names else { return self.geography.regions.ids().take(1).collect() };
+        let mut out: Vec<RegionId> = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            match self.region(&path, name) {
+                Some(region) if out.contains(&region) => {
+                    self.error("E005", &path, format!("region `{name}` is named twice"));
+                }
+                Some(region) => out.push(region),
+                None => {}
+            }
+        }
+        if names.is_empty() {
+            self.error("E015", path, "name at least one region, or leave `regions` out");
+        }
+        out
+    }
+}
+
+/// A finding that was just reported.
+struct Finding<'a>(&'a mut Diagnostic);
+
+impl Finding<'_> {
+    fn hint(self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Machines of all regions.
+const MACHINES_MAX: u64 = 100_000;
+/// Allocations of all jobs.
+const ALLOCATIONS_MAX: u64 = 10_000_000;
+/// Seeds of one run.
+const SEEDS_MAX: u64 = 10_000;
+/// Simulated length.
+const DURATION_MAX: Duration = Duration::from_hours(24 * 30);
+/// After so many findings the rest is noise.
+const FINDINGS_MAX: usize = 200;

@@ -1,0 +1,192 @@
+//! From bytes to the typed scenario: limits, text, syntax. The first mistake ends it; what can be said about a file that
+//! parses is said by [`crate::scenario::lower`].
+
+use ron::error::Error;
+use ron::error::SpannedError;
+use ron::extensions::Extensions;
+
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::diagnostic::Place;
+use crate::scenario::diagnostic::SourceId;
+use crate::scenario::diagnostic::offset_of;
+use crate::scenario::locate;
+use crate::scenario::schema::Scenario;
+use crate::scenario::suggest;
+
+/// Larger files are refused unread.
+pub const FILE_MAX: u64 = 4 << 20;
+
+/// Reads the text of a file, with a limit on its size; the reason if there is none.
+pub fn read_text(path: &std::path::Path) -> Result<String, String> {
+    let about = std::fs::metadata(path).map_err(|error| reason(&error))?;
+    if about.is_dir() {
+        return Err("it is a directory".to_owned());
+    }
+    if !about.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if about.len() > FILE_MAX {
+        return Err(format!("it has {} bytes, more than {FILE_MAX}", about.len()));
+    }
+    let bytes = std::fs::read(path).map_err(|error| reason(&error))?;
+    String::from_utf8(bytes)
+        .map_err(|error| format!("it is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))
+}
+
+/// An error of the file system in plain words; the system's own text differs between platforms.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// The scenario a text says, or its first mistake.
+pub fn parse(source: SourceId, text: &str) -> Result<Scenario, Diagnostic> {
+    if text.trim().is_empty() {
+        let place = Place { source, span: 0..0 };
+        return Err(Diagnostic::error("E002", "the file is empty")
+            .at(Some(place))
+            .hint("`cossim init` writes a scenario to start from"));
+    }
+    let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
+    options.from_str(text).map_err(|error| explain(source, text, &error))
+}
+
+fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
+    let end = offset_of(text, error.span.end.line, error.span.end.col);
+    let start = offset_of(text, error.span.start.line, error.span.start.col);
+    let mut span = token(text, start, end);
+    let (message, hint) = match &error.code {
+        Error::NoSuchStructField { expected, found, outer } => {
+            span = name_before(text, span, found);
+            let of = outer.as_ref().map(|outer| format!(" of `{outer}`")).unwrap_or_default();
+            (format!("there is no field `{found}`{of}"), Some(suggest::hint(found, expected.iter().copied())))
+        }
+        Error::NoSuchEnumVariant { expected, found, outer } => {
+            span = name_before(text, span, found);
+            let of = outer.as_ref().map(|outer| format!(" as `{outer}`")).unwrap_or_default();
+            (format!("`{found}` is not known{of}"), Some(suggest::hint(found, expected.iter().copied())))
+        }
+        Error::MissingStructField { field, outer } => {
+            if let Some(tree) = locate::scan(text) {
+                let holder = tree.around(start.min(text.len())).span.clone();
+                span = holder.start..text[holder.clone()].find('(').map_or(holder.end, |at| holder.start + at.max(1));
+            }
+            let of = outer.as_ref().map(|outer| format!(" of `{outer}`")).unwrap_or_default();
+            (format!("field `{field}`{of} is missing"), None)
+        }
+        Error::DuplicateStructField { field, .. } => {
+            span = name_before(text, span, field);
+            (format!("field `{field}` is written twice"), None)
+        }
+        Error::ExpectedDifferentStructName { expected, found } => {
+            span = name_before(text, span, found);
+            (format!("`{expected}(…)` belongs here, not `{found}`"), None)
+        }
+        Error::ExpectedString => (
+            "a text in double quotes belongs here".to_owned(),
+            Some("quantities are texts with their unit, as `\"40m\"`".to_owned()),
+        ),
+        Error::ExceededRecursionLimit => ("brackets are nested too deeply".to_owned(), None),
+        Error::TrailingCharacters => ("a file holds one scenario; something follows it".to_owned(), None),
+        Error::ExpectedComma => ("a comma is missing".to_owned(), None),
+        Error::Eof => ("the file ends in the middle".to_owned(), Some("a bracket is not closed".to_owned())),
+        Error::IntegerOutOfBounds => ("this number is too large, or negative".to_owned(), None),
+        Error::ExpectedInteger | Error::InvalidIntegerDigit { .. } => {
+            ("a whole number, 0 or more, belongs here".to_owned(), None)
+        }
+        Error::ExpectedNamedStructLike(name) if !name.is_empty() => (format!("`{name}(…)` belongs here"), None),
+        Error::ExpectedStructLike | Error::ExpectedNamedStructLike(_) => ("`(` belongs here".to_owned(), None),
+        Error::InvalidValueForType { expected, found } => (format!("{expected} belongs here, not {found}"), None),
+        Error::ExpectedDifferentLength { expected, found } => {
+            (format!("{expected} belongs here, not {found} values"), None)
+        }
+        other => (lowered(&other.to_string()), None),
+    };
+    let finding = Diagnostic::error("E002", message).at(Some(Place { source, span }));
+    match hint {
+        Some(hint) => finding.hint(hint),
+        None => finding,
+    }
+}
+
+/// The reader ends where it noticed; the mistake is the whole word or number there.
+fn token(text: &str, start: usize, end: usize) -> std::ops::Range<usize> {
+    let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+');
+    let start = start.min(text.len());
+    let start = start + text[start..].len() - text[start..].trim_start().len();
+    let end = end.clamp(start, text.len());
+    if end > start && end - start > 1 {
+        return start..end;
+    }
+    let head = text[..start].char_indices().rev().take_while(|(_, c)| word(*c)).last().map_or(start, |(at, _)| at);
+    let tail = text[start..].find(|c| !word(c)).map_or(text.len(), |at| start + at);
+    if head < tail { head..tail } else { start..end }
+}
+
+/// The last time `name` stands at or before the end of `span`; the span itself if it does not.
+fn name_before(text: &str, span: std::ops::Range<usize>, name: &str) -> std::ops::Range<usize> {
+    if name.is_empty() || text[span.clone()] == *name {
+        return span;
+    }
+    let found = text.get(..span.end).and_then(|before| before.rfind(name));
+    match found {
+        Some(at) if span.end - at < name.len() + 80 => at..at + name.len(),
+        Some(_) | None => span,
+    }
+}
+
+fn lowered(message: &str) -> String {
+    let mut characters = message.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::diagnostic::Sources;
+
+    fn check(text: &str, expected: &str) {
+        let mut sources = Sources::default();
+        let source = sources.add("s.ron", text);
+        let finding = parse(source, text).expect_err("a mistake was made");
+        let place = sources.position(finding.place.as_ref().expect("mistakes of syntax have a place"));
+        let hint = finding.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        assert_eq!(format!("{place}: {}{hint}", finding.message), expected);
+    }
+
+    #[test]
+    fn the_first_mistake_is_placed_and_explained() {
+        for (text, expected) in [
+            ("", "s.ron:1:1: the file is empty (`cossim init` writes a scenario to start from)"),
+            (
+                "Scenario(\n  nmae: \"x\",\n)",
+                "s.ron:2:3: there is no field `nmae` of `Scenario` (did you mean `name`?)",
+            ),
+            (
+                "Scenario(name: \"x\",\n  duration: 40)",
+                "s.ron:2:13: a text in double quotes belongs here (quantities are texts with their unit, as `\"40m\"`)",
+            ),
+            ("Scenario(name: \"x\")", "s.ron:1:1: field `duration` of `Scenario` is missing"),
+            (
+                "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", ZoneOutge(zone: \"b\"))])",
+                "s.ron:1:70: `ZoneOutge` is not known as `Action` (did you mean `ZoneOutage`?)",
+            ),
+        ] {
+            check(text, expected);
+        }
+    }
+
+    #[test]
+    fn hostile_texts_are_refused_quickly() {
+        let sources = &mut Sources::default();
+        for text in
+            ["(".repeat(100_000), "[".repeat(100_000), "Scenario(".to_owned(), "\u{0}".to_owned(), "\"".to_owned()]
+        {
+            let source = sources.add("s.ron", text.clone());
+            assert!(parse(source, &text).is_err());
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Quantities as people write them: a number and its unit. `40m`, `1h30m`, `250 ms`, `48 GiB`, `500 MHz`, `400/s`, `95%`.
+//!
+//! A number without a unit is refused rather than guessed at. Spaces between number and unit are free; units are
+//! matched exactly, since `m` and `M` mean different things.
+
+use crate::base::time::Duration;
+use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond, Ratio};
+use crate::scenario::suggest::closest;
+
+/// Why a text is not a quantity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QuantityError {
+    /// Nothing there.
+    #[error("a quantity is missing; write a number and a unit, as `{example}`")]
+    Empty {
+        /// A good one.
+        example: &'static str,
+    },
+    /// It does not begin with a number.
+    #[error("`{text}` does not begin with a number; write a number and a unit, as `{example}`")]
+    NoNumber {
+        /// What was written.
+        text: String,
+        /// A good one.
+        example: &'static str,
+    },
+    /// A number alone.
+    #[error("`{text}` has no unit; write one of {units}, as `{example}`")]
+    NoUnit {
+        /// What was written.
+        text: String,
+        /// Units there are.
+        units: String,
+        /// A good one.
+        example: &'static str,
+    },
+    /// A unit of something else.
+    #[error("`{unit}` is not a unit of {kind}{}; known are {units}", .suggestion.as_ref().map(|s| format!(" (did you mean `{s}`?)")).unwrap_or_default())]
+    UnknownUnit {
+        /// What was written.
+        unit: String,
+        /// Of what it should be a unit.
+        kind: &'static str,
+        /// Units there are.
+        units: String,
+        /// A unit that is written nearly so.
+        suggestion: Option<String>,
+    },
+    /// Below zero.
+    #[error("`{text}` is negative")]
+    Negative {
+        /// What was written.
+        text: String,
+    },
+    /// Beyond what makes sense.
+    #[error("`{text}` is more than {limit}")]
+    TooLarge {
+        /// What was written.
+        text: String,
+        /// The bound.
+        limit: &'static str,
+    },
+}
+
+/// A kind of quantity: its name, an example, its units with their factor, and its upper bound in base units.
+struct Kind {
+    name: &'static str,
+    example: &'static str,
+    units: &'static [(&'static str, f64)],
+    limit: (f64, &'static str),
+}
+
+const DURATION: Kind = Kind {
+    name: "time",
+    example: "250ms",
+    units: &[
+        ("ns", 1.0),
+        ("us", 1e3),
+        ("µs", 1e3),
+        ("ms", 1e6),
+        ("s", 1e9),
+        ("m", 60e9),
+        ("min", 60e9),
+        ("h", 3_600e9),
+        ("d", 86_400e9),
+    ],
+    limit: (86_400e9 * 3_660.0, "ten years"),
+};
+
+const SIZE: Kind = Kind {
+    name: "memory or disk",
+    example: "512 MiB",
+    units: &[
+        ("KiB", 1_024.0),
+        ("MiB", 1_048_576.0),
+        ("GiB", 1_073_741_824.0),
+        ("TiB", 1_099_511_627_776.0),
+        ("kB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+        ("TB", 1e12),
+    ],
+    limit: (1_152_921_504_606_846_976.0, "1 EiB"),
+};
+
+const FREQUENCY: Kind = Kind {
+    name: "processor capacity",
+    example: "500 MHz",
+    units: &[("MHz", 1.0), ("GHz", 1_000.0)],
+    limit: (1e9, "1 000 000 GHz"),
+};
+
+const BANDWIDTH: Kind = Kind {
+    name: "bandwidth",
+    example: "10 Gbit/s",
+    units: &[("kbit/s", 1e-3), ("Mbit/s", 1.0), ("Gbit/s", 1_000.0), ("Mbps", 1.0), ("Gbps", 1_000.0)],
+    limit: (1e9, "1 000 Tbit/s"),
+};
+
+const RATE: Kind = Kind {
+    name: "a rate",
+    example: "400/s",
+    units: &[("/s", 1.0), ("/min", 1.0 / 60.0), ("/m", 1.0 / 60.0), ("/h", 1.0 / 3_600.0)],
+    limit: (1e9, "1 000 000 000/s"),
+};
+
+const SHARE: Kind = Kind { name: "a share", example: "95%", units: &[("%", 1.0)], limit: (100.0, "100%") };
+
+impl Kind {
+    fn unit_list(&self) -> String {
+        self.units.iter().map(|(unit, _)| format!("`{unit}`")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The factor of a unit.
+    fn factor(&self, text: &str, unit: &str) -> Result<f64, QuantityError> {
+        if unit.is_empty() {
+            let (text, units) = (text.to_owned(), self.unit_list());
+            return Err(QuantityError::NoUnit { text, units, example: self.example });
+        }
+        if let Some((_, factor)) = self.units.iter().find(|(known, _)| *known == unit) {
+            return Ok(*factor);
+        }
+        let suggestion = closest(unit, self.units.iter().map(|(known, _)| *known)).map(str::to_owned);
+        Err(QuantityError::UnknownUnit { unit: unit.to_owned(), kind: self.name, units: self.unit_list(), suggestion })
+    }
+
+    /// The sum of all `number unit` pairs in `text`, in base units.
+    fn parse(&self, text: &str) -> Result<f64, QuantityError> {
+        let whole = text.trim();
+        if whole.is_empty() {
+            return Err(QuantityError::Empty { example: self.example });
+        }
+        if whole.starts_with('-') {
+            return Err(QuantityError::Negative { text: whole.to_owned() });
+        }
+        let (mut rest, mut sum) = (whole, 0.0);
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(rest.len());
+            let number = rest[..digits].replace('_', "");
+            let no_number = || QuantityError::NoNumber { text: whole.to_owned(), example: self.example };
+            let number: f64 = number.parse().map_err(|_| no_number())?;
+            rest = rest[digits..].trim_start();
+            let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+            sum += number * self.factor(whole, rest[..end].trim_end())?;
+            rest = rest[end..].trim_start();
+        }
+        if sum > self.limit.0 {
+            return Err(QuantityError::TooLarge { text: whole.to_owned(), limit: self.limit.1 });
+        }
+        Ok(sum)
+    }
+}
+
+/// A span of time: `40m`, `1h30m`, `250 ms`.
+pub fn duration(text: &str) -> Result<Duration, QuantityError> {
+    Ok(Duration::from_nanos(libm::rint(DURATION.parse(text)?) as u64))
+}
+
+/// Memory or disk, rounded to the nearest mebibyte: `48 GiB`, `512 MiB`.
+pub fn size(text: &str) -> Result<Mebibytes, QuantityError> {
+    Ok(Mebibytes(libm::rint(SIZE.parse(text)? / 1_048_576.0) as u64))
+}
+
+/// Processor capacity: `500 MHz`, `2.5 GHz`.
+pub fn frequency(text: &str) -> Result<MegaHertz, QuantityError> {
+    Ok(MegaHertz(libm::rint(FREQUENCY.parse(text)?) as u64))
+}
+
+/// Bandwidth: `750 Mbit/s`, `10 Gbit/s`.
+pub fn bandwidth(text: &str) -> Result<MegabitsPerSecond, QuantityError> {
+    Ok(MegabitsPerSecond(libm::rint(BANDWIDTH.parse(text)?) as u64))
+}
+
+/// Something per second: `400/s`, `9000/min`.
+pub fn rate(text: &str) -> Result<f64, QuantityError> {
+    RATE.parse(text)
+}
+
+/// A share: `95%`, `0.1 %`.
+pub fn share(text: &str) -> Result<Ratio, QuantityError> {
+    let share = SHARE.parse(text)? / 100.0;
+    Ok(Ratio::new(share).expect("the bound of shares keeps it within 0..=1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_a_number_and_a_unit() {
+        for (text, expected) in [
+            ("40m", Duration::from_mins(40)),
+            ("1h30m", Duration::from_mins(90)),
+            ("250 ms", Duration::from_millis(250)),
+            ("0.1s", Duration::from_millis(100)),
+            ("2m 0.5s", Duration::from_millis(120_500)),
+            ("0s", Duration::ZERO),
+        ] {
+            assert_eq!(duration(text), Ok(expected), "{text}");
+        }
+        assert_eq!(size("48 GiB"), Ok(Mebibytes(49_152)));
+        assert_eq!(frequency("2.5 GHz"), Ok(MegaHertz(2_500)));
+        assert_eq!(bandwidth("10 Gbit/s"), Ok(MegabitsPerSecond(10_000)));
+        assert_eq!(rate("400/s"), Ok(400.0));
+        assert_eq!(share("95%").map(Ratio::get), Ok(0.95));
+    }
+
+    #[test]
+    fn anything_else_says_what_is_wrong() {
+        for (error, part) in [
+            (duration("40").unwrap_err(), "no unit"),
+            (duration("").unwrap_err(), "missing"),
+            (duration("-2s").unwrap_err(), "negative"),
+            (duration("40 minutes").unwrap_err(), "not a unit"),
+            (duration("2sec").unwrap_err(), "not a unit"),
+            (duration("NaN s").unwrap_err(), "does not begin with a number"),
+            (duration("1e9s").unwrap_err(), "not a unit"),
+            (duration("9999999d").unwrap_err(), "ten years"),
+            (size("500 MHz").unwrap_err(), "not a unit of memory"),
+            (frequency("500 mhz").unwrap_err(), "did you mean `MHz`"),
+            (rate("400").unwrap_err(), "no unit"),
+            (share("101%").unwrap_err(), "100%"),
+        ] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

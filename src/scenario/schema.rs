@@ -1,0 +1,1045 @@
+//! The scenario file as it is written: RON, every unknown field refused, every quantity a text with its unit.
+//!
+//! These types are the edge. They say what can be written and what the defaults are; [`crate::scenario::lower`] says
+//! what it means. `docs/scenario.md` explains each block to its users.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $pattern:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(#[schemars(regex(pattern = $pattern))] pub String);
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+    };
+}
+
+text!(
+    /// A span of time: `"40m"`, `"1h30m"`, `"250 ms"`.
+    DurationText,
+    r"^\s*([0-9_.]+\s*(ns|us|µs|ms|s|m|min|h|d)\s*)+$"
+);
+text!(
+    /// Memory or disk: `"48 GiB"`, `"512 MiB"`.
+    SizeText,
+    r"^\s*[0-9_.]+\s*(KiB|MiB|GiB|TiB|kB|MB|GB|TB)\s*$"
+);
+text!(
+    /// Processor capacity: `"500 MHz"`, `"2.5 GHz"`.
+    FrequencyText,
+    r"^\s*[0-9_.]+\s*(MHz|GHz)\s*$"
+);
+text!(
+    /// Bandwidth: `"750 Mbit/s"`, `"10 Gbit/s"`.
+    BandwidthText,
+    r"^\s*[0-9_.]+\s*([kMG]bit/s|Mbps|Gbps)\s*$"
+);
+text!(
+    /// Something per time: `"400/s"`, `"9000/min"`.
+    RateText,
+    r"^\s*[0-9_.]+\s*/(s|min|m|h)\s*$"
+);
+text!(
+    /// A share: `"95%"`.
+    ShareText,
+    r"^\s*[0-9_.]+\s*%\s*$"
+);
+text!(
+    /// Whom something hits: `"leader of us-east-1"`, `"2 random clients in us-east-1/b"`, `"us-east-1/nomad-1"`.
+    /// The grammar is in docs/scenario.md.
+    TargetText,
+    r".+"
+);
+
+/// A scenario: the world, the work, what befalls it, what is expected.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Names the report folder: letters, digits, `-`, `_`.
+    pub name: String,
+    /// One or two sentences for the report.
+    #[serde(default)]
+    pub about: String,
+    /// How many seeds are run. Default 10.
+    #[serde(default = "default_seeds")]
+    pub seeds: u64,
+    /// Simulated length, at most 30 days.
+    pub duration: DurationText,
+    /// Samples before this are dropped. Default 0.
+    #[serde(default)]
+    pub warmup: Option<DurationText>,
+    /// Regions; each is one Nomad region and one Consul datacenter.
+    pub regions: Vec<Region>,
+    /// Delays between machines. Default `Preset("aws")`.
+    #[serde(default)]
+    pub network: Network,
+    /// Machine types besides the built-in ones.
+    #[serde(default)]
+    pub instances: Vec<Instance>,
+    /// Jobs registered at the start.
+    #[serde(default)]
+    pub jobs: Vec<JobSource>,
+    /// How instances of services behave.
+    #[serde(default)]
+    pub services: Vec<Service>,
+    /// Balancers and the proxies behind them.
+    #[serde(default)]
+    pub ingress: Vec<Ingress>,
+    /// User requests.
+    #[serde(default)]
+    pub traffic: Vec<Traffic>,
+    /// Faults and operator actions.
+    #[serde(default)]
+    pub timeline: Vec<At>,
+    /// Objectives: `metric{label=value} statistic op value`.
+    #[serde(default)]
+    pub expect: Vec<String>,
+    /// Product releases to follow.
+    #[serde(default)]
+    pub versions: Versions,
+    /// How the Nomad servers schedule.
+    #[serde(default)]
+    pub scheduler: Scheduler,
+    /// Settings of the servers.
+    #[serde(default)]
+    pub options: Options,
+}
+
+const fn default_seeds() -> u64 {
+    10
+}
+
+/// A region.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// As `us-east-1`. With the `aws` network it must be one of its regions if there are several.
+    pub name: String,
+    /// Availability zones, as `["a", "b", "c"]`. Needed unless `like` names a region that has them.
+    #[serde(default)]
+    pub zones: Option<Vec<String>>,
+    /// Take what is left out here from this region.
+    #[serde(default)]
+    pub like: Option<String>,
+    /// Nomad servers. Default three `t3.medium`, as the reference system has.
+    #[serde(default)]
+    pub nomad: Option<Servers>,
+    /// Consul servers. Default three `t3.medium`.
+    #[serde(default)]
+    pub consul: Option<Servers>,
+    /// Client machines.
+    #[serde(default)]
+    pub clients: Option<Vec<Clients>>,
+}
+
+/// The servers of one product in one region, spread over its zones round robin.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Servers {
+    /// How many. Default 3; an even number tolerates no more failures than the odd one below it.
+    #[serde(default = "default_servers")]
+    pub count: u64,
+    /// Instance type. Default `t3.medium`.
+    #[serde(default = "default_server_instance")]
+    pub instance: String,
+    /// Disk under the Raft log. Default `gp3`.
+    #[serde(default = "default_disk")]
+    pub disk: String,
+    /// Only these zones of the region.
+    #[serde(default)]
+    pub zones: Option<Vec<String>>,
+    /// Where leadership starts: a zone, or a server's name as `nomad-2`. Default: as it falls.
+    #[serde(default)]
+    pub first_leader: Option<String>,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self {
+            count: default_servers(),
+            instance: default_server_instance(),
+            disk: default_disk(),
+            zones: None,
+            first_leader: None,
+        }
+    }
+}
+
+const fn default_servers() -> u64 {
+    3
+}
+
+fn default_server_instance() -> String {
+    "t3.medium".to_owned()
+}
+
+fn default_disk() -> String {
+    "gp3".to_owned()
+}
+
+/// Client machines of one kind, spread over the zones round robin.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    /// Nomad datacenter.
+    pub datacenter: String,
+    /// How many.
+    pub count: u64,
+    /// Instance type.
+    pub instance: String,
+    /// Machines are called `region/name-1`, …. Default: the datacenter.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Only these zones of the region.
+    #[serde(default)]
+    pub zones: Option<Vec<String>>,
+    /// Nomad `node_class`.
+    #[serde(default)]
+    pub class: String,
+    /// Disk type. Default `gp3`.
+    #[serde(default = "default_disk")]
+    pub disk: String,
+    /// Disk size. Default `50 GiB`.
+    #[serde(default = "default_disk_size")]
+    pub disk_size: SizeText,
+    /// Nomad `client.meta`, besides `zone`.
+    #[serde(default)]
+    pub meta: BTreeMap<String, String>,
+    /// Attributes besides those a Linux machine on EC2 has, without the leading `attr.`; they win.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Task drivers. Default `["docker", "exec"]`.
+    #[serde(default = "default_drivers")]
+    pub drivers: Vec<String>,
+    /// Nomad `client.reserved`.
+    #[serde(default)]
+    pub reserved: Reserved,
+    /// Nomad `client.host_volume` names; a leading `ro:` makes one read-only.
+    #[serde(default)]
+    pub host_volumes: Vec<String>,
+}
+
+fn default_disk_size() -> SizeText {
+    "50 GiB".into()
+}
+
+fn default_drivers() -> Vec<String> {
+    vec!["docker".to_owned(), "exec".to_owned()]
+}
+
+/// Resources a client keeps from the scheduler (Nomad `client.reserved`). Default nothing.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reserved {
+    /// Processor.
+    #[serde(default)]
+    pub cpu: Option<FrequencyText>,
+    /// Memory.
+    #[serde(default)]
+    pub memory: Option<SizeText>,
+    /// Disk.
+    #[serde(default)]
+    pub disk: Option<SizeText>,
+    /// Ports, as `22,8000-8100`.
+    #[serde(default)]
+    pub ports: String,
+}
+
+/// A machine type of your own.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// Its name in `instance:`.
+    pub name: String,
+    /// Cores.
+    pub cores: u64,
+    /// Clock of one core.
+    pub clock: FrequencyText,
+    /// Memory the operating system can use.
+    pub memory: SizeText,
+    /// Network interface. Default `1 Gbit/s`.
+    #[serde(default = "default_bandwidth")]
+    pub bandwidth: BandwidthText,
+}
+
+fn default_bandwidth() -> BandwidthText {
+    "1 Gbit/s".into()
+}
+
+/// Delays between machines.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub enum Network {
+    /// `aws`, `lan` or `ideal`; `cossim list presets` shows their figures.
+    Preset(String),
+    /// A preset with some of its figures replaced.
+    Links {
+        /// The preset that supplies what is left out. Default `aws`.
+        #[serde(default = "default_network")]
+        base: String,
+        /// Between processes of one machine.
+        #[serde(default)]
+        same_host: Option<Link>,
+        /// Between machines of one zone.
+        #[serde(default)]
+        same_zone: Option<Link>,
+        /// Between zones of one region.
+        #[serde(default)]
+        same_region: Option<Link>,
+        /// Between two regions, both ways unless the other way is given too.
+        #[serde(default)]
+        between: Vec<Between>,
+        /// From users to balancers.
+        #[serde(default)]
+        internet: Option<Link>,
+    },
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::Preset(default_network())
+    }
+}
+
+fn default_network() -> String {
+    "aws".to_owned()
+}
+
+/// One distance class.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Median delay, one way: half the round trip.
+    pub delay: DurationText,
+    /// Standard deviation of the logarithm of the delay, 0 to 3. Default 0.
+    #[serde(default)]
+    pub jitter: f64,
+    /// Packets lost. Default 0%.
+    #[serde(default)]
+    pub loss: Option<ShareText>,
+}
+
+/// The distance of two regions.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Between {
+    /// One region.
+    pub from: String,
+    /// The other.
+    pub to: String,
+    /// Their distance.
+    pub link: Link,
+}
+
+/// A job to register.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a file's worth of these, read once")]
+pub enum JobSource {
+    /// A Nomad job file, by path from the scenario file. Registered in the region it names, or else in the first one.
+    File(String),
+    /// A Nomad job file with some of it said here.
+    FileWith {
+        /// Path from the scenario file.
+        path: String,
+        /// Regions it is registered in.
+        #[serde(default)]
+        regions: Option<Vec<String>>,
+        /// Values of its `variable` blocks.
+        #[serde(default)]
+        vars: BTreeMap<String, String>,
+        /// Counts of its groups, instead of the file's.
+        #[serde(default)]
+        counts: BTreeMap<String, u64>,
+        /// When it is registered. Default at the start.
+        #[serde(default)]
+        at: Option<DurationText>,
+    },
+    /// A job written here.
+    Inline(Job),
+}
+
+/// A job written in the scenario. What is left out has Nomad's default.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Unique in its regions.
+    pub name: String,
+    /// Default `Service`.
+    #[serde(default)]
+    pub kind: JobKind,
+    /// Nomad datacenters it may run in.
+    pub datacenters: Vec<String>,
+    /// Regions it is registered in. Default the first one.
+    #[serde(default)]
+    pub regions: Option<Vec<String>>,
+    /// 1 to 100. Default 50.
+    #[serde(default)]
+    pub priority: Option<u64>,
+    /// `"${attr.kernel.name} = linux"`, `"distinct_hosts"`.
+    #[serde(default)]
+    pub constraints: Vec<String>,
+    /// Spreads.
+    #[serde(default)]
+    pub spreads: Vec<Spread>,
+    /// Affinities.
+    #[serde(default)]
+    pub affinities: Vec<Affinity>,
+    /// Task groups.
+    pub groups: Vec<Group>,
+    /// When it is registered. Default at the start.
+    #[serde(default)]
+    pub at: Option<DurationText>,
+}
+
+/// How a job is scheduled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum JobKind {
+    /// Long-running.
+    #[default]
+    Service,
+    /// To completion.
+    Batch,
+    /// One per node.
+    System,
+    /// One per node, to completion.
+    SysBatch,
+}
+
+/// A task group with one task.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Unique in the job.
+    pub name: String,
+    /// Instances. Default 1.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// Task driver. Default `docker`.
+    #[serde(default = "default_driver")]
+    pub driver: String,
+    /// Processor. Default `100 MHz`.
+    #[serde(default)]
+    pub cpu: Option<FrequencyText>,
+    /// Memory. Default `300 MiB`.
+    #[serde(default)]
+    pub memory: Option<SizeText>,
+    /// Shared scratch disk. Default `300 MiB`.
+    #[serde(default)]
+    pub disk: Option<SizeText>,
+    /// Ports by label; `0` for a dynamic one, otherwise the host port.
+    #[serde(default)]
+    pub ports: BTreeMap<String, u64>,
+    /// Constraints, as on the job.
+    #[serde(default)]
+    pub constraints: Vec<String>,
+    /// Spreads.
+    #[serde(default)]
+    pub spreads: Vec<Spread>,
+    /// Services it registers.
+    #[serde(default)]
+    pub services: Vec<GroupService>,
+    /// Rolling update.
+    #[serde(default)]
+    pub update: Option<Update>,
+}
+
+fn default_driver() -> String {
+    "docker".to_owned()
+}
+
+/// `spread`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    /// As `${meta.zone}`.
+    pub attribute: String,
+    /// 1 to 100. Default 50.
+    #[serde(default)]
+    pub weight: Option<u64>,
+    /// Percent by value; evenly if empty.
+    #[serde(default)]
+    pub targets: BTreeMap<String, u64>,
+}
+
+/// `affinity`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Affinity {
+    /// `"${attr.cpu.arch} = amd64"`.
+    pub rule: String,
+    /// -100 to 100, not 0. Default 50.
+    #[serde(default)]
+    pub weight: Option<i64>,
+}
+
+/// A service of a group, with at most one check.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupService {
+    /// Name in the catalog.
+    pub name: String,
+    /// Port label.
+    #[serde(default)]
+    pub port: Option<String>,
+    /// Tags, as `urlprefix-/api`.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Its health check.
+    #[serde(default)]
+    pub check: Option<Check>,
+}
+
+/// A health check.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub enum Check {
+    /// GET a path and expect 2xx.
+    Http {
+        /// Path.
+        path: String,
+        /// Time between checks. Default `10s`.
+        #[serde(default)]
+        interval: Option<DurationText>,
+        /// Default `2s`.
+        #[serde(default)]
+        timeout: Option<DurationText>,
+    },
+    /// Connect.
+    Tcp {
+        /// Time between checks. Default `10s`.
+        #[serde(default)]
+        interval: Option<DurationText>,
+        /// Default `2s`.
+        #[serde(default)]
+        timeout: Option<DurationText>,
+    },
+}
+
+/// `update`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    /// Default 1.
+    #[serde(default)]
+    pub max_parallel: Option<u64>,
+    /// Default 0.
+    #[serde(default)]
+    pub canary: Option<u64>,
+    /// Default `10s`.
+    #[serde(default)]
+    pub min_healthy_time: Option<DurationText>,
+    /// Default `5m`.
+    #[serde(default)]
+    pub healthy_deadline: Option<DurationText>,
+    /// Default `10m`.
+    #[serde(default)]
+    pub progress_deadline: Option<DurationText>,
+    /// Default false.
+    #[serde(default)]
+    pub auto_revert: bool,
+    /// Default false.
+    #[serde(default)]
+    pub auto_promote: bool,
+}
+
+/// How instances of a service serve requests.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Name in the catalog.
+    pub name: String,
+    /// Requests one instance serves at once. Default 1.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: u64,
+    /// Requests that may wait at one instance; more are answered 503. Default: any number.
+    #[serde(default)]
+    pub queue: Option<u64>,
+    /// How requests share the instance. Default `Fifo`.
+    #[serde(default)]
+    pub discipline: Discipline,
+    /// Work per request.
+    pub service_time: ServiceTime,
+    /// Time from the start of the task until it serves. Default `568ms`, a cached image on a cloud disk.
+    #[serde(default)]
+    pub start: Option<DurationText>,
+    /// Time to fetch the image to a node that has none of it. Default 0, images are baked in.
+    #[serde(default)]
+    pub image_pull: Option<DurationText>,
+    /// Time the task takes to exit when told to. Default 0.
+    #[serde(default)]
+    pub stop: Option<DurationText>,
+}
+
+const fn default_concurrency() -> u64 {
+    1
+}
+
+/// Order of service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Discipline {
+    /// First come, first served.
+    #[default]
+    Fifo,
+    /// All at once, sharing the instance.
+    ProcessorSharing,
+}
+
+/// Law of the work per request.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub enum ServiceTime {
+    /// Always the same.
+    Deterministic(DurationText),
+    /// Exponential with this mean.
+    Exponential(DurationText),
+    /// Lognormal with these percentiles.
+    Lognormal {
+        /// Median.
+        p50: DurationText,
+        /// 99th percentile.
+        p99: DurationText,
+    },
+    /// Pareto between two bounds.
+    BoundedPareto {
+        /// Smallest.
+        low: DurationText,
+        /// Largest.
+        high: DurationText,
+        /// Tail index, above 0.
+        alpha: f64,
+    },
+}
+
+/// A balancer in front of the proxies of a job.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ingress {
+    /// The proxies' job.
+    pub job: String,
+    /// How traffic refers to it. Default: the job's name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Where it stands. Default the first region.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Label of the port that receives requests; must be one of the job's.
+    #[serde(default)]
+    pub port: Option<String>,
+    /// fabio `proxy.strategy`. Default `Random`, as in fabio.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// fabio `proxy.matcher`. Default `Prefix`, as in fabio.
+    #[serde(default)]
+    pub matcher: Matcher,
+    /// What stands before the proxies. Default `Alb()`.
+    #[serde(default)]
+    pub balancer: Balancer,
+}
+
+/// How proxies pick an instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Strategy {
+    /// `rnd`
+    #[default]
+    Random,
+    /// `rr`
+    RoundRobin,
+}
+
+/// How proxies match paths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Matcher {
+    /// `prefix`
+    #[default]
+    Prefix,
+    /// `iprefix`
+    PrefixIgnoringCase,
+    /// `glob`
+    Glob,
+}
+
+/// What stands before the proxies.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub enum Balancer {
+    /// An AWS application load balancer.
+    Alb {
+        /// Health check interval. Default `30s`.
+        #[serde(default)]
+        interval: Option<DurationText>,
+        /// Health check timeout. Default `5s`.
+        #[serde(default)]
+        timeout: Option<DurationText>,
+        /// Successes before healthy, 2 to 10. Default 5.
+        #[serde(default)]
+        healthy: Option<u64>,
+        /// Failures before unhealthy, 2 to 10. Default 2.
+        #[serde(default)]
+        unhealthy: Option<u64>,
+        /// Targets of all zones. Default true.
+        #[serde(default)]
+        cross_zone: Option<bool>,
+        /// Least outstanding requests instead of round robin. Default false.
+        #[serde(default)]
+        least_outstanding: Option<bool>,
+        /// Time to live of its DNS answer. Default `60s`.
+        #[serde(default)]
+        dns_ttl: Option<DurationText>,
+    },
+}
+
+impl Default for Balancer {
+    fn default() -> Self {
+        Self::Alb {
+            interval: None,
+            timeout: None,
+            healthy: None,
+            unhealthy: None,
+            cross_zone: None,
+            least_outstanding: None,
+            dns_ttl: None,
+        }
+    }
+}
+
+/// A stream of user requests.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traffic {
+    /// Unique.
+    pub name: String,
+    /// Host and path, as `shop.example.com/cart`.
+    pub to: String,
+    /// Requests per time.
+    pub rate: RateText,
+    /// Other rates from later instants on.
+    #[serde(default)]
+    pub changes: Vec<RateFrom>,
+    /// The ingress it arrives at. Default: the only one, or the first in `region`.
+    #[serde(default)]
+    pub ingress: Option<String>,
+    /// The region it arrives in.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// When it starts. Default: at the end of the warm-up.
+    #[serde(default)]
+    pub start: Option<DurationText>,
+    /// How arrivals are spaced. Default `Poisson`.
+    #[serde(default)]
+    pub arrivals: Arrivals,
+    /// A user gives up after this long. Default `30s`.
+    #[serde(default)]
+    pub timeout: Option<DurationText>,
+    /// Tries after the first. Default 0.
+    #[serde(default)]
+    pub retries: u64,
+    /// First backoff between tries; it doubles, with full jitter. Default `100ms`.
+    #[serde(default)]
+    pub backoff: Option<DurationText>,
+    /// Requests reuse a warm connection. Default true.
+    #[serde(default = "default_keep_alive")]
+    pub keep_alive: bool,
+}
+
+const fn default_keep_alive() -> bool {
+    true
+}
+
+/// `From("10m", "800/s")`: the rate from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename = "From")]
+pub struct RateFrom(pub DurationText, pub RateText);
+
+/// Law of the time between requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Arrivals {
+    /// Exponential gaps.
+    #[default]
+    Poisson,
+    /// Equal gaps.
+    Even,
+}
+
+/// `At("10m", …)`: something that happens at an instant.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+pub struct At(pub DurationText, pub Action);
+
+/// What happens. `lasts` left out means for ever.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a file's worth of these, read once")]
+pub enum Action {
+    /// Processes die; they start again when it is over.
+    ProcessKill {
+        /// Whom.
+        target: TargetText,
+        /// Which process. Default `Agent`, or the tasks if the target names a job.
+        #[serde(default)]
+        process: Option<Process>,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// Processes stop answering and go on when it is over (`SIGSTOP`).
+    ProcessPause {
+        /// Whom.
+        target: TargetText,
+        /// Which process.
+        #[serde(default)]
+        process: Option<Process>,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// Processes die and start again at once.
+    #[serde(alias = "RestartAgent")]
+    ProcessRestart {
+        /// Whom.
+        target: TargetText,
+        /// Which process.
+        #[serde(default)]
+        process: Option<Process>,
+    },
+    /// Machines lose power; they boot when it is over.
+    NodeCrash {
+        /// Whom.
+        target: TargetText,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// A zone is lost.
+    ZoneOutage {
+        /// `us-east-1/b`
+        zone: String,
+        /// Default `Power`.
+        #[serde(default)]
+        kind: OutageKind,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// A region is lost.
+    RegionOutage {
+        /// `us-east-1`
+        region: String,
+        /// Default `Power`.
+        #[serde(default)]
+        kind: OutageKind,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// No packet passes between two sides: regions, zones, targets, or `rest`.
+    Partition {
+        /// One side.
+        from: TargetText,
+        /// The other. Default `rest`.
+        #[serde(default = "default_rest")]
+        to: TargetText,
+        /// Only packets from `from` to `to` are lost. Default false.
+        #[serde(default)]
+        one_way: bool,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// Packets between two sides suffer.
+    LinkDegrade {
+        /// One side.
+        from: TargetText,
+        /// The other. Default `rest`.
+        #[serde(default = "default_rest")]
+        to: TargetText,
+        /// Only packets from `from` to `to` suffer. Default false.
+        #[serde(default)]
+        one_way: bool,
+        /// Added one-way delay.
+        #[serde(default)]
+        delay: Option<DurationText>,
+        /// Added random delay, uniform up to this.
+        #[serde(default)]
+        jitter: Option<DurationText>,
+        /// Packets lost.
+        #[serde(default)]
+        loss: Option<ShareText>,
+        /// Datagrams sent twice.
+        #[serde(default)]
+        duplicate: Option<ShareText>,
+        /// Datagrams held back by up to `jitter` more.
+        #[serde(default)]
+        reorder: Option<ShareText>,
+        /// Bandwidth left.
+        #[serde(default)]
+        bandwidth: Option<BandwidthText>,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// Synced writes take so many times as long.
+    SlowDisk {
+        /// Whom.
+        target: TargetText,
+        /// At least 1; left out, writes do not finish at all.
+        #[serde(default)]
+        factor: Option<f64>,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// Computation takes so many times as long.
+    SlowCpu {
+        /// Whom.
+        target: TargetText,
+        /// At least 1.
+        factor: f64,
+        /// For how long.
+        #[serde(default)]
+        lasts: Option<DurationText>,
+    },
+    /// An operator registers a job, or a new version of one.
+    RegisterJob(JobSource),
+    /// An operator changes a count.
+    #[serde(alias = "Scale")]
+    ScaleJob {
+        /// The job.
+        job: String,
+        /// The group. Default: the only one.
+        #[serde(default)]
+        group: Option<String>,
+        /// The new count.
+        count: u64,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator stops a job.
+    StopJob {
+        /// The job.
+        job: String,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+}
+
+fn default_rest() -> TargetText {
+    "rest".into()
+}
+
+/// A process of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Process {
+    /// The one the machine is named for: Nomad server, Consul server, Nomad client.
+    Agent,
+    /// Its Consul agent.
+    ConsulAgent,
+    /// Its tasks of this job.
+    Tasks(String),
+}
+
+/// How an outage happens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum OutageKind {
+    /// Machines are off.
+    #[default]
+    Power,
+    /// Machines run, but nothing passes in or out.
+    Network,
+}
+
+/// Product releases to follow.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Versions {
+    /// Nomad: `1.1.0` to `1.6`; without a third number, the last of the series. Default `1.6`.
+    #[serde(default = "default_nomad_release")]
+    pub nomad: String,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self { nomad: default_nomad_release() }
+    }
+}
+
+fn default_nomad_release() -> String {
+    "1.6".to_owned()
+}
+
+/// How the Nomad servers schedule.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scheduler {
+    /// Workers per server (Nomad `num_schedulers`). Default: as many as it has cores.
+    #[serde(default)]
+    pub workers: Option<u64>,
+    /// Nomad `scheduler_algorithm`. Default `BinPack`.
+    #[serde(default)]
+    pub algorithm: Algorithm,
+    /// What deciding costs a worker.
+    #[serde(default)]
+    pub cost: Cost,
+}
+
+/// How nodes are scored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Algorithm {
+    /// Fill nodes up.
+    #[default]
+    BinPack,
+    /// Keep nodes evenly loaded.
+    Spread,
+}
+
+/// Simulated time a scheduling worker takes; planning defaults of this project, not measured.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Per evaluation. Default `500us`.
+    #[serde(default)]
+    pub evaluation: Option<DurationText>,
+    /// Per node looked at. Default `2us`.
+    #[serde(default)]
+    pub node_pulled: Option<DurationText>,
+    /// Per node scored. Default `20us`.
+    #[serde(default)]
+    pub node_scored: Option<DurationText>,
+}
+
+/// Settings of the servers; names and defaults are the products'.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Nomad `raft_multiplier`, 1 to 10. Default 1.
+    #[serde(default)]
+    pub nomad_raft_multiplier: Option<u64>,
+    /// Consul `raft_multiplier`, 1 to 10. Default 5.
+    #[serde(default)]
+    pub consul_raft_multiplier: Option<u64>,
+    /// Pre-vote in Raft. Default false.
+    #[serde(default)]
+    pub pre_vote: bool,
+    /// Nomad `min_heartbeat_ttl`. Default `10s`.
+    #[serde(default)]
+    pub min_heartbeat_ttl: Option<DurationText>,
+    /// Nomad `max_heartbeats_per_second`. Default `50/s`.
+    #[serde(default)]
+    pub max_heartbeats: Option<RateText>,
+    /// Nomad `heartbeat_grace`. Default `10s`.
+    #[serde(default)]
+    pub heartbeat_grace: Option<DurationText>,
+    /// Nomad `failover_heartbeat_ttl`. Default `5m`.
+    #[serde(default)]
+    pub failover_heartbeat_ttl: Option<DurationText>,
+}

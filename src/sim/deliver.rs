@@ -1,0 +1,366 @@
+//! What comes out of the queue: for whom, whether it still counts, and what streams make of it.
+
+use std::collections::VecDeque;
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Channel, Input, Message, Slot};
+use crate::base::time::Time;
+use crate::sim::core::{Core, Held, SHORTEST, State, TIMER, timer_item};
+use crate::sim::engine::Actor;
+use crate::sim::network::{RETRANSMIT_FIRST, RETRANSMIT_MAX};
+use crate::sim::parcel::{Parcel, Segment, Ticket, Work};
+use crate::sim::queue::Entry;
+use crate::sim::stream::{CONNECT_GIVE_UP, GIVE_UP, Stalled, StreamState, WAITING_MAX};
+use crate::sim::timers::Pop;
+use crate::sim::trace::Cause;
+
+/// An input ready for a machine.
+type Ready<P> =
+    (ProcessId, Cause, Input<<P as crate::base::machine::Machine>::Msg, <P as crate::base::machine::Machine>::Timer>);
+
+impl<P: Actor> Core<P> {
+    /// Turns a queue entry into an input, if it still means one.
+    #[inline]
+    pub(super) fn open(&mut self, entry: Entry) -> Option<Ready<P>> {
+        if entry.item & TIMER == 0 {
+            return self.open_parcel(entry.item as u32);
+        }
+        let process = ProcessId(entry.item as u32);
+        let slot = ((entry.item & !TIMER) >> 32) as usize;
+        let seat = &mut self.seats[process];
+        let (pop, timer) = seat.timers.pop(slot, self.now, entry.rank as u32);
+        match pop {
+            Pop::Stale => None,
+            Pop::Due(_) if seat.paused => {
+                seat.timers.put_back(slot, self.now);
+                self.lockers[process].held.push_back(Held::Timer(slot));
+                None
+            }
+            Pop::Due(cause) => Some((process, cause, Input::Fired(timer?))),
+            Pop::Again(time, count) => {
+                let rank = seat.rank_of(count);
+                self.queue.push(Entry { time: time.as_nanos(), rank, item: timer_item(process, slot) });
+                None
+            }
+        }
+    }
+
+    fn open_parcel(&mut self, place: u32) -> Option<Ready<P>> {
+        match self.parcels.take(place) {
+            Parcel::Datagram { from, to, cause, msg } => {
+                if self.holds(to) {
+                    self.hold(to, Parcel::Datagram { from, to, cause, msg });
+                    return None;
+                }
+                (self.seats[to].state == State::Running).then_some((to, cause, Input::Message { from, msg }))
+            }
+            Parcel::Segment(segment) => self.open_segment(segment),
+            Parcel::Start(ticket) => {
+                let seat = &mut self.seats[ticket.process];
+                if seat.incarnation != ticket.incarnation || seat.state != State::Starting {
+                    return None;
+                }
+                seat.state = State::Running;
+                Some((ticket.process, ticket.cause, Input::Start))
+            }
+            Parcel::Refused { ticket, peer } => {
+                if !self.is_current(ticket) {
+                    return None;
+                }
+                if self.holds(ticket.process) {
+                    self.hold(ticket.process, Parcel::Refused { ticket, peer });
+                    return None;
+                }
+                Some((ticket.process, ticket.cause, Input::Refused { to: peer }))
+            }
+            Parcel::Done { ticket, token, work } => {
+                if !self.is_current(ticket) {
+                    return None;
+                }
+                if work == Work::Write && self.disk_stalls(ticket.process) {
+                    let until = self.hosts[self.seats[ticket.process].host].disk_stalled_until;
+                    self.post(until, ticket.process, Parcel::Done { ticket, token, work });
+                    return None;
+                }
+                if self.holds(ticket.process) {
+                    self.hold(ticket.process, Parcel::Done { ticket, token, work });
+                    return None;
+                }
+                if work == Work::Write {
+                    let first = self.lockers[ticket.process].writes.pop_front();
+                    assert_eq!(first.map(|(first, _)| first), Some(token), "writes complete in order");
+                }
+                Some((ticket.process, ticket.cause, Input::Done(token)))
+            }
+            Parcel::Retry { stream, side, attempt } => {
+                self.retry(stream, side, attempt);
+                None
+            }
+            Parcel::Free(_) => unreachable!("the queue names places in use"),
+        }
+    }
+
+    #[inline]
+    fn holds(&self, process: ProcessId) -> bool {
+        self.seats[process].paused
+    }
+
+    #[cold]
+    fn hold(&mut self, process: ProcessId, parcel: Parcel<P::Msg>) {
+        let place = self.parcels.put(parcel);
+        self.lockers[process].held.push_back(Held::Parcel(place));
+    }
+
+    fn is_current(&self, ticket: Ticket) -> bool {
+        let seat = &self.seats[ticket.process];
+        seat.incarnation == ticket.incarnation && seat.state == State::Running
+    }
+
+    /// Whether the disk stands still; writes that were under way are then safe when it moves again, at the earliest.
+    fn disk_stalls(&mut self, process: ProcessId) -> bool {
+        let until = self.hosts[self.seats[process].host].disk_stalled_until;
+        if until <= self.now {
+            return false;
+        }
+        let locker = &mut self.lockers[process];
+        locker.writes.iter_mut().for_each(|(_, done)| *done = (*done).max(until));
+        locker.disk_free = locker.disk_free.max(until);
+        true
+    }
+
+    #[inline]
+    fn open_segment(&mut self, segment: Segment<P::Msg>) -> Option<Ready<P>> {
+        let Segment { from, to, cause, .. } = segment;
+        let stream = &mut self.streams[segment.stream];
+        let side = stream.side_of(from);
+        if stream.lanes[side].generation != segment.generation {
+            return None;
+        }
+        let seat = &self.seats[to];
+        if seat.state != State::Running {
+            if self.hosts[seat.host].up {
+                self.refuse(segment.stream, side, cause);
+            } else {
+                let (stream, number) = (segment.stream, segment.number);
+                let place = self.parcels.put(Parcel::Segment(segment));
+                self.stall(stream, side, number, place);
+            }
+            return None;
+        }
+        let life = &mut stream.lives[1 - side];
+        if *life.get_or_insert(seat.incarnation) != seat.incarnation {
+            self.refuse(segment.stream, side, cause);
+            return None;
+        }
+        if stream.state == StreamState::Opening {
+            stream.state = StreamState::Established;
+        }
+        if seat.paused {
+            self.hold(to, Parcel::Segment(segment));
+            return None;
+        }
+        Some((to, cause, Input::Message { from, msg: segment.msg }))
+    }
+
+    #[inline]
+    pub(super) fn send_segment(&mut self, from: ProcessId, cause: Cause, to: ProcessId, msg: P::Msg) {
+        let (index, is_new) = self.streams.between(from, to);
+        if is_new {
+            self.lockers[from].streams.push(index);
+            if from != to {
+                self.lockers[to].streams.push(index);
+            }
+        }
+        let stream = &mut self.streams[index];
+        let side = stream.side_of(from);
+        let life = Some(self.seats[from].incarnation);
+        if stream.state == StreamState::Closed || stream.lives[side] != life {
+            self.open_stream(index, side, cause);
+        }
+        let lane = &mut self.streams[index].lanes[side];
+        let number = lane.sent;
+        lane.sent = number.wrapping_add(1);
+        let generation = lane.generation;
+        let is_stalled = lane.stalled.is_some();
+        let bytes = msg.bytes();
+        let place =
+            self.parcels.put(Parcel::Segment(Segment { from, to, cause, stream: index, generation, number, msg }));
+        if is_stalled {
+            self.stall(index, side, number, place);
+            return;
+        }
+        match self.segment_transit(from, to, bytes, number) {
+            Some(delay) => self.dispatch(index, side, place, self.now + delay.max(SHORTEST)),
+            None => self.stall(index, side, number, place),
+        }
+    }
+
+    /// Lets a segment arrive, not before those sent earlier.
+    #[inline]
+    fn dispatch(&mut self, index: u32, side: usize, place: u32, at: Time) {
+        let stream = &mut self.streams[index];
+        let sender = stream.ends[side];
+        let lane = &mut stream.lanes[side];
+        lane.arrived = lane.arrived.max(at);
+        let at = lane.arrived;
+        self.post_place(at, sender, place);
+    }
+
+    /// Binds a stream to the present life of the side that sends.
+    #[cold]
+    fn open_stream(&mut self, index: u32, side: usize, cause: Cause) {
+        let other = 1 - side;
+        let stream = &mut self.streams[index];
+        let life = Some(self.seats[stream.ends[side]].incarnation);
+        let is_answer = stream.state != StreamState::Closed && stream.lives[side].is_none();
+        if is_answer {
+            stream.lives[side] = life;
+            return;
+        }
+        // What the other side has under way was meant for an earlier life.
+        let is_half_open = stream.state != StreamState::Closed && stream.lanes[other].stalled.is_some();
+        if stream.state != StreamState::Closed {
+            stream.lanes[other].generation = stream.lanes[other].generation.wrapping_add(1);
+        }
+        stream.lives = [None, None];
+        stream.lives[side] = life;
+        stream.state = StreamState::Opening;
+        self.forget_stalled(index, side);
+        self.forget_stalled(index, other);
+        if is_half_open {
+            self.report_refused(index, other, cause);
+        }
+    }
+
+    /// A live host answers a segment from `side` that nobody there wants: the stream is over.
+    #[cold]
+    fn refuse(&mut self, index: u32, side: usize, cause: Cause) {
+        self.close_towards(index, side);
+        self.report_refused(index, side, cause);
+    }
+
+    /// Ends a stream and drops what `side` has under way on it.
+    pub(super) fn close_towards(&mut self, index: u32, side: usize) {
+        let stream = &mut self.streams[index];
+        stream.state = StreamState::Closed;
+        stream.lanes[side].generation = stream.lanes[side].generation.wrapping_add(1);
+        self.forget_stalled(index, side);
+        self.forget_stalled(index, 1 - side);
+    }
+
+    /// Tells the process on `side` that its peer refused, one way later, if the way is open.
+    pub(super) fn report_refused(&mut self, index: u32, side: usize, cause: Cause) {
+        let stream = &self.streams[index];
+        let (told, peer) = (stream.ends[side], stream.ends[1 - side]);
+        // Refusals count their own draws; bit 31 keeps them apart from the segments of that lane.
+        let number = 1 << 31 | stream.lanes[side].generation;
+        if let Some(delay) = self.segment_transit(peer, told, RESET_BYTES, number) {
+            let lane = &mut self.streams[index].lanes[1 - side];
+            lane.arrived = lane.arrived.max(self.now + delay.max(SHORTEST));
+            let at = lane.arrived;
+            self.post(at, told, Parcel::Refused { ticket: self.ticket(told, cause), peer });
+        }
+    }
+
+    /// Keeps a segment until the way is open.
+    #[cold]
+    fn stall(&mut self, index: u32, side: usize, number: u32, place: u32) {
+        let now = self.now;
+        let lane = &mut self.streams[index].lanes[side];
+        let is_first = lane.stalled.is_none();
+        let stalled = lane.stalled.get_or_insert_with(|| {
+            Box::new(Stalled { waiting: VecDeque::new(), since: now, timeout: RETRANSMIT_FIRST })
+        });
+        if stalled.waiting.len() == WAITING_MAX {
+            drop(self.parcels.take(place));
+            return;
+        }
+        let at = stalled.waiting.partition_point(|(earlier, _)| number.wrapping_sub(*earlier) as i32 > 0);
+        stalled.waiting.insert(at, (number, place));
+        if is_first {
+            self.schedule_retry(index, side);
+        }
+    }
+
+    fn schedule_retry(&mut self, index: u32, side: usize) {
+        let stream = &mut self.streams[index];
+        let sender = stream.ends[side];
+        let lane = &mut stream.lanes[side];
+        let Some(stalled) = &lane.stalled else { return };
+        lane.attempts = lane.attempts.wrapping_add(1);
+        let (at, attempt) = (self.now + stalled.timeout, lane.attempts);
+        self.post(at, sender, Parcel::Retry { stream: index, side, attempt });
+    }
+
+    fn retry(&mut self, index: u32, side: usize, attempt: u32) {
+        let ends = self.streams[index].ends;
+        let (from, to) = (ends[side], ends[1 - side]);
+        let is_open = self.hosts[self.seats[to].host].up
+            && (self.rules.is_empty() || self.rules.lets_through(self.end(from), self.end(to), Channel::Stream));
+        let stream = &mut self.streams[index];
+        let limit = if stream.state == StreamState::Established { GIVE_UP } else { CONNECT_GIVE_UP };
+        let lane = &mut stream.lanes[side];
+        if lane.attempts != attempt {
+            return;
+        }
+        let Some(stalled) = &mut lane.stalled else { return };
+        if is_open {
+            let waiting = std::mem::take(&mut stalled.waiting);
+            self.streams[index].lanes[side].stalled = None;
+            for (number, place) in waiting {
+                let bytes = self.parcels.segment(place).msg.bytes();
+                match self.segment_transit(from, to, bytes, number) {
+                    Some(delay) => self.dispatch(index, side, place, self.now + delay.max(SHORTEST)),
+                    None => self.stall(index, side, number, place),
+                }
+            }
+        } else if self.now.since(stalled.since) >= limit {
+            self.close_towards(index, side);
+        } else {
+            stalled.timeout = (stalled.timeout * 2).min(RETRANSMIT_MAX);
+            self.schedule_retry(index, side);
+        }
+    }
+
+    pub(super) fn forget_stalled(&mut self, index: u32, side: usize) {
+        if let Some(stalled) = self.streams[index].lanes[side].stalled.take() {
+            for (_, place) in stalled.waiting {
+                drop(self.parcels.take(place));
+            }
+        }
+    }
+
+    /// Feeds the digest, and the trace if it looks.
+    #[inline]
+    pub(super) fn note(&mut self, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
+        let number = self.digest.events();
+        let (kind, content) = match input {
+            Input::Start => (0, 0),
+            Input::Message { from, msg } => (1, msg.fingerprint() ^ u64::from(from.0).rotate_left(40)),
+            Input::Refused { to } => (2, u64::from(to.0)),
+            Input::Fired(timer) => (3, timer.slot() as u64),
+            Input::Done(token) => (4, token.0),
+        };
+        self.digest.feed(self.now, u64::from(process.0) << 8 | kind, content);
+        if self.trace.covers(number) {
+            self.describe(number, process, input);
+        }
+    }
+
+    #[cold]
+    fn describe(&mut self, number: u64, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
+        let name = |process: ProcessId| &self.lockers[process].name;
+        let what = match input {
+            Input::Start => "starts".to_owned(),
+            Input::Message { from, msg } => format!("<- {}: {msg}", name(*from)),
+            Input::Refused { to } => format!("refused by {}", name(*to)),
+            Input::Fired(timer) => format!("fires {timer:?}"),
+            Input::Done(token) => format!("done {}", token.0),
+        };
+        let line = format!("#{number} {} ns {} {what}", self.now.as_nanos(), name(process));
+        self.trace.lines.push(line);
+    }
+}
+
+/// A TCP segment without data, with headers.
+const RESET_BYTES: u32 = 54;

@@ -1,0 +1,311 @@
+//! Rules the network obeys on top of its own nature: an ordered list, each answering pass, deliver with this delay, or
+//! drop; some only make the link worse and let the next rule speak.
+//!
+//! A rule is asked when a message leaves its sender. What is already on its way arrives.
+
+use crate::base::id::{HostId, Id, ProcessId};
+use crate::base::machine::Channel;
+use crate::base::time::{Duration, Time};
+use crate::base::units::MegabitsPerSecond;
+
+/// Picks the ends of messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// Everybody.
+    Any,
+    /// One process.
+    Process(ProcessId),
+    /// A set of processes, sorted by [`Selector::processes`].
+    Processes(Vec<ProcessId>),
+    /// All processes of one host.
+    Host(HostId),
+    /// All processes of a set of hosts.
+    Hosts(HostSet),
+    /// All processes in one zone, by the number given in the host's specification.
+    Zone(u32),
+    /// All processes in one region.
+    Region(u32),
+    /// Everybody else.
+    Not(Box<Selector>),
+}
+
+impl Selector {
+    /// A set of processes.
+    pub fn processes(mut set: Vec<ProcessId>) -> Self {
+        set.sort_unstable();
+        set.dedup();
+        Self::Processes(set)
+    }
+
+    /// A set of hosts.
+    pub fn hosts(set: impl IntoIterator<Item = HostId>) -> Self {
+        let mut hosts = HostSet::default();
+        set.into_iter().for_each(|host| hosts.insert(host));
+        Self::Hosts(hosts)
+    }
+
+    fn selects(&self, end: End) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Process(process) => *process == end.process,
+            Self::Processes(set) => set.binary_search(&end.process).is_ok(),
+            Self::Host(host) => *host == end.host,
+            Self::Hosts(set) => set.contains(end.host),
+            Self::Zone(zone) => *zone == end.zone,
+            Self::Region(region) => *region == end.region,
+            Self::Not(other) => !other.selects(end),
+        }
+    }
+}
+
+/// A set of hosts, one bit each.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostSet(Vec<u64>);
+
+impl HostSet {
+    fn insert(&mut self, host: HostId) {
+        let word = host.index() / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (host.index() % 64);
+    }
+
+    /// Whether `host` is in the set.
+    pub fn contains(&self, host: HostId) -> bool {
+        self.0.get(host.index() / 64).is_some_and(|word| word >> (host.index() % 64) & 1 == 1)
+    }
+}
+
+/// One end of a message, as selectors see it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) process: ProcessId,
+    pub(super) host: HostId,
+    pub(super) zone: u32,
+    pub(super) region: u32,
+}
+
+/// Which way a rule looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Only messages from `from` to `to`.
+    OneWay,
+    /// Messages between the two, either way.
+    BothWays,
+}
+
+/// Something done to messages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Whose messages.
+    pub from: Selector,
+    /// To whom.
+    pub to: Selector,
+    /// Either way, or only one.
+    pub direction: Direction,
+    /// Only messages of this channel; `None` for both.
+    pub channel: Option<Channel>,
+    /// What happens to them.
+    pub verdict: Verdict,
+}
+
+impl Rule {
+    /// Nothing passes between `a` and `b`, either way.
+    pub fn cut(a: Selector, b: Selector) -> Self {
+        Self { from: a, to: b, direction: Direction::BothWays, channel: None, verdict: Verdict::Drop }
+    }
+
+    /// What passes between `a` and `b`, either way, suffers.
+    pub fn degrade(a: Selector, b: Selector, how: Degrade) -> Self {
+        Self { from: a, to: b, direction: Direction::BothWays, channel: None, verdict: Verdict::Degrade(how) }
+    }
+
+    fn applies(&self, from: End, to: End, channel: Channel) -> bool {
+        self.channel.is_none_or(|only| only == channel)
+            && (self.from.selects(from) && self.to.selects(to)
+                || self.direction == Direction::BothWays && self.from.selects(to) && self.to.selects(from))
+    }
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// The message goes its normal way; later rules are not asked.
+    Allow,
+    /// The message arrives after exactly this delay; later rules are not asked.
+    Deliver(Duration),
+    /// A datagram is lost; a stream keeps trying. Later rules are not asked.
+    Drop,
+    /// The link is worse than it was; the next rule is asked.
+    Degrade(Degrade),
+}
+
+/// How much worse a link is. [`Degrade::NONE`] changes nothing; several add up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Degrade {
+    /// Added to the delay.
+    pub delay: Duration,
+    /// Upper bound of a further delay, uniform from zero.
+    pub jitter: Duration,
+    /// Share of packets lost, in 0..=1. Streams see it as retransmission delay.
+    pub loss: f64,
+    /// Share of datagrams that arrive twice, in 0..=1.
+    pub duplicate: f64,
+    /// Share of datagrams held back by up to `reorder_delay`, in 0..=1.
+    pub reorder: f64,
+    /// Upper bound of that delay, uniform from zero.
+    pub reorder_delay: Duration,
+    /// All messages under this rule share a pipe this wide; `None` for no limit.
+    pub bandwidth: Option<MegabitsPerSecond>,
+}
+
+impl Degrade {
+    /// Nothing wrong.
+    pub const NONE: Self = Self {
+        delay: Duration::ZERO,
+        jitter: Duration::ZERO,
+        loss: 0.0,
+        duplicate: 0.0,
+        reorder: 0.0,
+        reorder_delay: Duration::from_millis(10),
+        bandwidth: None,
+    };
+}
+
+impl Default for Degrade {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Names a rule, to take it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuleId(u64);
+
+/// What all rules together say of one message.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Ruling {
+    Pass(Degrade),
+    Deliver(Duration),
+    Drop,
+}
+
+/// The rules in force, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
+    rules: Vec<(RuleId, Rule, Time)>,
+    next: u64,
+}
+
+impl Rules {
+    pub(super) fn add(&mut self, rule: Rule) -> RuleId {
+        let id = RuleId(self.next);
+        self.next += 1;
+        self.rules.push((id, rule, Time::ZERO));
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: RuleId) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|(kept, ..)| *kept != id);
+        self.rules.len() < before
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The ruling for a message of `bytes` that leaves now; it takes its share of any limited pipe.
+    pub(super) fn judge(&mut self, now: Time, from: End, to: End, channel: Channel, bytes: u32) -> Ruling {
+        let mut sum = Degrade::NONE;
+        for (_, rule, pipe_free) in &mut self.rules {
+            if !rule.applies(from, to, channel) {
+                continue;
+            }
+            match &rule.verdict {
+                Verdict::Allow => return Ruling::Pass(Degrade::NONE),
+                Verdict::Deliver(delay) => return Ruling::Deliver(*delay),
+                Verdict::Drop => return Ruling::Drop,
+                Verdict::Degrade(more) => {
+                    sum.delay += more.delay;
+                    sum.jitter += more.jitter;
+                    sum.loss = either(sum.loss, more.loss);
+                    sum.duplicate = either(sum.duplicate, more.duplicate);
+                    sum.reorder = either(sum.reorder, more.reorder);
+                    sum.reorder_delay = sum.reorder_delay.max(more.reorder_delay);
+                    if let Some(bandwidth) = more.bandwidth {
+                        sum.delay += occupy(pipe_free, now, bandwidth, bytes);
+                    }
+                }
+            }
+        }
+        Ruling::Pass(sum)
+    }
+
+    /// Whether a packet could pass at all.
+    pub(super) fn lets_through(&self, from: End, to: End, channel: Channel) -> bool {
+        for (_, rule, _) in self.rules.iter().filter(|(_, rule, _)| rule.applies(from, to, channel)) {
+            match &rule.verdict {
+                Verdict::Allow | Verdict::Deliver(_) => return true,
+                Verdict::Drop => return false,
+                Verdict::Degrade(how) if how.loss >= 1.0 => return false,
+                Verdict::Degrade(_) => {}
+            }
+        }
+        true
+    }
+}
+
+/// Waiting for the pipe and passing through it; at least one megabit per second, so that it ends.
+pub(super) fn occupy(free: &mut Time, now: Time, bandwidth: MegabitsPerSecond, bytes: u32) -> Duration {
+    let passing = Duration::from_nanos(u64::from(bytes) * 8_000 / bandwidth.get().max(1));
+    *free = (*free).max(now) + passing;
+    free.since(now)
+}
+
+/// The chance that at least one of two independent things happens.
+fn either(a: f64, b: f64) -> f64 {
+    1.0 - (1.0 - a) * (1.0 - b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(process: u32) -> End {
+        End { process: ProcessId(process), host: HostId(process), zone: process / 2, region: process / 4 }
+    }
+
+    fn rule(from: Selector, to: Selector, verdict: Verdict) -> Rule {
+        Rule { from, to, direction: Direction::OneWay, channel: None, verdict }
+    }
+
+    #[test]
+    fn the_first_rule_with_an_answer_decides_and_degradations_add_up() {
+        let mut rules = Rules::default();
+        let slow = Degrade { delay: Duration::from_millis(5), loss: 0.5, ..Degrade::NONE };
+        let allowed = rules.add(rule(Selector::Process(ProcessId(1)), Selector::Any, Verdict::Allow));
+        rules.add(rule(Selector::Zone(0), Selector::hosts([HostId(4)]), Verdict::Drop));
+        rules.add(rule(Selector::Any, Selector::Region(1), Verdict::Degrade(slow)));
+        rules.add(Rule::degrade(Selector::Region(1), Selector::Any, slow));
+        let judge = |rules: &mut Rules, from, to| rules.judge(Time::ZERO, end(from), end(to), Channel::Datagram, 100);
+        assert_eq!(judge(&mut rules, 1, 4), Ruling::Pass(Degrade::NONE));
+        assert_eq!(judge(&mut rules, 0, 4), Ruling::Drop);
+        let twice = Degrade { delay: Duration::from_millis(10), loss: 0.75, ..Degrade::NONE };
+        assert_eq!(judge(&mut rules, 0, 5), Ruling::Pass(twice));
+        assert_eq!(judge(&mut rules, 5, 0), Ruling::Pass(slow));
+        assert!(rules.remove(allowed) && !rules.remove(allowed));
+        assert_eq!(judge(&mut rules, 1, 4), Ruling::Drop);
+        assert!(!rules.lets_through(end(1), end(4), Channel::Stream));
+    }
+
+    #[test]
+    fn a_pipe_serves_one_packet_after_the_other() {
+        let mut free = Time::ZERO;
+        let gigabit = MegabitsPerSecond(1_000);
+        assert_eq!(occupy(&mut free, Time::ZERO, gigabit, 1_250), Duration::from_micros(10));
+        assert_eq!(occupy(&mut free, Time::ZERO, gigabit, 1_250), Duration::from_micros(20));
+    }
+}

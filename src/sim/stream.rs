@@ -1,0 +1,162 @@
+//! Streams between pairs of processes, made when the first message passes, kept in one table.
+//!
+//! The model of TCP. One stream per pair, both directions. It is bound to the lives of its ends: the sender's when it
+//! opens it, the receiver's when the first segment arrives. Within a direction, arrivals never overtake. A
+//! segment that cannot pass (a rule drops it, or the host is down) waits with everything sent after it and is tried again after
+//! 200 ms, doubling to 120 s (Linux); when the way is open again, all of it arrives in order. An established stream gives up
+//! after 924.6 s (Linux `tcp_retries2` = 15), a connection attempt after 10 s (the dial timeout of `HashiCorp`'s
+//! transports); both silently, since the caller's own timeout is what its code would see. A segment that reaches a live
+//! host without a listening process, or with a later life of it, is refused: the sender is told once, and what else it had
+//! under way on that stream is gone. A killed process resets its established streams; a lost host does not.
+//!
+//! Left out: congestion control and windows (bulk transfers are as fast as the link), half-closed streams, several
+//! connections per pair (one blocked exchange does delay the others of the same pair), and the caller closing a stream
+//! by itself: after a long partition, old requests may arrive that a real caller would have given up.
+
+use std::collections::VecDeque;
+
+use crate::base::id::ProcessId;
+use crate::base::time::{Duration, Time};
+
+/// One stream.
+#[derive(Debug, Clone)]
+pub(super) struct Stream {
+    /// The lower process first.
+    pub(super) ends: [ProcessId; 2],
+    /// The lives of the ends that the stream belongs to.
+    pub(super) lives: [Option<u32>; 2],
+    pub(super) state: StreamState,
+    /// By sending side.
+    pub(super) lanes: [Lane; 2],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StreamState {
+    Closed,
+    /// Something was sent, nothing has arrived.
+    Opening,
+    /// Something has arrived.
+    Established,
+}
+
+/// One direction.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lane {
+    /// Segments of an earlier generation are ignored on arrival: the sender has been told that they failed.
+    pub(super) generation: u32,
+    /// Segments sent so far.
+    pub(super) sent: u32,
+    /// Nothing arrives before this.
+    pub(super) arrived: Time,
+    /// What waits for the way to open, if anything does.
+    pub(super) stalled: Option<Box<Stalled>>,
+    /// Retries scheduled so far; tells the latest from older ones.
+    pub(super) attempts: u32,
+}
+
+/// Segments that could not pass.
+#[derive(Debug, Clone)]
+pub(super) struct Stalled {
+    /// (number, place in the slab), by number.
+    pub(super) waiting: VecDeque<(u32, u32)>,
+    pub(super) since: Time,
+    pub(super) timeout: Duration,
+}
+
+impl Stream {
+    pub(super) fn side_of(&self, process: ProcessId) -> usize {
+        usize::from(self.ends[0] != process)
+    }
+}
+
+/// All streams, found by their ends.
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    list: Vec<Stream>,
+    /// Open addressing, linear probing, never more than half full; index + 1, zero for empty. Never iterated.
+    table: Vec<u32>,
+}
+
+impl Streams {
+    pub(super) fn new() -> Self {
+        Self { list: Vec::new(), table: vec![0; 64] }
+    }
+
+    /// The stream between two processes, and whether it is new.
+    #[inline]
+    pub(super) fn between(&mut self, a: ProcessId, b: ProcessId) -> (u32, bool) {
+        let ends = [a.min(b), a.max(b)];
+        let mut at = self.home(ends);
+        loop {
+            match self.table[at] {
+                0 => break,
+                index if self.list[index as usize - 1].ends == ends => return (index - 1, false),
+                _ => at = (at + 1) & (self.table.len() - 1),
+            }
+        }
+        let lanes = [Lane::default(), Lane::default()];
+        self.list.push(Stream { ends, lives: [None, None], state: StreamState::Closed, lanes });
+        let index = u32::try_from(self.list.len()).expect("fewer than 2^32 streams");
+        self.table[at] = index;
+        if self.list.len() * 2 > self.table.len() {
+            self.grow();
+        }
+        (index - 1, true)
+    }
+
+    fn home(&self, ends: [ProcessId; 2]) -> usize {
+        let key = u64::from(ends[0].0) << 32 | u64::from(ends[1].0);
+        let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((mixed ^ mixed >> 32) as usize).wrapping_mul(0x2545_F491) & (self.table.len() - 1)
+    }
+
+    fn grow(&mut self) {
+        self.table = vec![0; self.table.len() * 4];
+        for index in 0..self.list.len() {
+            let mut at = self.home(self.list[index].ends);
+            while self.table[at] != 0 {
+                at = (at + 1) & (self.table.len() - 1);
+            }
+            self.table[at] = index as u32 + 1;
+        }
+    }
+}
+
+impl std::ops::Index<u32> for Streams {
+    type Output = Stream;
+
+    fn index(&self, index: u32) -> &Stream {
+        &self.list[index as usize]
+    }
+}
+
+impl std::ops::IndexMut<u32> for Streams {
+    fn index_mut(&mut self, index: u32) -> &mut Stream {
+        &mut self.list[index as usize]
+    }
+}
+
+/// An established stream whose segments are not acknowledged is given up after this (Linux `tcp_retries2` = 15).
+pub(super) const GIVE_UP: Duration = Duration::from_millis(924_600);
+/// A connection attempt is given up after this (`HashiCorp` raft and Consul dial timeout).
+pub(super) const CONNECT_GIVE_UP: Duration = Duration::from_secs(10);
+/// A stream holds this many unsent messages; what a caller sends beyond is lost, as to a caller whose write blocks.
+pub(super) const WAITING_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_has_one_stream_whoever_speaks_first() {
+        let mut streams = Streams::new();
+        for a in 0..100 {
+            for b in a..100 {
+                let (index, new) = streams.between(ProcessId(a), ProcessId(b));
+                assert!(new);
+                assert_eq!(streams.between(ProcessId(b), ProcessId(a)), (index, false));
+            }
+        }
+        assert_eq!(streams[0].ends, [ProcessId(0), ProcessId(0)]);
+    }
+}

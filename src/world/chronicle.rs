@@ -1,0 +1,360 @@
+//! Turns what processes say in their protocols' words into notices, in order, each once.
+//!
+//! Nomad's servers speak as leaders only, so theirs are said once already. Every Consul server reports every entry it
+//! applies; the first report of an entry counts, which is when it was committed for somebody.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::id::ProcessId;
+use crate::base::time::Time;
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
+use crate::model::evaluation::{EvalId, EvalStatus};
+use crate::model::job::JobId;
+use crate::model::node::NodeStatus;
+use crate::model::service::CheckStatus;
+use crate::model::topology::RegionId;
+use crate::protocol::catalog::agent::AgentEvent;
+use crate::protocol::catalog::record::{CheckId, InstanceId};
+use crate::protocol::catalog::registry::Fact;
+use crate::protocol::catalog::server::ServerEvent;
+use crate::protocol::gossip::members::State as MemberState;
+use crate::protocol::gossip::{serf, swim};
+use crate::protocol::raft;
+use crate::protocol::scheduler::event::{Change, Event as NomadEvent};
+use crate::world::atlas::Atlas;
+use crate::protocol::proxy::message::RequestNumber;
+use crate::world::event::{Event, Group, Instance, Notice, Pool, RoutedInstance, System};
+use crate::world::naming::alloc_of;
+use crate::world::spec::MachineId;
+
+/// Keeps what is needed to say each thing once.
+#[derive(Debug, Clone)]
+pub struct Chronicle {
+    atlas: Arc<Atlas>,
+    /// By region: last entry of Nomad's log that was reported, and by whom.
+    nomad_index: BTreeMap<RegionId, (u64, ProcessId)>,
+    /// By region: last entry of the catalog that was reported, and by whom.
+    catalog_index: BTreeMap<RegionId, (u64, ProcessId)>,
+    /// Checks of instances as committed, by node and instance.
+    committed: BTreeMap<(ProcessId, InstanceId), Checks>,
+    /// Checks of instances as their agents see them.
+    local: BTreeMap<(MachineId, AllocId), Checks>,
+    /// Evaluations in a worker's hands, and since when.
+    dequeued: BTreeMap<(RegionId, EvalId), Time>,
+    /// Desired and client status last told, by instance.
+    told: BTreeMap<Instance, (Desired, ClientStatus)>,
+    queued: BTreeMap<(RegionId, JobId, Arc<str>), u32>,
+    /// Instances whose good answers are on their way to the users. What a user gave up waiting for stays.
+    served: BTreeMap<RequestNumber, RoutedInstance>,
+}
+
+/// States of the checks of an instance, and the worst that was told.
+#[derive(Debug, Clone, Default)]
+struct Checks {
+    status: BTreeMap<CheckId, CheckStatus>,
+    told: Option<CheckStatus>,
+}
+
+impl Checks {
+    fn set(&mut self, check: CheckId, status: CheckStatus) -> Option<CheckStatus> {
+        self.status.insert(check, status);
+        let worst = self.status.values().copied().max();
+        (worst != self.told).then(|| self.told = worst).and(worst)
+    }
+}
+
+impl Chronicle {
+    /// An empty chronicle of this world.
+    pub fn new(atlas: &Arc<Atlas>) -> Self {
+        Self {
+            atlas: Arc::clone(atlas),
+            nomad_index: BTreeMap::new(),
+            catalog_index: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            local: BTreeMap::new(),
+            dequeued: BTreeMap::new(),
+            told: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            served: BTreeMap::new(),
+        }
+    }
+
+    /// The notices that an event amounts to, handed to `tell` in order.
+    pub fn read(&mut self, at: Time, process: ProcessId, event: &Event, tell: &mut impl FnMut(&Notice)) {
+        match event {
+            Event::Notice(notice) => tell(notice),
+            Event::NomadRaft(event) => self.raft(System::Nomad, process, event, tell),
+            Event::CatalogRaft(event) => self.raft(System::Consul, process, event, tell),
+            Event::Gossip { pool, event } => self.gossip(*pool, process, event, tell),
+            Event::Nomad { region, event } => self.nomad(at, *region, process, event, tell),
+            Event::Catalog { region, event } => self.catalog(*region, process, event, tell),
+            Event::Agent { machine, event } => self.agent(*machine, event, tell),
+            Event::Served { number, instance } => {
+                self.served.insert(*number, *instance);
+            }
+            Event::Ended { traffic, number, sent, outcome } => {
+                let instance = self.served.remove(number);
+                let attempts = u32::from(number.attempt()) + 1;
+                tell(&Notice::RequestEnded {
+                    traffic: *traffic,
+                    number: number.sequence(),
+                    sent: *sent,
+                    outcome: *outcome,
+                    attempts,
+                    instance,
+                });
+            }
+            Event::Client { .. } | Event::Proxy { .. } | Event::Balancer(_) => {}
+        }
+    }
+
+    fn raft<E: raft::Command>(
+        &self,
+        system: System,
+        process: ProcessId,
+        event: &raft::Event<E>,
+        tell: &mut impl FnMut(&Notice),
+    ) {
+        let Some(machine) = self.atlas.machine(process) else { return };
+        let group = Group { system, region: self.atlas.region(machine) };
+        match event {
+            raft::Event::StateChanged { state: raft::State::Candidate, term } => {
+                tell(&Notice::ElectionStarted { group, machine, term: term.0 });
+            }
+            raft::Event::LeadershipGained { term } => tell(&Notice::LeaderElected { group, machine, term: term.0 }),
+            raft::Event::LeadershipLost { .. } => tell(&Notice::LeaderLost { group, machine }),
+            raft::Event::StateChanged { .. }
+            | raft::Event::LeaderChanged { .. }
+            | raft::Event::TermChanged { .. }
+            | raft::Event::VoteGranted { .. }
+            | raft::Event::Appended { .. }
+            | raft::Event::Truncated { .. }
+            | raft::Event::Committed { .. }
+            | raft::Event::Apply { .. }
+            | raft::Event::Passed { .. }
+            | raft::Event::Restore { .. }
+            | raft::Event::Verified { .. }
+            | raft::Event::TransferFailed
+            | raft::Event::SnapshotDue
+            | raft::Event::SnapshotStored { .. }
+            | raft::Event::ConfigurationChanged { .. } => {}
+        }
+    }
+
+    fn gossip(&self, pool: Pool, process: ProcessId, event: &serf::Event, tell: &mut impl FnMut(&Notice)) {
+        let serf::Event::Swim(swim::Event::Changed { address, before, after, .. }) = event else { return };
+        let (Some(by), Some(about)) = (self.atlas.machine(process), self.atlas.machine(*address)) else { return };
+        match (before, after) {
+            (MemberState::Suspect, MemberState::Suspect) => {}
+            (_, MemberState::Suspect) => tell(&Notice::Suspected { pool, by, about }),
+            (MemberState::Dead, MemberState::Dead) => {}
+            (_, MemberState::Dead) => tell(&Notice::MarkedDead { pool, by, about }),
+            (MemberState::Dead | MemberState::Left, MemberState::Alive) => {
+                tell(&Notice::MarkedAlive { pool, by, about });
+            }
+            (MemberState::Alive | MemberState::Suspect | MemberState::Absent, MemberState::Alive)
+            | (_, MemberState::Left | MemberState::Absent) => {}
+        }
+    }
+
+    fn nomad(
+        &mut self,
+        at: Time,
+        region: RegionId,
+        process: ProcessId,
+        event: &NomadEvent,
+        tell: &mut impl FnMut(&Notice),
+    ) {
+        match event {
+            NomadEvent::LeaderEstablished { .. } => {
+                if let Some(machine) = self.atlas.machine(process) {
+                    tell(&Notice::LeaderReady { group: Group { system: System::Nomad, region }, machine });
+                }
+            }
+            NomadEvent::Committed { index, change } => {
+                // After a change of leaders the new one may tell an entry again.
+                let last = self.nomad_index.entry(region).or_insert((0, process));
+                if *index > last.0 {
+                    *last = (*index, process);
+                }
+                if *last == (*index, process) {
+                    self.committed(region, change, tell);
+                }
+            }
+            NomadEvent::EvalEnqueued { eval } => tell(&Notice::EvalCreated {
+                region,
+                eval: eval.id,
+                job: eval.job,
+                trigger: eval.trigger,
+                kind: eval.kind,
+                status: eval.status,
+            }),
+            NomadEvent::EvalDequeued { eval, waited } => {
+                self.dequeued.insert((region, eval.id), at);
+                tell(&Notice::EvalDequeued { region, eval: eval.id, trigger: eval.trigger, waited: *waited });
+            }
+            NomadEvent::EvalAcked { eval } => {
+                if let Some(since) = self.dequeued.remove(&(region, *eval)) {
+                    let took = at.since(since);
+                    tell(&Notice::EvalFinished { region, eval: *eval, status: EvalStatus::Complete, took });
+                }
+            }
+            NomadEvent::EvalNacked { eval, .. } => {
+                self.dequeued.remove(&(region, *eval));
+            }
+            NomadEvent::BlockedCount { total, .. } => {
+                tell(&Notice::BlockedEvals { region, count: u32::try_from(*total).unwrap_or(u32::MAX) });
+            }
+            NomadEvent::PlanEvaluated { eval, nodes, rejected, waited } => tell(&Notice::PlanApplied {
+                region,
+                eval: *eval,
+                waited: *waited,
+                nodes: u32::try_from(*nodes).unwrap_or(u32::MAX),
+                rejected: u32::try_from(*rejected).unwrap_or(u32::MAX),
+            }),
+            NomadEvent::Propose { .. }
+            | NomadEvent::Operated { .. }
+            | NomadEvent::LeadershipRevoked
+            | NomadEvent::HeartbeatMissed { .. }
+            | NomadEvent::PlanSubmitted { .. }
+            | NomadEvent::PlanApplied { .. } => {}
+        }
+    }
+
+    fn committed(&mut self, region: RegionId, change: &Change, tell: &mut impl FnMut(&Notice)) {
+        match change {
+            Change::Node { node, before } => {
+                let ready = node.status == NodeStatus::Ready;
+                if *before != Some(node.status) && node.status != NodeStatus::Initializing {
+                    let machine = self.atlas.machine_of_node(region, node.id);
+                    tell(&Notice::NodeStatus { region, machine, ready });
+                }
+            }
+            Change::Placed { alloc, requested } => self.placed(region, alloc, *requested, tell),
+            Change::Updated { alloc } => {
+                self.changed(Instance { region, alloc: alloc.id }, Some(alloc.desired), Some(alloc.client), tell);
+            }
+            Change::Stopped { stop } => {
+                self.changed(Instance { region, alloc: stop.alloc }, Some(Desired::Stop), stop.client, tell);
+            }
+            Change::Preempted { alloc, .. } => {
+                self.changed(Instance { region, alloc: *alloc }, Some(Desired::Evict), None, tell);
+            }
+            Change::Reported { alloc, status, .. } => {
+                self.changed(Instance { region, alloc: *alloc }, None, Some(*status), tell);
+            }
+            Change::EvalEnded { eval } => {
+                for (group, &count) in &eval.queued {
+                    self.queued(region, eval.job, group, count, tell);
+                }
+            }
+        }
+    }
+
+    fn queued(
+        &mut self,
+        region: RegionId,
+        job: JobId,
+        group: &Arc<str>,
+        count: u32,
+        tell: &mut impl FnMut(&Notice),
+    ) {
+        let before = self.queued.insert((region, job, Arc::clone(group)), count).unwrap_or(0);
+        if before != count {
+            tell(&Notice::Queued { region, job, group: Arc::clone(group), count });
+        }
+    }
+
+    fn placed(&mut self, region: RegionId, alloc: &Arc<Alloc>, requested: Time, tell: &mut impl FnMut(&Notice)) {
+        let instance = Instance { region, alloc: alloc.id };
+        self.told.insert(instance, (alloc.desired, alloc.client));
+        tell(&Notice::AllocPlaced {
+            instance,
+            job: alloc.job_id,
+            job_name: Arc::clone(&alloc.job.name),
+            group: Arc::clone(&alloc.task_group().name),
+            index: alloc.name_index,
+            machine: self.atlas.machine_of_node(region, alloc.node),
+            previous: alloc.previous,
+            resources: alloc.resources.clone(),
+            ports: alloc.ports.iter().filter_map(|port| u16::try_from(port.value).ok()).collect(),
+            asked_at: requested,
+        });
+    }
+
+    fn changed(
+        &mut self,
+        instance: Instance,
+        desired: Option<Desired>,
+        client: Option<ClientStatus>,
+        tell: &mut impl FnMut(&Notice),
+    ) {
+        let told = self.told.entry(instance).or_insert((Desired::Run, ClientStatus::Pending));
+        let now = (desired.unwrap_or(told.0), client.unwrap_or(told.1));
+        if *told != now {
+            *told = now;
+            tell(&Notice::AllocChanged { instance, desired: now.0, client: now.1 });
+        }
+    }
+
+    fn catalog(&mut self, region: RegionId, process: ProcessId, event: &ServerEvent, tell: &mut impl FnMut(&Notice)) {
+        match event {
+            ServerEvent::Established => {
+                if let Some(machine) = self.atlas.machine(process) {
+                    tell(&Notice::LeaderReady { group: Group { system: System::Consul, region }, machine });
+                }
+            }
+            ServerEvent::Applied { index, fact } => {
+                // Several facts of one entry come together, from the server that applied it first.
+                let last = self.catalog_index.entry(region).or_insert((0, process));
+                if *index > last.0 {
+                    *last = (*index, process);
+                }
+                if *last == (*index, process) {
+                    self.fact(region, *fact, tell);
+                }
+            }
+            ServerEvent::Propose { .. }
+            | ServerEvent::VerifyLeader { .. }
+            | ServerEvent::Answered { .. }
+            | ServerEvent::Failed { .. }
+            | ServerEvent::MemberEventDropped { .. } => {}
+        }
+    }
+
+    fn fact(&mut self, region: RegionId, fact: Fact, tell: &mut impl FnMut(&Notice)) {
+        match fact {
+            Fact::CheckWritten(node, CheckId::SerfHealth, status) => {
+                if let Some(machine) = self.atlas.machine(node) {
+                    tell(&Notice::SerfHealth { region, machine, status });
+                }
+            }
+            Fact::CheckWritten(node, check, status) => {
+                let (Some(machine), Some(id)) = (self.atlas.machine(node), check.instance()) else { return };
+                let worst = self.committed.entry((node, id)).or_default().set(check, status);
+                if let (Some(status), Some(alloc)) = (worst, alloc_of(id)) {
+                    let instance = Instance { region, alloc };
+                    tell(&Notice::CatalogChanged { instance, machine, status: Some(status) });
+                }
+            }
+            Fact::InstanceRemoved(node, id) => {
+                let known = self.committed.remove(&(node, id)).is_some();
+                if let (true, Some(machine), Some(alloc)) = (known, self.atlas.machine(node), alloc_of(id)) {
+                    tell(&Notice::CatalogChanged { instance: Instance { region, alloc }, machine, status: None });
+                }
+            }
+            Fact::NodeAdded(_) | Fact::NodeRemoved(_) | Fact::InstanceWritten(..) | Fact::CheckRemoved(..) => {}
+        }
+    }
+
+    fn agent(&mut self, machine: MachineId, event: &AgentEvent, tell: &mut impl FnMut(&Notice)) {
+        let AgentEvent::CheckChanged { check, to, .. } = event else { return };
+        let Some(alloc) = check.instance().and_then(alloc_of) else { return };
+        let checks = self.local.entry((machine, alloc)).or_default();
+        if let Some(status) = checks.set(*check, *to) {
+            let instance = Instance { region: self.atlas.region(machine), alloc };
+            tell(&Notice::InstanceHealth { instance, machine, status });
+        }
+    }
+}

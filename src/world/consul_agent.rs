@@ -1,0 +1,165 @@
+//! The Consul agent of a machine: its Serf in the LAN pool and its local state.
+
+use std::mem;
+use std::sync::Arc;
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Fx, Input, Kept, Machine};
+use crate::base::rng::Draws;
+use crate::base::time::Time;
+use crate::model::service::CheckStatus;
+use crate::model::topology::RegionId;
+use crate::protocol::catalog::agent::{AgentConfig, AgentEvent, CatalogAgent};
+use crate::protocol::gossip::serf::{self, Serf};
+use crate::world::atlas::Atlas;
+use crate::world::consul_server::{keep, lan_via, subject};
+use crate::world::event::{Event, Pool};
+use crate::world::process::Process;
+use crate::world::spec::{MachineId, MachineRole};
+use crate::world::via::{Via, unwrap};
+use crate::world::naming::alloc_of;
+use crate::world::wire::{Alarm, TaskMsg, Wire};
+
+/// A Consul agent.
+#[derive(Debug, Clone)]
+pub struct ConsulAgent {
+    machine: MachineId,
+    region: RegionId,
+    atlas: Arc<Atlas>,
+    lan: Serf,
+    agent: CatalogAgent,
+    lan_events: Vec<serf::Event>,
+    agent_events: Vec<AgentEvent>,
+}
+
+impl ConsulAgent {
+    /// An agent that has not started.
+    pub fn new(me: ProcessId, machine: MachineId, atlas: &Arc<Atlas>, lan: Serf, draws: Draws) -> Self {
+        Self {
+            machine,
+            region: atlas.region(machine),
+            atlas: Arc::clone(atlas),
+            lan,
+            agent: CatalogAgent::new(me, AgentConfig::default(), draws),
+            lan_events: Vec::new(),
+            agent_events: Vec::new(),
+        }
+    }
+
+    /// Reacts to one input.
+    pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
+        match input {
+            Input::Start => {
+                self.lan.handle(now, Input::Start, &mut lan_via(fx, &mut self.lan_events));
+                self.agent.handle(now, Input::Start, &mut agent_via(fx, &mut self.agent_events));
+                self.meet_servers(now, fx);
+            }
+            Input::Message { from, msg: Wire::Lan(msg) } => {
+                self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events));
+            }
+            Input::Message { from, msg: Wire::Catalog(msg) } => {
+                let input = Input::Message { from, msg };
+                self.agent.handle(now, input, &mut agent_via(fx, &mut self.agent_events));
+            }
+            Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a Consul agent"),
+            Input::Refused { to } => {
+                self.lan.handle(now, Input::Refused { to }, &mut lan_via(fx, &mut self.lan_events));
+                self.agent.handle(now, Input::Refused { to }, &mut agent_via(fx, &mut self.agent_events));
+            }
+            Input::Fired(Alarm::Serf(timer)) => {
+                self.lan.handle(now, Input::Fired(timer), &mut lan_via(fx, &mut self.lan_events));
+            }
+            Input::Fired(Alarm::Agent(timer)) => {
+                self.agent.handle(now, Input::Fired(timer), &mut agent_via(fx, &mut self.agent_events));
+            }
+            Input::Fired(alarm) => unreachable!("a Consul agent does not set {alarm:?}"),
+            Input::Done(token) => {
+                let input = Input::Done(unwrap(token).0);
+                self.agent.handle(now, input, &mut agent_via(fx, &mut self.agent_events));
+            }
+        }
+        self.settle(now, fx);
+    }
+
+    /// The process died.
+    pub fn reboot(&mut self, now: Time, kept: &Kept) {
+        self.lan.reboot(now, &Kept::default());
+        let lost = kept.lost.iter().map(|&token| unwrap(token).0).collect();
+        self.agent.reboot(now, &Kept { lost });
+    }
+
+    fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        while !self.lan_events.is_empty() || !self.agent_events.is_empty() {
+            let mut events = mem::take(&mut self.lan_events);
+            for event in events.drain(..) {
+                self.on_lan(now, event, fx);
+            }
+            keep(&mut self.lan_events, events);
+            let mut events = mem::take(&mut self.agent_events);
+            for event in events.drain(..) {
+                self.on_agent(event, fx);
+            }
+            keep(&mut self.agent_events, events);
+        }
+    }
+
+    fn on_lan(&mut self, now: Time, event: serf::Event, fx: &mut impl Fx<Process>) {
+        if let Some(member) = subject(&event) {
+            if self.is_server(member) {
+                if matches!(event, serf::Event::MemberJoin { .. }) {
+                    self.agent.server_up(now, member, &mut agent_via(fx, &mut self.agent_events));
+                } else {
+                    self.agent.server_down(member);
+                }
+            }
+            self.agent.lan_size(u32::try_from(self.lan.members().count()).unwrap_or(u32::MAX));
+        }
+        if let Some(event) = Event::gossip(Pool::ConsulLan(self.region), event) {
+            fx.emit(event);
+        }
+    }
+
+    /// The client beside the agent waits for the checks of its allocations (Nomad's client polls them every 500 ms; here
+    /// it is told at once).
+    fn on_agent(&mut self, event: AgentEvent, fx: &mut impl Fx<Process>) {
+        if let AgentEvent::CheckChanged { check, .. } = &event
+            && let Some(alloc) = check.instance().and_then(alloc_of)
+            && matches!(self.atlas.spec.machines[self.machine].role, MachineRole::Client(_))
+        {
+            let passing = self.agent.local().checks().all(|(_, check)| {
+                let ours = check.record.id.instance().and_then(alloc_of) == Some(alloc);
+                !ours || check.record.status == CheckStatus::Passing
+            });
+            fx.send(self.atlas.processes[self.machine].main, Wire::Task(TaskMsg::Health { alloc, passing }));
+        }
+        fx.emit(Event::Agent { machine: self.machine, event });
+    }
+
+    /// Serf starts with its members known; the agent hears of the servers once.
+    fn meet_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        let members: Vec<ProcessId> = self.lan.members().map(|(_, address, _)| address).collect();
+        self.agent.lan_size(u32::try_from(members.len()).unwrap_or(u32::MAX));
+        let servers: Vec<ProcessId> = members.into_iter().filter(|member| self.is_server(*member)).collect();
+        for server in servers {
+            self.agent.server_up(now, server, &mut agent_via(fx, &mut self.agent_events));
+        }
+    }
+
+    fn is_server(&self, member: ProcessId) -> bool {
+        self.atlas.machine(member).is_some_and(|machine| {
+            matches!(self.atlas.spec.machines[machine].role, MachineRole::ConsulServer)
+        })
+    }
+}
+
+type AgentVia<'a, F> = Via<
+    'a,
+    F,
+    crate::protocol::catalog::message::CatalogMsg,
+    crate::protocol::catalog::agent::AgentTimer,
+    AgentEvent,
+>;
+
+fn agent_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<AgentEvent>) -> AgentVia<'a, F> {
+    Via { fx, events, wire: Wire::Catalog, alarm: Alarm::Agent, lane: 0 }
+}

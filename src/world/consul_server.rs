@@ -1,0 +1,387 @@
+//! A Consul server process: its Raft, its Serf in the LAN and in the WAN pool, and its catalog.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Fx, Input, Kept, Machine, Token};
+use crate::base::rng::Rng;
+use crate::base::time::Time;
+use crate::model::topology::RegionId;
+use crate::protocol::catalog::message::RpcError;
+use crate::protocol::catalog::reconcile::{MemberEvent, MemberRole, MemberStatus};
+use crate::protocol::catalog::server::{CatalogServer, ServerConfig, ServerEvent};
+use crate::protocol::gossip::serf::{self, Serf};
+use crate::protocol::raft::{self, Index, RaftNode, Term};
+use crate::world::atlas::Atlas;
+use crate::world::entry::CatalogEntry;
+use crate::world::event::{Event, Pool};
+use crate::world::process::Process;
+use crate::world::via::{Via, unwrap};
+use crate::world::wire::{Alarm, Wire};
+
+/// A Consul server.
+#[derive(Debug, Clone)]
+pub struct ConsulServer {
+    region: RegionId,
+    atlas: Arc<Atlas>,
+    raft: RaftNode<CatalogEntry>,
+    lan: Serf,
+    wan: Serf,
+    catalog: CatalogServer,
+    /// Requests under way in the log, by place.
+    proposed: BTreeMap<(Term, Index), u64>,
+    /// Verifications under way: Raft's ticket and the catalog's request.
+    verifying: VecDeque<(u64, u64)>,
+    raft_events: Vec<raft::Event<CatalogEntry>>,
+    lan_events: Vec<serf::Event>,
+    wan_events: Vec<serf::Event>,
+    catalog_events: Vec<ServerEvent>,
+}
+
+/// Raft is the only part that writes.
+const RAFT: u64 = 0;
+
+impl ConsulServer {
+    /// A server that has not started.
+    pub fn new(
+        me: ProcessId,
+        atlas: &Arc<Atlas>,
+        region: RegionId,
+        parts: (RaftNode<CatalogEntry>, Serf, Serf),
+        rng: Rng,
+    ) -> Self {
+        let (raft, lan, wan) = parts;
+        Self {
+            region,
+            atlas: Arc::clone(atlas),
+            raft,
+            lan,
+            wan,
+            catalog: CatalogServer::new(me, region, ServerConfig::default(), rng),
+            proposed: BTreeMap::new(),
+            verifying: VecDeque::new(),
+            raft_events: Vec::new(),
+            lan_events: Vec::new(),
+            wan_events: Vec::new(),
+            catalog_events: Vec::new(),
+        }
+    }
+
+    /// The term it leads, if it does.
+    pub fn leads_term(&self) -> Option<Term> {
+        self.raft.is_leader().then(|| self.raft.term())
+    }
+
+    /// Hands leadership to another server, if this one leads and the other can take it.
+    pub fn transfer(&mut self, now: Time, to: ProcessId, fx: &mut impl Fx<Process>) -> bool {
+        let done = self.raft.transfer(now, Some(to), &mut raft_via(fx, &mut self.raft_events)).is_ok();
+        self.settle(now, fx);
+        done
+    }
+
+    /// Reacts to one input.
+    pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
+        match input {
+            Input::Start => {
+                self.raft.handle(now, Input::Start, &mut raft_via(fx, &mut self.raft_events));
+                self.lan.handle(now, Input::Start, &mut lan_via(fx, &mut self.lan_events));
+                self.wan.handle(now, Input::Start, &mut wan_via(fx, &mut self.wan_events));
+                self.catalog.handle(now, Input::Start, &mut catalog_via(fx, &mut self.catalog_events));
+                self.tell_members(now, fx);
+            }
+            Input::Message { from, msg } => self.receive(now, from, msg, fx),
+            Input::Refused { to } => {
+                self.raft.handle(now, Input::Refused { to }, &mut raft_via(fx, &mut self.raft_events));
+                self.lan.handle(now, Input::Refused { to }, &mut lan_via(fx, &mut self.lan_events));
+                self.wan.handle(now, Input::Refused { to }, &mut wan_via(fx, &mut self.wan_events));
+                self.catalog.handle(now, Input::Refused { to }, &mut catalog_via(fx, &mut self.catalog_events));
+            }
+            Input::Fired(alarm) => self.fired(now, alarm, fx),
+            Input::Done(token) => self.done(now, token, fx),
+        }
+        self.settle(now, fx);
+    }
+
+    /// The process died.
+    pub fn reboot(&mut self, now: Time, kept: &Kept) {
+        let lost = Kept { lost: kept.lost.iter().map(|&token| unwrap(token).0).collect() };
+        self.raft.reboot(now, &lost);
+        self.lan.reboot(now, &Kept::default());
+        self.wan.reboot(now, &Kept::default());
+        self.catalog.reboot(now, &Kept::default());
+        self.proposed.clear();
+        self.verifying.clear();
+    }
+
+    fn receive(&mut self, now: Time, from: ProcessId, msg: Wire, fx: &mut impl Fx<Process>) {
+        match msg {
+            Wire::CatalogRaft(msg) => {
+                self.raft.handle(now, Input::Message { from, msg }, &mut raft_via(fx, &mut self.raft_events));
+            }
+            Wire::Lan(msg) => self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events)),
+            Wire::Wan(msg) => self.wan.handle(now, Input::Message { from, msg }, &mut wan_via(fx, &mut self.wan_events)),
+            Wire::Catalog(msg) => {
+                let input = Input::Message { from, msg };
+                self.catalog.handle(now, input, &mut catalog_via(fx, &mut self.catalog_events));
+            }
+            Wire::NomadRaft(_) | Wire::NomadSerf(_) | Wire::Nomad(_) | Wire::Http(_) | Wire::Task(_) => {
+                unreachable!("nobody speaks Nomad or HTTP to a Consul server")
+            }
+        }
+    }
+
+    fn fired(&mut self, now: Time, alarm: Alarm, fx: &mut impl Fx<Process>) {
+        match alarm {
+            Alarm::Raft(timer) => {
+                self.raft.handle(now, Input::Fired(timer), &mut raft_via(fx, &mut self.raft_events));
+            }
+            Alarm::Serf(timer) => self.lan.handle(now, Input::Fired(timer), &mut lan_via(fx, &mut self.lan_events)),
+            Alarm::Wan(timer) => self.wan.handle(now, Input::Fired(timer), &mut wan_via(fx, &mut self.wan_events)),
+            Alarm::Catalog(timer) => {
+                self.catalog.handle(now, Input::Fired(timer), &mut catalog_via(fx, &mut self.catalog_events));
+            }
+            Alarm::Agent(_)
+            | Alarm::Nomad(_)
+            | Alarm::Client(_)
+            | Alarm::Runtime(_)
+            | Alarm::Proxy(_)
+            | Alarm::Balancer(_)
+            | Alarm::User(_)
+            | Alarm::Operator => unreachable!("a Consul server sets its own alarms only"),
+        }
+    }
+
+    fn done(&mut self, now: Time, token: Token, fx: &mut impl Fx<Process>) {
+        let (token, lane) = unwrap(token);
+        assert_eq!(lane, RAFT, "only Raft writes");
+        self.raft.handle(now, Input::Done(token), &mut raft_via(fx, &mut self.raft_events));
+    }
+
+    /// Lets the parts hear of each other until none has anything more to say.
+    fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        loop {
+            if !self.raft_events.is_empty() {
+                let mut events = mem::take(&mut self.raft_events);
+                for event in events.drain(..) {
+                    self.on_raft(now, event, fx);
+                }
+                keep(&mut self.raft_events, events);
+            } else if !self.lan_events.is_empty() {
+                let mut events = mem::take(&mut self.lan_events);
+                for event in events.drain(..) {
+                    self.on_lan(now, event, fx);
+                }
+                keep(&mut self.lan_events, events);
+            } else if !self.wan_events.is_empty() {
+                let mut events = mem::take(&mut self.wan_events);
+                for event in events.drain(..) {
+                    self.on_wan(event, fx);
+                }
+                keep(&mut self.wan_events, events);
+            } else if !self.catalog_events.is_empty() {
+                let mut events = mem::take(&mut self.catalog_events);
+                for event in events.drain(..) {
+                    self.on_catalog(now, event, fx);
+                }
+                keep(&mut self.catalog_events, events);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn on_raft(&mut self, now: Time, event: raft::Event<CatalogEntry>, fx: &mut impl Fx<Process>) {
+        let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
+        match &event {
+            raft::Event::Apply { index, term, entry, .. } => {
+                let request = self.proposed.remove(&(*term, *index));
+                self.catalog.applied(now, index.0, &entry.0, request, catalog_fx);
+            }
+            raft::Event::LeadershipGained { .. } => self.catalog.leadership_gained(now, catalog_fx),
+            raft::Event::LeadershipLost { .. } => {
+                self.proposed.clear();
+                self.verifying.clear();
+                self.catalog.leadership_lost(now, catalog_fx);
+            }
+            raft::Event::LeaderChanged { leader } => self.catalog.leader_known(*leader),
+            raft::Event::Verified { ticket } => {
+                while self.verifying.front().is_some_and(|(waiting, _)| waiting <= ticket) {
+                    if let Some((_, request)) = self.verifying.pop_front() {
+                        self.catalog.leader_verified(now, request, true, catalog_fx);
+                    }
+                }
+            }
+            raft::Event::Restore { snapshot } => self.catalog.restore(now, snapshot.state.clone(), catalog_fx),
+            raft::Event::SnapshotDue => {
+                let state = self.catalog.state().clone();
+                let bytes = u32::try_from(state.nodes().len()).unwrap_or(u32::MAX).saturating_mul(2_048);
+                self.raft.snapshot_taken(state, bytes, &mut raft_via(fx, &mut self.raft_events));
+            }
+            raft::Event::StateChanged { .. }
+            | raft::Event::TermChanged { .. }
+            | raft::Event::VoteGranted { .. }
+            | raft::Event::Appended { .. }
+            | raft::Event::Truncated { .. }
+            | raft::Event::Committed { .. }
+            | raft::Event::Passed { .. }
+            | raft::Event::TransferFailed
+            | raft::Event::SnapshotStored { .. }
+            | raft::Event::ConfigurationChanged { .. } => {}
+        }
+        if let Some(contact) = self.raft.last_contact() {
+            self.catalog.leader_contact(contact);
+        }
+        fx.emit(Event::CatalogRaft(event));
+    }
+
+    fn on_lan(&mut self, now: Time, event: serf::Event, fx: &mut impl Fx<Process>) {
+        let status = match &event {
+            serf::Event::MemberJoin { .. } => Some(MemberStatus::Alive),
+            serf::Event::MemberLeave { .. } => Some(MemberStatus::Left),
+            serf::Event::MemberFailed { .. } => Some(MemberStatus::Failed),
+            serf::Event::MemberReap { .. } => Some(MemberStatus::Reaped),
+            serf::Event::MemberUpdate { .. }
+            | serf::Event::User(_)
+            | serf::Event::Query(_)
+            | serf::Event::Answered { .. }
+            | serf::Event::QueryDone { .. }
+            | serf::Event::JoinDone { .. }
+            | serf::Event::LeaveDone { .. }
+            | serf::Event::Swim(_) => None,
+        };
+        if let (Some(status), Some(member)) = (status, subject(&event)) {
+            let event = MemberEvent { node: member, role: self.role(member), status };
+            self.catalog.member_event(now, event, &mut catalog_via(fx, &mut self.catalog_events));
+        }
+        if let Some(event) = Event::gossip(Pool::ConsulLan(self.region), event) {
+            fx.emit(event);
+        }
+    }
+
+    fn on_wan(&mut self, event: serf::Event, fx: &mut impl Fx<Process>) {
+        let alive = matches!(event, serf::Event::MemberJoin { .. });
+        if let Some(member) = subject(&event)
+            && let Some(machine) = self.atlas.machine(member)
+        {
+            let region = self.atlas.region(machine);
+            if region != self.region {
+                self.catalog.remote_server(region, member, alive);
+            }
+        }
+        if let Some(event) = Event::gossip(Pool::ConsulWan, event) {
+            fx.emit(event);
+        }
+    }
+
+    fn on_catalog(&mut self, now: Time, event: ServerEvent, fx: &mut impl Fx<Process>) {
+        match &event {
+            ServerEvent::Propose { request, command } => {
+                let entry = CatalogEntry(Arc::clone(command));
+                match self.raft.propose(now, entry, &mut raft_via(fx, &mut self.raft_events)) {
+                    Ok(place) => {
+                        self.proposed.insert(place, *request);
+                    }
+                    Err(_) => {
+                        let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
+                        self.catalog.propose_failed(now, *request, RpcError::NoLeader, catalog_fx);
+                    }
+                }
+            }
+            ServerEvent::VerifyLeader { request } => {
+                match self.raft.verify_leader(now, &mut raft_via(fx, &mut self.raft_events)) {
+                    Ok(ticket) => self.verifying.push_back((ticket, *request)),
+                    Err(_) => {
+                        let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
+                        self.catalog.leader_verified(now, *request, false, catalog_fx);
+                    }
+                }
+            }
+            ServerEvent::Established
+            | ServerEvent::Applied { .. }
+            | ServerEvent::Answered { .. }
+            | ServerEvent::Failed { .. }
+            | ServerEvent::MemberEventDropped { .. } => {}
+        }
+        fx.emit(Event::Catalog { region: self.region, event });
+    }
+
+    /// Serf starts with its members known; the catalog hears of them once.
+    fn tell_members(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        let members: Vec<ProcessId> = self.lan.members().map(|(_, address, _)| address).collect();
+        for node in members {
+            let event = MemberEvent { node, role: self.role(node), status: MemberStatus::Alive };
+            self.catalog.member_event(now, event, &mut catalog_via(fx, &mut self.catalog_events));
+        }
+        let servers: Vec<ProcessId> = self.wan.members().map(|(_, address, _)| address).collect();
+        for server in servers {
+            if let Some(machine) = self.atlas.machine(server)
+                && self.atlas.region(machine) != self.region
+            {
+                self.catalog.remote_server(self.atlas.region(machine), server, true);
+            }
+        }
+    }
+
+    fn role(&self, member: ProcessId) -> MemberRole {
+        let is_server = self.atlas.machine(member).is_some_and(|machine| {
+            matches!(self.atlas.spec.machines[machine].role, crate::world::spec::MachineRole::ConsulServer)
+        });
+        if is_server { MemberRole::Server } else { MemberRole::Client }
+    }
+}
+
+/// Puts a drained buffer back, unless new events have taken its place.
+pub(super) fn keep<E>(place: &mut Vec<E>, drained: Vec<E>) {
+    if place.is_empty() {
+        *place = drained;
+    }
+}
+
+/// Whom a membership event is about.
+pub(super) fn subject(event: &serf::Event) -> Option<ProcessId> {
+    match event {
+        serf::Event::MemberJoin { member }
+        | serf::Event::MemberLeave { member }
+        | serf::Event::MemberFailed { member }
+        | serf::Event::MemberReap { member } => Some(*member),
+        serf::Event::MemberUpdate { .. }
+        | serf::Event::User(_)
+        | serf::Event::Query(_)
+        | serf::Event::Answered { .. }
+        | serf::Event::QueryDone { .. }
+        | serf::Event::JoinDone { .. }
+        | serf::Event::LeaveDone { .. }
+        | serf::Event::Swim(_) => None,
+    }
+}
+
+type RaftVia<'a, F> = Via<'a, F, raft::Msg<CatalogEntry>, raft::Timer, raft::Event<CatalogEntry>>;
+
+fn raft_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<raft::Event<CatalogEntry>>) -> RaftVia<'a, F> {
+    Via { fx, events, wire: Wire::CatalogRaft, alarm: Alarm::Raft, lane: RAFT }
+}
+
+type SerfVia<'a, F> = Via<'a, F, crate::protocol::gossip::message::Msg, serf::Timer, serf::Event>;
+
+/// The effects of a Serf in the LAN pool.
+pub(super) fn lan_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<serf::Event>) -> SerfVia<'a, F> {
+    Via { fx, events, wire: Wire::Lan, alarm: Alarm::Serf, lane: 1 }
+}
+
+fn wan_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<serf::Event>) -> SerfVia<'a, F> {
+    Via { fx, events, wire: Wire::Wan, alarm: Alarm::Wan, lane: 2 }
+}
+
+type CatalogVia<'a, F> = Via<
+    'a,
+    F,
+    crate::protocol::catalog::message::CatalogMsg,
+    crate::protocol::catalog::server::ServerTimer,
+    ServerEvent,
+>;
+
+fn catalog_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<ServerEvent>) -> CatalogVia<'a, F> {
+    Via { fx, events, wire: Wire::Catalog, alarm: Alarm::Catalog, lane: 3 }
+}

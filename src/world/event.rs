@@ -1,0 +1,492 @@
+//! What a world tells its observers: the neutral record of what happened, in the words of the scenario. Metrics, the
+//! failover breakdown and the invariants read nothing else.
+
+use std::sync::Arc;
+
+use crate::base::time::{Duration, Time};
+use crate::model::alloc::{AllocId, ClientStatus, Desired};
+use crate::model::evaluation::{EvalId, EvalStatus, Trigger};
+use crate::model::job::{JobId, JobKind};
+use crate::model::resources::Comparable;
+use crate::model::service::CheckStatus;
+use crate::model::topology::RegionId;
+use crate::protocol::catalog;
+use crate::protocol::client;
+use crate::protocol::gossip;
+use crate::protocol::proxy::alb::AlbEvent;
+use crate::protocol::proxy::fabio::FabioEvent;
+use crate::protocol::proxy::message::RequestNumber;
+use crate::protocol::raft;
+use crate::protocol::scheduler;
+use crate::sim::trace::Notable;
+use crate::world::entry::{CatalogEntry, NomadEntry};
+use crate::world::spec::{EntryId, MachineId, TrafficId};
+
+/// What a process tells, in its protocol's own words. [`crate::world::chronicle`] turns it into notices; observers of
+/// laws may want the words themselves.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Already in the world's words.
+    Notice(Notice),
+    /// From the Raft of a Nomad server.
+    NomadRaft(raft::Event<NomadEntry>),
+    /// From the Raft of a Consul server.
+    CatalogRaft(raft::Event<CatalogEntry>),
+    /// From a Serf.
+    Gossip {
+        /// In which pool.
+        pool: Pool,
+        /// What.
+        event: gossip::serf::Event,
+    },
+    /// From a Nomad server.
+    Nomad {
+        /// Of which region.
+        region: RegionId,
+        /// What.
+        event: scheduler::event::Event,
+    },
+    /// From a Consul server.
+    Catalog {
+        /// Of which region.
+        region: RegionId,
+        /// What.
+        event: catalog::server::ServerEvent,
+    },
+    /// From a Consul agent.
+    Agent {
+        /// Of which machine.
+        machine: MachineId,
+        /// What.
+        event: catalog::agent::AgentEvent,
+    },
+    /// From a Nomad client.
+    Client {
+        /// Of which machine.
+        machine: MachineId,
+        /// What.
+        event: client::event::Event,
+    },
+    /// From a proxy.
+    Proxy {
+        /// On which machine.
+        machine: MachineId,
+        /// What.
+        event: FabioEvent,
+    },
+    /// From a balancer.
+    Balancer(AlbEvent),
+    /// A proxy passed on a good answer.
+    Served {
+        /// To this attempt.
+        number: RequestNumber,
+        /// From this instance.
+        instance: RoutedInstance,
+    },
+    /// A request of a source is over.
+    Ended {
+        /// Of which source.
+        traffic: TrafficId,
+        /// Its last attempt.
+        number: RequestNumber,
+        /// When it was issued.
+        sent: Time,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+impl Event {
+    /// What a Serf says, if observers care: routine answers to probes are left out.
+    pub fn gossip(pool: Pool, event: gossip::serf::Event) -> Option<Self> {
+        let routine = matches!(
+            event,
+            gossip::serf::Event::Swim(gossip::swim::Event::Answered { .. } | gossip::swim::Event::ProbeRescued { .. })
+        );
+        (!routine).then_some(Self::Gossip { pool, event })
+    }
+}
+
+impl Notable for Event {
+    /// The steps of a failover: what the chain of causes from a fault to a good request goes through.
+    fn is_milestone(&self) -> bool {
+        match self {
+            Self::Notice(notice) => matches!(notice, Notice::TaskRunning { .. } | Notice::TableSwapped { .. }),
+            Self::NomadRaft(raft::Event::LeadershipGained { .. })
+            | Self::CatalogRaft(raft::Event::LeadershipGained { .. }) => true,
+            Self::Nomad { event, .. } => matches!(
+                event,
+                scheduler::event::Event::HeartbeatMissed { .. }
+                    | scheduler::event::Event::Committed { .. }
+            ),
+            Self::Agent { event, .. } => matches!(event, catalog::agent::AgentEvent::CheckChanged { .. }),
+            Self::Gossip { event, .. } => matches!(event, gossip::serf::Event::MemberFailed { .. }),
+            Self::Client { event, .. } => matches!(event, client::event::Event::AllocReceived { .. }),
+            Self::NomadRaft(_)
+            | Self::CatalogRaft(_)
+            | Self::Catalog { .. }
+            | Self::Proxy { .. }
+            | Self::Balancer(_)
+            | Self::Served { .. }
+            | Self::Ended { .. } => false,
+        }
+    }
+}
+
+/// A control plane with a Raft group per region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum System {
+    /// Nomad's servers.
+    Nomad,
+    /// Consul's servers.
+    Consul,
+}
+
+impl System {
+    /// As in metric labels: `nomad`, `consul`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nomad => "nomad",
+            Self::Consul => "consul",
+        }
+    }
+}
+
+/// A Raft group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    /// Which control plane.
+    pub system: System,
+    /// Of which region.
+    pub region: RegionId,
+}
+
+/// A gossip pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pool {
+    /// Consul's pool of every agent of a region.
+    ConsulLan(RegionId),
+    /// Consul's pool of the servers of all regions.
+    ConsulWan,
+    /// Nomad's pool of the servers of all regions.
+    NomadWan,
+}
+
+/// An instance: an allocation of a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instance {
+    /// Region.
+    pub region: RegionId,
+    /// Allocation.
+    pub alloc: AllocId,
+}
+
+/// One service instance as a proxy's table holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoutedInstance {
+    /// Machine it runs on.
+    pub machine: MachineId,
+    /// The instance.
+    pub instance: Instance,
+}
+
+/// How a request ended, as its user saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// A good answer.
+    Ok,
+    /// The user gave up.
+    Timeout,
+    /// Nothing listened at the balancer's address, or no address was known.
+    Refused,
+    /// 404 from a proxy without a route.
+    NoRoute,
+    /// 502: a target refused or reset.
+    BadGateway,
+    /// 503: no target, or its queue was full.
+    Unavailable,
+    /// 504: a target did not answer in time.
+    GatewayTimeout,
+    /// Any other status of 400 and above.
+    OtherStatus,
+}
+
+impl Outcome {
+    /// As in metric labels.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::NoRoute => "404",
+            Self::BadGateway => "502",
+            Self::Unavailable => "503",
+            Self::GatewayTimeout => "504",
+            Self::OtherStatus => "other",
+        }
+    }
+
+    /// Every outcome, in label order.
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Timeout,
+        Self::Refused,
+        Self::NoRoute,
+        Self::BadGateway,
+        Self::Unavailable,
+        Self::GatewayTimeout,
+        Self::OtherStatus,
+    ];
+}
+
+/// Something that happened, told in order of time.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// An entry of the timeline strikes these machines (empty for links and jobs).
+    EntryBegins {
+        /// Which.
+        entry: EntryId,
+        /// Whom.
+        machines: Arc<[MachineId]>,
+    },
+    /// It is over.
+    EntryEnds {
+        /// Which.
+        entry: EntryId,
+    },
+    /// A machine lost power (`up` false) or booted.
+    Power {
+        /// Which.
+        machine: MachineId,
+        /// Its new state.
+        up: bool,
+    },
+    /// A server became candidate (or pre-candidate).
+    ElectionStarted {
+        /// Group.
+        group: Group,
+        /// Who.
+        machine: MachineId,
+        /// Its term.
+        term: u64,
+    },
+    /// A server won.
+    LeaderElected {
+        /// Group.
+        group: Group,
+        /// Who.
+        machine: MachineId,
+        /// In which term.
+        term: u64,
+    },
+    /// It finished the steps of taking over and serves requests.
+    LeaderReady {
+        /// Group.
+        group: Group,
+        /// Who.
+        machine: MachineId,
+    },
+    /// It no longer leads: deposed, stepped down or died.
+    LeaderLost {
+        /// Group.
+        group: Group,
+        /// Who.
+        machine: MachineId,
+    },
+    /// A member began to suspect another.
+    Suspected {
+        /// Pool.
+        pool: Pool,
+        /// Who suspects.
+        by: MachineId,
+        /// Whom.
+        about: MachineId,
+    },
+    /// A member took another for dead.
+    MarkedDead {
+        /// Pool.
+        pool: Pool,
+        /// In whose table.
+        by: MachineId,
+        /// Who.
+        about: MachineId,
+    },
+    /// A member took another for alive again.
+    MarkedAlive {
+        /// Pool.
+        pool: Pool,
+        /// In whose table.
+        by: MachineId,
+        /// Who.
+        about: MachineId,
+    },
+    /// Nomad's leader missed a node's heartbeats, or heard of it again; at commit.
+    NodeStatus {
+        /// Region.
+        region: RegionId,
+        /// Which node.
+        machine: MachineId,
+        /// Ready, or down.
+        ready: bool,
+    },
+    /// Consul's leader wrote `serfHealth` of a node; at commit.
+    SerfHealth {
+        /// Region.
+        region: RegionId,
+        /// Which node.
+        machine: MachineId,
+        /// Its state.
+        status: CheckStatus,
+    },
+    /// An evaluation was written.
+    EvalCreated {
+        /// Region.
+        region: RegionId,
+        /// Which.
+        eval: EvalId,
+        /// Of which job.
+        job: JobId,
+        /// Why.
+        trigger: Trigger,
+        /// Which scheduler.
+        kind: JobKind,
+        /// Pending or blocked.
+        status: EvalStatus,
+    },
+    /// A worker took an evaluation from the broker.
+    EvalDequeued {
+        /// Region.
+        region: RegionId,
+        /// Which.
+        eval: EvalId,
+        /// Why it existed.
+        trigger: Trigger,
+        /// Ready in the broker for this long.
+        waited: Duration,
+    },
+    /// A worker finished it.
+    EvalFinished {
+        /// Region.
+        region: RegionId,
+        /// Which.
+        eval: EvalId,
+        /// Its final state.
+        status: EvalStatus,
+        /// From dequeue to acknowledgement.
+        took: Duration,
+    },
+    /// The applier answered a plan.
+    PlanApplied {
+        /// Region.
+        region: RegionId,
+        /// For which evaluation.
+        eval: EvalId,
+        /// Time in the plan queue.
+        waited: Duration,
+        /// Nodes in the plan.
+        nodes: u32,
+        /// Nodes whose part was rejected.
+        rejected: u32,
+    },
+    /// Blocked evaluations, whenever their number changes on the leader.
+    BlockedEvals {
+        /// Region.
+        region: RegionId,
+        /// How many.
+        count: u32,
+    },
+    /// Placements a job still wants, whenever the number changes (from the last evaluation).
+    Queued {
+        /// Region.
+        region: RegionId,
+        /// Job.
+        job: JobId,
+        /// Group.
+        group: Arc<str>,
+        /// How many.
+        count: u32,
+    },
+    /// An allocation was written for the first time.
+    AllocPlaced {
+        /// Which.
+        instance: Instance,
+        /// Of which job.
+        job: JobId,
+        /// The job's name.
+        job_name: Arc<str>,
+        /// Group.
+        group: Arc<str>,
+        /// The number in its name.
+        index: u32,
+        /// Where.
+        machine: MachineId,
+        /// The one it replaces.
+        previous: Option<AllocId>,
+        /// What it holds.
+        resources: Comparable,
+        /// Ports it holds.
+        ports: Arc<[u16]>,
+        /// When the evaluation that placed it was created.
+        asked_at: Time,
+    },
+    /// The servers' record of an allocation changed.
+    AllocChanged {
+        /// Which.
+        instance: Instance,
+        /// What the servers want.
+        desired: Desired,
+        /// What the client said.
+        client: ClientStatus,
+    },
+    /// A task of an allocation started on its machine (or exited).
+    TaskRunning {
+        /// Of which allocation.
+        instance: Instance,
+        /// Where.
+        machine: MachineId,
+        /// Started, or exited.
+        running: bool,
+    },
+    /// The local Consul agent's view of an instance's checks changed.
+    InstanceHealth {
+        /// Which.
+        instance: Instance,
+        /// Where.
+        machine: MachineId,
+        /// Worst of its checks.
+        status: CheckStatus,
+    },
+    /// The catalog's record of an instance changed: registered with this state, or gone; at commit on the leader.
+    CatalogChanged {
+        /// Which.
+        instance: Instance,
+        /// Where.
+        machine: MachineId,
+        /// Worst of its checks, `None` once deregistered.
+        status: Option<CheckStatus>,
+    },
+    /// A proxy took a new table into use.
+    TableSwapped {
+        /// The proxy's machine.
+        proxy: MachineId,
+        /// Targets the table gained.
+        gained: Arc<[RoutedInstance]>,
+        /// Targets it lost.
+        lost: Arc<[RoutedInstance]>,
+    },
+    /// A request ended, for its user.
+    RequestEnded {
+        /// Of which source.
+        traffic: TrafficId,
+        /// Its number.
+        number: u64,
+        /// When it was sent.
+        sent: Time,
+        /// How it ended.
+        outcome: Outcome,
+        /// Tries it took.
+        attempts: u32,
+        /// The instance that answered, if one did.
+        instance: Option<RoutedInstance>,
+    },
+}

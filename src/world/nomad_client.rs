@@ -1,0 +1,157 @@
+//! The Nomad client of a machine, and its dealings with the task runtime and the Consul agent beside it.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Fx, Input, Kept, Machine};
+use crate::base::time::Time;
+use crate::model::alloc::{Alloc, AllocId};
+use crate::protocol::catalog::message::{CatalogMsg, CheckDefinition, ServiceDefinition};
+use crate::protocol::catalog::record::{InstanceId, ServiceSpec};
+use crate::protocol::client::agent::{NomadClient, Timer};
+use crate::protocol::client::event::Event as ClientEvent;
+use crate::protocol::scheduler::message::Message as NomadMsg;
+use crate::world::atlas::Atlas;
+use crate::world::event::Event;
+use crate::world::naming;
+use crate::world::process::Process;
+use crate::world::spec::MachineId;
+use crate::world::via::Via;
+use crate::world::wire::{Alarm, TaskMsg, Wire};
+
+/// A Nomad client.
+#[derive(Debug, Clone)]
+pub struct ClientProcess {
+    machine: MachineId,
+    atlas: Arc<Atlas>,
+    client: NomadClient,
+    events: Vec<ClientEvent>,
+    /// What is registered with the agent, by allocation and task.
+    registered: BTreeMap<(AllocId, Option<u16>), Vec<InstanceId>>,
+}
+
+impl ClientProcess {
+    /// A client that has not started.
+    pub fn new(machine: MachineId, atlas: &Arc<Atlas>, client: NomadClient) -> Self {
+        Self { machine, atlas: Arc::clone(atlas), client, events: Vec::new(), registered: BTreeMap::new() }
+    }
+
+    /// Reacts to one input.
+    pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
+        match input {
+            Input::Start => self.client.handle(now, Input::Start, &mut via(fx, &mut self.events)),
+            Input::Message { from, msg: Wire::Nomad(msg) } => {
+                self.client.handle(now, Input::Message { from, msg }, &mut via(fx, &mut self.events));
+            }
+            Input::Message { msg: Wire::Task(msg), .. } => self.task(now, &msg, fx),
+            // The agent confirms nothing; what it does not know was gone already.
+            Input::Message { msg: Wire::Catalog(CatalogMsg::Unknown(_)), .. } => {}
+            Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a Nomad client"),
+            Input::Refused { to } => {
+                self.client.handle(now, Input::Refused { to }, &mut via(fx, &mut self.events));
+            }
+            Input::Fired(Alarm::Client(timer)) => {
+                self.client.handle(now, Input::Fired(timer), &mut via(fx, &mut self.events));
+            }
+            Input::Fired(alarm) => unreachable!("a Nomad client does not set {alarm:?}"),
+            Input::Done(token) => {
+                self.client.handle(now, Input::Done(token), &mut via(fx, &mut self.events));
+            }
+        }
+        self.settle(fx);
+    }
+
+    /// The process died; its allocations and what it registered are on disk.
+    pub fn reboot(&mut self, now: Time, kept: &Kept) {
+        self.client.reboot(now, kept);
+    }
+
+    fn task(&mut self, now: Time, msg: &TaskMsg, fx: &mut impl Fx<Process>) {
+        let fx = &mut via(fx, &mut self.events);
+        match *msg {
+            TaskMsg::Started { alloc, task } => self.client.task_started(now, alloc, task, fx),
+            TaskMsg::Exited { alloc, task, exit } => self.client.task_exited(now, alloc, task, exit, fx),
+            TaskMsg::Reattached { alloc, task, alive } => self.client.task_reattached(now, alloc, task, alive, fx),
+            TaskMsg::Health { alloc, passing } => self.client.checks_passing(now, alloc, passing, fx),
+            TaskMsg::Start { .. } | TaskMsg::Stop { .. } | TaskMsg::Kill { .. } | TaskMsg::Reattach { .. } => {
+                unreachable!("only a client says `{msg}`")
+            }
+        }
+    }
+
+    fn settle(&mut self, fx: &mut impl Fx<Process>) {
+        let mut events = mem::take(&mut self.events);
+        for event in events.drain(..) {
+            self.on_event(event, fx);
+        }
+        self.events = events;
+    }
+
+    fn on_event(&mut self, event: ClientEvent, fx: &mut impl Fx<Process>) {
+        match event {
+            ClientEvent::StartTask { alloc, task } => self.to_runtime(TaskMsg::Start { alloc, task }, fx),
+            ClientEvent::StopTask { alloc, task } => self.to_runtime(TaskMsg::Stop { alloc, task }, fx),
+            ClientEvent::KillTask { alloc, task } => self.to_runtime(TaskMsg::Kill { alloc, task }, fx),
+            ClientEvent::ReattachTask { alloc, task } => {
+                self.to_runtime(TaskMsg::Reattach { alloc: alloc.id, task }, fx);
+            }
+            ClientEvent::RegisterServices { alloc, task } => self.register(&alloc, task, fx),
+            ClientEvent::DeregisterServices { alloc, task } => {
+                for instance in self.registered.remove(&(alloc, task)).into_iter().flatten() {
+                    self.to_agent(CatalogMsg::Deregister(instance), fx);
+                }
+            }
+            ClientEvent::TaskRestarting { .. }
+            | ClientEvent::AllocReceived { .. }
+            | ClientEvent::AllocStatus { .. }
+            | ClientEvent::AllocHealth { .. }
+            | ClientEvent::Registered
+            | ClientEvent::HeartbeatFailed
+            | ClientEvent::HeartbeatRestored
+            | ClientEvent::StoppedWhileDisconnected { .. } => {
+                fx.emit(Event::Client { machine: self.machine, event });
+            }
+        }
+    }
+
+    fn register(&mut self, alloc: &Arc<Alloc>, task: Option<u16>, fx: &mut impl Fx<Process>) {
+        let target = self.runtime();
+        let mut instances = Vec::new();
+        for (ordinal, owner, service) in naming::services(alloc) {
+            if owner != task {
+                continue;
+            }
+            let id = naming::instance_of(alloc.id, ordinal);
+            let port = service.port.as_deref().and_then(|label| naming::port(alloc, label)).unwrap_or(0);
+            let spec = ServiceSpec {
+                name: Arc::clone(&service.name),
+                address: target,
+                port,
+                tags: service.tags.iter().cloned().collect(),
+            };
+            let checks = service.checks.iter().map(|check| CheckDefinition { check: check.clone(), target, port });
+            let definition = ServiceDefinition { id, spec: Arc::new(spec), checks: checks.collect() };
+            self.to_agent(CatalogMsg::Register(Arc::new(definition)), fx);
+            instances.push(id);
+        }
+        self.registered.insert((alloc.id, task), instances);
+    }
+
+    fn runtime(&self) -> ProcessId {
+        self.atlas.processes[self.machine].runtime.expect("a client machine has a task runtime")
+    }
+
+    fn to_runtime(&self, msg: TaskMsg, fx: &mut impl Fx<Process>) {
+        fx.send(self.runtime(), Wire::Task(msg));
+    }
+
+    fn to_agent(&self, msg: CatalogMsg, fx: &mut impl Fx<Process>) {
+        fx.send(self.atlas.processes[self.machine].agent, Wire::Catalog(msg));
+    }
+}
+
+fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<ClientEvent>) -> Via<'a, F, NomadMsg, Timer, ClientEvent> {
+    Via { fx, events, wire: Wire::Nomad, alarm: Alarm::Client, lane: 0 }
+}

@@ -1,0 +1,257 @@
+//! A Nomad server process: its Raft, its Serf in the pool of all servers, and everything a server does with them.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Fx, Input, Kept, Machine};
+use crate::base::time::Time;
+use crate::model::topology::RegionId;
+use crate::protocol::gossip;
+use crate::protocol::gossip::serf::{self, Serf};
+use crate::protocol::raft::{self, Index, RaftNode, Term};
+use crate::protocol::scheduler::decide::Decision;
+use crate::protocol::scheduler::event::{Event as NomadEvent, Proposal};
+use crate::protocol::scheduler::message::Message as NomadMsg;
+use crate::protocol::scheduler::server::{Server, Timer};
+use crate::protocol::scheduler::state::State;
+use crate::world::atlas::Atlas;
+use crate::world::consul_server::{keep, subject};
+use crate::world::entry::NomadEntry;
+use crate::world::event::{Event, Pool};
+use crate::world::process::Process;
+use crate::world::via::{Via, unwrap};
+use crate::world::wire::{Alarm, Wire};
+
+/// A Nomad server.
+#[derive(Debug, Clone)]
+pub struct NomadServer {
+    region: RegionId,
+    atlas: Arc<Atlas>,
+    raft: RaftNode<NomadEntry>,
+    serf: Serf,
+    server: Server<Decision>,
+    /// Entries under way in the log, by place.
+    proposed: BTreeMap<(Term, Index), Proposal>,
+    raft_events: Vec<raft::Event<NomadEntry>>,
+    serf_events: Vec<serf::Event>,
+    server_events: Vec<NomadEvent>,
+}
+
+/// Raft writes; the server computes.
+const RAFT: u64 = 0;
+const SERVER: u64 = 3;
+
+impl NomadServer {
+    /// A server that has not started.
+    pub fn new(
+        atlas: &Arc<Atlas>,
+        region: RegionId,
+        raft: RaftNode<NomadEntry>,
+        serf: Serf,
+        server: Server<Decision>,
+    ) -> Self {
+        Self {
+            region,
+            atlas: Arc::clone(atlas),
+            raft,
+            serf,
+            server,
+            proposed: BTreeMap::new(),
+            raft_events: Vec::new(),
+            serf_events: Vec::new(),
+            server_events: Vec::new(),
+        }
+    }
+
+    /// The term it leads, if it does.
+    pub fn leads_term(&self) -> Option<Term> {
+        self.raft.is_leader().then(|| self.raft.term())
+    }
+
+    /// Its replica of the region's state.
+    pub fn state(&self) -> &State {
+        self.server.state()
+    }
+
+    /// Hands leadership to another server, if this one leads and the other can take it.
+    pub fn transfer(&mut self, now: Time, to: ProcessId, fx: &mut impl Fx<Process>) -> bool {
+        let done = self.raft.transfer(now, Some(to), &mut raft_via(fx, &mut self.raft_events)).is_ok();
+        self.settle(now, fx);
+        done
+    }
+
+    /// Reacts to one input.
+    pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
+        match input {
+            Input::Start => {
+                self.raft.handle(now, Input::Start, &mut raft_via(fx, &mut self.raft_events));
+                self.serf.handle(now, Input::Start, &mut serf_via(fx, &mut self.serf_events));
+                self.server.handle(now, Input::Start, &mut server_via(fx, &mut self.server_events));
+                self.meet_peers();
+            }
+            Input::Message { from, msg: Wire::NomadRaft(msg) } => {
+                self.raft.handle(now, Input::Message { from, msg }, &mut raft_via(fx, &mut self.raft_events));
+            }
+            Input::Message { from, msg: Wire::NomadSerf(msg) } => {
+                self.serf.handle(now, Input::Message { from, msg }, &mut serf_via(fx, &mut self.serf_events));
+            }
+            Input::Message { from, msg: Wire::Nomad(msg) } => {
+                self.server.handle(now, Input::Message { from, msg }, &mut server_via(fx, &mut self.server_events));
+            }
+            Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a Nomad server"),
+            Input::Refused { to } => {
+                self.raft.handle(now, Input::Refused { to }, &mut raft_via(fx, &mut self.raft_events));
+                self.serf.handle(now, Input::Refused { to }, &mut serf_via(fx, &mut self.serf_events));
+                self.server.handle(now, Input::Refused { to }, &mut server_via(fx, &mut self.server_events));
+            }
+            Input::Fired(Alarm::Raft(timer)) => {
+                self.raft.handle(now, Input::Fired(timer), &mut raft_via(fx, &mut self.raft_events));
+            }
+            Input::Fired(Alarm::Serf(timer)) => {
+                self.serf.handle(now, Input::Fired(timer), &mut serf_via(fx, &mut self.serf_events));
+            }
+            Input::Fired(Alarm::Nomad(timer)) => {
+                self.server.handle(now, Input::Fired(timer), &mut server_via(fx, &mut self.server_events));
+            }
+            Input::Fired(alarm) => unreachable!("a Nomad server does not set {alarm:?}"),
+            Input::Done(token) => match unwrap(token) {
+                (token, RAFT) => {
+                    self.raft.handle(now, Input::Done(token), &mut raft_via(fx, &mut self.raft_events));
+                }
+                (token, _) => {
+                    self.server.handle(now, Input::Done(token), &mut server_via(fx, &mut self.server_events));
+                }
+            },
+        }
+        self.settle(now, fx);
+    }
+
+    /// The process died.
+    pub fn reboot(&mut self, now: Time, kept: &Kept) {
+        let lost = Kept { lost: kept.lost.iter().map(|&token| unwrap(token).0).collect() };
+        self.raft.reboot(now, &lost);
+        self.serf.reboot(now, &Kept::default());
+        self.server.reboot(now, &Kept::default());
+        self.proposed.clear();
+    }
+
+    /// Lets the parts hear of each other until none has anything more to say.
+    fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        loop {
+            if !self.raft_events.is_empty() {
+                let mut events = mem::take(&mut self.raft_events);
+                for event in events.drain(..) {
+                    self.on_raft(now, event, fx);
+                }
+                keep(&mut self.raft_events, events);
+            } else if !self.serf_events.is_empty() {
+                let mut events = mem::take(&mut self.serf_events);
+                for event in events.drain(..) {
+                    self.on_serf(event, fx);
+                }
+                keep(&mut self.serf_events, events);
+            } else if !self.server_events.is_empty() {
+                let mut events = mem::take(&mut self.server_events);
+                for event in events.drain(..) {
+                    self.on_server(now, event, fx);
+                }
+                keep(&mut self.server_events, events);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn on_raft(&mut self, now: Time, event: raft::Event<NomadEntry>, fx: &mut impl Fx<Process>) {
+        let server_fx = &mut server_via(fx, &mut self.server_events);
+        match &event {
+            raft::Event::Apply { index, term, entry, .. } => {
+                let proposal = self.proposed.remove(&(*term, *index));
+                self.server.applied(now, index.0, proposal, &entry.0, server_fx);
+            }
+            raft::Event::LeadershipGained { .. } => self.server.leadership_gained(now, server_fx),
+            raft::Event::LeadershipLost { .. } => {
+                self.proposed.clear();
+                self.server.leadership_lost(now, server_fx);
+            }
+            raft::Event::LeaderChanged { leader } => self.server.leader_known(*leader),
+            raft::Event::Restore { snapshot } => self.server.install(snapshot.state.clone()),
+            raft::Event::SnapshotDue => {
+                let state = self.server.state().clone();
+                let bytes = u32::try_from(state.index()).unwrap_or(u32::MAX).saturating_mul(64);
+                self.raft.snapshot_taken(state, bytes, &mut raft_via(fx, &mut self.raft_events));
+            }
+            raft::Event::StateChanged { .. }
+            | raft::Event::TermChanged { .. }
+            | raft::Event::VoteGranted { .. }
+            | raft::Event::Appended { .. }
+            | raft::Event::Truncated { .. }
+            | raft::Event::Committed { .. }
+            | raft::Event::Passed { .. }
+            | raft::Event::Verified { .. }
+            | raft::Event::TransferFailed
+            | raft::Event::SnapshotStored { .. }
+            | raft::Event::ConfigurationChanged { .. } => {}
+        }
+        fx.emit(Event::NomadRaft(event));
+    }
+
+    fn on_serf(&mut self, event: serf::Event, fx: &mut impl Fx<Process>) {
+        if subject(&event).is_some() {
+            self.meet_peers();
+        }
+        if let Some(event) = Event::gossip(Pool::NomadWan, event) {
+            fx.emit(event);
+        }
+    }
+
+    fn on_server(&mut self, now: Time, event: NomadEvent, fx: &mut impl Fx<Process>) {
+        if let NomadEvent::Propose { proposal, command } = event {
+            let entry = NomadEntry(command);
+            match self.raft.propose(now, entry, &mut raft_via(fx, &mut self.raft_events)) {
+                Ok(place) => {
+                    self.proposed.insert(place, proposal);
+                }
+                Err(_) => {
+                    self.server.propose_failed(now, proposal, &mut server_via(fx, &mut self.server_events));
+                }
+            }
+        } else {
+            fx.emit(Event::Nomad { region: self.region, event });
+        }
+    }
+
+    /// The servers Serf takes for alive, by region (Nomad 1.6.5 drops failed ones from its tables).
+    fn meet_peers(&mut self) {
+        let mut peers: BTreeMap<RegionId, Vec<ProcessId>> = BTreeMap::new();
+        for (_, address, status) in self.serf.members() {
+            if status == gossip::intent::Status::Alive
+                && let Some(machine) = self.atlas.machine(address)
+            {
+                peers.entry(self.atlas.region(machine)).or_default().push(address);
+            }
+        }
+        peers.values_mut().for_each(|servers| servers.sort_unstable());
+        self.server.peers_changed(peers);
+    }
+}
+
+type RaftVia<'a, F> = Via<'a, F, raft::Msg<NomadEntry>, raft::Timer, raft::Event<NomadEntry>>;
+
+fn raft_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<raft::Event<NomadEntry>>) -> RaftVia<'a, F> {
+    Via { fx, events, wire: Wire::NomadRaft, alarm: Alarm::Raft, lane: RAFT }
+}
+
+type SerfVia<'a, F> = Via<'a, F, gossip::message::Msg, serf::Timer, serf::Event>;
+
+fn serf_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<serf::Event>) -> SerfVia<'a, F> {
+    Via { fx, events, wire: Wire::NomadSerf, alarm: Alarm::Serf, lane: 1 }
+}
+
+type ServerVia<'a, F> = Via<'a, F, NomadMsg, Timer, NomadEvent>;
+
+fn server_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<NomadEvent>) -> ServerVia<'a, F> {
+    Via { fx, events, wire: Wire::Nomad, alarm: Alarm::Nomad, lane: SERVER }
+}

@@ -1,0 +1,308 @@
+//! A fabio as a task: its machine, and the translation between its questions and the local Consul agent's answers.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Fx, Input, Machine};
+use crate::base::rng::Draws;
+use crate::base::time::Time;
+use crate::model::alloc::AllocId;
+use crate::model::service::{Check, CheckKind, CheckStatus};
+use crate::protocol::catalog::message::{CatalogMsg, CheckDefinition, ServiceDefinition};
+use crate::protocol::catalog::query::{Answer as CatalogAnswer, Mode, Query as CatalogQuery, QueryKind, Reply};
+use crate::protocol::catalog::record::{CheckId, InstanceId, ServiceSpec};
+use crate::protocol::proxy::endpoint::Endpoint;
+use crate::protocol::proxy::fabio::{FabioConfig, FabioEvent, FabioNode, FabioTimer, HttpRoute, Registration};
+use crate::protocol::proxy::message::HttpMsg;
+use crate::protocol::proxy::pick::Strategy;
+use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck};
+use crate::protocol::proxy::table::Matcher as PathMatcher;
+use crate::protocol::proxy::watcher::{Answer, Query};
+use crate::world::atlas::Atlas;
+use crate::world::event::{Event, Instance, Notice, RoutedInstance};
+use crate::world::naming::{PROXY, alloc_of, instance_of};
+use crate::world::process::Process;
+use crate::world::spec::{IngressSpec, MachineId, Matcher, Picker};
+use crate::world::via::Via;
+use crate::world::wire::{Alarm, Wire};
+
+/// A fabio and its dealings with the agent.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    machine: MachineId,
+    alloc: AllocId,
+    atlas: Arc<Atlas>,
+    config: FabioConfig,
+    node: FabioNode,
+    events: Vec<FabioEvent>,
+    /// Texts by which the proxy knows instances, made once.
+    names: BTreeMap<InstanceId, Arc<str>>,
+    /// Whose endpoints the last catalog answers named.
+    instances: BTreeMap<Endpoint, RoutedInstance>,
+    /// Targets of the table in force, sorted.
+    targets: Vec<RoutedInstance>,
+}
+
+impl Proxy {
+    /// A fabio that has not started.
+    pub fn new(machine: MachineId, atlas: &Arc<Atlas>, alloc: AllocId, ingress: &IngressSpec) -> Self {
+        let mut config = FabioConfig::default();
+        config.proxy.strategy = match ingress.strategy {
+            Picker::Random => Strategy::Random,
+            Picker::RoundRobin => Strategy::RoundRobin,
+        };
+        config.proxy.matcher = match ingress.matcher {
+            Matcher::Prefix => PathMatcher::Prefix,
+            Matcher::PrefixIgnoringCase => PathMatcher::InsensitivePrefix,
+            Matcher::Glob => PathMatcher::Glob,
+        };
+        let name = &atlas.spec.machines[machine].name;
+        let draws = Draws::new(atlas.seed, &format!("{name}/fabio/{alloc}"));
+        let node = FabioNode::new(config.clone(), routes(atlas), draws);
+        Self {
+            machine,
+            alloc,
+            atlas: Arc::clone(atlas),
+            config,
+            node,
+            events: Vec::new(),
+            names: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            targets: Vec::new(),
+        }
+    }
+
+    /// The allocation it runs as.
+    pub fn alloc(&self) -> AllocId {
+        self.alloc
+    }
+
+    /// Whether a port is one of its listeners'.
+    pub fn owns(&self, port: u32) -> bool {
+        port == self.config.proxy_port || port == self.config.admin_port
+    }
+
+    /// Whether something listens there now; the admin listener does from the start.
+    pub fn listens(&self, port: u32) -> bool {
+        port == self.config.admin_port || (port == self.config.proxy_port && self.node.is_listening())
+    }
+
+    /// Reacts to one input.
+    pub fn handle(&mut self, now: Time, input: Input<HttpMsg, FabioTimer>, fx: &mut impl Fx<Process>) {
+        self.node.handle(now, input, &mut via(fx, &mut self.events));
+        self.settle(fx);
+    }
+
+    /// The process is killed: its connections are reset.
+    pub fn die(mut self, fx: &mut impl Fx<Process>) {
+        self.node.die(&mut via(fx, &mut self.events));
+        let lost: Arc<[RoutedInstance]> = mem::take(&mut self.targets).into();
+        if !lost.is_empty() {
+            let swap = Notice::TableSwapped { proxy: self.machine, gained: Arc::from([]), lost };
+            fx.emit(Event::Notice(swap));
+        }
+    }
+
+    /// The agent speaks.
+    pub fn told(&mut self, now: Time, msg: &CatalogMsg, fx: &mut impl Fx<Process>) {
+        match msg {
+            CatalogMsg::Told { ask, result } => {
+                let (ticket, kind) = (*ask as u32, ask >> 32);
+                let answer = match result {
+                    Ok(reply) => self.translate(kind, reply),
+                    Err(_) => Answer::Failed,
+                };
+                self.node.answer(now, ticket, &answer, &mut via(fx, &mut self.events));
+            }
+            CatalogMsg::Unknown(_) => self.node.registration_lost(&mut via(fx, &mut self.events)),
+            CatalogMsg::Call { .. }
+            | CatalogMsg::Return { .. }
+            | CatalogMsg::Ping
+            | CatalogMsg::Pong
+            | CatalogMsg::Register(_)
+            | CatalogMsg::Deregister(_)
+            | CatalogMsg::Ttl { .. }
+            | CatalogMsg::Maintenance { .. }
+            | CatalogMsg::Ask { .. }
+            | CatalogMsg::Probe { .. }
+            | CatalogMsg::ProbeReply { .. } => {}
+        }
+        self.settle(fx);
+    }
+
+    fn settle(&mut self, fx: &mut impl Fx<Process>) {
+        let mut events = mem::take(&mut self.events);
+        for event in events.drain(..) {
+            self.on_event(event, fx);
+        }
+        self.events = events;
+    }
+
+    fn on_event(&mut self, event: FabioEvent, fx: &mut impl Fx<Process>) {
+        let own = instance_of(self.alloc, PROXY);
+        match event {
+            FabioEvent::Ask { ticket, query } => self.ask(ticket, query, fx),
+            FabioEvent::Register(registration) => {
+                let definition = self.definition(own, registration);
+                self.to_agent(CatalogMsg::Register(Arc::new(definition)), fx);
+            }
+            FabioEvent::Heartbeat => {
+                let check = CheckId::Service { instance: own, ordinal: 1 };
+                self.to_agent(CatalogMsg::Ttl { check, status: CheckStatus::Passing, output: 0 }, fx);
+            }
+            FabioEvent::Deregister => self.to_agent(CatalogMsg::Deregister(own), fx),
+            FabioEvent::Applied { .. } => self.swapped(fx),
+            FabioEvent::Answered { number, status, target } => {
+                let instance = target.and_then(|target| self.instances.get(&target).copied());
+                if status == 200 && let Some(instance) = instance {
+                    fx.emit(Event::Served { number, instance });
+                }
+            }
+            FabioEvent::Sent { .. } | FabioEvent::Opened | FabioEvent::Rejected { .. } | FabioEvent::Exited => {
+                fx.emit(Event::Proxy { machine: self.machine, event });
+            }
+        }
+    }
+
+    /// What is asked, as the agent understands it; the upper half of the number says which kind the answer is to.
+    fn ask(&self, ticket: u32, query: Query, fx: &mut impl Fx<Process>) {
+        let (kind, query) = match query {
+            Query::Agent => (AGENT, CatalogQuery::new(QueryKind::Local)),
+            Query::Health { index } => {
+                (HEALTH, CatalogQuery::new(QueryKind::Checks).mode(Mode::Consistent).after(index))
+            }
+            Query::Catalog { service } => {
+                (CATALOG, CatalogQuery::new(QueryKind::Service(service)).mode(Mode::Consistent))
+            }
+            // There is no key-value store: the question stays open, as a blocking query without news does.
+            Query::Manual { .. } => return,
+        };
+        let ask = kind << 32 | u64::from(ticket);
+        self.to_agent(CatalogMsg::Ask { ask, query: Arc::new(query) }, fx);
+    }
+
+    fn translate(&mut self, kind: u64, reply: &Reply) -> Answer {
+        match (&reply.answer, kind) {
+            (CatalogAnswer::Local(_), AGENT) => {
+                let region = self.atlas.region(self.machine);
+                Answer::Agent { datacenter: Arc::clone(&self.atlas.spec.regions[region].name) }
+            }
+            (CatalogAnswer::Checks(list), HEALTH) => {
+                let checks = list
+                    .rows()
+                    .filter_map(|row| {
+                        let machine = self.atlas.machine(row.node)?;
+                        let node = Arc::clone(&self.atlas.spec.machines[machine].name);
+                        let (service, service_id, tags) = match row.service {
+                            Some((id, spec)) => (Arc::clone(&spec.name), self.name(id), Arc::clone(&spec.tags)),
+                            None => ("".into(), "".into(), Arc::default()),
+                        };
+                        let check_id = match row.id {
+                            CheckId::SerfHealth => Arc::clone(&self.atlas.words.serf_health),
+                            CheckId::NodeMaintenance => Arc::clone(&self.atlas.words.node_maintenance),
+                            CheckId::ServiceMaintenance(_) => row.id.to_string().into(),
+                            CheckId::Service { .. } => Arc::clone(&self.atlas.words.service_check),
+                        };
+                        let status = Arc::clone(self.atlas.words.status(row.status));
+                        Some(HealthCheck { node, check_id, status, service, service_id, tags })
+                    })
+                    .collect();
+                Answer::Health { index: reply.index, checks }
+            }
+            (CatalogAnswer::Service(rows), CATALOG) => {
+                let region = self.atlas.region(self.machine);
+                let entries = rows
+                    .iter()
+                    .filter_map(|row| {
+                        let machine = self.atlas.machine(row.node)?;
+                        let endpoint = Endpoint { process: row.spec.address, port: u32::from(row.spec.port) };
+                        if let Some(alloc) = alloc_of(row.instance) {
+                            let instance = Instance { region, alloc };
+                            self.instances.insert(endpoint, RoutedInstance { machine, instance });
+                        }
+                        let address = self.atlas.address(row.spec.address);
+                        Some(CatalogEntry {
+                            node: Arc::clone(&self.atlas.spec.machines[machine].name),
+                            service_id: self.name(row.instance),
+                            service: Arc::clone(&row.spec.name),
+                            service_address: Arc::clone(&address),
+                            node_address: address,
+                            port: u32::from(row.spec.port),
+                            tags: Arc::clone(&row.spec.tags),
+                        })
+                    })
+                    .collect();
+                Answer::Catalog { entries }
+            }
+            (
+                CatalogAnswer::Written
+                | CatalogAnswer::Checks(_)
+                | CatalogAnswer::Service(_)
+                | CatalogAnswer::Node(_)
+                | CatalogAnswer::Services(_)
+                | CatalogAnswer::Local(_),
+                _,
+            ) => Answer::Failed,
+        }
+    }
+
+    fn name(&mut self, id: InstanceId) -> Arc<str> {
+        Arc::clone(self.names.entry(id).or_insert_with(|| id.to_string().into()))
+    }
+
+    fn definition(&self, id: InstanceId, registration: Registration) -> ServiceDefinition {
+        let runtime = self.atlas.processes[self.machine].runtime.expect("tasks run on machines with a runtime");
+        let port = u16::try_from(registration.port).expect("a port fits in 16 bits");
+        let mut http = Check::new("fabio health", CheckKind::Http, registration.interval);
+        http.timeout = registration.timeout;
+        http.deregister_after = Some(registration.deregister_after);
+        let mut ttl = Check::new("fabio ttl", CheckKind::Ttl, registration.ttl);
+        ttl.deregister_after = Some(registration.deregister_after);
+        let check = |check| CheckDefinition { check, target: runtime, port };
+        let spec = ServiceSpec { name: "fabio".into(), address: runtime, port, tags: Arc::default() };
+        ServiceDefinition { id, spec: Arc::new(spec), checks: vec![check(http), check(ttl)] }
+    }
+
+    /// Compares the table in force with the one before.
+    fn swapped(&mut self, fx: &mut impl Fx<Process>) {
+        let mut targets: Vec<RoutedInstance> =
+            self.node.endpoints().filter_map(|endpoint| self.instances.get(&endpoint).copied()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let only = |a: &[RoutedInstance], b: &[RoutedInstance]| -> Arc<[RoutedInstance]> {
+            a.iter().filter(|target| b.binary_search(target).is_err()).copied().collect()
+        };
+        let (gained, lost) = (only(&targets, &self.targets), only(&self.targets, &targets));
+        self.targets = targets;
+        let swap = Notice::TableSwapped { proxy: self.machine, gained, lost };
+        fx.emit(Event::Notice(swap));
+    }
+
+    fn to_agent(&self, msg: CatalogMsg, fx: &mut impl Fx<Process>) {
+        let agent: ProcessId = self.atlas.processes[self.machine].agent;
+        fx.send(agent, Wire::Catalog(msg));
+    }
+}
+
+const AGENT: u64 = 1;
+const HEALTH: u64 = 2;
+const CATALOG: u64 = 3;
+
+/// What users ask for, by source.
+pub fn routes(atlas: &Atlas) -> Arc<[HttpRoute]> {
+    atlas
+        .spec
+        .traffic
+        .iter()
+        .map(|(_, traffic)| HttpRoute { host: traffic.host.to_string(), path: traffic.path.to_string() })
+        .collect()
+}
+
+fn via<'a, F>(
+    fx: &'a mut F,
+    events: &'a mut Vec<FabioEvent>,
+) -> Via<'a, F, HttpMsg, FabioTimer, FabioEvent> {
+    Via { fx, events, wire: Wire::Http, alarm: Alarm::Proxy, lane: 0 }
+}

@@ -1,0 +1,192 @@
+//! A world in motion: the engine, the timeline, and whoever listens.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::base::id::{HostId, Id, ProcessId};
+use crate::base::time::{Duration, Time};
+use crate::sim::engine::{Engine, Livelock, Observer};
+use crate::sim::trace::Cause;
+use crate::world::atlas::Atlas;
+use crate::world::build::{Built, build};
+use crate::world::chronicle::Chronicle;
+use crate::world::event::{Event, Notice};
+use crate::world::process::Process;
+use crate::world::spec::{EntryId, MachineId, WorldSpec};
+use crate::world::timeline::Standing;
+
+/// Whoever listens to a world.
+pub trait Witness {
+    /// Something happened, in the world's words.
+    fn notice(&mut self, at: Time, notice: &Notice);
+
+    /// A process said this, in its protocol's words. Told before the notices it amounts to.
+    fn event(&mut self, at: Time, process: ProcessId, event: &Event) {
+        let _ = (at, process, event);
+    }
+}
+
+/// A world.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub(super) atlas: Arc<Atlas>,
+    pub(super) engine: Engine<Process>,
+    pub(super) balancer_hosts: Vec<HostId>,
+    pub(super) chronicle: Chronicle,
+    agenda: BTreeSet<(Time, Step)>,
+    /// What to take back when an entry ends.
+    pub(super) standing: Vec<Option<Standing>>,
+}
+
+/// Something the world does by itself, in this order when several fall on one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Leadership is moved to where the scenario pinned it.
+    Pin,
+    /// An entry of the timeline ends.
+    End(EntryId),
+    /// An entry of the timeline strikes.
+    Begin(EntryId),
+}
+
+/// From when on, and how often, pinned leadership is looked after, until the warm-up ends.
+const PIN_FROM: Duration = Duration::from_secs(12);
+const PIN_EVERY: Duration = Duration::from_secs(2);
+
+impl World {
+    /// A world at time zero.
+    pub fn new(spec: &Arc<WorldSpec>, seed: u64) -> Self {
+        let atlas = Arc::new(Atlas::new(spec, seed));
+        let Built { engine, balancer_hosts } = build(&atlas);
+        let mut agenda = BTreeSet::new();
+        for (id, entry) in spec.timeline.iter() {
+            agenda.insert((entry.at, Step::Begin(id)));
+            agenda.extend(entry.lasts.map(|lasts| (entry.at + lasts, Step::End(id))));
+        }
+        let pins = |region: &crate::world::spec::RegionSpec| {
+            region.first_nomad_leader.is_some() || region.first_consul_leader.is_some()
+        };
+        if spec.regions.iter().any(|(_, region)| pins(region)) {
+            agenda.insert((Time::ZERO + PIN_FROM, Step::Pin));
+        }
+        let standing = spec.timeline.iter().map(|_| None).collect();
+        let chronicle = Chronicle::new(&atlas);
+        Self { atlas, engine, balancer_hosts, chronicle, agenda, standing }
+    }
+
+    /// The present.
+    pub fn now(&self) -> Time {
+        self.engine.now()
+    }
+
+    /// Events handled so far.
+    pub fn events(&self) -> u64 {
+        self.engine.events()
+    }
+
+    /// Digest of everything so far.
+    pub fn digest(&self) -> u64 {
+        self.engine.digest()
+    }
+
+    /// The engine, to look at.
+    pub fn engine(&self) -> &Engine<Process> {
+        &self.engine
+    }
+
+    /// The engine, to trace it.
+    pub fn engine_mut(&mut self) -> &mut Engine<Process> {
+        &mut self.engine
+    }
+
+    /// Lets time pass until `until`.
+    pub fn advance(&mut self, until: Time, witness: &mut impl Witness) -> Result<(), Livelock> {
+        while let Some(&(at, step)) = self.agenda.first() {
+            if at >= until {
+                break;
+            }
+            self.agenda.pop_first();
+            self.engine.run_until(at, &mut Ear { chronicle: &mut self.chronicle, witness })?;
+            match step {
+                Step::Begin(entry) => self.begin(entry, witness),
+                Step::End(entry) => self.end(entry, witness),
+                Step::Pin => self.pin(at, witness),
+            }
+        }
+        self.engine.run_until(until, &mut Ear { chronicle: &mut self.chronicle, witness })
+    }
+
+    /// Moves leadership to where the scenario wants it to begin.
+    fn pin(&mut self, at: Time, witness: &mut impl Witness) {
+        let atlas = Arc::clone(&self.atlas);
+        for (_, region) in atlas.spec.regions.iter() {
+            for (wanted, servers) in
+                [(region.first_nomad_leader, &region.nomad), (region.first_consul_leader, &region.consul)]
+            {
+                if let (Some(wanted), Some(leader)) = (wanted, self.leader_among(servers))
+                    && leader != wanted
+                {
+                    self.transfer(leader, wanted, witness);
+                }
+            }
+        }
+        let next = at + PIN_EVERY;
+        if next < Time::ZERO + atlas.spec.warmup {
+            self.agenda.insert((next, Step::Pin));
+        }
+    }
+
+    fn transfer(&mut self, from: MachineId, to: MachineId, witness: &mut impl Witness) {
+        let (from, to) = (self.atlas.processes[from].main, self.atlas.processes[to].main);
+        let ear = &mut Ear { chronicle: &mut self.chronicle, witness };
+        self.engine.with(from, ear, |process, now, fx| match process {
+            Process::NomadServer(server) => server.transfer(now, to, fx),
+            Process::ConsulServer(server) => server.transfer(now, to, fx),
+            _ => false,
+        });
+    }
+
+    /// The server that leads, of these; the one of the highest term if several think so.
+    pub(super) fn leader_among(&self, servers: &[MachineId]) -> Option<MachineId> {
+        let term = |machine: MachineId| {
+            let process = self.atlas.processes[machine].main;
+            if !self.engine.is_running(process) {
+                return None;
+            }
+            match self.engine.process(process) {
+                Process::NomadServer(server) => server.leads_term(),
+                Process::ConsulServer(server) => server.leads_term(),
+                _ => None,
+            }
+        };
+        servers.iter().copied().filter_map(|machine| Some((term(machine)?, machine))).max().map(|(_, machine)| machine)
+    }
+
+    /// The host of a machine.
+    pub(super) fn host(machine: MachineId) -> HostId {
+        HostId::from_index(machine.index())
+    }
+
+    /// Requests that have not ended, by source.
+    pub fn open_requests(&self) -> usize {
+        let open = |source: &ProcessId| match self.engine.process(*source) {
+            Process::Users(users) => users.open(),
+            _ => 0,
+        };
+        self.atlas.sources.iter().map(open).sum()
+    }
+}
+
+/// Carries what processes emit to the chronicle and the witness.
+pub(super) struct Ear<'a, W> {
+    pub(super) chronicle: &'a mut Chronicle,
+    pub(super) witness: &'a mut W,
+}
+
+impl<W: Witness> Observer<Process> for Ear<'_, W> {
+    fn observe(&mut self, at: Time, process: ProcessId, _cause: Cause, event: &Event) {
+        self.witness.event(at, process, event);
+        let witness = &mut *self.witness;
+        self.chronicle.read(at, process, event, &mut |notice| witness.notice(at, notice));
+    }
+}

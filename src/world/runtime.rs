@@ -1,0 +1,340 @@
+//! The task runtime of a client machine: what a driver starts, kept apart from the client so that tasks survive it.
+//!
+//! A task listens on its ports once its service has come up; requests and health checks are answered from then on. A
+//! task of a job that is an ingress's proxy runs the proxy itself. Left out: the processor the tasks take from each
+//! other; a slow processor slows all of them alike.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::sync::Arc;
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Fx, Input, Kept};
+use crate::base::rng::Draws;
+use crate::base::time::{Duration, Time};
+use crate::model::alloc::{Alloc, AllocId};
+use crate::model::service::CheckStatus;
+use crate::protocol::catalog::message::CatalogMsg;
+use crate::protocol::client::event::Exit;
+use crate::protocol::proxy::message::HttpMsg;
+use crate::protocol::workload::stations::{Outlet, Stations};
+use crate::world::atlas::Atlas;
+use crate::world::event::{Event, Instance, Notice};
+use crate::world::naming;
+use crate::world::process::Process;
+use crate::world::proxy::Proxy;
+use crate::world::spec::{MachineId, ServiceSpec};
+use crate::world::station::station_config;
+use crate::world::via::unwrap;
+use crate::world::wire::{Alarm, RuntimeTimer, TaskMsg, Wire};
+
+/// One task.
+pub type TaskId = (AllocId, u16);
+
+/// The task runtime of a machine.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    machine: MachineId,
+    atlas: Arc<Atlas>,
+    tasks: BTreeMap<TaskId, Task>,
+    stations: Stations,
+    proxy: Option<Proxy>,
+    /// What happens to tasks next.
+    life: BTreeSet<(Time, TaskId, Step)>,
+    /// Images the machine has, by job and task.
+    images: BTreeSet<(Arc<str>, u16)>,
+    /// 1 is nominal.
+    speed: f64,
+    draws: Draws,
+}
+
+/// A running task.
+#[derive(Debug, Clone)]
+struct Task {
+    alloc: Arc<Alloc>,
+    /// Ports it listens on once up, with the behaviour of what listens there.
+    ports: Vec<(u32, Option<usize>)>,
+    /// It was told to end and takes its time.
+    ending: bool,
+}
+
+/// What happens to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Its image is there: it runs.
+    Run,
+    /// It begins to listen.
+    Up,
+    /// It has done its work (batch).
+    Finish,
+    /// It ends because it was told to.
+    End,
+}
+
+impl Runtime {
+    /// A runtime without tasks.
+    pub fn new(machine: MachineId, atlas: &Arc<Atlas>, draws: Draws) -> Self {
+        Self {
+            machine,
+            atlas: Arc::clone(atlas),
+            tasks: BTreeMap::new(),
+            stations: Stations::new(draws),
+            proxy: None,
+            life: BTreeSet::new(),
+            images: BTreeSet::new(),
+            speed: 1.0,
+            draws,
+        }
+    }
+
+    /// The proxy that runs here, if one does.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// Whether a task of this job runs here.
+    pub fn runs(&self, job: &str) -> bool {
+        self.tasks.values().any(|task| &*task.alloc.job.name == job)
+    }
+
+    /// Reacts to one input.
+    pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
+        match input {
+            Input::Start => {}
+            Input::Message { from, msg: Wire::Http(msg) } => self.http(now, from, msg, fx),
+            Input::Message { msg: Wire::Task(msg), .. } => self.task(now, msg, fx),
+            Input::Message { from, msg: Wire::Catalog(msg) } => self.catalog(now, from, msg, fx),
+            Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a task runtime"),
+            Input::Refused { to } => {
+                if let Some(proxy) = &mut self.proxy {
+                    proxy.handle(now, Input::Refused { to }, fx);
+                }
+            }
+            Input::Fired(Alarm::Runtime(RuntimeTimer::Life)) => {}
+            Input::Fired(Alarm::Runtime(RuntimeTimer::Station(slot))) => {
+                self.stations.fired(now, slot, &mut Doors(fx));
+            }
+            Input::Fired(Alarm::Proxy(timer)) => {
+                if let Some(proxy) = &mut self.proxy {
+                    proxy.handle(now, Input::Fired(timer), fx);
+                }
+            }
+            Input::Fired(alarm) => unreachable!("a task runtime does not set {alarm:?}"),
+            Input::Done(token) => {
+                if let Some(proxy) = &mut self.proxy {
+                    proxy.handle(now, Input::Done(unwrap(token).0), fx);
+                }
+            }
+        }
+        self.live(now, fx);
+    }
+
+    /// The machine lost power: every task is gone.
+    pub fn reboot(&mut self, _now: Time, _kept: &Kept) {
+        let images = mem::take(&mut self.images);
+        *self = Self { images, ..Self::new(self.machine, &self.atlas, self.draws) };
+    }
+
+    /// Kills every task of a job (SIGKILL from outside), as a fault does. Returns how many there were.
+    pub fn kill_job(&mut self, now: Time, job: &str, fx: &mut impl Fx<Process>) -> usize {
+        let hit: Vec<TaskId> =
+            self.tasks.iter().filter(|(_, task)| &*task.alloc.job.name == job).map(|(&id, _)| id).collect();
+        for &id in &hit {
+            self.end(id, Exit::Failure, fx);
+        }
+        self.live(now, fx);
+        hit.len()
+    }
+
+    /// Every instance serves at this speed from now on; 1 is nominal.
+    pub fn set_speed(&mut self, now: Time, speed: f64, fx: &mut impl Fx<Process>) {
+        self.speed = speed;
+        let ports: Vec<u32> = self.tasks.values().flat_map(|task| task.ports.iter().map(|&(port, _)| port)).collect();
+        for port in ports {
+            self.stations.set_speed(now, port, speed, &mut Doors(fx));
+        }
+    }
+
+    fn http(&mut self, now: Time, from: ProcessId, msg: HttpMsg, fx: &mut impl Fx<Process>) {
+        let port = match msg {
+            HttpMsg::Connect { port, .. }
+            | HttpMsg::Request { port, .. }
+            | HttpMsg::Cancel { port, .. }
+            | HttpMsg::Probe { port, .. } => Some(port),
+            HttpMsg::Accepted { .. }
+            | HttpMsg::Response { .. }
+            | HttpMsg::Reset { .. }
+            | HttpMsg::ProbeReply { .. }
+            | HttpMsg::ProbeRefused { .. } => None,
+        };
+        match &mut self.proxy {
+            // Answers are the proxy's; it alone asks others.
+            Some(proxy) if port.is_none_or(|port| proxy.owns(port)) => {
+                proxy.handle(now, Input::Message { from, msg }, fx);
+            }
+            _ => self.stations.message(now, from, msg, &mut Doors(fx)),
+        }
+    }
+
+    fn task(&mut self, now: Time, msg: TaskMsg, fx: &mut impl Fx<Process>) {
+        match msg {
+            TaskMsg::Start { alloc, task } => self.start(now, &alloc, task),
+            TaskMsg::Stop { alloc, task } => self.stop(now, (alloc, task), fx),
+            TaskMsg::Kill { alloc, task } => self.end((alloc, task), Exit::Failure, fx),
+            TaskMsg::Reattach { alloc, task } => {
+                let alive = self.tasks.contains_key(&(alloc, task));
+                self.tell(TaskMsg::Reattached { alloc, task, alive }, fx);
+            }
+            TaskMsg::Started { .. } | TaskMsg::Exited { .. } | TaskMsg::Reattached { .. } | TaskMsg::Health { .. } => {
+                unreachable!("only a runtime says `{msg}`")
+            }
+        }
+    }
+
+    fn start(&mut self, now: Time, alloc: &Arc<Alloc>, task: u16) {
+        let id = (alloc.id, task);
+        let ports: Vec<(u32, Option<usize>)> = naming::listeners(alloc, task)
+            .map(|(service, port)| (u32::from(port), self.service(service)))
+            .collect();
+        let behaviour = ports.iter().find_map(|&(_, service)| service).or_else(|| {
+            let name = alloc.task_group().tasks.get(usize::from(task)).map(|task| &*task.name);
+            name.and_then(|name| self.service(name))
+        });
+        let behaviour: Option<&ServiceSpec> = behaviour.map(|index| &self.atlas.spec.services[index]);
+        let image = (Arc::clone(&alloc.job.name), task);
+        let pull = behaviour.filter(|_| self.images.insert(image)).map_or(Duration::ZERO, |service| service.image_pull);
+        let runs = now + pull;
+        let up = behaviour.map_or(runs, |service| runs + service.start);
+        let finish = behaviour.and_then(|service| service.runs_for).map(|span| up + span);
+        self.life.insert((runs, id, Step::Run));
+        self.life.insert((up, id, Step::Up));
+        self.life.extend(finish.map(|at| (at, id, Step::Finish)));
+        self.tasks.insert(id, Task { alloc: Arc::clone(alloc), ports, ending: false });
+    }
+
+    /// The image is there and the task runs.
+    fn run(&mut self, now: Time, id: TaskId, fx: &mut impl Fx<Process>) {
+        let Some(alloc) = self.tasks.get(&id).map(|task| Arc::clone(&task.alloc)) else { return };
+        if id.1 == 0 && self.proxy.is_none() {
+            self.start_proxy(now, &alloc, fx);
+        }
+        self.tell(TaskMsg::Started { alloc: id.0, task: id.1 }, fx);
+        self.notice(id.0, true, fx);
+    }
+
+    fn start_proxy(&mut self, now: Time, alloc: &Arc<Alloc>, fx: &mut impl Fx<Process>) {
+        let region = self.atlas.region(self.machine);
+        let ours = self
+            .atlas
+            .spec
+            .ingress
+            .iter()
+            .find(|(_, ingress)| ingress.region == region && *ingress.job == *alloc.job.name);
+        if let Some((_, ingress)) = ours {
+            let mut proxy = Proxy::new(self.machine, &self.atlas, alloc.id, ingress);
+            proxy.handle(now, Input::Start, fx);
+            self.proxy = Some(proxy);
+        }
+    }
+
+    fn stop(&mut self, now: Time, id: TaskId, fx: &mut impl Fx<Process>) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            // It is gone already; whoever asks hears so.
+            return self.tell(TaskMsg::Exited { alloc: id.0, task: id.1, exit: Exit::Success }, fx);
+        };
+        if mem::replace(&mut task.ending, true) {
+            return;
+        }
+        let service = task.ports.iter().find_map(|&(_, service)| service);
+        let takes = service.map(|index| self.atlas.spec.services[index].stop).unwrap_or_default();
+        self.life.insert((now + takes, id, Step::End));
+    }
+
+    fn end(&mut self, id: TaskId, exit: Exit, fx: &mut impl Fx<Process>) {
+        let Some(task) = self.tasks.remove(&id) else { return };
+        self.life.retain(|(_, other, _)| *other != id);
+        for (port, _) in task.ports {
+            self.stations.remove(port, &mut Doors(fx));
+        }
+        if self.proxy.as_ref().is_some_and(|proxy| proxy.alloc() == id.0)
+            && id.1 == 0
+            && let Some(proxy) = self.proxy.take()
+        {
+            proxy.die(fx);
+        }
+        self.tell(TaskMsg::Exited { alloc: id.0, task: id.1, exit }, fx);
+        self.notice(id.0, false, fx);
+    }
+
+    /// Carries out what is due and sets the alarm for what comes next.
+    fn live(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        while let Some(&(at, id, step)) = self.life.first() {
+            if at > now {
+                fx.arm(Alarm::Runtime(RuntimeTimer::Life), at.since(now));
+                return;
+            }
+            self.life.pop_first();
+            match step {
+                Step::Run => self.run(now, id, fx),
+                Step::Up => self.listen(now, id, fx),
+                Step::Finish | Step::End => self.end(id, Exit::Success, fx),
+            }
+        }
+    }
+
+    fn listen(&mut self, now: Time, id: TaskId, fx: &mut impl Fx<Process>) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        for (port, service) in task.ports.clone() {
+            let config = station_config(service.map(|index| &self.atlas.spec.services[index]));
+            self.stations.insert(now, port, config, &mut Doors(fx));
+            if self.speed < 1.0 {
+                self.stations.set_speed(now, port, self.speed, &mut Doors(fx));
+            }
+        }
+    }
+
+    fn catalog(&mut self, now: Time, from: ProcessId, msg: CatalogMsg, fx: &mut impl Fx<Process>) {
+        if let CatalogMsg::Probe { check, round, port, .. } = msg {
+            let port = u32::from(port);
+            let well = self.stations.station(port).is_some()
+                || self.proxy.as_ref().is_some_and(|proxy| proxy.listens(port));
+            let status = if well { CheckStatus::Passing } else { CheckStatus::Critical };
+            fx.send(from, Wire::Catalog(CatalogMsg::ProbeReply { check, round, status, output: u32::from(well) }));
+        } else if let Some(proxy) = &mut self.proxy {
+            proxy.told(now, &msg, fx);
+        }
+    }
+
+    fn service(&self, name: &str) -> Option<usize> {
+        self.atlas.spec.services.iter().position(|service| &*service.name == name)
+    }
+
+    fn tell(&self, msg: TaskMsg, fx: &mut impl Fx<Process>) {
+        fx.send(self.atlas.processes[self.machine].main, Wire::Task(msg));
+    }
+
+    fn notice(&self, alloc: AllocId, running: bool, fx: &mut impl Fx<Process>) {
+        let instance = Instance { region: self.atlas.region(self.machine), alloc };
+        fx.emit(Event::Notice(Notice::TaskRunning { instance, machine: self.machine, running }));
+    }
+}
+
+/// The effects of the stations.
+struct Doors<'a, F>(&'a mut F);
+
+impl<F: Fx<Process>> Outlet for Doors<'_, F> {
+    #[inline]
+    fn send(&mut self, to: ProcessId, msg: HttpMsg) {
+        self.0.send(to, Wire::Http(msg));
+    }
+
+    #[inline]
+    fn arm(&mut self, slot: u32, delay: Duration) {
+        self.0.arm(Alarm::Runtime(RuntimeTimer::Station(slot)), delay);
+    }
+
+    #[inline]
+    fn disarm(&mut self, slot: u32) {
+        self.0.disarm(Alarm::Runtime(RuntimeTimer::Station(slot)));
+    }
+}

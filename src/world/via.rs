@@ -1,0 +1,68 @@
+//! How a machine inside a process acts: its effects, spelt as the process's.
+
+use crate::base::id::ProcessId;
+use crate::base::machine::{Fx, Machine, Token};
+use crate::base::time::Duration;
+use crate::world::process::Process;
+use crate::world::wire::{Alarm, Wire};
+
+/// Machines of one process that write or compute, at most.
+const LANES: u64 = 4;
+
+/// The effects of a part, carried out by its process. What the part emits waits in `events` for the process to read.
+#[derive(Debug)]
+pub struct Via<'a, F, M, T, E> {
+    /// The process's effects.
+    pub fx: &'a mut F,
+    /// A buffer the process keeps, so that nothing is allocated.
+    pub events: &'a mut Vec<E>,
+    /// The part's message as the process sends it.
+    pub wire: fn(M) -> Wire,
+    /// The part's alarm as the process's.
+    pub alarm: fn(T) -> Alarm,
+    /// Which part, for tokens: below `LANES`.
+    pub lane: u64,
+}
+
+impl<Inner, F> Fx<Inner> for Via<'_, F, Inner::Msg, Inner::Timer, Inner::Event>
+where
+    Inner: Machine,
+    F: Fx<Process>,
+{
+    #[inline]
+    fn send(&mut self, to: ProcessId, msg: Inner::Msg) {
+        self.fx.send(to, (self.wire)(msg));
+    }
+
+    #[inline]
+    fn arm(&mut self, timer: Inner::Timer, delay: Duration) {
+        self.fx.arm((self.alarm)(timer), delay);
+    }
+
+    #[inline]
+    fn disarm(&mut self, timer: Inner::Timer) {
+        self.fx.disarm((self.alarm)(timer));
+    }
+
+    fn write(&mut self, token: Token, bytes: u32) {
+        self.fx.write(wrap(token, self.lane), bytes);
+    }
+
+    fn compute(&mut self, token: Token, cost: Duration) {
+        self.fx.compute(wrap(token, self.lane), cost);
+    }
+
+    fn emit(&mut self, event: Inner::Event) {
+        self.events.push(event);
+    }
+}
+
+/// A part's token as the process's.
+fn wrap(token: Token, lane: u64) -> Token {
+    Token(token.0 * LANES + lane)
+}
+
+/// The part's token, and which part it is.
+pub fn unwrap(token: Token) -> (Token, u64) {
+    (Token(token.0 / LANES), token.0 % LANES)
+}
