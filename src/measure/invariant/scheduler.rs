@@ -283,9 +283,9 @@ mod tests {
     use super::*;
     use crate::model::node::{Eligibility, Node, NodeStatus};
     use crate::model::resources::AssignedPort;
+    use crate::protocol::scheduler::decide::Decision;
     use crate::protocol::scheduler::message::Operation;
     use crate::protocol::scheduler::plan::{Stop, StopReason};
-    use crate::protocol::scheduler::process::Process;
     use crate::protocol::scheduler::story::{self, node_spec, place};
     use crate::protocol::scheduler::test_support::{eval, job};
 
@@ -385,9 +385,9 @@ mod tests {
 
     #[test]
     fn the_laws_hold_in_a_region_that_loses_nodes_and_leaders() {
-        let mut region = story::Region::<Process>::new(3, 5, 6);
+        let mut region = story::Region::<Decision>::new(3, 5, 6);
         let mut laws = SchedulerLaws::default();
-        let run = |region: &mut story::Region<Process>, seconds| region.run_for(Duration::from_secs(seconds));
+        let run = |region: &mut story::Region<Decision>, seconds| region.run_for(Duration::from_secs(seconds));
         run(&mut region, 20);
         region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 12))));
         region.operate(0, Operation::RegisterJob(Arc::new(job(1, 70, 8))));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::machine::Fx;
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{Alloc, ClientStatus};
+use crate::model::alloc::ClientStatus;
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{NodeId, NodeStatus};
@@ -17,6 +17,7 @@ use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Registration, Reply, Request, RpcError};
+use crate::protocol::scheduler::reschedule::is_eligible;
 use crate::protocol::scheduler::server::{After, Role, Server, Timer};
 use crate::protocol::scheduler::worker::Decide;
 
@@ -400,7 +401,9 @@ impl<D: Decide> Server<D> {
             let Some(job) = self.state.job(alloc.job_id) else { continue };
             let known = evals.iter().any(|eval| eval.job == job.id);
             let failed_at = update.finished_at.unwrap_or(now);
-            if !known && alloc.followup_eval.is_none() && may_be_rescheduled(alloc, failed_at) {
+            let policy = alloc.task_group().reschedule.as_ref();
+            let eligible = policy.is_some_and(|policy| is_eligible(policy, &alloc.reschedules, failed_at));
+            if !known && alloc.followup_eval.is_none() && eligible {
                 evals.push(Evaluation::new(job, Trigger::AllocFailure, now));
             }
         }
@@ -606,14 +609,4 @@ impl<D: Decide> Server<D> {
         self.blocked.prune(now);
         fx.arm(Timer::Prune, PRUNE_INTERVAL);
     }
-}
-
-/// Whether the reschedule policy leaves attempts (Nomad `RescheduleEligible`).
-fn may_be_rescheduled(alloc: &Alloc, failed_at: Time) -> bool {
-    let Some(policy) = &alloc.task_group().reschedule else { return false };
-    if policy.unlimited {
-        return true;
-    }
-    let recent = alloc.reschedules.iter().filter(|event| failed_at.since(event.time) < policy.interval).count();
-    recent < policy.attempts as usize
 }

@@ -8,15 +8,15 @@ use crate::model::deployment::DeploymentStatus;
 use crate::model::job::{Job, JobId, JobKind, Update};
 use crate::model::node::{Eligibility, NodeId, NodeStatus};
 use crate::protocol::client::event::{Event as ClientEvent, Exit};
+use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Change, Event};
 use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
-use crate::protocol::scheduler::process::Process;
 use crate::protocol::scheduler::story::{self, Filler};
 use crate::protocol::scheduler::test_support::job;
 
 type Region = story::Region<Filler>;
 /// With Nomad's scheduler.
-type Nomad = story::Region<Process>;
+type Nomad = story::Region<Decision>;
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
