@@ -3,4 +3,5 @@
 
 pub mod across;
 pub mod run;
+pub mod replay;
 pub mod ensemble;

@@ -31,6 +31,12 @@ pub enum RunError {
     /// It was told to stop.
     #[error("interrupted")]
     Interrupted,
+    /// No threads to be had.
+    #[error("cannot start threads: {reason}")]
+    Threads {
+        /// What the system said.
+        reason: String,
+    },
     /// Virtual time stands still: a mistake of cossim's own.
     #[error("seed {seed}: {reason}")]
     Livelock {
@@ -49,18 +55,40 @@ pub fn run(spec: &Arc<WorldSpec>, seed: u64, shared: &Shared, progress: &Progres
     let mut world = World::new(spec, seed);
     let mut watch = Watch { recorder: Recorder::new(spec) };
     let end = Time::ZERO + spec.duration;
+    advance(&mut world, end, seed, &mut watch, shared, &mut |now| {
+        progress.simulated.store(now.as_nanos(), Ordering::Relaxed);
+    })?;
+    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants: Vec::new() };
+    Ok(watch.recorder.finish(facts))
+}
+
+/// Lets a world run to `end`, telling `tick` how far it is and looking whether to stop.
+pub(super) fn advance(
+    world: &mut World,
+    end: Time,
+    seed: u64,
+    witness: &mut dyn Witness,
+    shared: &Shared,
+    tick: &mut dyn FnMut(Time),
+) -> Result<(), RunError> {
     while world.now() < end {
         if shared.stop.load(Ordering::Relaxed) {
             return Err(RunError::Interrupted);
         }
         let until = (world.now() + SLICE).min(end);
         world
-            .advance(until, &mut watch)
+            .advance(until, witness)
             .map_err(|livelock| RunError::Livelock { seed, reason: livelock.to_string() })?;
-        progress.simulated.store(until.as_nanos(), Ordering::Relaxed);
+        tick(until);
     }
-    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants: Vec::new() };
-    Ok(watch.recorder.finish(facts))
+    Ok(())
+}
+
+/// Listens to nothing.
+pub(super) struct Silent;
+
+impl Witness for Silent {
+    fn notice(&mut self, _: Time, _: &Notice) {}
 }
 
 /// Listens to a world for everything that is measured.

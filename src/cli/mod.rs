@@ -9,6 +9,7 @@ mod init;
 pub mod interrupt;
 mod list;
 pub mod output;
+mod progress;
 pub mod run;
 mod schema;
 

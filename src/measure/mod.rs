@@ -15,4 +15,3 @@ pub mod outcome;
 pub mod invariant;
 pub mod catalogue;
 pub mod objective;
-

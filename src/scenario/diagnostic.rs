@@ -117,6 +117,11 @@ impl Sources {
         SourceId(self.texts.len() - 1)
     }
 
+    /// All texts, in the order they were read.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(|source| source.text.as_str())
+    }
+
     /// One of them.
     pub fn get(&self, id: SourceId) -> &Source {
         &self.texts[id.0]

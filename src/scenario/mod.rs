@@ -36,6 +36,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Fingerprint of everything that was read: the scenario after its edits and the files it names, in 16 hex digits.
+    pub fn digest(&self) -> String {
+        let sum = self.sources.texts().fold(0, |sum, text| xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), sum));
+        format!("{sum:016x}")
+    }
+
     /// How many findings are errors.
     pub fn errors(&self) -> usize {
         self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()

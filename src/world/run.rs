@@ -177,6 +177,11 @@ impl World {
     }
 }
 
+/// Where two runs of one scenario part ways, as a range of event numbers; `None` if their checkpoints agree.
+pub fn first_difference(a: &World, b: &World) -> Option<std::ops::Range<u64>> {
+    crate::sim::digest::first_difference(a.engine.checkpoints(), b.engine.checkpoints())
+}
+
 /// Carries what processes emit to the chronicle and the witness.
 ///
 /// One type for every witness: what hangs on it is the whole of every protocol, which should be compiled once.

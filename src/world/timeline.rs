@@ -69,9 +69,7 @@ impl World {
                 let cut = Selector::Region(region.0);
                 Some(self.outage(machines, self.balancers(|r, _| r == *region), *kind, cut, cause, witness))
             }
-            Action::Partition { from, to, symmetric } => {
-                Some(self.rule(entry, from, to, *symmetric, Verdict::Drop))
-            }
+            Action::Partition { from, to, symmetric } => Some(self.rule(entry, from, to, *symmetric, Verdict::Drop)),
             Action::LinkDegrade { from, to, symmetric, change } => {
                 Some(self.rule(entry, from, to, *symmetric, Verdict::Degrade(degrade(*change))))
             }
@@ -327,9 +325,9 @@ impl World {
         match side {
             Side::Region(region) => Some(Selector::Region(region.0)),
             Side::Zone(zone) => Some(Selector::Zone(zone.0)),
-            Side::Machines(_) => {
-                Some(Selector::hosts(self.side(entry, side).into_iter().map(|machine| HostId::from_index(machine.index()))))
-            }
+            Side::Machines(_) => Some(Selector::hosts(
+                self.side(entry, side).into_iter().map(|machine| HostId::from_index(machine.index())),
+            )),
             Side::Rest => None,
         }
     }
