@@ -5,6 +5,7 @@
 //! once; a [`WorldSpec`] comes out only if there are none. Places are named by path (`regions[0].clients[1].count`) and
 //! looked up in the scanned text only when there is something to report.
 
+mod served;
 mod events;
 mod inline;
 mod places;
@@ -158,7 +159,7 @@ impl Lowering<'_> {
         let timeline = self.timeline(&machines, &jobs, duration);
         let expectations = self.expectations(&timeline);
         let options = self.options();
-        let world = WorldSpec {
+        let mut world = WorldSpec {
             name: scenario.name.as_str().into(),
             duration,
             warmup,
@@ -173,6 +174,7 @@ impl Lowering<'_> {
             timeline,
             options,
         };
+        served::label(&mut world);
         Some(Lowered { world, about: scenario.about.as_str().into(), seeds: scenario.seeds as u32, expectations })
     }
 
