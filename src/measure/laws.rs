@@ -197,7 +197,9 @@ impl Laws {
                 let mut all = vec![processes.main];
                 all.extend(Some(processes.agent).filter(|agent| *agent != processes.main));
                 all.extend(processes.runtime);
-                all.into_iter().for_each(|process| self.process(at, process, *up));
+                for process in all {
+                    self.process(at, process, *up);
+                }
             }
             Notice::Process { process, up, .. } => self.process(at, *process, *up),
             Notice::LeaderReady { group: Group { system: System::Nomad, region }, machine } => {
