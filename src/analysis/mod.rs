@@ -2,5 +2,7 @@
 //! figure depends on how many threads there were.
 
 pub mod across;
+pub mod window;
 pub mod run;
+pub mod judge;
 pub mod ensemble;
