@@ -5,4 +5,5 @@ pub mod across;
 pub mod window;
 pub mod run;
 pub mod judge;
+pub mod replay;
 pub mod ensemble;

@@ -34,6 +34,12 @@ pub enum RunError {
     /// It was told to stop.
     #[error("interrupted")]
     Interrupted,
+    /// No threads to be had.
+    #[error("cannot start threads: {reason}")]
+    Threads {
+        /// What the system said.
+        reason: String,
+    },
     /// Virtual time stands still: a mistake of cossim's own.
     #[error("seed {seed}: {reason}")]
     Livelock {
@@ -47,13 +53,8 @@ pub enum RunError {
 /// How much virtual time passes between two looks at `stop`.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// Runs a world to its end, measured as a whole.
-pub fn run(spec: &Arc<WorldSpec>, seed: u64, shared: &Shared, progress: &Progress) -> Result<Outcome, RunError> {
-    run_windowed(spec, &[], seed, shared, progress)
-}
-
 /// Runs a world to its end; these parts of the run are also measured on their own.
-pub fn run_windowed(
+pub fn run(
     spec: &Arc<WorldSpec>,
     windows: &[Window],
     seed: u64,
@@ -64,21 +65,43 @@ pub fn run_windowed(
     let (recorder, laws) = (Recorder::new(spec), Laws::new(world.atlas()));
     let mut watch = Watch { recorder, windows: Windows::new(spec, windows), laws };
     let end = Time::ZERO + spec.duration;
+    advance(&mut world, end, seed, &mut watch, shared, &mut |now| {
+        progress.simulated.store(now.as_nanos(), Ordering::Relaxed);
+    })?;
+    let invariants = watch.laws.finish(end, world.open_requests());
+    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants };
+    let mut outcome = watch.recorder.finish(facts);
+    outcome.windows = watch.windows.finish();
+    Ok(outcome)
+}
+
+/// Lets a world run to `end`, telling `tick` how far it is and looking whether to stop.
+pub(super) fn advance(
+    world: &mut World,
+    end: Time,
+    seed: u64,
+    witness: &mut dyn Witness,
+    shared: &Shared,
+    tick: &mut dyn FnMut(Time),
+) -> Result<(), RunError> {
     while world.now() < end {
         if shared.stop.load(Ordering::Relaxed) {
             return Err(RunError::Interrupted);
         }
         let until = (world.now() + SLICE).min(end);
         world
-            .advance(until, &mut watch)
+            .advance(until, witness)
             .map_err(|livelock| RunError::Livelock { seed, reason: livelock.to_string() })?;
-        progress.simulated.store(until.as_nanos(), Ordering::Relaxed);
+        tick(until);
     }
-    let invariants = watch.laws.finish(end, world.open_requests());
-    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants };
-    let mut outcome = watch.recorder.finish(facts);
-    outcome.windows = watch.windows.finish();
-    Ok(outcome)
+    Ok(())
+}
+
+/// Listens to nothing.
+pub(super) struct Silent;
+
+impl Witness for Silent {
+    fn notice(&mut self, _: Time, _: &Notice) {}
 }
 
 /// Listens to a world for everything that is measured.

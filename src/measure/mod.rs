@@ -16,4 +16,3 @@ pub mod invariant;
 pub mod laws;
 pub mod catalogue;
 pub mod objective;
-

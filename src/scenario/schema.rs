@@ -278,6 +278,7 @@ fn default_bandwidth() -> BandwidthText {
 /// Delays between machines.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a file's worth of these, read once")]
 pub enum Network {
     /// `aws`, `lan` or `ideal`; `cossim list presets` shows their figures.
     Preset(String),
@@ -343,7 +344,6 @@ pub struct Between {
 /// A job to register.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "a file's worth of these, read once")]
 pub enum JobSource {
     /// A Nomad job file, by path from the scenario file. Registered in the region it names, or else in the first one.
     File(String),
@@ -777,7 +777,6 @@ pub struct At(pub DurationText, pub Action);
 /// What happens. `lasts` left out means for ever.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "a file's worth of these, read once")]
 pub enum Action {
     /// Processes die; they start again when it is over.
     ProcessKill {

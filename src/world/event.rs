@@ -128,8 +128,7 @@ impl Notable for Event {
             | Self::CatalogRaft(raft::Event::LeadershipGained { .. }) => true,
             Self::Nomad { event, .. } => matches!(
                 event,
-                scheduler::event::Event::HeartbeatMissed { .. }
-                    | scheduler::event::Event::Committed { .. }
+                scheduler::event::Event::HeartbeatMissed { .. } | scheduler::event::Event::Committed { .. }
             ),
             Self::Agent { event, .. } => matches!(event, catalog::agent::AgentEvent::CheckChanged { .. }),
             Self::Gossip { event, .. } => matches!(event, gossip::serf::Event::MemberFailed { .. }),

@@ -157,7 +157,9 @@ impl Proxy {
             FabioEvent::Applied { .. } => self.swapped(fx),
             FabioEvent::Answered { number, status, target } => {
                 let instance = target.and_then(|target| self.instances.get(&target).copied());
-                if status == 200 && let Some(instance) = instance {
+                if status == 200
+                    && let Some(instance) = instance
+                {
                     fx.emit(Event::Served { number, instance });
                 }
             }
@@ -302,9 +304,6 @@ pub fn routes(atlas: &Atlas) -> Arc<[HttpRoute]> {
         .collect()
 }
 
-fn via<'a, F>(
-    fx: &'a mut F,
-    events: &'a mut Vec<FabioEvent>,
-) -> Via<'a, F, HttpMsg, FabioTimer, FabioEvent> {
+fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<FabioEvent>) -> Via<'a, F, HttpMsg, FabioTimer, FabioEvent> {
     Via { fx, events, wire: Wire::Http, alarm: Alarm::Proxy, lane: 0 }
 }

@@ -96,9 +96,6 @@ fn seen(ending: Ending) -> Outcome {
     }
 }
 
-fn via<'a, F>(
-    fx: &'a mut F,
-    events: &'a mut Vec<ClientEvent>,
-) -> Via<'a, F, HttpMsg, ClientTimer, ClientEvent> {
+fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<ClientEvent>) -> Via<'a, F, HttpMsg, ClientTimer, ClientEvent> {
     Via { fx, events, wire: Wire::Http, alarm: Alarm::User, lane: 0 }
 }

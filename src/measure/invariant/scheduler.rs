@@ -283,8 +283,10 @@ mod tests {
     use super::*;
     use crate::model::node::{Eligibility, Node, NodeStatus};
     use crate::model::resources::AssignedPort;
+    use crate::protocol::scheduler::decide::Decision;
+    use crate::protocol::scheduler::message::Operation;
     use crate::protocol::scheduler::plan::{Stop, StopReason};
-    use crate::protocol::scheduler::story::{node_spec, place};
+    use crate::protocol::scheduler::story::{self, node_spec, place};
     use crate::protocol::scheduler::test_support::{eval, job};
 
     const A: ProcessId = ProcessId(1);
@@ -379,6 +381,33 @@ mod tests {
         assert!(violations(&laws).is_empty(), "within its bound, and excused by a fault");
         laws.judge(at(30), Some(at(0)));
         assert_eq!(violations(&laws), ["scheduler.no_eval_lost"]);
+    }
+
+    #[test]
+    fn the_laws_hold_in_a_region_that_loses_nodes_and_leaders() {
+        let mut region = story::Region::<Decision>::new(3, 5, 6);
+        let mut laws = SchedulerLaws::default();
+        let run = |region: &mut story::Region<Decision>, seconds| region.run_for(Duration::from_secs(seconds));
+        run(&mut region, 20);
+        region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 12))));
+        region.operate(0, Operation::RegisterJob(Arc::new(job(1, 70, 8))));
+        run(&mut region, 30);
+        region.kill(5);
+        run(&mut region, 10);
+        region.elect(1);
+        run(&mut region, 330);
+        region.kill(0);
+        region.elect(2);
+        let calm = region.now;
+        run(&mut region, 600);
+        for ((when, event), who) in region.told.iter().zip(&region.tellers) {
+            laws.observe(*when, *who, event);
+        }
+        laws.wanted(at(0), JobId(0), 0, 12);
+        laws.wanted(at(0), JobId(1), 0, 8);
+        laws.judge(region.now, Some(calm));
+        assert!(violations(&laws).is_empty(), "{:?}", laws.tallies());
+        assert!(laws.tallies().iter().all(|(name, tally)| tally.checks > 0 || *name == "scheduler.ports"));
     }
 
     #[test]

@@ -79,8 +79,19 @@ pub fn lower(
     let mut lowering =
         Lowering { scenario, text, sources, files, findings: Vec::new(), geography: Geography::default() };
     let lowered = lowering.all();
-    let failed = lowering.findings.iter().any(|finding| finding.severity == Severity::Error);
-    (lowered.filter(|_| !failed), lowering.findings)
+    // A region that is like another one repeats its mistakes.
+    let mut findings: Vec<Diagnostic> = Vec::new();
+    lowering.findings.sort_by_key(|finding| finding.severity);
+    for finding in lowering.findings {
+        let twin = |other: &Diagnostic| {
+            other.place == finding.place && other.code == finding.code && other.message == finding.message
+        };
+        if findings.len() < FINDINGS_MAX && !findings.iter().any(twin) {
+            findings.push(finding);
+        }
+    }
+    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    (lowered.filter(|_| !failed), findings)
 }
 
 /// The scanned text of a scenario.
@@ -92,11 +103,13 @@ pub struct Text<'a> {
     pub tree: &'a Node,
 }
 
-/// Regions and zones, found by name.
+/// Regions, zones and datacenters, found by name.
 #[derive(Debug, Default)]
 struct Geography {
     regions: IdVec<RegionId, RegionSpec>,
     zones: IdVec<ZoneId, ZoneSpec>,
+    /// Nomad datacenters that have machines, by region.
+    datacenters: Vec<(RegionId, Arc<str>)>,
 }
 
 impl Geography {
@@ -217,9 +230,7 @@ impl Lowering<'_> {
     }
 
     fn report(&mut self, finding: Diagnostic) {
-        if self.findings.len() < FINDINGS_MAX {
-            self.findings.push(finding);
-        }
+        self.findings.push(finding);
     }
 
     /// Reports an error at `path`; a hint can be added to what is returned.
@@ -235,7 +246,7 @@ impl Lowering<'_> {
     fn finding(&mut self, finding: Diagnostic, path: &str) -> Finding<'_> {
         let finding = finding.at(Some(self.place(path)));
         self.report(finding);
-        Finding(self.findings.last_mut().expect("one was reported, now or before the limit"))
+        Finding(self.findings.last_mut().expect("one was reported just now"))
     }
 
     fn unknown<'n>(&mut self, path: &str, what: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) {

@@ -126,9 +126,8 @@ impl Lowering<'_> {
             Some(_) | None => (words, None),
         };
         let (product, role) = match who {
-            ["nomad", role] => (Product::Nomad, *role),
             ["consul", role] => (Product::Consul, *role),
-            [role] => (Product::Nomad, *role),
+            ["nomad", role] | [role] => (Product::Nomad, *role),
             [_, "client" | "clients"] => (Product::Nomad, "clients"),
             _ => (Product::Nomad, ""),
         };
