@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::analysis::across::{Across, across};
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::measure::metric::Key;
+use crate::measure::objective::Window;
 use crate::measure::outcome::Outcome;
 use crate::world::spec::WorldSpec;
 
@@ -83,6 +84,8 @@ pub struct Verdict {
 pub struct Plan {
     /// The world.
     pub spec: Arc<WorldSpec>,
+    /// Parts of each run that are also measured on their own.
+    pub windows: Vec<Window>,
     /// Its seeds, in order.
     pub seeds: Vec<u64>,
     /// Threads; `None`: one per core.
@@ -117,7 +120,7 @@ pub fn run_all(plan: &Plan, mut tick: impl FnMut(&[Progress]) -> Wish) -> Result
             let _done = done;
             pool.install(|| {
                 let seeds = plan.seeds.par_iter().zip(&progress);
-                seeds.map(|(&seed, progress)| run(&plan.spec, seed, &shared, progress)).collect::<Vec<_>>()
+                seeds.map(|(&seed, progress)| run(&plan.spec, &plan.windows, seed, &shared, progress)).collect::<Vec<_>>()
             })
         });
         while finished.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::analysis::window::Windows;
 use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
+use crate::measure::laws::Laws;
+use crate::measure::objective::Window;
 use crate::measure::outcome::Outcome;
 use crate::measure::recorder::{Facts, Recorder};
 use crate::world::event::{Event, Notice};
@@ -50,16 +53,26 @@ pub enum RunError {
 /// How much virtual time passes between two looks at `stop`.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// Runs a world to its end.
-pub fn run(spec: &Arc<WorldSpec>, seed: u64, shared: &Shared, progress: &Progress) -> Result<Outcome, RunError> {
+/// Runs a world to its end; these parts of the run are also measured on their own.
+pub fn run(
+    spec: &Arc<WorldSpec>,
+    windows: &[Window],
+    seed: u64,
+    shared: &Shared,
+    progress: &Progress,
+) -> Result<Outcome, RunError> {
     let mut world = World::new(spec, seed);
-    let mut watch = Watch { recorder: Recorder::new(spec) };
+    let (recorder, laws) = (Recorder::new(spec), Laws::new(world.atlas()));
+    let mut watch = Watch { recorder, windows: Windows::new(spec, windows), laws };
     let end = Time::ZERO + spec.duration;
     advance(&mut world, end, seed, &mut watch, shared, &mut |now| {
         progress.simulated.store(now.as_nanos(), Ordering::Relaxed);
     })?;
-    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants: Vec::new() };
-    Ok(watch.recorder.finish(facts))
+    let invariants = watch.laws.finish(end, world.open_requests());
+    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants };
+    let mut outcome = watch.recorder.finish(facts);
+    outcome.windows = watch.windows.finish();
+    Ok(outcome)
 }
 
 /// Lets a world run to `end`, telling `tick` how far it is and looking whether to stop.
@@ -92,14 +105,18 @@ impl Witness for Silent {
 /// Listens to a world for everything that is measured.
 struct Watch {
     recorder: Recorder,
+    windows: Windows,
+    laws: Laws,
 }
 
 impl Witness for Watch {
     fn notice(&mut self, at: Time, notice: &Notice) {
         self.recorder.observe(at, notice);
+        self.windows.observe(at, notice);
+        self.laws.notice(at, notice);
     }
 
     fn event(&mut self, at: Time, process: ProcessId, event: &Event) {
-        let _ = (at, process, event);
+        self.laws.event(at, process, event);
     }
 }

@@ -9,6 +9,7 @@ use super::interrupt;
 use super::output::Output;
 use super::progress::Progress;
 use crate::analysis::ensemble::{Ensemble, Plan, Wish, run_all};
+use crate::analysis::judge::{judge, windows};
 use crate::analysis::replay::{Replay, replay as replay_seed};
 use crate::analysis::run::{RunError, Shared};
 use crate::report::folder::Folder;
@@ -56,7 +57,12 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
         }
     };
     let spec = Arc::new(world);
-    let plan = Plan { spec: Arc::clone(&spec), seeds: run.seeds.list(seeds), threads: run.threads };
+    let plan = Plan {
+        spec: Arc::clone(&spec),
+        windows: windows(&expectations),
+        seeds: run.seeds.list(seeds),
+        threads: run.threads,
+    };
     let mut progress = Progress::new(&plan.seeds, spec.duration, run.quiet);
     let outcomes = run_all(&plan, |runs| {
         progress.show(runs, output);
@@ -74,8 +80,7 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
             return Exit::Broken;
         }
     };
-    let verdicts = Vec::new();
-    let _ = &expectations;
+    let verdicts = judge(&expectations, &outcomes);
     let ensemble = Ensemble::new(&spec, digest, outcomes, verdicts);
     if let Err(error) = folder.write(&ensemble) {
         output.say(&format!("error[E091]: {error}\nhint: free some space or choose another folder with `--out`"));

@@ -295,10 +295,32 @@ impl FailoverRecorder {
         }
     }
 
+    /// Every metric there can be in this world.
+    fn without_samples(&self) -> Times<'_> {
+        let mut times = Times::new();
+        for (_, region) in self.spec.regions.iter() {
+            for system in [System::Nomad, System::Consul] {
+                let labels = BTreeMap::from([("region", &*region.name), ("system", system.name())]);
+                times.insert(("failover.leader", labels), Distribution::new());
+            }
+            for name in ["failover.detect", "failover.replace", "failover.healthy", "failover.route"] {
+                times.insert((name, BTreeMap::from([("region", &*region.name)])), Distribution::new());
+            }
+        }
+        for (_, traffic) in self.spec.traffic.iter() {
+            let labels = BTreeMap::from([("service", &*traffic.service), ("traffic", &*traffic.name)]);
+            times.insert(("failover.service_outage", labels.clone()), Distribution::new());
+            times.insert(("failover.request_gap", labels), Distribution::new());
+        }
+        times
+    }
+
+    /// Faults of the warm-up are left out.
     fn write(&self, metrics: &mut Metrics) {
-        let mut times: BTreeMap<(&'static str, BTreeMap<&'static str, &str>), Distribution> = BTreeMap::new();
+        let mut times = self.without_samples();
         let region_name = |region: RegionId| &*self.spec.regions[region].name;
-        for failover in &self.failovers {
+        let warm = Time::ZERO + self.spec.warmup;
+        for failover in self.failovers.iter().filter(|failover| failover.at >= warm) {
             for election in &failover.elections {
                 let labels = BTreeMap::from([
                     ("region", region_name(election.group.region)),
@@ -334,6 +356,8 @@ impl FailoverRecorder {
 
 /// The stage after which a chain is over.
 const SERVED: usize = 5;
+/// Samples by metric and labels.
+type Times<'a> = BTreeMap<(&'static str, BTreeMap<&'static str, &'a str>), Distribution>;
 
 const SECOND: u64 = 1_000_000_000;
 

@@ -1,5 +1,6 @@
 //! Hands every notice to every recorder, and collects what they found.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::time::{Duration, Time};
@@ -79,6 +80,7 @@ impl Recorder {
             simulated: Duration::from_nanos(facts.end.as_nanos()),
             events: facts.events,
             metrics,
+            windows: BTreeMap::new(),
             series,
             failovers,
             reigns,

@@ -105,7 +105,11 @@ impl Chronicle {
                     instance,
                 });
             }
-            Event::Client { .. } | Event::Proxy { .. } | Event::Balancer(_) => {}
+            Event::Client { .. }
+            | Event::Proxy { .. }
+            | Event::Balancer(_)
+            | Event::Table { .. }
+            | Event::Issued { .. } => {}
         }
     }
 

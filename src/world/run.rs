@@ -89,6 +89,11 @@ impl World {
         self.engine.digest()
     }
 
+    /// Who is who in it.
+    pub fn atlas(&self) -> &Arc<Atlas> {
+        &self.atlas
+    }
+
     /// The engine, to look at.
     pub fn engine(&self) -> &Engine<Process> {
         &self.engine

@@ -53,7 +53,7 @@ impl World {
             Action::ProcessRestart(target) => {
                 let killed = self.kill(&machines, &target.process, cause, witness);
                 if let Some(Standing::Killed(processes)) = killed {
-                    self.restart(&processes, cause);
+                    self.restart(&processes, cause, witness);
                 }
                 None
             }
@@ -101,7 +101,7 @@ impl World {
         let now = self.now();
         match self.standing[entry.index()].take() {
             None => {}
-            Some(Standing::Killed(processes)) => self.restart(&processes, cause),
+            Some(Standing::Killed(processes)) => self.restart(&processes, cause, witness),
             Some(Standing::Paused(processes)) => processes.iter().for_each(|&process| {
                 self.engine.resume(process);
             }),
@@ -247,14 +247,20 @@ impl World {
         }
         for (&process, &machine) in processes.iter().zip(machines) {
             self.tell_leader_lost(process, machine, witness);
-            self.engine.kill(process, cause);
+            if self.engine.kill(process, cause) {
+                witness.notice(self.now(), &Notice::Process { machine, process, up: false });
+            }
         }
         Some(Standing::Killed(processes))
     }
 
-    fn restart(&mut self, processes: &[ProcessId], cause: Cause) {
+    fn restart(&mut self, processes: &[ProcessId], cause: Cause, witness: &mut dyn Witness) {
         for &process in processes {
-            self.engine.restart(process, cause);
+            if self.engine.restart(process, cause)
+                && let Some(machine) = self.atlas.machine(process)
+            {
+                witness.notice(self.now(), &Notice::Process { machine, process, up: true });
+            }
         }
     }
 

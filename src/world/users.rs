@@ -64,7 +64,8 @@ impl Users {
                     let (traffic, outcome) = (self.traffic, seen(outcome));
                     fx.emit(Event::Ended { traffic, number, sent: issued, outcome });
                 }
-                ClientEvent::Issued { .. } | ClientEvent::Retried { .. } => {}
+                ClientEvent::Issued { number } => fx.emit(Event::Issued { number }),
+                ClientEvent::Retried { .. } => {}
             }
         }
         self.events = events;

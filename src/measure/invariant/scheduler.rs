@@ -39,6 +39,8 @@ pub struct SchedulerLaws {
     blocked: usize,
     wanted: BTreeMap<(JobId, u32), Wanted>,
     running: BTreeMap<(JobId, u32), u32>,
+    /// Groups with a failed allocation, and until when its replacement may wait.
+    failing: BTreeMap<(JobId, u32), Time>,
     eval_bound: Duration,
     count_bound: Duration,
 }
@@ -64,6 +66,8 @@ struct Held {
     amounts: Amounts,
     ports: Vec<(u8, i64)>,
     group: (JobId, u32),
+    /// How long its replacement may wait if it fails; `None`: for ever.
+    patience: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +104,7 @@ impl SchedulerLaws {
             blocked: 0,
             wanted: BTreeMap::new(),
             running: BTreeMap::new(),
+            failing: BTreeMap::new(),
             eval_bound,
             count_bound,
         }
@@ -161,7 +166,8 @@ impl SchedulerLaws {
     }
 
     /// Judges what has to hold after a while. `calm_since` is when the last fault ended; `None` while one lasts. A count
-    /// that is not reached is excused while evaluations wait for capacity.
+    /// that is not reached is excused while evaluations wait for capacity, and while the replacement of an allocation
+    /// that failed by itself waits for its time.
     pub fn judge(&mut self, at: Time, calm_since: Option<Time>) {
         let Some(calm_since) = calm_since else { return };
         for (eval, due) in &self.open {
@@ -173,7 +179,8 @@ impl SchedulerLaws {
             return;
         }
         for ((job, group), wanted) in &self.wanted {
-            let since = wanted.since.max(calm_since);
+            let retried = self.failing.get(&(*job, *group)).copied().unwrap_or(Time::ZERO);
+            let since = wanted.since.max(calm_since).max(retried);
             let count = self.running.get(&(*job, *group)).copied().unwrap_or(0);
             if at.since(since) > self.count_bound {
                 let what = || format!("{job} group {group} has {count} of {} since {since}", wanted.count);
@@ -199,7 +206,14 @@ impl SchedulerLaws {
             Change::Stopped { stop } => self.release(stop.alloc),
             Change::Preempted { alloc, .. } => self.release(*alloc),
             Change::Reported { alloc, status, .. } => match status {
-                ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost => self.release(*alloc),
+                ClientStatus::Complete | ClientStatus::Lost => self.release(*alloc),
+                ClientStatus::Failed => {
+                    if let Some(held) = self.live.get(alloc) {
+                        let until = held.patience.map_or(Time::NEVER, |patience| at + patience);
+                        self.failing.insert(held.group, until);
+                    }
+                    self.release(*alloc);
+                }
                 ClientStatus::Pending | ClientStatus::Running | ClientStatus::Unknown => {}
             },
             Change::EvalEnded { eval } => self.close(at, eval.id),
@@ -231,7 +245,9 @@ impl SchedulerLaws {
         }
         let group = (alloc.job_id, alloc.group);
         *self.running.entry(group).or_default() += 1;
-        self.live.insert(alloc.id, Held { node: alloc.node, amounts, ports, group });
+        let policy = alloc.task_group().reschedule.as_ref();
+        let patience = policy.filter(|policy| policy.unlimited).map(|policy| policy.max_delay.max(policy.delay));
+        self.live.insert(alloc.id, Held { node: alloc.node, amounts, ports, group, patience });
     }
 
     fn release(&mut self, id: AllocId) {
