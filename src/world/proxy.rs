@@ -98,6 +98,7 @@ impl Proxy {
     /// The process is killed: its connections are reset.
     pub fn die(mut self, fx: &mut impl Fx<Process>) {
         self.node.die(&mut via(fx, &mut self.events));
+        fx.emit(Event::Table { targets: Arc::from([]) });
         let lost: Arc<[RoutedInstance]> = mem::take(&mut self.targets).into();
         if !lost.is_empty() {
             let swap = Notice::TableSwapped { proxy: self.machine, gained: Arc::from([]), lost };
@@ -237,6 +238,7 @@ impl Proxy {
 
     /// Compares the table in force with the one before.
     fn swapped(&mut self, fx: &mut impl Fx<Process>) {
+        fx.emit(Event::Table { targets: self.node.endpoints().collect() });
         let mut targets: Vec<RoutedInstance> =
             self.node.endpoints().filter_map(|endpoint| self.instances.get(&endpoint).copied()).collect();
         targets.sort_unstable();
