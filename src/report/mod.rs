@@ -3,7 +3,9 @@
 
 pub mod chart;
 pub mod folder;
+mod frame;
 pub mod json;
+pub mod leadership;
 pub mod style;
 pub mod table;
 pub mod text;
