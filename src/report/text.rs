@@ -7,7 +7,6 @@ use crate::analysis::ensemble::{Ensemble, Judgement};
 use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::Key;
 use crate::report::frame::seeds;
-use crate::report::json::stages;
 use crate::report::style::STAGE_WORDS;
 
 /// Cases beside each other in one table.
