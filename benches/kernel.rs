@@ -70,7 +70,9 @@ impl Plan {
             columns.push(samples.into_iter().map(median).collect::<Vec<f64>>());
         }
         print!("{:44}", "");
-        sizes.iter().for_each(|(size, _)| print!("{size:>12}   ratio"));
+        for (size, _) in sizes {
+            print!("{size:>12}   ratio");
+        }
         println!("   growth");
         for (row, (name, _)) in contenders.iter().enumerate() {
             print!("{name:44}");
@@ -79,7 +81,9 @@ impl Plan {
             }
             println!("  {:>5.2}x", columns[columns.len() - 1][row] / columns[0][row]);
         }
-        targets.iter().for_each(|target| println!("  target: {target}"));
+        for target in targets {
+            println!("  target: {target}");
+        }
     }
 
     fn hold_queue(&self) {
@@ -166,7 +170,7 @@ fn timed(events: impl FnOnce() -> u64) -> f64 {
     (ended - begun) as f64 / count
 }
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Debug, Clone)]
 struct Draw(u64);
 
@@ -391,6 +395,7 @@ fn hold_simcore(size: usize, events: u64) -> (f64, u64) {
 /// Events handled by nexosim models since it was last read.
 static NEXOSIM_EVENTS: AtomicU64 = AtomicU64::new(0);
 
+#[expect(clippy::unused_async, clippy::unused_self, reason = "nexosim wants these signatures")]
 mod nexosim_models {
     use std::sync::atomic::Ordering;
     use std::time::Duration;
@@ -490,7 +495,8 @@ impl Machine for Actor {
     fn handle(&mut self, _: Time, input: Input<Token, Alarm>, fx: &mut impl Fx<Self>) {
         match input {
             Input::Start => {
-                fx.send(self.next, if self.channel == Channel::Stream { Token::Stream(0) } else { Token::Datagram(0) })
+                let first = if self.channel == Channel::Stream { Token::Stream(0) } else { Token::Datagram(0) };
+                fx.send(self.next, first);
             }
             Input::Message { msg: Token::Datagram(body), .. } => fx.send(self.next, Token::Datagram(body + 1)),
             Input::Message { msg: Token::Stream(body), .. } => fx.send(self.next, Token::Stream(body + 1)),
@@ -509,7 +515,9 @@ fn ring(size: usize, events: u64, channel: Channel, network: Network, rule: Opti
         let process = engine.add_process(host, &format!("actor-{index}"), Actor { next, channel });
         engine.start(process, Time::ZERO);
     }
-    rule.into_iter().for_each(|rule| _ = engine.add_rule(rule));
+    if let Some(rule) = rule {
+        engine.add_rule(rule);
+    }
     run(&mut engine, (3 * size as u64).max(10_000));
     (timed(|| run(&mut engine, events)), 0)
 }

@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod base;
+pub mod cli;
 pub mod measure;
 pub mod model;
 pub mod protocol;

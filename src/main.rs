@@ -1,2 +1,5 @@
 //! The `cossim` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    cossim::cli::main()
+}

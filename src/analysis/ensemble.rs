@@ -3,8 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration as HostDuration;
+
+use rayon::prelude::*;
+
 use crate::analysis::across::{Across, across};
+use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::measure::metric::Key;
+use crate::measure::objective::Window;
 use crate::measure::outcome::Outcome;
 use crate::world::spec::WorldSpec;
 
@@ -69,6 +77,63 @@ pub struct Verdict {
     pub overall: Judgement,
     /// Whether the build fails on it.
     pub met: bool,
+}
+
+/// Which runs make an ensemble.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The world.
+    pub spec: Arc<WorldSpec>,
+    /// Parts of each run that are also measured on their own.
+    pub windows: Vec<Window>,
+    /// Its seeds, in order.
+    pub seeds: Vec<u64>,
+    /// Threads; `None`: one per core.
+    pub threads: Option<usize>,
+}
+
+/// What the caller of [`run_all`] wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// More.
+    GoOn,
+    /// To end soon, without a result.
+    Stop,
+}
+
+/// How often the caller hears how far the runs are.
+const TICK: HostDuration = HostDuration::from_millis(100);
+
+/// Runs every seed, several at once, and returns the outcomes in seed order. `tick` is called ten times a second with how
+/// far each run is. A panic in a run is passed on.
+pub fn run_all(plan: &Plan, mut tick: impl FnMut(&[Progress]) -> Wish) -> Result<Vec<Outcome>, RunError> {
+    let progress: Vec<Progress> = plan.seeds.iter().map(|_| Progress::default()).collect();
+    let shared = Shared::default();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(plan.threads.unwrap_or(0))
+        .build()
+        .map_err(|error| RunError::Threads { reason: error.to_string() })?;
+    let (done, finished) = channel::<()>();
+    std::thread::scope(|scope| {
+        let runs = scope.spawn(|| {
+            // Dropped when this thread ends, however it ends.
+            let _done = done;
+            pool.install(|| {
+                let seeds = plan.seeds.par_iter().zip(&progress);
+                seeds.map(|(&seed, progress)| run(&plan.spec, &plan.windows, seed, &shared, progress)).collect::<Vec<_>>()
+            })
+        });
+        while finished.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            if tick(&progress) == Wish::Stop {
+                shared.stop.store(true, Ordering::Relaxed);
+            }
+        }
+        tick(&progress);
+        match runs.join() {
+            Ok(outcomes) => outcomes.into_iter().collect(),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 impl Ensemble {

@@ -2,5 +2,8 @@
 //! figure depends on how many threads there were.
 
 pub mod across;
+pub mod window;
 pub mod run;
+pub mod judge;
+pub mod replay;
 pub mod ensemble;

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::analysis::window::Windows;
 use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
+use crate::measure::laws::Laws;
+use crate::measure::objective::Window;
 use crate::measure::outcome::Outcome;
 use crate::measure::recorder::{Facts, Recorder};
 use crate::world::event::{Event, Notice};
@@ -31,6 +34,12 @@ pub enum RunError {
     /// It was told to stop.
     #[error("interrupted")]
     Interrupted,
+    /// No threads to be had.
+    #[error("cannot start threads: {reason}")]
+    Threads {
+        /// What the system said.
+        reason: String,
+    },
     /// Virtual time stands still: a mistake of cossim's own.
     #[error("seed {seed}: {reason}")]
     Livelock {
@@ -44,36 +53,70 @@ pub enum RunError {
 /// How much virtual time passes between two looks at `stop`.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// Runs a world to its end.
-pub fn run(spec: &Arc<WorldSpec>, seed: u64, shared: &Shared, progress: &Progress) -> Result<Outcome, RunError> {
+/// Runs a world to its end; these parts of the run are also measured on their own.
+pub fn run(
+    spec: &Arc<WorldSpec>,
+    windows: &[Window],
+    seed: u64,
+    shared: &Shared,
+    progress: &Progress,
+) -> Result<Outcome, RunError> {
     let mut world = World::new(spec, seed);
-    let mut watch = Watch { recorder: Recorder::new(spec) };
+    let (recorder, laws) = (Recorder::new(spec), Laws::new(world.atlas()));
+    let mut watch = Watch { recorder, windows: Windows::new(spec, windows), laws };
     let end = Time::ZERO + spec.duration;
+    advance(&mut world, end, seed, &mut watch, shared, &mut |now| {
+        progress.simulated.store(now.as_nanos(), Ordering::Relaxed);
+    })?;
+    let invariants = watch.laws.finish(end, world.open_requests());
+    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants };
+    let mut outcome = watch.recorder.finish(facts);
+    outcome.windows = watch.windows.finish();
+    Ok(outcome)
+}
+
+/// Lets a world run to `end`, telling `tick` how far it is and looking whether to stop.
+pub(super) fn advance(
+    world: &mut World,
+    end: Time,
+    seed: u64,
+    witness: &mut dyn Witness,
+    shared: &Shared,
+    tick: &mut dyn FnMut(Time),
+) -> Result<(), RunError> {
     while world.now() < end {
         if shared.stop.load(Ordering::Relaxed) {
             return Err(RunError::Interrupted);
         }
         let until = (world.now() + SLICE).min(end);
-        world
-            .advance(until, &mut watch)
-            .map_err(|livelock| RunError::Livelock { seed, reason: livelock.to_string() })?;
-        progress.simulated.store(until.as_nanos(), Ordering::Relaxed);
+        world.advance(until, witness).map_err(|livelock| RunError::Livelock { seed, reason: livelock.to_string() })?;
+        tick(until);
     }
-    let facts = Facts { seed, digest: world.digest(), events: world.events(), end, invariants: Vec::new() };
-    Ok(watch.recorder.finish(facts))
+    Ok(())
+}
+
+/// Listens to nothing.
+pub(super) struct Silent;
+
+impl Witness for Silent {
+    fn notice(&mut self, _: Time, _: &Notice) {}
 }
 
 /// Listens to a world for everything that is measured.
 struct Watch {
     recorder: Recorder,
+    windows: Windows,
+    laws: Laws,
 }
 
 impl Witness for Watch {
     fn notice(&mut self, at: Time, notice: &Notice) {
         self.recorder.observe(at, notice);
+        self.windows.observe(at, notice);
+        self.laws.notice(at, notice);
     }
 
     fn event(&mut self, at: Time, process: ProcessId, event: &Event) {
-        let _ = (at, process, event);
+        self.laws.event(at, process, event);
     }
 }

@@ -6,18 +6,26 @@
 pub enum Unit {
     /// Milliseconds.
     Milliseconds,
-    /// A share in 0..=1, shown in percent.
-    Share,
+    /// Percent, 0..=100.
+    Percent,
+    /// One quantity over another of its kind.
+    Ratio,
     /// Allocations.
     Allocs,
     /// Evaluations.
     Evals,
-    /// Plain numbers: elections, terms, errors.
-    Count,
-    /// Per second.
-    PerSecond,
-    /// US dollars per hour.
-    DollarsPerHour,
+    /// Node parts of plans.
+    Nodes,
+    /// Requests.
+    Requests,
+    /// Tries after the first.
+    Retries,
+    /// Elections won.
+    Elections,
+    /// Raft terms.
+    Term,
+    /// Members taken for dead, counted per observer.
+    Declarations,
 }
 
 impl Unit {
@@ -25,12 +33,16 @@ impl Unit {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Milliseconds => "ms",
-            Self::Share => "share",
+            Self::Percent => "%",
+            Self::Ratio => "ratio",
             Self::Allocs => "allocs",
             Self::Evals => "evals",
-            Self::Count => "count",
-            Self::PerSecond => "per_s",
-            Self::DollarsPerHour => "usd_per_h",
+            Self::Nodes => "nodes",
+            Self::Requests => "requests",
+            Self::Retries => "retries",
+            Self::Elections => "elections",
+            Self::Term => "term",
+            Self::Declarations => "declarations",
         }
     }
 }
@@ -38,21 +50,24 @@ impl Unit {
 /// What a metric is made of, and so which statistics it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Samples: `count`, `min`, `mean`, `p50` … `max`.
-    Samples,
-    /// A level over time: `final`, `min`, `mean`, `max`.
+    /// Samples of time: `count`, `min`, `mean`, `p50` … `max`.
+    Times,
+    /// A level over time: `final`, `mean`, `min`, `max`.
     Level,
-    /// One number per run: `total`, or the share of two totals.
+    /// A count per run: `total`.
     Total,
+    /// A count out of another: `value`.
+    Share,
 }
 
 impl Kind {
     /// As in `cossim list metrics`.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Samples => "samples",
+            Self::Times => "times",
             Self::Level => "level",
             Self::Total => "total",
+            Self::Share => "share",
         }
     }
 }
@@ -66,7 +81,7 @@ pub struct Metric {
     pub unit: Unit,
     /// Kind.
     pub kind: Kind,
-    /// Labels it may carry, sorted.
+    /// Labels it carries, sorted.
     pub labels: &'static [&'static str],
     /// What it is.
     pub about: &'static str,
@@ -91,49 +106,45 @@ const fn metric(
 }
 
 const REGION: &[&str] = &["region"];
-const JOB: &[&str] = &["job", "region"];
+const EVAL: &[&str] = &["region", "trigger"];
 const GROUP: &[&str] = &["region", "system"];
-const FAULT: &[&str] = &["fault", "region"];
-const FAULT_SYSTEM: &[&str] = &["fault", "region", "system"];
-const POOL: &[&str] = &["pool", "region"];
 const TRAFFIC: &[&str] = &["service", "traffic"];
+const ERROR: &[&str] = &["kind", "service", "traffic"];
+const POOL: &[&str] = &["pool"];
 
 /// All metrics, in report order.
 #[rustfmt::skip]
 pub static METRICS: &[Metric] = &[
-    metric("placement.queued", Unit::Allocs, Kind::Level, JOB, "instances wanted and not placed, by the last evaluation", "nomad.nomad.job_summary.queued"),
-    metric("placement.blocked", Unit::Evals, Kind::Level, REGION, "blocked evaluations", "nomad.nomad.blocked_evals.total_blocked"),
-    metric("placement.latency", Unit::Milliseconds, Kind::Samples, JOB, "from the creation of the evaluation that placed an allocation to its commit", ""),
-    metric("placement.start_latency", Unit::Milliseconds, Kind::Samples, JOB, "from the commit of an allocation to its first task running", ""),
-    metric("placement.utilization.cpu", Unit::Share, Kind::Level, REGION, "processor asked for by live allocations, of all ready nodes", "nomad.client.allocated.cpu"),
-    metric("placement.utilization.memory", Unit::Share, Kind::Level, REGION, "memory asked for by live allocations, of all ready nodes", "nomad.client.allocated.memory"),
-    metric("placement.skew.zone", Unit::Share, Kind::Level, JOB, "most loaded zone's share of a job's live allocations above an even share", ""),
-    metric("placement.preemptions", Unit::Count, Kind::Total, REGION, "allocations evicted for more important ones", ""),
-    metric("placement.churn", Unit::Count, Kind::Total, JOB, "allocations placed after the first of their name", ""),
-    metric("eval.wait", Unit::Milliseconds, Kind::Samples, &["region", "trigger"], "ready in the broker until a worker took it", "nomad.nomad.broker.eval_waiting"),
-    metric("eval.time", Unit::Milliseconds, Kind::Samples, &["region", "trigger"], "from dequeue to acknowledgement", "nomad.nomad.worker.invoke_scheduler"),
-    metric("plan.wait", Unit::Milliseconds, Kind::Samples, REGION, "in the plan queue", "nomad.nomad.plan.queue_depth"),
-    metric("plan.rejected", Unit::Count, Kind::Total, REGION, "nodes of plans that the applier rejected", "nomad.nomad.plan.node_rejected"),
-    metric("plan.rejection_ratio", Unit::Share, Kind::Total, REGION, "nodes rejected, of all nodes of plans", ""),
-    metric("request.latency", Unit::Milliseconds, Kind::Samples, TRAFFIC, "from the first try to the good answer, as the user saw it", "fabio.requests"),
-    metric("request.success_ratio", Unit::Share, Kind::Total, TRAFFIC, "requests with a good answer, of all that ended", ""),
-    metric("request.errors", Unit::Count, Kind::Total, &["outcome", "service", "traffic"], "requests that ended otherwise, by how", "fabio.http.status"),
-    metric("request.retries", Unit::Count, Kind::Total, TRAFFIC, "tries after the first", ""),
-    metric("request.rate", Unit::PerSecond, Kind::Total, TRAFFIC, "requests that ended, per second", ""),
-    metric("failover.leader", Unit::Milliseconds, Kind::Samples, FAULT_SYSTEM, "from the loss of a leader to a new one that serves", "nomad.raft.state.leader"),
-    metric("failover.detect", Unit::Milliseconds, Kind::Samples, FAULT_SYSTEM, "from the fault to the leader's record of a lost node", ""),
-    metric("failover.replace", Unit::Milliseconds, Kind::Samples, FAULT, "from the fault to the commit of a replacement", ""),
-    metric("failover.healthy", Unit::Milliseconds, Kind::Samples, FAULT, "from the fault to the replacement's passing checks", ""),
-    metric("failover.route", Unit::Milliseconds, Kind::Samples, FAULT, "from the fault to the replacement in every proxy's table", ""),
-    metric("failover.service_outage", Unit::Milliseconds, Kind::Samples, &["fault", "service"], "from the fault to the last moment a service had no healthy instance", ""),
-    metric("failover.request_gap", Unit::Milliseconds, Kind::Samples, &["fault", "traffic"], "longest time without a good answer after the fault", ""),
-    metric("raft.elections", Unit::Count, Kind::Total, GROUP, "elections started", "consul.raft.state.candidate"),
-    metric("raft.term", Unit::Count, Kind::Level, GROUP, "term of the leader", ""),
-    metric("gossip.detect_first", Unit::Milliseconds, Kind::Samples, POOL, "from a crash to the first member that takes it for dead", "consul.serf.member.failed"),
-    metric("gossip.detect_all", Unit::Milliseconds, Kind::Samples, POOL, "from a crash to the last live member that takes it for dead", ""),
-    metric("gossip.false_positives", Unit::Count, Kind::Total, POOL, "live, reachable members taken for dead", ""),
-    metric("consul.propagation", Unit::Milliseconds, Kind::Samples, REGION, "from a change of health on a machine to the catalog's record of it", ""),
-    metric("cost.hourly", Unit::DollarsPerHour, Kind::Total, REGION, "machines at their on-demand price", ""),
+    metric("placement.queued", Unit::Allocs, Kind::Level, REGION, "placements jobs still want, after their last evaluation", "Nomad nomad.job_summary.queued"),
+    metric("placement.blocked", Unit::Evals, Kind::Level, REGION, "evaluations that wait for capacity, on the leader", "Nomad nomad.blocked_evals.total_blocked"),
+    metric("placement.latency", Unit::Milliseconds, Kind::Times, REGION, "from the creation of the evaluation that placed an allocation to the commit that wrote it", "none at 1.1; sum of nomad.worker.* and nomad.plan.*"),
+    metric("placement.start_latency", Unit::Milliseconds, Kind::Times, REGION, "from that commit to the first task running", "none; client allocs.start events"),
+    metric("placement.utilization.cpu", Unit::Percent, Kind::Level, REGION, "processor held by live allocations, of what all client nodes can schedule", "client.allocated.cpu / (allocated + unallocated)"),
+    metric("placement.utilization.memory", Unit::Percent, Kind::Level, REGION, "the same for memory", "client.allocated.memory"),
+    metric("placement.skew.zone", Unit::Ratio, Kind::Level, REGION, "allocations in the fullest zone over the mean of the zones; 1 is even", ""),
+    metric("eval.wait", Unit::Milliseconds, Kind::Times, EVAL, "ready in the broker until a worker took it", "nomad.broker.eval_waiting (1.8)"),
+    metric("eval.time", Unit::Milliseconds, Kind::Times, REGION, "from dequeue to acknowledgement", "nomad.worker.invoke_scheduler.* plus submit_plan"),
+    metric("plan.wait", Unit::Milliseconds, Kind::Times, REGION, "in the plan queue", "nomad.plan.wait_for_index, nomad.plan.queue_depth"),
+    metric("plan.rejected", Unit::Nodes, Kind::Total, REGION, "node parts of plans the applier refused", "nomad.plan.node_rejected"),
+    metric("plan.rejection_ratio", Unit::Percent, Kind::Share, REGION, "those, of all node parts", ""),
+    metric("request.latency", Unit::Milliseconds, Kind::Times, TRAFFIC, "from the user's sending to a good answer, retries included", "ALB TargetResponseTime plus the network; k6 http_req_duration"),
+    metric("request.success_ratio", Unit::Percent, Kind::Share, TRAFFIC, "good answers, of all requests that ended", "k6 http_req_failed, inverted"),
+    metric("request.errors", Unit::Requests, Kind::Total, ERROR, "requests that ended otherwise: timeout, refused, 404, 502, 503, 504, other", "ALB HTTPCode_ELB_5XX_Count by code"),
+    metric("request.retries", Unit::Retries, Kind::Total, TRAFFIC, "tries after the first", ""),
+    metric("request.total", Unit::Requests, Kind::Total, TRAFFIC, "requests sent after the warm-up", "k6 http_reqs"),
+    metric("failover.leader", Unit::Milliseconds, Kind::Times, GROUP, "until another server was elected, for groups whose leader was hit (nomad, consul)", "raft.state.leader events"),
+    metric("failover.detect", Unit::Milliseconds, Kind::Times, REGION, "until the allocation's node was marked down", "nomad.heartbeat.invalidate"),
+    metric("failover.replace", Unit::Milliseconds, Kind::Times, REGION, "until the allocation that replaces it was written", ""),
+    metric("failover.healthy", Unit::Milliseconds, Kind::Times, REGION, "until that one's checks passed", ""),
+    metric("failover.route", Unit::Milliseconds, Kind::Times, REGION, "until a proxy had it in its table", "fabio route log"),
+    metric("failover.service_outage", Unit::Milliseconds, Kind::Times, TRAFFIC, "seconds in which fewer than 95 % of the requests that ended did so well", ""),
+    metric("failover.request_gap", Unit::Milliseconds, Kind::Times, TRAFFIC, "longest time between two good answers", ""),
+    metric("raft.elections", Unit::Elections, Kind::Total, GROUP, "elections won", "raft.election.win"),
+    metric("raft.term", Unit::Term, Kind::Level, GROUP, "term of the last leader", "raft.term"),
+    metric("gossip.detect_first", Unit::Milliseconds, Kind::Times, POOL, "from a member's loss to the first that took it for dead", "serf.member.failed, first"),
+    metric("gossip.detect_all", Unit::Milliseconds, Kind::Times, POOL, "to the last live member that did", "serf.member.failed, last"),
+    metric("gossip.false_positives", Unit::Declarations, Kind::Total, POOL, "live, reachable members taken for dead, counted per observer", "serf.member.flap"),
+    metric("consul.propagation", Unit::Milliseconds, Kind::Times, REGION, "from a change of an instance in the catalog to a proxy's table following it", ""),
 ];
 
 #[cfg(test)]
@@ -146,5 +157,27 @@ mod tests {
             assert!(METRICS[..index].iter().all(|other| other.name != metric.name), "{}", metric.name);
             assert!(metric.labels.is_sorted(), "{}", metric.name);
         }
+    }
+
+    /// `name{label,…}`, kind and unit, what it is.
+    fn row(metric: &Metric) -> String {
+        let (kind, unit) = (metric.kind.name(), metric.unit.name());
+        format!("| `{}{{{}}}` | {kind}, {unit} | {} |", metric.name, metric.labels.join(","), metric.about)
+    }
+
+    #[test]
+    fn the_manual_lists_the_same_metrics_in_the_same_order() {
+        let manual = include_str!("../../docs/metrics.md");
+        let listed: Vec<String> = manual
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| {
+                let mut cells = line.split(" | ");
+                let (key, kind, about) = (cells.next(), cells.next(), cells.next());
+                let about = about.expect("a row of the manual has four cells").replace('`', "");
+                format!("{} | {} | {about} |", key.expect("a first cell"), kind.expect("a second cell"))
+            })
+            .collect();
+        assert_eq!(listed, METRICS.iter().map(row).collect::<Vec<_>>());
     }
 }

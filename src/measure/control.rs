@@ -7,6 +7,7 @@ use crate::base::time::Time;
 use crate::measure::distribution::Distribution;
 use crate::measure::gauge::Gauge;
 use crate::measure::metric::{Metrics, Value};
+use crate::model::evaluation::Trigger;
 use crate::model::topology::RegionId;
 use crate::world::event::{Group, Notice, System};
 use crate::world::spec::{MachineId, WorldSpec};
@@ -109,12 +110,18 @@ impl ControlRecorder {
     }
 
     /// Writes the metrics.
-    pub fn finish(self, now: Time, metrics: &mut Metrics) -> Vec<Reign> {
+    pub fn finish(mut self, now: Time, metrics: &mut Metrics) -> Vec<Reign> {
         for (group, state) in &self.groups {
             let labels = [("region", &*self.spec.regions[group.region].name), ("system", group.system.name())];
             metrics.put("raft.elections", &labels, Value::Total { unit: "elections", count: state.elections });
             let summary = state.term.clone().finish(now);
             metrics.put("raft.term", &labels, Value::Level { unit: "term", summary });
+        }
+        // A region without evaluations shows the one trigger every region with work has.
+        for region in self.spec.regions.ids() {
+            if !self.eval_wait.keys().any(|(of, _)| *of == region) {
+                self.eval_wait.insert((region, Trigger::JobRegister.to_string()), Distribution::new());
+            }
         }
         for ((region, trigger), wait) in self.eval_wait {
             let labels = [("region", &*self.spec.regions[region].name), ("trigger", &*trigger)];

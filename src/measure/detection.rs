@@ -147,24 +147,29 @@ impl DetectionRecorder {
     fn marked_dead(&mut self, at: Time, pool: Pool, by: MachineId, about: MachineId) {
         let members = self.members(pool);
         let gone = &self.gone;
+        let counted = at.since(Time::ZERO) >= self.spec.warmup;
         let Some(state) = self.pools.get_mut(&pool) else { return };
         let Some(&since) = gone.get(&about) else {
             // A member that is itself cut off judges everybody else; that says nothing about the judged.
-            state.false_positives += u64::from(!gone.contains_key(&by));
+            state.false_positives += u64::from(counted && !gone.contains_key(&by));
             return;
         };
         if gone.contains_key(&by) {
             return;
         }
         let took = at.since(since).as_nanos();
+        let counted = since.since(Time::ZERO) >= self.spec.warmup;
         if !state.unaware.contains_key(&about) {
-            state.first.record(took);
+            if counted {
+                state.first.record(took);
+            }
             let unaware = members.into_iter().filter(|m| *m != about && !gone.contains_key(m)).collect();
             state.unaware.insert(about, unaware);
         }
         if let Some(unaware) = state.unaware.get_mut(&about)
             && unaware.remove(&by)
             && unaware.is_empty()
+            && counted
         {
             state.all.record(took);
         }

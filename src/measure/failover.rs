@@ -2,7 +2,7 @@
 //!
 //! A stage belongs to an allocation that stood on a machine the fault took away. Its chain is followed by reference, not
 //! by time: the node is marked down; the allocation that names it as its predecessor (or takes over its name) is
-//! written; that one's task runs; its checks pass; a proxy takes it into its table; a request it answered ends well.
+//! written (and again, if that one lands on a machine that is gone too but not yet known to be); that one's task runs; its checks pass; a proxy takes it into its table; a request it answered ends well.
 //! Elections are followed beside it, for the groups whose leader was hit.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,7 +149,7 @@ impl FailoverRecorder {
                     if let Some(instance) = instance
                         && let Some(&chain) = self.by_replacement.get(&instance.instance)
                     {
-                        end_stage(&mut failover.chains[chain], 5, at);
+                        end_stage(&mut failover.chains[chain], SERVED, at);
                     }
                 }
             }
@@ -258,8 +258,19 @@ impl FailoverRecorder {
     fn placed(&mut self, at: Time, notice: &Notice) {
         let Notice::AllocPlaced { instance, job, group, index, previous, .. } = notice else { return };
         let Some(failover) = self.failovers.last_mut() else { return };
-        let by_previous = previous
-            .and_then(|alloc: AllocId| self.waiting_by_lost.get(&Instance { region: instance.region, alloc }).copied());
+        let previous = previous.map(|alloc: AllocId| Instance { region: instance.region, alloc });
+        if let Some(position) = previous.and_then(|previous| self.by_replacement.get(&previous).copied()) {
+            // The replacement stood on a machine that was lost too, but not yet known to be: the chain goes on.
+            let chain = &mut failover.chains[position];
+            if chain.replacement == previous && chain.ends[SERVED].is_none() {
+                chain.replacement = Some(*instance);
+                chain.ends[1..].fill(None);
+                end_stage(chain, 1, at);
+                self.by_replacement.insert(*instance, position);
+            }
+            return;
+        }
+        let by_previous = previous.and_then(|previous| self.waiting_by_lost.get(&previous).copied());
         // A name given out again by a blocked evaluation carries no predecessor.
         let by_name = || {
             let place = (*job, Arc::clone(group), *index);
@@ -284,10 +295,32 @@ impl FailoverRecorder {
         }
     }
 
+    /// Every metric there can be in this world.
+    fn without_samples(&self) -> Times<'_> {
+        let mut times = Times::new();
+        for (_, region) in self.spec.regions.iter() {
+            for system in [System::Nomad, System::Consul] {
+                let labels = BTreeMap::from([("region", &*region.name), ("system", system.name())]);
+                times.insert(("failover.leader", labels), Distribution::new());
+            }
+            for name in ["failover.detect", "failover.replace", "failover.healthy", "failover.route"] {
+                times.insert((name, BTreeMap::from([("region", &*region.name)])), Distribution::new());
+            }
+        }
+        for (_, traffic) in self.spec.traffic.iter() {
+            let labels = BTreeMap::from([("service", &*traffic.service), ("traffic", &*traffic.name)]);
+            times.insert(("failover.service_outage", labels.clone()), Distribution::new());
+            times.insert(("failover.request_gap", labels), Distribution::new());
+        }
+        times
+    }
+
+    /// Faults of the warm-up are left out.
     fn write(&self, metrics: &mut Metrics) {
-        let mut times: BTreeMap<(&'static str, BTreeMap<&'static str, &str>), Distribution> = BTreeMap::new();
+        let mut times = self.without_samples();
         let region_name = |region: RegionId| &*self.spec.regions[region].name;
-        for failover in &self.failovers {
+        let warm = Time::ZERO + self.spec.warmup;
+        for failover in self.failovers.iter().filter(|failover| failover.at >= warm) {
             for election in &failover.elections {
                 let labels = BTreeMap::from([
                     ("region", region_name(election.group.region)),
@@ -320,6 +353,11 @@ impl FailoverRecorder {
         }
     }
 }
+
+/// The stage after which a chain is over.
+const SERVED: usize = 5;
+/// Samples by metric and labels.
+type Times<'a> = BTreeMap<(&'static str, BTreeMap<&'static str, &'a str>), Distribution>;
 
 const SECOND: u64 = 1_000_000_000;
 

@@ -13,6 +13,6 @@ pub mod failover;
 pub mod recorder;
 pub mod outcome;
 pub mod invariant;
+pub mod laws;
 pub mod catalogue;
 pub mod objective;
-

@@ -36,6 +36,8 @@ pub enum Statistic {
     Final,
     /// The one number of a total.
     Total,
+    /// The one number of a share.
+    Value,
 }
 
 impl Statistic {
@@ -52,17 +54,19 @@ impl Statistic {
             Self::Max => "max",
             Self::Final => "final",
             Self::Total => "total",
+            Self::Value => "value",
         }
     }
 
     /// Statistics of a kind of metric; the first is meant if none is written.
     pub const fn of(kind: Kind) -> &'static [Self] {
         match kind {
-            Kind::Samples => {
+            Kind::Times => {
                 &[Self::Max, Self::Count, Self::Min, Self::Mean, Self::P50, Self::P90, Self::P99, Self::P999]
             }
             Kind::Level => &[Self::Final, Self::Min, Self::Mean, Self::Max],
             Kind::Total => &[Self::Total],
+            Kind::Share => &[Self::Value],
         }
     }
 }
@@ -114,13 +118,13 @@ impl Comparison {
 }
 
 /// Which part of a run counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Window {
     /// All of it, after the warm-up.
     Whole,
-    /// While an entry of the timeline lasts.
+    /// While an entry of the timeline lasts; to the end of the run, if it has no length.
     During(EntryId),
-    /// From its end on; from its beginning, if it is over at once.
+    /// From its end on; from its beginning, if it has no length.
     After(EntryId),
 }
 
@@ -137,7 +141,7 @@ pub struct Objective {
     pub window: Window,
     /// How it is compared.
     pub comparison: Comparison,
-    /// With what, in the unit of the metric (milliseconds, shares in 0..=1, counts).
+    /// With what, in the unit of the metric (milliseconds, percent, counts).
     pub bound: f64,
     /// Share of seeds that must hold it, in 0..=1. Default all.
     pub quorum: f64,
@@ -255,10 +259,16 @@ impl Objective {
         match self.metric.unit {
             Unit::Milliseconds if value.abs() >= 1_000.0 => format!("{}s", thousandths(value / 1_000.0)),
             Unit::Milliseconds => format!("{}ms", thousandths(value)),
-            Unit::Share => format!("{}%", thousandths(value * 100.0)),
-            Unit::PerSecond => format!("{}/s", thousandths(value)),
-            Unit::DollarsPerHour => format!("{}/h", thousandths(value)),
-            Unit::Allocs | Unit::Evals | Unit::Count => thousandths(value),
+            Unit::Percent => format!("{}%", thousandths(value)),
+            Unit::Ratio
+            | Unit::Allocs
+            | Unit::Evals
+            | Unit::Nodes
+            | Unit::Requests
+            | Unit::Retries
+            | Unit::Elections
+            | Unit::Term
+            | Unit::Declarations => thousandths(value),
         }
     }
 }
@@ -370,7 +380,7 @@ fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64
     let words: Vec<&str> = text.split_whitespace().collect();
     let end = words.iter().position(|word| *word == "in" || *word == "if").unwrap_or(words.len());
     let (value, mut tail) = words.split_at(end);
-    let unit = if statistic == Statistic::Count { Unit::Count } else { metric.unit };
+    let unit = (statistic != Statistic::Count).then_some(metric.unit);
     let bound = parse_bound(metric.name, unit, &value.concat())?;
     let mut quorum = 1.0;
     let trailing = || ObjectiveError::Trailing { text: words[end..].join(" ") };
@@ -386,24 +396,32 @@ fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64
     }
 }
 
-/// A value with its unit, in the metric's unit.
-fn parse_bound(metric: &'static str, unit: Unit, text: &str) -> Result<f64, ObjectiveError> {
+/// A value with its unit, in the metric's unit; a plain number if there is none.
+fn parse_bound(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f64, ObjectiveError> {
     let (units, example): (&[(&str, f64)], &'static str) = match unit {
-        Unit::Milliseconds => {
+        Some(Unit::Milliseconds) => {
             (&[("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("min", 60e3), ("h", 3_600e3)], "1.5s")
         }
-        Unit::Share => (&[("%", 1.0)], "95%"),
-        Unit::PerSecond => (&[("/s", 1.0), ("/min", 1.0 / 60.0)], "400/s"),
-        Unit::DollarsPerHour => (&[("/h", 1.0), ("", 1.0)], "12.5/h"),
-        Unit::Allocs | Unit::Evals | Unit::Count => (&[("", 1.0)], "0"),
+        Some(Unit::Percent) => (&[("%", 1.0)], "95%"),
+        Some(Unit::Ratio) => (&[("", 1.0)], "1.5"),
+        None
+        | Some(
+            Unit::Allocs
+            | Unit::Evals
+            | Unit::Nodes
+            | Unit::Requests
+            | Unit::Retries
+            | Unit::Elections
+            | Unit::Term
+            | Unit::Declarations,
+        ) => (&[("", 1.0)], "0"),
     };
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(text.len());
     let number = text[..digits].replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite());
     let factor = units.iter().find(|(name, _)| *name == &text[digits..]).map(|(_, factor)| *factor);
     let wrong = || ObjectiveError::Bound { metric, text: text.to_owned(), example };
     let bound = number.zip(factor).map(|(number, factor)| number * factor).ok_or_else(wrong)?;
-    let bound = if unit == Unit::Share { bound / 100.0 } else { bound };
-    if unit == Unit::Share && bound > 1.0 { Err(wrong()) } else { Ok(bound) }
+    if unit == Some(Unit::Percent) && bound > 100.0 { Err(wrong()) } else { Ok(bound) }
 }
 
 /// The metrics of the same family, or all families.
@@ -461,7 +479,7 @@ mod tests {
     fn what_is_left_out_has_a_default() {
         for (text, statistic, window, bound) in [
             ("placement.queued final == 0", Statistic::Final, Window::Whole, 0.0),
-            ("request.success_ratio{service=frontend} >= 95%", Statistic::Total, Window::Whole, 0.95),
+            ("request.success_ratio{service=frontend} >= 95%", Statistic::Value, Window::Whole, 95.0),
             ("request.latency p50<100ms", Statistic::P50, Window::Whole, 100.0),
             ("request.latency count > 10", Statistic::Count, Window::Whole, 10.0),
             ("placement.queued max after #2 <= 3", Statistic::Max, Window::After(EntryId(1)), 3.0),
@@ -478,8 +496,8 @@ mod tests {
         for (text, part) in [
             ("placement.qeued == 0", "no metric `placement.qeued`"),
             ("placement.queued{color=red} == 0", "no label `color`"),
-            ("placement.queued{job} == 0", "labels are written"),
-            ("placement.queued{job=a == 0", "is missing"),
+            ("placement.queued{region} == 0", "labels are written"),
+            ("placement.queued{region=a == 0", "is missing"),
             ("placement.queued p99 == 0", "no statistic `p99`"),
             ("placement.queued", "is missing"),
             ("placement.queued = 0", "is missing"),

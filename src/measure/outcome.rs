@@ -1,9 +1,12 @@
 //! What one run came to: everything the outputs are made of.
 
+use std::collections::BTreeMap;
+
 use crate::base::time::Duration;
 use crate::measure::control::Reign;
 use crate::measure::failover::Failover;
 use crate::measure::metric::Metrics;
+use crate::measure::objective::Window;
 use crate::measure::placement::Placement;
 use crate::measure::series::Series;
 
@@ -20,6 +23,8 @@ pub struct Outcome {
     pub events: u64,
     /// Every metric.
     pub metrics: Metrics,
+    /// The same metrics within parts of the run, as far as they were asked for.
+    pub windows: BTreeMap<Window, Metrics>,
     /// Every series.
     pub series: Vec<Series>,
     /// Every fault.

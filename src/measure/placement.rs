@@ -148,7 +148,9 @@ impl PlacementRecorder {
     }
 
     fn placed(&mut self, at: Time, notice: &Notice) {
-        let Notice::AllocPlaced { instance, job, job_name, group, index, machine, previous, resources, asked_at, .. } = notice
+        let Notice::AllocPlaced {
+            instance, job, job_name, group, index, machine, previous, resources, asked_at, ..
+        } = notice
         else {
             return;
         };

@@ -1,5 +1,6 @@
 //! Hands every notice to every recorder, and collects what they found.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::time::{Duration, Time};
@@ -67,11 +68,7 @@ impl Recorder {
     /// Ends the run.
     pub fn finish(self, facts: Facts) -> Outcome {
         let (mut metrics, mut series) = (Metrics::default(), Vec::new());
-        let placements = self
-            .placement
-            .placements()
-            .cloned()
-            .collect();
+        let placements = self.placement.placements().cloned().collect();
         let failovers = self.failover.finish(facts.end, &self.requests, &mut metrics);
         self.placement.finish(facts.end, &mut metrics, &mut series);
         self.requests.finish(facts.end, &mut metrics, &mut series);
@@ -83,6 +80,7 @@ impl Recorder {
             simulated: Duration::from_nanos(facts.end.as_nanos()),
             events: facts.events,
             metrics,
+            windows: BTreeMap::new(),
             series,
             failovers,
             reigns,

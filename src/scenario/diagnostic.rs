@@ -25,6 +25,8 @@ pub struct Piece {
     pub source: SourceId,
     /// Where it begins there.
     pub start: usize,
+    /// How many bytes of it were put in front and are nobody's.
+    pub lead: usize,
 }
 
 /// One of the [`Sources`].
@@ -115,6 +117,11 @@ impl Sources {
         SourceId(self.texts.len() - 1)
     }
 
+    /// All texts, in the order they were read.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(|source| source.text.as_str())
+    }
+
     /// One of them.
     pub fn get(&self, id: SourceId) -> &Source {
         &self.texts[id.0]
@@ -124,10 +131,11 @@ impl Sources {
     pub fn origin(&self, place: &Place) -> Place {
         let source = self.get(place.source);
         let Some(piece) = source.pieces.iter().rev().find(|piece| piece.span.start <= place.span.start) else {
-            return place.clone();
+            return within(place, &source.text);
         };
-        let start = piece.start + (place.span.start - piece.span.start);
-        let length = place.span.len().min(piece.span.end.saturating_sub(place.span.start));
+        let start = piece.start + (place.span.start - piece.span.start).saturating_sub(piece.lead);
+        let rest = self.get(piece.source).text.len().saturating_sub(start);
+        let length = place.span.len().min(piece.span.end.saturating_sub(place.span.start)).min(rest);
         self.origin(&Place { source: piece.source, span: start..start + length })
     }
 
@@ -190,6 +198,23 @@ impl Sources {
         text.push('\n');
         text
     }
+}
+
+/// A place on character boundaries of its text, whatever a parser said.
+fn within(place: &Place, text: &str) -> Place {
+    let floor = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = floor(place.span.start);
+    let mut end = place.span.end.clamp(start, text.len());
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    Place { source: place.source, span: start..end }
 }
 
 /// A line of a text.

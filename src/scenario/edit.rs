@@ -13,7 +13,7 @@ use crate::scenario::locate::Shape;
 use crate::scenario::locate::Step;
 
 /// Applies edits in order. Returns the text to read: the file itself if there are none.
-pub fn apply(sources: &mut Sources, file: SourceId, edits: &[String]) -> Result<SourceId, Diagnostic> {
+pub fn apply(sources: &mut Sources, file: SourceId, edits: &[String]) -> Result<SourceId, Box<Diagnostic>> {
     let mut current = file;
     for edit in edits {
         current = apply_one(sources, current, edit)?;
@@ -21,18 +21,17 @@ pub fn apply(sources: &mut Sources, file: SourceId, edits: &[String]) -> Result<
     Ok(current)
 }
 
-fn apply_one(sources: &mut Sources, current: SourceId, edit: &str) -> Result<SourceId, Diagnostic> {
+fn apply_one(sources: &mut Sources, current: SourceId, edit: &str) -> Result<SourceId, Box<Diagnostic>> {
     let argument = sources.add("--set", edit);
     let wrong = |span: std::ops::Range<usize>, message: String| {
-        Diagnostic::error("E016", message).at(Some(Place { source: argument, span }))
+        Box::new(Diagnostic::error("E016", message).at(Some(Place { source: argument, span })).hint(EXAMPLE))
     };
     let Some((path, value)) = edit.split_once('=') else {
-        return Err(wrong(0..edit.len(), "an edit is written `path=value`".to_owned())
-            .hint("for example `--set traffic[0].rate=800/s`"));
+        return Err(wrong(0..edit.len(), "an edit is written `path=value`".to_owned()));
     };
     let steps = match locate::steps(path) {
         Some(steps) if !steps.is_empty() => steps,
-        Some(_) | None => return Err(wrong(0..path.len(), format!("`{path}` is not a path")).hint(EXAMPLE)),
+        Some(_) | None => return Err(wrong(0..path.len(), format!("`{path}` is not a path"))),
     };
     let text = sources.get(current).text.clone();
     // A text without a tree is refused by the reader with a better message.
@@ -55,7 +54,7 @@ fn apply_one(sources: &mut Sources, current: SourceId, edit: &str) -> Result<Sou
             let (open, close) = (format!("{name}: {open}"), format!("{close}, "));
             Ok(splice(sources, current, inside..inside, (&open, argument, value_at, &close)))
         }
-        _ => Err(wrong(0..path.len(), format!("the scenario has nothing at `{path}`")).hint(EXAMPLE)),
+        _ => Err(wrong(0..path.len(), format!("the scenario has nothing at `{path}`"))),
     }
 }
 
@@ -94,12 +93,12 @@ fn splice(
     let resume = text.len();
     text.push_str(&before.text[span.end..]);
     let name = before.name.clone();
-    let piece = |span: std::ops::Range<usize>, source: SourceId, start: usize| Piece { span, source, start };
+    let piece =
+        |span: std::ops::Range<usize>, source: SourceId, start: usize, lead: usize| Piece { span, source, start, lead };
     let pieces = vec![
-        piece(0..span.start, current, 0),
-        piece(span.start..span.start + open.len(), argument, 0),
-        piece(span.start + open.len()..resume, argument, value_at),
-        piece(resume..text.len(), current, span.end),
+        piece(0..span.start, current, 0, 0),
+        piece(span.start..resume, argument, value_at, open.len()),
+        piece(resume..text.len(), current, span.end, 0),
     ];
     sources.add_source(Source { name, text, pieces })
 }

@@ -36,6 +36,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Fingerprint of everything that was read: the scenario after its edits and the files it names, in 16 hex digits.
+    pub fn digest(&self) -> String {
+        let sum = self.sources.texts().fold(0, |sum, text| xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), sum));
+        format!("{sum:016x}")
+    }
+
     /// How many findings are errors.
     pub fn errors(&self) -> usize {
         self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
@@ -64,12 +70,12 @@ pub fn load_text(name: &str, text: &str, edits: &[String], files: &dyn Files) ->
     let failed = |finding: Diagnostic, sources: Sources| Loaded { lowered: None, findings: vec![finding], sources };
     let source = match edit::apply(&mut sources, file, edits) {
         Ok(source) => source,
-        Err(finding) => return failed(finding, sources),
+        Err(finding) => return failed(*finding, sources),
     };
     let text = sources.get(source).text.clone();
     let scenario = match parse::parse(source, &text) {
         Ok(scenario) => scenario,
-        Err(finding) => return failed(finding, sources),
+        Err(finding) => return failed(*finding, sources),
     };
     let Some(tree) = locate::scan(&text) else {
         let place = Place { source, span: 0..0 };

@@ -43,15 +43,14 @@ fn reason(error: &std::io::Error) -> String {
 }
 
 /// The scenario a text says, or its first mistake.
-pub fn parse(source: SourceId, text: &str) -> Result<Scenario, Diagnostic> {
+pub fn parse(source: SourceId, text: &str) -> Result<Scenario, Box<Diagnostic>> {
     if text.trim().is_empty() {
         let place = Place { source, span: 0..0 };
-        return Err(Diagnostic::error("E002", "the file is empty")
-            .at(Some(place))
-            .hint("`cossim init` writes a scenario to start from"));
+        let finding = Diagnostic::error("E002", "the file is empty").at(Some(place));
+        return Err(Box::new(finding.hint("`cossim init` writes a scenario to start from")));
     }
     let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
-    options.from_str(text).map_err(|error| explain(source, text, &error))
+    options.from_str(text).map_err(|error| Box::new(explain(source, text, &error)))
 }
 
 fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {

@@ -1,40 +1,41 @@
 //! "Did you mean": the known name that is written most like an unknown one.
 
+use std::fmt::Write as _;
+
 /// The known name within two edits of `word`, ignoring case; the nearest, then the first.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut best: Option<(usize, &str)> = None;
-    for name in known {
+    let lower = word.to_lowercase();
+    for name in known.into_iter().take(CANDIDATES_MAX) {
         if name.len().abs_diff(word.len()) > EDITS_MAX * 4 {
             continue;
         }
-        let distance = distance(&word.to_lowercase(), &name.to_lowercase());
+        let distance = distance(&lower, &name.to_lowercase());
         let allowed = EDITS_MAX.min(name.chars().count().saturating_sub(1).max(1));
-        if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
+        if distance <= allowed && best.is_none_or(|(nearest, _)| distance < nearest) {
             best = Some((distance, name));
         }
     }
     best.map(|(_, name)| name)
 }
 
-/// Names in backticks, at most a dozen.
+/// Names in backticks, at most two dozen.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let mut text = names.iter().take(LISTED_MAX).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > LISTED_MAX {
-        text.push_str(&format!(" and {} more", names.len() - LISTED_MAX));
+        let _ = write!(text, " and {} more", names.len() - LISTED_MAX);
     }
     text
 }
 
 /// A hint for an unknown name: the nearest known one, or all of them.
 pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match closest(word, known.clone()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => {
-            let known = listed(known);
-            if known.is_empty() { "there are none".to_owned() } else { format!("known are {known}") }
-        }
+    if let Some(name) = closest(word, known.clone()) {
+        return format!("did you mean `{name}`?");
     }
+    let known = listed(known);
+    if known.is_empty() { "there are none".to_owned() } else { format!("known are {known}") }
 }
 
 /// Edits that turn one text into the other: insertions, deletions, replacements, swaps of neighbours. Texts longer
@@ -44,25 +45,27 @@ fn distance(a: &str, b: &str) -> usize {
     if a.len() > 64 || b.len() > 64 {
         return usize::MAX;
     }
-    let mut before: Vec<usize> = Vec::new();
+    let mut older: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {
         let mut row = vec![i];
         for j in 1..=b.len() {
             let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replace.min(last[j] + 1).min(row[j - 1] + 1);
+            let mut fewest = replace.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(before[j - 2] + 1);
+                fewest = fewest.min(older[j - 2] + 1);
             }
-            row.push(least);
+            row.push(fewest);
         }
-        before = std::mem::replace(&mut last, row);
+        older = std::mem::replace(&mut last, row);
     }
     last[b.len()]
 }
 
 /// Beyond two edits a suggestion is a guess.
 const EDITS_MAX: usize = 2;
+/// Names beyond these are not looked at; machines can be many.
+const CANDIDATES_MAX: usize = 1_000;
 /// Longer lists are cut.
 const LISTED_MAX: usize = 24;
 

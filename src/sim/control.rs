@@ -34,7 +34,7 @@ impl<P: Actor> Engine<P> {
             return false;
         }
         self.core.stop(process, End::Killed, cause);
-        let kept = std::mem::take(&mut self.core.shelves[process].kept);
+        let kept = std::mem::take(&mut self.core.lockers[process].kept);
         self.machines[process].reboot(self.core.now, &kept);
         self.schedule_start(process, self.core.now, cause);
         true
@@ -55,7 +55,7 @@ impl<P: Actor> Engine<P> {
         if !std::mem::replace(&mut seat.paused, false) {
             return false;
         }
-        for held in std::mem::take(&mut core.shelves[process].held) {
+        for held in std::mem::take(&mut core.lockers[process].held) {
             match held {
                 Held::Parcel(place) => core.post_place(core.now, process, place),
                 Held::Timer(slot) => {
@@ -90,7 +90,7 @@ impl<P: Actor> Engine<P> {
         }
         for at in 0..self.core.hosts[host].processes.len() {
             let process = self.core.hosts[host].processes[at];
-            if self.core.shelves[process].was_started {
+            if self.core.lockers[process].was_started {
                 self.restart(process, cause);
             }
         }
@@ -125,24 +125,24 @@ impl<P: Actor> Core<P> {
         seat.paused = false;
         seat.timers.clear();
         let stall = self.hosts[seat.host].disk_stalled_until;
-        let shelf = &mut self.shelves[process];
+        let locker = &mut self.lockers[process];
         // While the disk stands still, what it had not finished before is unfinished.
         let is_safe = |done: Time| done <= now && stall <= now;
-        let safe = shelf.writes.iter().take_while(|(_, done)| is_safe(*done)).count();
-        let open = (shelf.writes.len() - safe) as u64;
+        let safe = locker.writes.iter().take_while(|(_, done)| is_safe(*done)).count();
+        let open = (locker.writes.len() - safe) as u64;
         let lucky = self.crash_draws.below(seat.key.wrapping_add(u64::from(seat.incarnation)), 0, open + 1);
-        let lost = shelf.writes.drain(..).skip(safe + lucky as usize).map(|(token, _)| token);
-        shelf.kept = Kept { lost: lost.collect() };
-        shelf.disk_free = now;
-        shelf.cpu_free = now;
+        let lost = locker.writes.drain(..).skip(safe + lucky as usize).map(|(token, _)| token);
+        locker.kept = Kept { lost: lost.collect() };
+        locker.disk_free = now;
+        locker.cpu_free = now;
         seat.incarnation = seat.incarnation.wrapping_add(1);
-        for held in std::mem::take(&mut shelf.held) {
+        for held in std::mem::take(&mut locker.held) {
             if let Held::Parcel(place) = held {
                 drop(self.parcels.take(place));
             }
         }
-        for at in 0..self.shelves[process].streams.len() {
-            let index = self.shelves[process].streams[at];
+        for at in 0..self.lockers[process].streams.len() {
+            let index = self.lockers[process].streams[at];
             self.abandon(index, process, end, cause);
         }
         true

@@ -75,7 +75,7 @@ pub(super) enum State {
 
 /// What few events of a process touch.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shelf {
+pub(super) struct Locker {
     pub(super) name: Box<str>,
     pub(super) was_started: bool,
     /// Writes not reported done: token, and when it reaches the disk.
@@ -105,7 +105,7 @@ pub(super) struct Core<P: Actor> {
     pub(super) parcels: Parcels<P::Msg>,
     pub(super) hosts: IdVec<HostId, Host>,
     pub(super) seats: IdVec<ProcessId, Seat<P::Timer>>,
-    pub(super) shelves: IdVec<ProcessId, Shelf>,
+    pub(super) lockers: IdVec<ProcessId, Locker>,
     pub(super) streams: Streams,
     pub(super) causes: Causes,
     pub(super) digest: Digest,
@@ -129,7 +129,7 @@ impl<P: Actor> Core<P> {
             parcels: Parcels::new(),
             hosts: IdVec::new(),
             seats: IdVec::new(),
-            shelves: IdVec::new(),
+            lockers: IdVec::new(),
             streams: Streams::new(),
             causes: Causes::default(),
             digest: Digest::new(seed),
@@ -162,8 +162,14 @@ impl<P: Actor> Core<P> {
     pub(super) fn add_seat(&mut self, host: HostId, name: &str) -> ProcessId {
         let draws = Draws::new(self.seed, name);
         let key = draws.bits(0, 0);
-        let tie = (1..).map(|attempt| (draws.bits(attempt, 1) >> 32) as u32).find(|tie| self.ties.insert(*tie));
-        let tie = tie.expect("fewer than 2^32 processes");
+        let mut attempt = 1;
+        let tie = loop {
+            let tie = (draws.bits(attempt, 1) >> 32) as u32;
+            if self.ties.insert(tie) {
+                break tie;
+            }
+            attempt += 1;
+        };
         let state = State::Stopped;
         let timers = Timers::new();
         let process = self.seats.push(Seat {
@@ -177,7 +183,7 @@ impl<P: Actor> Core<P> {
             datagrams: 0,
             timers,
         });
-        self.shelves.push(Shelf { name: name.into(), ..Shelf::default() });
+        self.lockers.push(Locker { name: name.into(), ..Locker::default() });
         self.hosts[host].processes.push(process);
         process
     }
@@ -318,22 +324,22 @@ impl<P: Actor> Core<P> {
 
     pub(super) fn write(&mut self, process: ProcessId, token: Token, bytes: u32, cause: Cause) {
         let seat = &self.seats[process];
-        let shelf = &mut self.shelves[process];
+        let locker = &mut self.lockers[process];
         let host = &self.hosts[seat.host];
-        let number = seat.key.wrapping_add(shelf.writes_begun.wrapping_mul(STRIDE));
-        shelf.writes_begun += 1;
+        let number = seat.key.wrapping_add(locker.writes_begun.wrapping_mul(STRIDE));
+        locker.writes_begun += 1;
         let latency = scaled(host.disk.latency(self.disk_draws, number, bytes), host.disk_factor);
-        let done = self.now.max(shelf.disk_free).max(host.disk_stalled_until) + latency;
-        shelf.disk_free = done;
-        shelf.writes.push_back((token, done));
+        let done = self.now.max(locker.disk_free).max(host.disk_stalled_until) + latency;
+        locker.disk_free = done;
+        locker.writes.push_back((token, done));
         self.post(done, process, Parcel::Done { ticket: self.ticket(process, cause), token, work: Work::Write });
     }
 
     pub(super) fn compute(&mut self, process: ProcessId, token: Token, cost: Duration, cause: Cause) {
         let cost = scaled(cost, self.hosts[self.seats[process].host].cpu_factor);
-        let shelf = &mut self.shelves[process];
-        shelf.cpu_free = shelf.cpu_free.max(self.now) + cost;
-        let done = shelf.cpu_free;
+        let locker = &mut self.lockers[process];
+        locker.cpu_free = locker.cpu_free.max(self.now) + cost;
+        let done = locker.cpu_free;
         self.post(done, process, Parcel::Done { ticket: self.ticket(process, cause), token, work: Work::Compute });
     }
 

@@ -33,7 +33,7 @@ impl<P: Actor> Core<P> {
             Pop::Stale => None,
             Pop::Due(_) if seat.paused => {
                 seat.timers.put_back(slot, self.now);
-                self.shelves[process].held.push_back(Held::Timer(slot));
+                self.lockers[process].held.push_back(Held::Timer(slot));
                 None
             }
             Pop::Due(cause) => Some((process, cause, Input::Fired(timer?))),
@@ -87,7 +87,7 @@ impl<P: Actor> Core<P> {
                     return None;
                 }
                 if work == Work::Write {
-                    let first = self.shelves[ticket.process].writes.pop_front();
+                    let first = self.lockers[ticket.process].writes.pop_front();
                     assert_eq!(first.map(|(first, _)| first), Some(token), "writes complete in order");
                 }
                 Some((ticket.process, ticket.cause, Input::Done(token)))
@@ -108,7 +108,7 @@ impl<P: Actor> Core<P> {
     #[cold]
     fn hold(&mut self, process: ProcessId, parcel: Parcel<P::Msg>) {
         let place = self.parcels.put(parcel);
-        self.shelves[process].held.push_back(Held::Parcel(place));
+        self.lockers[process].held.push_back(Held::Parcel(place));
     }
 
     fn is_current(&self, ticket: Ticket) -> bool {
@@ -122,9 +122,9 @@ impl<P: Actor> Core<P> {
         if until <= self.now {
             return false;
         }
-        let shelf = &mut self.shelves[process];
-        shelf.writes.iter_mut().for_each(|(_, done)| *done = (*done).max(until));
-        shelf.disk_free = shelf.disk_free.max(until);
+        let locker = &mut self.lockers[process];
+        locker.writes.iter_mut().for_each(|(_, done)| *done = (*done).max(until));
+        locker.disk_free = locker.disk_free.max(until);
         true
     }
 
@@ -166,9 +166,9 @@ impl<P: Actor> Core<P> {
     pub(super) fn send_segment(&mut self, from: ProcessId, cause: Cause, to: ProcessId, msg: P::Msg) {
         let (index, is_new) = self.streams.between(from, to);
         if is_new {
-            self.shelves[from].streams.push(index);
+            self.lockers[from].streams.push(index);
             if from != to {
-                self.shelves[to].streams.push(index);
+                self.lockers[to].streams.push(index);
             }
         }
         let stream = &mut self.streams[index];
@@ -349,7 +349,7 @@ impl<P: Actor> Core<P> {
 
     #[cold]
     fn describe(&mut self, number: u64, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
-        let name = |process: ProcessId| &self.shelves[process].name;
+        let name = |process: ProcessId| &self.lockers[process].name;
         let what = match input {
             Input::Start => "starts".to_owned(),
             Input::Message { from, msg } => format!("<- {}: {msg}", name(*from)),

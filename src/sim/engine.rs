@@ -116,7 +116,7 @@ impl<P: Actor> Engine<P> {
 
     pub(super) fn schedule_start(&mut self, process: ProcessId, at: Time, cause: Cause) {
         self.core.seats[process].state = State::Starting;
-        self.core.shelves[process].was_started = true;
+        self.core.lockers[process].was_started = true;
         let ticket = self.core.ticket(process, cause);
         self.core.post(at.max(self.core.now), process, Parcel::Start(ticket));
     }
@@ -181,7 +181,7 @@ impl<P: Actor> Engine<P> {
     #[cold]
     fn livelock(&self, process: ProcessId) -> Livelock {
         let timers = self.core.seats[process].timers.soonest(5);
-        let name = self.core.shelves[process].name.to_string();
+        let name = self.core.lockers[process].name.to_string();
         Livelock { at: self.core.now, process, name, timers: format!("{timers:?}") }
     }
 
@@ -279,7 +279,7 @@ impl<P: Actor> Engine<P> {
 
     /// The name a process was added under.
     pub fn name(&self, process: ProcessId) -> &str {
-        &self.core.shelves[process].name
+        &self.core.lockers[process].name
     }
 
     /// The host a process lives on.

@@ -290,8 +290,7 @@ mod tests {
         rules.add(rule(Selector::Zone(0), Selector::hosts([HostId(4)]), Verdict::Drop));
         rules.add(rule(Selector::Any, Selector::Region(1), Verdict::Degrade(slow)));
         rules.add(Rule::degrade(Selector::Region(1), Selector::Any, slow));
-        let mut judge =
-            |rules: &mut Rules, from, to| rules.judge(Time::ZERO, end(from), end(to), Channel::Datagram, 100);
+        let judge = |rules: &mut Rules, from, to| rules.judge(Time::ZERO, end(from), end(to), Channel::Datagram, 100);
         assert_eq!(judge(&mut rules, 1, 4), Ruling::Pass(Degrade::NONE));
         assert_eq!(judge(&mut rules, 0, 4), Ruling::Drop);
         let twice = Degrade { delay: Duration::from_millis(10), loss: 0.75, ..Degrade::NONE };

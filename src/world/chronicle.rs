@@ -20,10 +20,10 @@ use crate::protocol::catalog::registry::Fact;
 use crate::protocol::catalog::server::ServerEvent;
 use crate::protocol::gossip::members::State as MemberState;
 use crate::protocol::gossip::{serf, swim};
+use crate::protocol::proxy::message::RequestNumber;
 use crate::protocol::raft;
 use crate::protocol::scheduler::event::{Change, Event as NomadEvent};
 use crate::world::atlas::Atlas;
-use crate::protocol::proxy::message::RequestNumber;
 use crate::world::event::{Event, Group, Instance, Notice, Pool, RoutedInstance, System};
 use crate::world::naming::alloc_of;
 use crate::world::spec::MachineId;
@@ -105,7 +105,11 @@ impl Chronicle {
                     instance,
                 });
             }
-            Event::Client { .. } | Event::Proxy { .. } | Event::Balancer(_) => {}
+            Event::Client { .. }
+            | Event::Proxy { .. }
+            | Event::Balancer(_)
+            | Event::Table { .. }
+            | Event::Issued { .. } => {}
         }
     }
 
@@ -252,14 +256,7 @@ impl Chronicle {
         }
     }
 
-    fn queued(
-        &mut self,
-        region: RegionId,
-        job: JobId,
-        group: &Arc<str>,
-        count: u32,
-        tell: &mut impl FnMut(&Notice),
-    ) {
+    fn queued(&mut self, region: RegionId, job: JobId, group: &Arc<str>, count: u32, tell: &mut impl FnMut(&Notice)) {
         let before = self.queued.insert((region, job, Arc::clone(group)), count).unwrap_or(0);
         if before != count {
             tell(&Notice::Queued { region, job, group: Arc::clone(group), count });

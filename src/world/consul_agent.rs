@@ -14,10 +14,10 @@ use crate::protocol::gossip::serf::{self, Serf};
 use crate::world::atlas::Atlas;
 use crate::world::consul_server::{keep, lan_via, subject};
 use crate::world::event::{Event, Pool};
+use crate::world::naming::alloc_of;
 use crate::world::process::Process;
 use crate::world::spec::{MachineId, MachineRole};
 use crate::world::via::{Via, unwrap};
-use crate::world::naming::alloc_of;
 use crate::world::wire::{Alarm, TaskMsg, Wire};
 
 /// A Consul agent.
@@ -146,19 +146,14 @@ impl ConsulAgent {
     }
 
     fn is_server(&self, member: ProcessId) -> bool {
-        self.atlas.machine(member).is_some_and(|machine| {
-            matches!(self.atlas.spec.machines[machine].role, MachineRole::ConsulServer)
-        })
+        self.atlas
+            .machine(member)
+            .is_some_and(|machine| matches!(self.atlas.spec.machines[machine].role, MachineRole::ConsulServer))
     }
 }
 
-type AgentVia<'a, F> = Via<
-    'a,
-    F,
-    crate::protocol::catalog::message::CatalogMsg,
-    crate::protocol::catalog::agent::AgentTimer,
-    AgentEvent,
->;
+type AgentVia<'a, F> =
+    Via<'a, F, crate::protocol::catalog::message::CatalogMsg, crate::protocol::catalog::agent::AgentTimer, AgentEvent>;
 
 fn agent_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<AgentEvent>) -> AgentVia<'a, F> {
     Via { fx, events, wire: Wire::Catalog, alarm: Alarm::Agent, lane: 0 }

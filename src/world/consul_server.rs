@@ -120,8 +120,12 @@ impl ConsulServer {
             Wire::CatalogRaft(msg) => {
                 self.raft.handle(now, Input::Message { from, msg }, &mut raft_via(fx, &mut self.raft_events));
             }
-            Wire::Lan(msg) => self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events)),
-            Wire::Wan(msg) => self.wan.handle(now, Input::Message { from, msg }, &mut wan_via(fx, &mut self.wan_events)),
+            Wire::Lan(msg) => {
+                self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events))
+            }
+            Wire::Wan(msg) => {
+                self.wan.handle(now, Input::Message { from, msg }, &mut wan_via(fx, &mut self.wan_events))
+            }
             Wire::Catalog(msg) => {
                 let input = Input::Message { from, msg };
                 self.catalog.handle(now, input, &mut catalog_via(fx, &mut self.catalog_events));

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{AllocId, ClientStatus, Desired};
 use crate::model::evaluation::{EvalId, EvalStatus, Trigger};
@@ -14,6 +15,7 @@ use crate::protocol::catalog;
 use crate::protocol::client;
 use crate::protocol::gossip;
 use crate::protocol::proxy::alb::AlbEvent;
+use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::fabio::FabioEvent;
 use crate::protocol::proxy::message::RequestNumber;
 use crate::protocol::raft;
@@ -76,12 +78,22 @@ pub enum Event {
     },
     /// From a balancer.
     Balancer(AlbEvent),
+    /// A proxy has a new table in force; told before anything is sent by it.
+    Table {
+        /// All its targets.
+        targets: Arc<[Endpoint]>,
+    },
     /// A proxy passed on a good answer.
     Served {
         /// To this attempt.
         number: RequestNumber,
         /// From this instance.
         instance: RoutedInstance,
+    },
+    /// A request of a source begins.
+    Issued {
+        /// Its first attempt.
+        number: RequestNumber,
     },
     /// A request of a source is over.
     Ended {
@@ -116,8 +128,7 @@ impl Notable for Event {
             | Self::CatalogRaft(raft::Event::LeadershipGained { .. }) => true,
             Self::Nomad { event, .. } => matches!(
                 event,
-                scheduler::event::Event::HeartbeatMissed { .. }
-                    | scheduler::event::Event::Committed { .. }
+                scheduler::event::Event::HeartbeatMissed { .. } | scheduler::event::Event::Committed { .. }
             ),
             Self::Agent { event, .. } => matches!(event, catalog::agent::AgentEvent::CheckChanged { .. }),
             Self::Gossip { event, .. } => matches!(event, gossip::serf::Event::MemberFailed { .. }),
@@ -127,7 +138,9 @@ impl Notable for Event {
             | Self::Catalog { .. }
             | Self::Proxy { .. }
             | Self::Balancer(_)
+            | Self::Table { .. }
             | Self::Served { .. }
+            | Self::Issued { .. }
             | Self::Ended { .. } => false,
         }
     }
@@ -258,6 +271,15 @@ pub enum Notice {
     Power {
         /// Which.
         machine: MachineId,
+        /// Its new state.
+        up: bool,
+    },
+    /// A process of a machine with power was killed (`up` false) or started again.
+    Process {
+        /// Where.
+        machine: MachineId,
+        /// Which.
+        process: ProcessId,
         /// Its new state.
         up: bool,
     },

@@ -98,6 +98,7 @@ impl Proxy {
     /// The process is killed: its connections are reset.
     pub fn die(mut self, fx: &mut impl Fx<Process>) {
         self.node.die(&mut via(fx, &mut self.events));
+        fx.emit(Event::Table { targets: Arc::from([]) });
         let lost: Arc<[RoutedInstance]> = mem::take(&mut self.targets).into();
         if !lost.is_empty() {
             let swap = Notice::TableSwapped { proxy: self.machine, gained: Arc::from([]), lost };
@@ -156,7 +157,9 @@ impl Proxy {
             FabioEvent::Applied { .. } => self.swapped(fx),
             FabioEvent::Answered { number, status, target } => {
                 let instance = target.and_then(|target| self.instances.get(&target).copied());
-                if status == 200 && let Some(instance) = instance {
+                if status == 200
+                    && let Some(instance) = instance
+                {
                     fx.emit(Event::Served { number, instance });
                 }
             }
@@ -267,6 +270,7 @@ impl Proxy {
 
     /// Compares the table in force with the one before.
     fn swapped(&mut self, fx: &mut impl Fx<Process>) {
+        fx.emit(Event::Table { targets: self.node.endpoints().collect() });
         let mut targets: Vec<RoutedInstance> =
             self.node.endpoints().filter_map(|endpoint| self.instances.get(&endpoint).copied()).collect();
         targets.sort_unstable();
@@ -300,9 +304,6 @@ pub fn routes(atlas: &Atlas) -> Arc<[HttpRoute]> {
         .collect()
 }
 
-fn via<'a, F>(
-    fx: &'a mut F,
-    events: &'a mut Vec<FabioEvent>,
-) -> Via<'a, F, HttpMsg, FabioTimer, FabioEvent> {
+fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<FabioEvent>) -> Via<'a, F, HttpMsg, FabioTimer, FabioEvent> {
     Via { fx, events, wire: Wire::Http, alarm: Alarm::Proxy, lane: 0 }
 }

@@ -89,6 +89,11 @@ impl World {
         self.engine.digest()
     }
 
+    /// Who is who in it.
+    pub fn atlas(&self) -> &Arc<Atlas> {
+        &self.atlas
+    }
+
     /// The engine, to look at.
     pub fn engine(&self) -> &Engine<Process> {
         &self.engine
@@ -100,7 +105,7 @@ impl World {
     }
 
     /// Lets time pass until `until`.
-    pub fn advance(&mut self, until: Time, witness: &mut impl Witness) -> Result<(), Livelock> {
+    pub fn advance(&mut self, until: Time, witness: &mut dyn Witness) -> Result<(), Livelock> {
         while let Some(&(at, step)) = self.agenda.first() {
             if at >= until {
                 break;
@@ -117,7 +122,7 @@ impl World {
     }
 
     /// Moves leadership to where the scenario wants it to begin.
-    fn pin(&mut self, at: Time, witness: &mut impl Witness) {
+    fn pin(&mut self, at: Time, witness: &mut dyn Witness) {
         let atlas = Arc::clone(&self.atlas);
         for (_, region) in atlas.spec.regions.iter() {
             for (wanted, servers) in
@@ -136,7 +141,7 @@ impl World {
         }
     }
 
-    fn transfer(&mut self, from: MachineId, to: MachineId, witness: &mut impl Witness) {
+    fn transfer(&mut self, from: MachineId, to: MachineId, witness: &mut dyn Witness) {
         let (from, to) = (self.atlas.processes[from].main, self.atlas.processes[to].main);
         let ear = &mut Ear { chronicle: &mut self.chronicle, witness };
         self.engine.with(from, ear, |process, now, fx| match process {
@@ -177,13 +182,20 @@ impl World {
     }
 }
 
-/// Carries what processes emit to the chronicle and the witness.
-pub(super) struct Ear<'a, W> {
-    pub(super) chronicle: &'a mut Chronicle,
-    pub(super) witness: &'a mut W,
+/// Where two runs of one scenario part ways, as a range of event numbers; `None` if their checkpoints agree.
+pub fn first_difference(a: &World, b: &World) -> Option<std::ops::Range<u64>> {
+    crate::sim::digest::first_difference(a.engine.checkpoints(), b.engine.checkpoints())
 }
 
-impl<W: Witness> Observer<Process> for Ear<'_, W> {
+/// Carries what processes emit to the chronicle and the witness.
+///
+/// One type for every witness: what hangs on it is the whole of every protocol, which should be compiled once.
+pub(super) struct Ear<'a> {
+    pub(super) chronicle: &'a mut Chronicle,
+    pub(super) witness: &'a mut dyn Witness,
+}
+
+impl Observer<Process> for Ear<'_> {
     fn observe(&mut self, at: Time, process: ProcessId, _cause: Cause, event: &Event) {
         self.witness.event(at, process, event);
         let witness = &mut *self.witness;

@@ -193,9 +193,8 @@ impl Runtime {
 
     fn start(&mut self, now: Time, alloc: &Arc<Alloc>, task: u16) {
         let id = (alloc.id, task);
-        let ports: Vec<(u32, Option<usize>)> = naming::listeners(alloc, task)
-            .map(|(service, port)| (u32::from(port), self.service(service)))
-            .collect();
+        let ports: Vec<(u32, Option<usize>)> =
+            naming::listeners(alloc, task).map(|(service, port)| (u32::from(port), self.service(service))).collect();
         let behaviour = ports.iter().find_map(|&(_, service)| service).or_else(|| {
             let name = alloc.task_group().tasks.get(usize::from(task)).map(|task| &*task.name);
             name.and_then(|name| self.service(name))
@@ -296,8 +295,8 @@ impl Runtime {
     fn catalog(&mut self, now: Time, from: ProcessId, msg: CatalogMsg, fx: &mut impl Fx<Process>) {
         if let CatalogMsg::Probe { check, round, port, .. } = msg {
             let port = u32::from(port);
-            let well = self.stations.station(port).is_some()
-                || self.proxy.as_ref().is_some_and(|proxy| proxy.listens(port));
+            let well =
+                self.stations.station(port).is_some() || self.proxy.as_ref().is_some_and(|proxy| proxy.listens(port));
             let status = if well { CheckStatus::Passing } else { CheckStatus::Critical };
             fx.send(from, Wire::Catalog(CatalogMsg::ProbeReply { check, round, status, output: u32::from(well) }));
         } else if let Some(proxy) = &mut self.proxy {

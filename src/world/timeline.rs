@@ -34,7 +34,7 @@ pub(super) enum Standing {
 
 impl World {
     /// An entry strikes.
-    pub(super) fn begin(&mut self, entry: EntryId, witness: &mut impl Witness) {
+    pub(super) fn begin(&mut self, entry: EntryId, witness: &mut dyn Witness) {
         let atlas = Arc::clone(&self.atlas);
         let action = &atlas.spec.timeline[entry].action;
         let machines = self.hit(entry, action);
@@ -53,7 +53,7 @@ impl World {
             Action::ProcessRestart(target) => {
                 let killed = self.kill(&machines, &target.process, cause, witness);
                 if let Some(Standing::Killed(processes)) = killed {
-                    self.restart(&processes, cause);
+                    self.restart(&processes, cause, witness);
                 }
                 None
             }
@@ -69,9 +69,7 @@ impl World {
                 let cut = Selector::Region(region.0);
                 Some(self.outage(machines, self.balancers(|r, _| r == *region), *kind, cut, cause, witness))
             }
-            Action::Partition { from, to, symmetric } => {
-                Some(self.rule(entry, from, to, *symmetric, Verdict::Drop))
-            }
+            Action::Partition { from, to, symmetric } => Some(self.rule(entry, from, to, *symmetric, Verdict::Drop)),
             Action::LinkDegrade { from, to, symmetric, change } => {
                 Some(self.rule(entry, from, to, *symmetric, Verdict::Degrade(degrade(*change))))
             }
@@ -98,12 +96,12 @@ impl World {
     }
 
     /// An entry is over.
-    pub(super) fn end(&mut self, entry: EntryId, witness: &mut impl Witness) {
+    pub(super) fn end(&mut self, entry: EntryId, witness: &mut dyn Witness) {
         let cause = self.engine.new_cause();
         let now = self.now();
         match self.standing[entry.index()].take() {
             None => {}
-            Some(Standing::Killed(processes)) => self.restart(&processes, cause),
+            Some(Standing::Killed(processes)) => self.restart(&processes, cause, witness),
             Some(Standing::Paused(processes)) => processes.iter().for_each(|&process| {
                 self.engine.resume(process);
             }),
@@ -232,7 +230,7 @@ impl World {
         machines: &[MachineId],
         kind: &ProcessKind,
         cause: Cause,
-        witness: &mut impl Witness,
+        witness: &mut dyn Witness,
     ) -> Option<Standing> {
         let processes = self.processes(machines, kind);
         if let ProcessKind::Tasks(job) = kind {
@@ -249,18 +247,24 @@ impl World {
         }
         for (&process, &machine) in processes.iter().zip(machines) {
             self.tell_leader_lost(process, machine, witness);
-            self.engine.kill(process, cause);
+            if self.engine.kill(process, cause) {
+                witness.notice(self.now(), &Notice::Process { machine, process, up: false });
+            }
         }
         Some(Standing::Killed(processes))
     }
 
-    fn restart(&mut self, processes: &[ProcessId], cause: Cause) {
+    fn restart(&mut self, processes: &[ProcessId], cause: Cause, witness: &mut dyn Witness) {
         for &process in processes {
-            self.engine.restart(process, cause);
+            if self.engine.restart(process, cause)
+                && let Some(machine) = self.atlas.machine(process)
+            {
+                witness.notice(self.now(), &Notice::Process { machine, process, up: true });
+            }
         }
     }
 
-    fn unpower(&mut self, machines: &[MachineId], cause: Cause, witness: &mut impl Witness) {
+    fn unpower(&mut self, machines: &[MachineId], cause: Cause, witness: &mut dyn Witness) {
         let now = self.now();
         for &machine in machines {
             self.tell_leader_lost(self.atlas.processes[machine].main, machine, witness);
@@ -270,7 +274,7 @@ impl World {
     }
 
     /// A leader that dies says nothing itself.
-    fn tell_leader_lost(&self, process: ProcessId, machine: MachineId, witness: &mut impl Witness) {
+    fn tell_leader_lost(&self, process: ProcessId, machine: MachineId, witness: &mut dyn Witness) {
         let region = self.atlas.region(machine);
         let system = match self.engine.process(process) {
             Process::NomadServer(server) if server.leads_term().is_some() => System::Nomad,
@@ -290,7 +294,7 @@ impl World {
         kind: OutageKind,
         cut: Selector,
         cause: Cause,
-        witness: &mut impl Witness,
+        witness: &mut dyn Witness,
     ) -> Standing {
         self.tell_users(&balancers, false);
         match kind {
@@ -327,14 +331,14 @@ impl World {
         match side {
             Side::Region(region) => Some(Selector::Region(region.0)),
             Side::Zone(zone) => Some(Selector::Zone(zone.0)),
-            Side::Machines(_) => {
-                Some(Selector::hosts(self.side(entry, side).into_iter().map(|machine| HostId::from_index(machine.index()))))
-            }
+            Side::Machines(_) => Some(Selector::hosts(
+                self.side(entry, side).into_iter().map(|machine| HostId::from_index(machine.index())),
+            )),
             Side::Rest => None,
         }
     }
 
-    fn set_speed(&mut self, machines: &[MachineId], factor: f64, witness: &mut impl Witness) {
+    fn set_speed(&mut self, machines: &[MachineId], factor: f64, witness: &mut dyn Witness) {
         for &machine in machines {
             self.engine.slow_cpu(Self::host(machine), factor);
             if let Some(runtime) = self.atlas.processes[machine].runtime {

@@ -64,7 +64,8 @@ impl Users {
                     let (traffic, outcome) = (self.traffic, seen(outcome));
                     fx.emit(Event::Ended { traffic, number, sent: issued, outcome });
                 }
-                ClientEvent::Issued { .. } | ClientEvent::Retried { .. } => {}
+                ClientEvent::Issued { number } => fx.emit(Event::Issued { number }),
+                ClientEvent::Retried { .. } => {}
             }
         }
         self.events = events;
@@ -95,9 +96,6 @@ fn seen(ending: Ending) -> Outcome {
     }
 }
 
-fn via<'a, F>(
-    fx: &'a mut F,
-    events: &'a mut Vec<ClientEvent>,
-) -> Via<'a, F, HttpMsg, ClientTimer, ClientEvent> {
+fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<ClientEvent>) -> Via<'a, F, HttpMsg, ClientTimer, ClientEvent> {
     Via { fx, events, wire: Wire::Http, alarm: Alarm::User, lane: 0 }
 }

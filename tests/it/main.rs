@@ -1,5 +1,8 @@
 //! The integration tests, one binary.
 
+mod cli;
+mod judged;
 mod golden;
 mod tidy;
 mod raft;
+mod scenario;

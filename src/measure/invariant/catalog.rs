@@ -32,6 +32,10 @@ pub struct CatalogLaws {
     dead: BTreeMap<ProcessId, Death>,
     /// Since when a leader has been established without a break.
     established: Option<Time>,
+    /// Faults that last keep members apart: nothing is due.
+    is_excused: bool,
+    /// When they last ended.
+    bound_since: Time,
 }
 
 /// The checks of a node and of its instances.
@@ -66,6 +70,8 @@ impl CatalogLaws {
             view: BTreeMap::new(),
             dead: BTreeMap::new(),
             established: None,
+            is_excused: false,
+            bound_since: Time::ZERO,
         }
     }
 
@@ -106,6 +112,16 @@ impl CatalogLaws {
         self.established = None;
     }
 
+    /// A fault that lasts begins: detection is not promised.
+    pub fn excused(&mut self) {
+        self.is_excused = true;
+    }
+
+    /// The last such fault ended; what is due counts from here.
+    pub fn bound_again(&mut self, at: Time) {
+        (self.is_excused, self.bound_since) = (false, at);
+    }
+
     /// A node's host went down, or became unreachable for all servers.
     pub fn node_died(&mut self, at: Time, node: ProcessId) {
         self.dead.insert(node, Death { since: at, judged: false });
@@ -131,7 +147,7 @@ impl CatalogLaws {
         if self.seen == (index, Some(server)) {
             self.note(fact);
             let node = node_of(fact);
-            if self.dead.get(&node).is_some_and(|death| death.judged) {
+            if !self.is_excused && self.dead.get(&node).is_some_and(|death| death.judged) {
                 let passing = self.is_served(node);
                 self.no_dead_node_served.check(at, !passing, || format!("{node} is dead and became passing again"));
             }
@@ -166,8 +182,9 @@ impl CatalogLaws {
 
     /// Looks once at each dead node whose time is up.
     fn judge(&mut self, at: Time) {
-        let Some(established) = self.established else { return };
-        let due = |death: &Death| !death.judged && death.since.max(established) + self.bound <= at;
+        let Some(established) = self.established.filter(|_| !self.is_excused) else { return };
+        let from = established.max(self.bound_since);
+        let due = |death: &Death| !death.judged && death.since.max(from) + self.bound <= at;
         if !self.dead.values().any(due) {
             return;
         }

@@ -4,16 +4,17 @@
 //! led and voted. They are fed with [`Observation`]s of one group of servers, in the order things happened. Logs are
 //! remembered for the last 32 768 to 65 536 entries per server; what is older is not compared.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
-use std::sync::Arc;
+mod logs;
 
-use xxhash_rust::xxh3::xxh3_64;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
+use crate::measure::invariant::raft::logs::Logs;
+use crate::measure::invariant::raft::logs::REMEMBERED_MAX;
 use crate::protocol::raft::Command;
 use crate::protocol::raft::Configuration;
 use crate::protocol::raft::Event;
@@ -183,97 +184,6 @@ impl Laws {
     }
 }
 
-/// The durable logs of all servers, as told.
-#[derive(Debug, Clone, Default)]
-struct Logs(BTreeMap<ProcessId, History>);
-
-/// One server's log: term and hash of the history up to each entry after `base`. A history that begins with an image
-/// nobody else remembers is unknown, and is not compared.
-#[derive(Debug, Clone, Default)]
-struct History {
-    base: u64,
-    base_entry: (Term, Option<u64>),
-    entries: VecDeque<(Term, Option<u64>)>,
-}
-
-impl History {
-    fn last(&self) -> u64 {
-        self.base + self.entries.len() as u64
-    }
-
-    fn at(&self, index: Index) -> Option<(Term, Option<u64>)> {
-        if index.0 == self.base {
-            return Some(self.base_entry);
-        }
-        self.entries.get(index.0.checked_sub(self.base + 1)? as usize).copied()
-    }
-}
-
-impl Logs {
-    fn see(&mut self, seen: &Observation) {
-        match &seen.fact {
-            Fact::Appended { index, term, digest } => self.append(seen.who, *index, *term, *digest),
-            Fact::Truncated(from) => {
-                let log = self.0.entry(seen.who).or_default();
-                log.entries.truncate(from.0.saturating_sub(log.base + 1) as usize);
-            }
-            Fact::Restored { index, term, .. } => self.restore(seen.who, *index, *term),
-            Fact::Restarted
-            | Fact::Stopped
-            | Fact::Became(..)
-            | Fact::Term(_)
-            | Fact::Voted { .. }
-            | Fact::Committed(_)
-            | Fact::Applied { .. }
-            | Fact::Configured(_) => {}
-        }
-    }
-
-    fn append(&mut self, who: ProcessId, index: Index, term: Term, digest: u64) {
-        let log = self.0.entry(who).or_default();
-        if log.base == 0 && log.entries.is_empty() {
-            log.base_entry = (Term(0), Some(0));
-        }
-        log.entries.truncate(index.0.saturating_sub(log.base + 1) as usize);
-        let before = log.entries.back().map_or(log.base_entry.1, |entry| entry.1);
-        let hash = before.map(|before| {
-            let mut words = [0; 24];
-            words[..8].copy_from_slice(&before.to_le_bytes());
-            words[8..16].copy_from_slice(&term.0.to_le_bytes());
-            words[16..].copy_from_slice(&digest.to_le_bytes());
-            xxh3_64(&words)
-        });
-        log.entries.push_back((term, hash));
-        if log.entries.len() > REMEMBERED_MAX {
-            let dropped = REMEMBERED_MAX / 2;
-            log.base_entry = log.entries[dropped - 1];
-            log.base += dropped as u64;
-            log.entries.drain(..dropped);
-        }
-    }
-
-    /// An image that is part of the log already changes nothing; another one replaces the log.
-    fn restore(&mut self, who: ProcessId, index: Index, term: Term) {
-        if self.at(who, index).is_some_and(|(own, _)| own == term) {
-            return;
-        }
-        let known = self.0.values().filter_map(|log| log.at(index)).find(|entry| entry.0 == term);
-        let base_entry = known.unwrap_or((term, None));
-        self.0.insert(who, History { base: index.0, base_entry, entries: VecDeque::new() });
-    }
-
-    fn at(&self, who: ProcessId, index: Index) -> Option<(Term, Option<u64>)> {
-        self.0.get(&who)?.at(index)
-    }
-
-    fn last(&self, who: ProcessId) -> u64 {
-        self.0.get(&who).map_or(0, History::last)
-    }
-}
-
-/// Entries remembered per server.
-const REMEMBERED_MAX: usize = 65_536;
-
 /// Election safety (Raft §5.2): at most one leader per term.
 #[derive(Debug, Clone, Default)]
 pub struct ElectionSafety {
@@ -388,6 +298,7 @@ pub struct LeaderCompleteness {
     terms: BTreeMap<ProcessId, Term>,
     /// Per term: the highest entry committed while its leader led, with its term and the hash of its history.
     committed: BTreeMap<Term, (Index, Term, Option<u64>)>,
+    highest: Index,
     tally: Tally,
 }
 
@@ -404,8 +315,8 @@ impl Law for LeaderCompleteness {
             }
             Fact::Committed(index) => {
                 let Some((term, hash)) = self.logs.at(seen.who, index) else { return };
-                let highest = self.committed.values().map(|entry| entry.0).max().unwrap_or_default();
-                if index > highest {
+                if index > self.highest {
+                    self.highest = index;
                     let in_term = self.terms.get(&seen.who).copied().unwrap_or_default();
                     self.committed.insert(in_term, (index, term, hash));
                 }

@@ -39,6 +39,8 @@ pub struct SchedulerLaws {
     blocked: usize,
     wanted: BTreeMap<(JobId, u32), Wanted>,
     running: BTreeMap<(JobId, u32), u32>,
+    /// Groups with a failed allocation, and until when its replacement may wait.
+    failing: BTreeMap<(JobId, u32), Time>,
     eval_bound: Duration,
     count_bound: Duration,
 }
@@ -64,6 +66,8 @@ struct Held {
     amounts: Amounts,
     ports: Vec<(u8, i64)>,
     group: (JobId, u32),
+    /// How long its replacement may wait if it fails; `None`: for ever.
+    patience: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +104,7 @@ impl SchedulerLaws {
             blocked: 0,
             wanted: BTreeMap::new(),
             running: BTreeMap::new(),
+            failing: BTreeMap::new(),
             eval_bound,
             count_bound,
         }
@@ -161,7 +166,8 @@ impl SchedulerLaws {
     }
 
     /// Judges what has to hold after a while. `calm_since` is when the last fault ended; `None` while one lasts. A count
-    /// that is not reached is excused while evaluations wait for capacity.
+    /// that is not reached is excused while evaluations wait for capacity, and while the replacement of an allocation
+    /// that failed by itself waits for its time.
     pub fn judge(&mut self, at: Time, calm_since: Option<Time>) {
         let Some(calm_since) = calm_since else { return };
         for (eval, due) in &self.open {
@@ -173,7 +179,8 @@ impl SchedulerLaws {
             return;
         }
         for ((job, group), wanted) in &self.wanted {
-            let since = wanted.since.max(calm_since);
+            let retried = self.failing.get(&(*job, *group)).copied().unwrap_or(Time::ZERO);
+            let since = wanted.since.max(calm_since).max(retried);
             let count = self.running.get(&(*job, *group)).copied().unwrap_or(0);
             if at.since(since) > self.count_bound {
                 let what = || format!("{job} group {group} has {count} of {} since {since}", wanted.count);
@@ -199,7 +206,14 @@ impl SchedulerLaws {
             Change::Stopped { stop } => self.release(stop.alloc),
             Change::Preempted { alloc, .. } => self.release(*alloc),
             Change::Reported { alloc, status, .. } => match status {
-                ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost => self.release(*alloc),
+                ClientStatus::Complete | ClientStatus::Lost => self.release(*alloc),
+                ClientStatus::Failed => {
+                    if let Some(held) = self.live.get(alloc) {
+                        let until = held.patience.map_or(Time::NEVER, |patience| at + patience);
+                        self.failing.insert(held.group, until);
+                    }
+                    self.release(*alloc);
+                }
                 ClientStatus::Pending | ClientStatus::Running | ClientStatus::Unknown => {}
             },
             Change::EvalEnded { eval } => self.close(at, eval.id),
@@ -231,7 +245,9 @@ impl SchedulerLaws {
         }
         let group = (alloc.job_id, alloc.group);
         *self.running.entry(group).or_default() += 1;
-        self.live.insert(alloc.id, Held { node: alloc.node, amounts, ports, group });
+        let policy = alloc.task_group().reschedule.as_ref();
+        let patience = policy.filter(|policy| policy.unlimited).map(|policy| policy.max_delay.max(policy.delay));
+        self.live.insert(alloc.id, Held { node: alloc.node, amounts, ports, group, patience });
     }
 
     fn release(&mut self, id: AllocId) {
@@ -283,8 +299,10 @@ mod tests {
     use super::*;
     use crate::model::node::{Eligibility, Node, NodeStatus};
     use crate::model::resources::AssignedPort;
+    use crate::protocol::scheduler::decide::Decision;
+    use crate::protocol::scheduler::message::Operation;
     use crate::protocol::scheduler::plan::{Stop, StopReason};
-    use crate::protocol::scheduler::story::{node_spec, place};
+    use crate::protocol::scheduler::story::{self, node_spec, place};
     use crate::protocol::scheduler::test_support::{eval, job};
 
     const A: ProcessId = ProcessId(1);
@@ -379,6 +397,33 @@ mod tests {
         assert!(violations(&laws).is_empty(), "within its bound, and excused by a fault");
         laws.judge(at(30), Some(at(0)));
         assert_eq!(violations(&laws), ["scheduler.no_eval_lost"]);
+    }
+
+    #[test]
+    fn the_laws_hold_in_a_region_that_loses_nodes_and_leaders() {
+        let mut region = story::Region::<Decision>::new(3, 5, 6);
+        let mut laws = SchedulerLaws::default();
+        let run = |region: &mut story::Region<Decision>, seconds| region.run_for(Duration::from_secs(seconds));
+        run(&mut region, 20);
+        region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 12))));
+        region.operate(0, Operation::RegisterJob(Arc::new(job(1, 70, 8))));
+        run(&mut region, 30);
+        region.kill(5);
+        run(&mut region, 10);
+        region.elect(1);
+        run(&mut region, 330);
+        region.kill(0);
+        region.elect(2);
+        let calm = region.now;
+        run(&mut region, 600);
+        for ((when, event), who) in region.told.iter().zip(&region.tellers) {
+            laws.observe(*when, *who, event);
+        }
+        laws.wanted(at(0), JobId(0), 0, 12);
+        laws.wanted(at(0), JobId(1), 0, 8);
+        laws.judge(region.now, Some(calm));
+        assert!(violations(&laws).is_empty(), "{:?}", laws.tallies());
+        assert!(laws.tallies().iter().all(|(name, tally)| tally.checks > 0 || *name == "scheduler.ports"));
     }
 
     #[test]

@@ -79,7 +79,8 @@ fn serf_health(member: MemberEvent, status: CheckStatus) -> Command {
     let service = match member.role {
         MemberRole::Client => None,
         MemberRole::Server => {
-            let spec = ServiceSpec { name: "consul".into(), address: member.node, port: RPC_PORT, tags: Arc::default() };
+            let spec =
+                ServiceSpec { name: "consul".into(), address: member.node, port: RPC_PORT, tags: Arc::default() };
             Some((InstanceId::CONSUL, Arc::new(spec)))
         }
     };

@@ -13,9 +13,9 @@ use crate::model::node::NodeStatus;
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::{Event, Exit};
 use crate::protocol::client::rpc::{Calls, Outgoing, Purpose};
-use crate::protocol::client::runner::{Desk, HEARTBEAT_STOP_CHECK, Runner, Wake};
+use crate::protocol::client::runner::{Runner, Wake};
 use crate::protocol::scheduler::command::AllocUpdate;
-use crate::protocol::scheduler::message::{AllocsRequest, Call, Message, Registration, Reply, Request, RpcError};
+use crate::protocol::scheduler::message::{Call, Message, Registration, Reply, Request, RpcError};
 
 /// The client's alarms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ impl Slot for Timer {
 
 /// Where registration and heartbeats stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Not registered, or to be registered again.
     Unregistered,
     /// Registered.
@@ -57,45 +57,47 @@ enum Phase {
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent condition of one loop")]
 pub struct NomadClient {
-    config: ClientConfig,
-    rng: Rng,
-    calls: Calls,
-    phase: Phase,
+    pub(super) config: ClientConfig,
+    pub(super) rng: Rng,
+    pub(super) calls: Calls,
+    pub(super) phase: Phase,
     /// Registered before: it registers as ready from then on.
-    was_ready: bool,
-    last_ok: Option<Time>,
-    ttl: Duration,
+    pub(super) was_ready: bool,
+    pub(super) last_ok: Option<Time>,
+    pub(super) ttl: Duration,
     /// Waiting to register or beat again after a failure: the next answer to anything wakes it.
-    beat_failed: bool,
-    pull_failed: bool,
+    pub(super) beat_failed: bool,
+    pub(super) pull_failed: bool,
     /// Heartbeats fail since the last one that did not.
-    disconnected: bool,
+    pub(super) disconnected: bool,
     /// Index of the last allocation list.
-    pull_index: u64,
-    pull_started: bool,
+    pub(super) pull_index: u64,
+    pub(super) pull_started: bool,
     /// The list being worked on.
-    wanted: Vec<AllocId>,
-    list_index: u64,
+    pub(super) wanted: Vec<AllocId>,
+    pub(super) list_index: u64,
     /// Index of the last change by a server, of every allocation of the node the servers still list.
-    known: BTreeMap<AllocId, u64>,
-    runners: BTreeMap<AllocId, Runner>,
-    dirty: BTreeSet<AllocId>,
-    pushing: Vec<AllocUpdate>,
-    push_armed: bool,
-    push_phase: Duration,
+    pub(super) known: BTreeMap<AllocId, u64>,
+    pub(super) runners: BTreeMap<AllocId, Runner>,
+    pub(super) dirty: BTreeSet<AllocId>,
+    pub(super) pushing: Vec<AllocUpdate>,
+    pub(super) push_armed: bool,
+    pub(super) push_phase: Duration,
     /// A new order of the server list, until its head answers.
-    rebalancing: Option<Vec<ProcessId>>,
+    pub(super) rebalancing: Option<Vec<ProcessId>>,
     /// Servers that were pinged and have not answered.
-    pinged: Vec<ProcessId>,
-    keepalive_armed: bool,
-    keepalive_phase: Duration,
-    alarms: BTreeSet<(Time, AllocId, Wake)>,
-    runner_due: Option<Time>,
-    images: BTreeSet<u64>,
+    pub(super) pinged: Vec<ProcessId>,
+    pub(super) keepalive_armed: bool,
+    /// Pings are out; the alarm is for their answers.
+    pub(super) probing: bool,
+    pub(super) keepalive_phase: Duration,
+    pub(super) alarms: BTreeSet<(Time, AllocId, Wake)>,
+    pub(super) runner_due: Option<Time>,
+    pub(super) images: BTreeSet<u64>,
     /// The servers were reached since the process started.
-    reached: bool,
-    started: Time,
-    events: Vec<Event>,
+    pub(super) reached: bool,
+    pub(super) started: Time,
+    pub(super) events: Vec<Event>,
 }
 
 impl Machine for NomadClient {
@@ -139,6 +141,7 @@ impl Machine for NomadClient {
         self.rebalancing = None;
         self.pinged.clear();
         self.keepalive_armed = false;
+        self.probing = false;
         self.alarms.clear();
         self.runner_due = None;
         self.reached = false;
@@ -179,6 +182,7 @@ impl NomadClient {
             rebalancing: None,
             pinged: Vec::new(),
             keepalive_armed: false,
+            probing: false,
             keepalive_phase,
             alarms: BTreeSet::new(),
             runner_due: None,
@@ -235,7 +239,7 @@ impl NomadClient {
 
     // Calls.
 
-    fn call(&mut self, now: Time, purpose: Purpose, request: Request, fx: &mut impl Fx<Self>) {
+    pub(super) fn call(&mut self, now: Time, purpose: Purpose, request: Request, fx: &mut impl Fx<Self>) {
         let Some(to) = self.calls.servers.first().copied() else {
             self.call_failed(now, purpose, RpcError::NoLeader, fx);
             return;
@@ -245,7 +249,7 @@ impl NomadClient {
     }
 
     fn send(&mut self, now: Time, id: Call, call: Outgoing, fx: &mut impl Fx<Self>) {
-        if !call.blocks() && !self.keepalive_armed {
+        if !self.keepalive_armed {
             self.keepalive_armed = true;
             fx.arm(Timer::Keepalive, until_multiple(now, self.config.keepalive, self.keepalive_phase));
         }
@@ -275,8 +279,10 @@ impl NomadClient {
     }
 
     fn relax_keepalive(&mut self, fx: &mut impl Fx<Self>) {
-        if self.keepalive_armed && self.pinged.is_empty() && self.calls.out.values().all(Outgoing::blocks) {
+        if self.keepalive_armed && self.calls.out.is_empty() {
             self.keepalive_armed = false;
+            self.probing = false;
+            self.pinged.clear();
             fx.disarm(Timer::Keepalive);
         }
     }
@@ -328,14 +334,19 @@ impl NomadClient {
         for server in std::mem::take(&mut self.pinged) {
             self.server_lost(now, server, fx);
         }
+        self.keepalive_armed = !self.calls.out.is_empty();
+        if !self.keepalive_armed {
+            return;
+        }
+        // A blocking query waits for minutes; only this tells that its server is gone without a word.
+        self.probing = !self.probing;
+        if !self.probing {
+            fx.arm(Timer::Keepalive, until_multiple(now, self.config.keepalive, self.keepalive_phase));
+            return;
+        }
         self.pinged = self.calls.out.values().map(|call| call.to).collect();
         self.pinged.sort_unstable();
         self.pinged.dedup();
-        self.keepalive_armed = self.calls.out.values().any(|call| !call.blocks());
-        if !self.keepalive_armed {
-            self.pinged.clear();
-            return;
-        }
         for server in &self.pinged {
             fx.send(*server, Message::Ping);
         }
@@ -491,188 +502,6 @@ impl NomadClient {
         fx.arm(Timer::Rebalance, self.rng.timeout(self.config.rebalance));
     }
 
-    // Pull.
-
-    fn pull(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        if self.wanted.is_empty() {
-            let request = Request::ClientAllocs { node: self.config.node, min_index: self.pull_index };
-            self.call(now, Purpose::Pull, request, fx);
-        } else {
-            let request = AllocsRequest { ids: self.wanted.clone(), min_index: self.list_index };
-            self.call(now, Purpose::Fetch, Request::Allocs(request.into()), fx);
-        }
-    }
-
-    fn listed(&mut self, now: Time, index: u64, allocs: &[(AllocId, u64)], fx: &mut impl Fx<Self>) {
-        self.list_index = index;
-        let gone: Vec<AllocId> =
-            self.known.keys().filter(|id| allocs.binary_search_by_key(*id, |(id, _)| *id).is_err()).copied().collect();
-        for id in gone {
-            self.known.remove(&id);
-            self.with_runner(now, id, Runner::kill);
-        }
-        self.wanted = allocs
-            .iter()
-            .filter(|(id, modified)| self.known.get(id).is_none_or(|known| known < modified))
-            .map(|(id, _)| *id)
-            .collect();
-        if self.wanted.is_empty() {
-            self.in_step(now);
-        }
-        self.pull(now, fx);
-    }
-
-    fn fetched(&mut self, now: Time, allocs: &[Arc<Alloc>], fx: &mut impl Fx<Self>) {
-        if allocs.len() < self.wanted.len() {
-            self.wanted.clear();
-            self.pull_index = 0;
-            fx.arm(Timer::Pull, self.rng.timeout(self.config.missing_retry));
-            return;
-        }
-        self.wanted.clear();
-        for alloc in allocs {
-            self.known.insert(alloc.id, alloc.alloc_modify_index);
-            if self.runners.contains_key(&alloc.id) {
-                self.with_runner(now, alloc.id, |runner, desk| runner.update(alloc.clone(), desk));
-            } else if !alloc.is_terminal() {
-                self.add(now, alloc, fx);
-            }
-        }
-        self.in_step(now);
-        self.pull(now, fx);
-        self.arm_heartbeat_stop(fx);
-    }
-
-    /// The client knows what the servers want.
-    fn in_step(&mut self, now: Time) {
-        self.pull_index = self.list_index;
-        if self.reached {
-            return;
-        }
-        self.reached = true;
-        let ids: Vec<AllocId> = self.runners.keys().copied().collect();
-        for id in ids {
-            self.with_runner(now, id, Runner::servers_reached);
-        }
-    }
-
-    fn add(&mut self, now: Time, alloc: &Arc<Alloc>, fx: &mut impl Fx<Self>) {
-        let lives = |runners: &BTreeMap<AllocId, Runner>, id: &AllocId| runners.get(id).is_some_and(|r| !r.is_dead());
-        let preempted = alloc.preempted.iter().filter(|id| lives(&self.runners, id)).copied().collect();
-        let waits_for = alloc.previous.filter(|id| !self.known.contains_key(id) || lives(&self.runners, id));
-        let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
-        let runner = Runner::new(alloc.clone(), waits_for, preempted, &mut desk);
-        self.runners.insert(alloc.id, runner);
-        self.dirty.insert(alloc.id);
-        self.ask_predecessor(now, alloc.id, fx);
-    }
-
-    // Predecessors on other nodes.
-
-    fn ask_predecessor(&mut self, now: Time, id: AllocId, fx: &mut impl Fx<Self>) {
-        let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
-        if !self.runners.contains_key(&previous) {
-            self.call(now, Purpose::Predecessor(id), Request::Alloc { alloc: previous, min_index: 0 }, fx);
-        }
-    }
-
-    fn predecessor(&mut self, now: Time, id: AllocId, index: u64, found: Option<&Alloc>, fx: &mut impl Fx<Self>) {
-        let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
-        if found.is_none_or(Alloc::is_client_terminal) {
-            self.with_runner(now, id, |runner, desk| runner.other_ended(previous, desk));
-        } else {
-            self.call(now, Purpose::Predecessor(id), Request::Alloc { alloc: previous, min_index: index }, fx);
-        }
-    }
-
-    // Push.
-
-    fn push(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        if self.phase == Phase::Unregistered {
-            return;
-        }
-        self.push_armed = false;
-        let dirty = std::mem::take(&mut self.dirty);
-        self.pushing = dirty.iter().filter_map(|id| self.runners.get(id)?.report()).collect();
-        if !self.pushing.is_empty() {
-            self.call(now, Purpose::Push, Request::UpdateAllocs(self.pushing.clone().into()), fx);
-        }
-    }
-
-    fn pushed(&mut self) {
-        for update in std::mem::take(&mut self.pushing) {
-            let Some(runner) = self.runners.get_mut(&update.id) else { continue };
-            runner.acknowledged(update);
-            if runner.report().is_some() {
-                self.dirty.insert(update.id);
-            } else if runner.is_dead() {
-                self.runners.remove(&update.id);
-            }
-        }
-    }
-
-    // Runners.
-
-    fn with_runner(&mut self, now: Time, id: AllocId, act: impl FnOnce(&mut Runner, &mut Desk)) {
-        let Some(runner) = self.runners.get_mut(&id) else { return };
-        let was_dead = runner.is_dead();
-        act(runner, &mut desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images));
-        if runner.report().is_some() {
-            self.dirty.insert(id);
-        }
-        if runner.is_dead() && !was_dead {
-            self.other_ended(now, id);
-        }
-    }
-
-    /// An allocation of this node ended: others may have waited for that.
-    fn other_ended(&mut self, now: Time, ended: AllocId) {
-        let mut changed = Vec::new();
-        for (id, runner) in &mut self.runners {
-            let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
-            runner.other_ended(ended, &mut desk);
-            if runner.report().is_some() {
-                changed.push(*id);
-            }
-        }
-        self.dirty.extend(changed);
-    }
-
-    fn wake_runners(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        self.runner_due = None;
-        while let Some((at, id, wake)) = self.alarms.first().copied().filter(|(at, _, _)| *at <= now) {
-            self.alarms.pop_first();
-            let mut ask = false;
-            self.with_runner(now, id, |runner, desk| ask = runner.wake(at, wake, desk).is_some());
-            if ask {
-                self.ask_predecessor(now, id, fx);
-            }
-        }
-    }
-
-    /// Stops allocations with `stop_after_client_disconnect` that have been cut off for too long.
-    fn heartbeat_stop(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        let silent = now.since(self.last_ok.unwrap_or(self.started));
-        let over: Vec<AllocId> = self
-            .runners
-            .iter()
-            .filter(|(_, runner)| !runner.is_ending() && stop_after(runner).is_some_and(|limit| silent > limit))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in over {
-            self.events.push(Event::StoppedWhileDisconnected { alloc: id });
-            self.with_runner(now, id, Runner::kill);
-        }
-        self.arm_heartbeat_stop(fx);
-    }
-
-    fn arm_heartbeat_stop(&mut self, fx: &mut impl Fx<Self>) {
-        let shortest = self.runners.values().filter(|runner| !runner.is_ending()).filter_map(stop_after).min();
-        if let Some(shortest) = shortest {
-            fx.arm(Timer::HeartbeatStop, shortest.min(HEARTBEAT_STOP_CHECK));
-        }
-    }
-
     /// After every input: arms what became due and hands the events over.
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         if !self.dirty.is_empty() && !self.push_armed && self.pushing.is_empty() {
@@ -693,23 +522,56 @@ impl NomadClient {
     }
 }
 
-fn desk<'a>(
-    now: Time,
-    config: &'a ClientConfig,
-    events: &'a mut Vec<Event>,
-    alarms: &'a mut BTreeSet<(Time, AllocId, Wake)>,
-    images: &'a mut BTreeSet<u64>,
-) -> Desk<'a> {
-    Desk { now, config, events, alarms, images }
-}
-
-fn stop_after(runner: &Runner) -> Option<Duration> {
-    runner.alloc().task_group().stop_after_client_disconnect
-}
-
 /// From `now` to the next instant `phase + n * period` after it.
 fn until_multiple(now: Time, period: Duration, phase: Duration) -> Duration {
     let (now, period, phase) = (now.as_nanos(), period.as_nanos(), phase.as_nanos());
     let since = (now + period - phase % period) % period;
     Duration::from_nanos(period - since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Draws;
+    use crate::model::node::NodeId;
+    use crate::protocol::client::config::{Delay, Delays};
+    use crate::protocol::scheduler::story::node_spec;
+
+    fn client() -> NomadClient {
+        let none = Delay::constant(Duration::ZERO);
+        let delays = Delays { setup: none, pull: none, start: none, draws: Draws::new(1, "starts") };
+        let servers = vec![ProcessId(0), ProcessId(1), ProcessId(2)];
+        NomadClient::new(ClientConfig::new(NodeId(0), node_spec(1_000), servers, delays), Rng::stream(1, "client"))
+    }
+
+    #[test]
+    fn heartbeats_are_retried_as_nomad_does() {
+        // Last answer, time to live, now, error, shortest and longest wait, in seconds.
+        let lost = RpcError::Lost;
+        for (last_ok, ttl, now, error, low, high) in [
+            (None, 0, 10, lost, 15.0, 30.0),
+            (Some(0), 15, 5, RpcError::NoLeader, 15.0, 30.0),
+            (Some(0), 15, 20, lost, 1.0, 2.0),
+            (Some(0), 15, 45, lost, 1.0, 2.0),
+            (Some(0), 15, 5, lost, 1.0, 10.0),
+            (Some(0), 15, 65, lost, 1.0, 30.0),
+            (Some(0), 15, 3_000, lost, 1.0, 30.0),
+        ] {
+            let mut client = client();
+            let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+            client.last_ok = last_ok.map(at);
+            client.ttl = Duration::from_secs(ttl);
+            for _ in 0..50 {
+                let wait = client.beat_retry(at(now), error).as_secs_f64();
+                assert!(low <= wait && wait <= high, "{last_ok:?} {ttl} {now}: {wait}");
+            }
+        }
+    }
+
+    #[test]
+    fn pushes_happen_at_multiples_of_their_interval() {
+        let at = Time::from_nanos;
+        let wait = |now| until_multiple(at(now), Duration::from_nanos(200), Duration::from_nanos(30)).as_nanos();
+        assert_eq!([wait(0), wait(29), wait(30), wait(31), wait(229)], [30, 1, 200, 199, 1]);
+    }
 }

@@ -11,6 +11,7 @@
 //! this lowers the number of client updates, not their latency.
 
 pub mod agent;
+mod allocs;
 pub mod config;
 pub mod event;
 pub mod health;

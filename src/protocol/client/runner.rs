@@ -200,6 +200,10 @@ impl Runner {
         }
         if services_changed {
             desk.events.push(Event::RegisterServices { alloc: self.alloc.clone(), task: None });
+            for (task, _) in self.tasks.iter().enumerate().filter(|(_, run)| run.services) {
+                let task = Some(task as u16);
+                desk.events.push(Event::RegisterServices { alloc: self.alloc.clone(), task });
+            }
         }
         if self.alloc.deployment != self.health_for {
             self.health_for = self.alloc.deployment;
@@ -216,6 +220,8 @@ impl Runner {
         }
         self.waits_for = None;
         self.preempted.clear();
+        self.health = None;
+        self.health_due = None;
         let running = self.tasks.iter().any(|task| task.state.holds_process());
         self.deregister_group(desk);
         let delay = self.alloc.task_group().shutdown_delay;
@@ -674,3 +680,259 @@ fn image(spec: &Task) -> u64 {
 
 /// Shortest `stop_after_client_disconnect` check (Nomad `heartbeatstop.go`).
 pub const HEARTBEAT_STOP_CHECK: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Draws;
+    use crate::model::evaluation::EvalId;
+    use crate::model::job::{Job, Lifecycle};
+    use crate::model::node::NodeId;
+    use crate::model::service::Service;
+    use crate::protocol::client::config::{Delay, Delays};
+    use crate::protocol::scheduler::story::{node_spec, place};
+    use crate::protocol::scheduler::test_support::job;
+
+    /// A runner whose tasks start at once, and end when told.
+    struct Bench {
+        config: ClientConfig,
+        now: Time,
+        runner: Option<Runner>,
+        alarms: BTreeSet<(Time, AllocId, Wake)>,
+        images: BTreeSet<u64>,
+        /// Everything it asked for, in words.
+        told: Vec<String>,
+    }
+
+    type Act = Box<dyn FnOnce(Option<Runner>, &mut Desk) -> Option<Runner>>;
+
+    impl Bench {
+        fn new() -> Self {
+            let delays = Delays {
+                setup: Delay::constant(Duration::ZERO),
+                pull: Delay::constant(Duration::from_secs(3)),
+                start: Delay::constant(Duration::from_secs(1)),
+                draws: Draws::new(1, "starts"),
+            };
+            Self {
+                config: ClientConfig::new(NodeId(0), node_spec(1_000), Vec::new(), delays),
+                now: Time::ZERO,
+                runner: None,
+                alarms: BTreeSet::new(),
+                images: BTreeSet::new(),
+                told: Vec::new(),
+            }
+        }
+
+        fn start(job: Job) -> Self {
+            let mut bench = Self::new();
+            let mut alloc = place(&Arc::new(job), NodeId(0), EvalId(0), None, Time::ZERO);
+            alloc.id = AllocId(1);
+            bench.act(Box::new(|_, desk| Some(Runner::new(Arc::new(alloc), None, Vec::new(), desk))));
+            bench
+        }
+
+        fn act(&mut self, act: Act) {
+            let mut events = Vec::new();
+            let mut desk = Desk {
+                now: self.now,
+                config: &self.config,
+                events: &mut events,
+                alarms: &mut self.alarms,
+                images: &mut self.images,
+            };
+            self.runner = act(self.runner.take(), &mut desk);
+            for event in events {
+                match event {
+                    Event::StartTask { task, .. } => {
+                        self.say(&format!("start {task}"));
+                        self.with(move |runner, desk| runner.task_started(usize::from(task), desk));
+                    }
+                    Event::StopTask { task, .. } => self.say(&format!("stop {task}")),
+                    Event::KillTask { task, .. } => self.say(&format!("kill {task}")),
+                    Event::RegisterServices { task: None, .. } => self.say("register"),
+                    Event::DeregisterServices { task: None, .. } => self.say("deregister"),
+                    Event::AllocHealth { healthy, .. } => self.say(&format!("healthy={healthy}")),
+                    _ => {}
+                }
+            }
+        }
+
+        fn say(&mut self, what: &str) {
+            self.told.push(format!("{} {what}", self.now.as_nanos() / 1_000_000_000));
+        }
+
+        fn with(&mut self, act: impl FnOnce(&mut Runner, &mut Desk) + 'static) {
+            self.act(Box::new(|runner, desk| {
+                let mut runner = runner.expect("it was made");
+                act(&mut runner, desk);
+                Some(runner)
+            }));
+        }
+
+        fn exit(&mut self, task: usize, exit: Exit) {
+            self.with(move |runner, desk| runner.task_exited(task, exit, desk));
+        }
+
+        fn run_until(&mut self, second: u64) {
+            let until = Time::ZERO + Duration::from_secs(second);
+            while let Some((at, _, wake)) = self.alarms.first().copied().filter(|(at, _, _)| *at <= until) {
+                self.alarms.pop_first();
+                self.now = at;
+                self.with(move |runner, desk| {
+                    runner.wake(at, wake, desk);
+                });
+            }
+            self.now = until;
+        }
+
+        fn told(&mut self) -> Vec<String> {
+            std::mem::take(&mut self.told)
+        }
+
+        fn status(&self) -> ClientStatus {
+            self.runner.as_ref().expect("it was made").status
+        }
+    }
+
+    fn with_tasks(kind: JobKind, tasks: &[(Option<(Hook, bool)>, bool)]) -> Job {
+        let mut job = job(0, 50, 1);
+        job.kind = kind;
+        if kind == JobKind::Batch {
+            job.groups[0].restart = Restart::BATCH;
+        }
+        job.groups[0].tasks = tasks
+            .iter()
+            .enumerate()
+            .map(|(n, (hook, leader))| {
+                let mut task = Task::new(&format!("t{n}"), "mock");
+                task.lifecycle = hook.map(|(hook, sidecar)| Lifecycle { hook, sidecar });
+                task.leader = *leader;
+                task
+            })
+            .collect();
+        job
+    }
+
+    #[test]
+    fn the_image_is_fetched_once_per_node() {
+        let mut bench = Bench::start(with_tasks(JobKind::Batch, &[(None, false)]));
+        bench.run_until(10);
+        assert_eq!(bench.told(), ["0 register", "4 start 0"]);
+        bench.exit(0, Exit::Failure);
+        bench.run_until(40);
+        let restarted = bench.told();
+        let second: u64 = restarted[0].split(' ').next().unwrap().parse().unwrap();
+        assert!((26..=30).contains(&second), "15 s and up to a quarter, then the start: {restarted:?}");
+    }
+
+    #[test]
+    fn tasks_start_in_the_order_of_their_hooks() {
+        let tasks = [
+            (Some((Hook::Poststop, false)), false),
+            (None, false),
+            (Some((Hook::Poststart, false)), false),
+            (Some((Hook::Prestart, false)), false),
+        ];
+        let mut bench = Bench::start(with_tasks(JobKind::Batch, &tasks));
+        bench.run_until(10);
+        assert_eq!(bench.told(), ["0 register", "4 start 3"], "the prestart task alone");
+        bench.exit(3, Exit::Success);
+        bench.run_until(20);
+        assert_eq!(bench.told(), ["11 start 1", "12 start 2"]);
+        bench.exit(2, Exit::Success);
+        bench.exit(1, Exit::Success);
+        bench.run_until(30);
+        assert_eq!(bench.told(), ["20 deregister", "21 start 0"], "poststop comes last");
+        assert_eq!(bench.status(), ClientStatus::Running);
+        bench.exit(0, Exit::Success);
+        assert_eq!(bench.status(), ClientStatus::Complete);
+    }
+
+    #[test]
+    fn killing_deregisters_waits_stops_the_leader_first_and_kills_in_the_end() {
+        let mut job = with_tasks(JobKind::Service, &[(None, false), (None, true)]);
+        job.groups[0].shutdown_delay = Duration::from_secs(6);
+        job.groups[0].services = vec![Service { name: "web".into(), port: None, tags: Vec::new(), checks: Vec::new() }];
+        let mut bench = Bench::start(job);
+        bench.run_until(10);
+        bench.told();
+        bench.with(Runner::kill);
+        bench.run_until(18);
+        assert_eq!(bench.told(), ["10 deregister", "16 stop 1"]);
+        bench.exit(1, Exit::Failure);
+        bench.run_until(30);
+        assert_eq!(bench.told(), ["18 stop 0", "23 kill 0"], "the default kill timeout is 5 s");
+        bench.exit(0, Exit::Failure);
+        assert_eq!(bench.status(), ClientStatus::Complete, "killed is not failed");
+    }
+
+    #[test]
+    fn a_failed_task_takes_its_siblings_along() {
+        let mut bench = Bench::start(with_tasks(JobKind::Service, &[(None, false), (None, false)]));
+        bench.run_until(15);
+        bench.told();
+        for second in [15, 40, 70] {
+            bench.run_until(second);
+            bench.exit(0, Exit::Failure);
+        }
+        let told = bench.told();
+        assert_eq!(told.last().map(String::as_str), Some("70 stop 1"), "{told:?}");
+        bench.exit(1, Exit::Success);
+        assert_eq!(bench.status(), ClientStatus::Failed);
+        assert_eq!(told.iter().filter(|line| line.ends_with("healthy=true")).count(), 0, "decided before");
+    }
+
+    #[test]
+    fn sidecars_end_with_the_main_tasks_and_a_dead_leader_ends_the_rest() {
+        let sidecar = [(Some((Hook::Prestart, true)), false), (None, false)];
+        let mut bench = Bench::start(with_tasks(JobKind::Batch, &sidecar));
+        bench.run_until(10);
+        assert_eq!(bench.told(), ["0 register", "4 start 0", "5 start 1"]);
+        bench.exit(1, Exit::Success);
+        assert_eq!(bench.told(), ["10 deregister", "10 stop 0"]);
+        let mut bench = Bench::start(with_tasks(JobKind::Batch, &[(None, true), (None, false)]));
+        bench.run_until(10);
+        bench.told();
+        bench.exit(0, Exit::Success);
+        assert_eq!(bench.told(), ["10 deregister", "10 stop 1"]);
+    }
+
+    #[test]
+    fn health_needs_ten_seconds_of_running_and_passing_checks() {
+        let mut bench = Bench::start(with_tasks(JobKind::Service, &[(None, false)]));
+        bench.run_until(30);
+        assert_eq!(bench.told(), ["0 register", "4 start 0", "14 healthy=true"]);
+        let mut checked = with_tasks(JobKind::Service, &[(None, false)]);
+        let check =
+            crate::model::service::Check::new("http", crate::model::service::CheckKind::Http, Duration::from_secs(1));
+        checked.groups[0].services =
+            vec![Service { name: "web".into(), port: None, tags: Vec::new(), checks: vec![check] }];
+        let mut bench = Bench::start(checked.clone());
+        for (second, passing) in [(10, true), (15, false), (20, true)] {
+            bench.run_until(second);
+            bench.with(move |runner, desk| runner.checks_passing(passing, desk));
+        }
+        bench.run_until(60);
+        assert_eq!(bench.told(), ["0 register", "4 start 0", "30 healthy=true"]);
+        let mut bench = Bench::start(checked);
+        bench.run_until(400);
+        assert_eq!(bench.told(), ["0 register", "4 start 0", "300 healthy=false"], "the deadline is 5 min");
+    }
+
+    #[test]
+    fn after_a_client_restart_dead_tasks_wait_for_the_servers() {
+        let mut bench = Bench::start(with_tasks(JobKind::Service, &[(None, false)]));
+        bench.run_until(10);
+        bench.told();
+        bench.alarms.clear();
+        bench.with(|runner, _| runner.crash());
+        bench.with(Runner::restore);
+        bench.with(|runner, desk| runner.task_reattached(0, false, desk));
+        bench.run_until(20);
+        assert!(bench.told().is_empty());
+        bench.with(Runner::servers_reached);
+        bench.run_until(30);
+        assert_eq!(bench.told()[0], "21 start 0");
+    }
+}

@@ -38,6 +38,41 @@ pub struct Config {
     pub trailing_logs: u64,
 }
 
+/// Why settings do not work together (HashiCorp raft `ValidateConfig`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Heartbeat and election timeout are at least 5 ms, the lease as well.
+    #[error("`{name}` is `{value}`, at least 5 milliseconds are needed")]
+    TooShort {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: Duration,
+    },
+    /// The commit timeout is at least 1 ms.
+    #[error("the commit timeout is `{0}`, at least 1 millisecond is needed")]
+    CommitTooShort(Duration),
+    /// A leader gives up before its followers do.
+    #[error("the lease `{lease}` is longer than the heartbeat timeout `{heartbeat}`")]
+    LeaseTooLong {
+        /// The lease.
+        lease: Duration,
+        /// The heartbeat timeout.
+        heartbeat: Duration,
+    },
+    /// A candidate is at least as patient as a follower.
+    #[error("the election timeout `{election}` is shorter than the heartbeat timeout `{heartbeat}`")]
+    ElectionTooShort {
+        /// The election timeout.
+        election: Duration,
+        /// The heartbeat timeout.
+        heartbeat: Duration,
+    },
+    /// Batches have 1 to 1024 entries.
+    #[error("`{0}` entries per request, 1 to 1024 are possible")]
+    Batch(u32),
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -70,6 +105,29 @@ impl Config {
         Self { snapshot_interval: Duration::from_secs(30), snapshot_threshold: 16_384, ..Self::scaled(factor) }
     }
 
+    /// Whether the settings work together.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let (heartbeat, election, lease) = (self.heartbeat, self.election, self.lease);
+        for (name, value) in [("heartbeat", heartbeat), ("election", election), ("lease", lease)] {
+            if value < Duration::from_millis(5) {
+                return Err(ConfigError::TooShort { name, value });
+            }
+        }
+        if self.commit < Duration::from_millis(1) {
+            return Err(ConfigError::CommitTooShort(self.commit));
+        }
+        if lease > heartbeat {
+            return Err(ConfigError::LeaseTooLong { lease, heartbeat });
+        }
+        if election < heartbeat {
+            return Err(ConfigError::ElectionTooShort { election, heartbeat });
+        }
+        if !(1..=1_024).contains(&self.append_entries_max) {
+            return Err(ConfigError::Batch(self.append_entries_max));
+        }
+        Ok(())
+    }
+
     fn scaled(factor: u64) -> Self {
         let base = Self::default();
         Self {
@@ -92,7 +150,20 @@ mod tests {
         let consul = Config::consul(5);
         assert_eq!((nomad.heartbeat, nomad.lease, nomad.commit), (ms(5_000), ms(2_500), ms(250)));
         assert_eq!((consul.heartbeat, consul.lease, consul.commit), (ms(5_000), ms(2_500), ms(50)));
+        assert_eq!((nomad.check(), consul.check()), (Ok(()), Ok(())));
         assert_eq!(Config::nomad(0), Config::nomad(1));
         assert_eq!(Config::consul(0), Config::consul(5));
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_are_named() {
+        let ms = Duration::from_millis;
+        let check = |config: Config, expected: &str| assert_eq!(config.check().unwrap_err().to_string(), expected);
+        let lease = Config { lease: ms(1_001), ..Config::default() };
+        check(lease, "the lease `1.001 s` is longer than the heartbeat timeout `1 s`");
+        let batch = Config { append_entries_max: 0, ..Config::default() };
+        check(batch, "`0` entries per request, 1 to 1024 are possible");
+        let short = Config { heartbeat: ms(4), ..Config::default() };
+        check(short, "`heartbeat` is `4 ms`, at least 5 milliseconds are needed");
     }
 }

@@ -133,6 +133,13 @@ impl<E: Command> RaftNode<E> {
         Ok(place)
     }
 
+    /// What a leader knows about another server: the last entry known to be stored there, and when it last answered.
+    /// `None` if this server does not lead or does not replicate to `id`.
+    pub fn progress(&self, id: ProcessId) -> Option<(Index, Time)> {
+        let peer = self.peers.iter().find(|peer| peer.id == id && peer.active)?;
+        Some((peer.progress.matched, peer.progress.last_contact))
+    }
+
     /// Won the election.
     pub(super) fn lead(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         let last = self.durable.log.last();
@@ -268,12 +275,12 @@ impl<E: Command> RaftNode<E> {
 
     /// A peer follows us: that answers every question it has not answered yet.
     pub(super) fn answered_as_leader(&mut self, place: usize, fx: &mut impl Fx<Self>) {
-        let needed = quorum::majority(self.membership.latest.voter_count()) as u32;
         let newest = self.tickets;
         let Role::Leader(leadership) = &mut self.role else { return };
         if leadership.verifying.is_empty() {
             return;
         }
+        let needed = quorum::majority(self.membership.latest.voter_count()) as u32;
         let peer = &mut self.peers[place];
         let answered = mem::replace(&mut peer.heartbeat.verified, newest);
         for (ticket, votes) in &mut leadership.verifying {

@@ -44,6 +44,7 @@ use std::sync::Arc;
 use crate::base::id::ProcessId;
 
 pub use config::Config;
+pub use config::ConfigError;
 pub use config::PreVote;
 pub use log::Entry;
 pub use log::Payload;

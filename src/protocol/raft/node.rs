@@ -525,7 +525,12 @@ impl<E: Command> RaftNode<E> {
                 }
             }
             Change::Snapshot(snapshot) => {
-                self.durable.log.reset(snapshot.index, snapshot.term, snapshot.hash);
+                // Entries after an image that our log agrees with may have been counted by a leader: they stay (Raft §7).
+                if self.durable.log.term_at(snapshot.index) == Some(snapshot.term) {
+                    self.durable.log.compact(snapshot.index);
+                } else {
+                    self.durable.log.reset(snapshot.index, snapshot.term, snapshot.hash);
+                }
                 self.durable.snapshot = Some(snapshot);
             }
         }

@@ -1,5 +1,7 @@
 //! Claims of the Raft papers, and of HashiCorp raft where it differs.
 
+use std::sync::Arc;
+
 use crate::base::id::ProcessId;
 use crate::base::machine::Input;
 use crate::base::time::Duration;
@@ -7,10 +9,12 @@ use crate::protocol::raft::Config;
 use crate::protocol::raft::Index;
 use crate::protocol::raft::Msg;
 use crate::protocol::raft::PreVote;
+use crate::protocol::raft::Snapshot;
 use crate::protocol::raft::State;
 use crate::protocol::raft::Term;
 use crate::protocol::raft::Timer;
 use crate::protocol::raft::VoteKind;
+use crate::protocol::raft::node::Role;
 use crate::protocol::raft::testing::Script;
 use crate::protocol::raft::testing::Sync;
 
@@ -133,6 +137,37 @@ fn raft_5_4_2_figure_8_an_entry_of_an_earlier_term_is_not_committed_by_counting(
     );
     assert_eq!(place(format!("1 commits up to {old}")), None, "{lines:?}");
     assert!(place(format!("1 commits up to {}", old.next())).is_some(), "both are committed together");
+}
+
+#[test]
+fn raft_7_entries_after_an_installed_image_stay_if_the_log_agrees_with_it() {
+    for (term, last) in [(Term(1), Index(3)), (Term(9), Index(2))] {
+        let mut script = cluster(&[1, 2, 3]);
+        script.elect(1);
+        script.propose(1, 5);
+        script.propose(1, 6);
+        script.isolate(2, true);
+        script.deliver();
+        script.isolate(2, false);
+        let mut node = script.nodes.remove(&1).expect("it is there");
+        let (hash, configuration) =
+            (node.durable.log.hash_at(Index(2)).unwrap_or_default(), node.membership.latest.clone());
+        let image = Snapshot {
+            index: Index(2),
+            term,
+            hash,
+            configuration,
+            configuration_index: Index::ZERO,
+            state: 5,
+            bytes: 100,
+        };
+        node.commit = Index(1);
+        node.role = Role::Follower;
+        script.nodes.insert(1, node);
+        let msg = Msg::InstallSnapshot { seq: 1, term: Term(9), snapshot: Arc::new(image) };
+        script.input(1, Input::Message { from: ProcessId(2), msg });
+        assert_eq!((script.node(1).last_entry().0, script.node(1).commit_index()), (last, Index(2)));
+    }
 }
 
 #[test]

@@ -244,7 +244,9 @@ impl<E: Command> RaftNode<E> {
             }
             self.after_success(now, place, was_pipelined, fx);
             self.answered_as_leader(place, fx);
-            self.count(now, fx);
+            if flight.upto > Index::ZERO {
+                self.count(now, fx);
+            }
         } else {
             progress.pipeline = false;
             progress.flights.clear();

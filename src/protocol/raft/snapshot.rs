@@ -110,8 +110,11 @@ impl<E: Command> RaftNode<E> {
             let image = Arc::clone(image);
             self.commit = image.index;
             self.membership = Membership::new(Arc::clone(&image.configuration), image.configuration_index);
+            for (index, later) in self.durable.log.configurations(image.index) {
+                self.membership.append(later, index);
+            }
             self.refresh_peers();
-            fx.emit(Event::ConfigurationChanged { configuration: Arc::clone(&image.configuration) });
+            fx.emit(Event::ConfigurationChanged { configuration: Arc::clone(&self.membership.latest) });
             fx.emit(Event::Restore { snapshot: image });
         }
         self.last_contact = Some(now);

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use crate::base::time::{Duration, Time};
+use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desired};
-use crate::model::deployment::{Deployment, DeploymentId, DeploymentStatus};
+use crate::model::deployment::{Deployment, DeploymentId};
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation};
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{Eligibility, Node, NodeId, NodeSpec, NodeStatus};
 use crate::protocol::scheduler::classes::computed_class;
-use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, DeploymentUpdate, Unblock};
+use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, Unblock};
 use crate::protocol::scheduler::plan::{PlanResult, Preemption, Stop};
 use crate::protocol::scheduler::state::{JOB_VERSIONS_KEPT, JobEntry, NodeEntry, State, capacity};
 
@@ -31,10 +31,10 @@ impl State {
 }
 
 /// Writes one entry and notes what changed.
-struct Writer<'a> {
-    state: &'a mut State,
-    index: u64,
-    applied: Applied,
+pub(super) struct Writer<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) index: u64,
+    pub(super) applied: Applied,
 }
 
 impl Writer<'_> {
@@ -236,7 +236,7 @@ impl Writer<'_> {
 
     // Jobs.
 
-    fn job_entry(&mut self, id: JobId) -> &mut JobEntry {
+    pub(super) fn job_entry(&mut self, id: JobId) -> &mut JobEntry {
         if !self.state.jobs.contains(id) {
             self.state.jobs.insert(id, Arc::default());
         }
@@ -393,7 +393,7 @@ impl Writer<'_> {
     }
 
     /// Changes an allocation, if it exists. `change` sees it with its modify index already set.
-    fn change_alloc(&mut self, id: AllocId, change: impl FnOnce(&mut Alloc)) -> Option<NodeId> {
+    pub(super) fn change_alloc(&mut self, id: AllocId, change: impl FnOnce(&mut Alloc)) -> Option<NodeId> {
         let before = Arc::clone(self.state.allocs.get(id)?);
         let mut after = Alloc::clone(&before);
         after.modify_index = self.index;
@@ -534,136 +534,6 @@ impl Writer<'_> {
 
     fn resolve(&self, id: Option<DeploymentId>) -> Option<DeploymentId> {
         if id == Some(DeploymentId::NEW) { self.applied.deployment } else { id }
-    }
-
-    // Deployments.
-
-    fn put_deployment(&mut self, mut deployment: Deployment) {
-        deployment.modify_index = self.index;
-        let id = deployment.id;
-        match (self.state.active_deployments.binary_search(&id), deployment.is_active()) {
-            (Err(at), true) => Arc::make_mut(&mut self.state.active_deployments).insert(at, id),
-            (Ok(at), false) => drop(Arc::make_mut(&mut self.state.active_deployments).remove(at)),
-            (Ok(_), true) | (Err(_), false) => {}
-        }
-        self.state.deployments.insert(id, Arc::new(deployment));
-        self.state.tables.deployments = self.index;
-        self.applied.changed = true;
-    }
-
-    fn deployment_status(&mut self, update: DeploymentUpdate) {
-        let Some(deployment) = self.state.deployments.get(update.id) else { return };
-        let deployment = Deployment { status: update.status, ..Deployment::clone(deployment) };
-        let (job, version) = (deployment.job, deployment.job_version);
-        self.put_deployment(deployment);
-        if update.status == DeploymentStatus::Successful {
-            self.mark_stable(job, version);
-        }
-    }
-
-    /// Keeps version and specification index (Nomad `updateJobStabilityImpl`).
-    fn mark_stable(&mut self, id: JobId, version: u64) {
-        let index = self.index;
-        let entry = self.job_entry(id);
-        let Some(at) = entry.versions.iter().position(|job| job.version == version && !job.stable) else { return };
-        let stable = Arc::make_mut(&mut entry.versions[at]);
-        stable.stable = true;
-        stable.modify_index = index;
-        let stable = Arc::clone(&entry.versions[at]);
-        if entry.job.as_ref().is_some_and(|job| job.version == version) {
-            entry.job = Some(stable);
-        }
-        self.state.tables.jobs = index;
-    }
-
-    /// Counts placements and health (Nomad `updateDeploymentWithAlloc`).
-    fn count_in_deployment(&mut self, before: Option<&Alloc>, after: &Alloc) {
-        let Some(id) = after.deployment else { return };
-        let before = before.filter(|before| before.deployment == after.deployment);
-        let healthy = |alloc: &Alloc| alloc.health.and_then(|health| health.healthy);
-        let (was, is) = (before.and_then(healthy), healthy(after));
-        if before.is_some() && was == is {
-            return;
-        }
-        let Some(deployment) = self.state.deployments.get(id) else { return };
-        let mut deployment = Deployment::clone(deployment);
-        let name = &after.task_group().name;
-        let Some(group) = deployment.groups.get_mut(name) else { return };
-        let deadline = |from: Time| (group.progress_deadline != Duration::ZERO).then(|| from + group.progress_deadline);
-        let mut due = group.require_progress_by;
-        if before.is_none() {
-            due = due.or(deadline(after.modify_time));
-        }
-        if let Some(health) = after.health
-            && is == Some(true)
-            && was != is
-        {
-            due = due.max(deadline(health.timestamp));
-        }
-        group.require_progress_by = due;
-        if before.is_none() {
-            group.placed += 1;
-            if after.health.is_some_and(|health| health.canary) && !group.placed_canaries.contains(&after.id) {
-                group.placed_canaries.push(after.id);
-            }
-        }
-        for (health, count) in [(was, -1), (is, 1)] {
-            match health {
-                Some(true) => group.healthy = group.healthy.saturating_add_signed(count),
-                Some(false) => group.unhealthy = group.unhealthy.saturating_add_signed(count),
-                None => {}
-            }
-        }
-        self.put_deployment(deployment);
-    }
-
-    /// Whether the canaries of every selected group were healthy enough.
-    fn promote(&mut self, id: DeploymentId, groups: &[Arc<str>], time: Time) -> bool {
-        let Some(deployment) = self.state.deployments.get(id) else { return false };
-        let mut deployment = Deployment::clone(deployment);
-        let mut promoted: Vec<AllocId> = Vec::new();
-        let selected = |name: &Arc<str>| groups.is_empty() || groups.contains(name);
-        for (_, group) in
-            deployment.groups.iter_mut().filter(|(name, group)| group.desired_canaries > 0 && selected(name))
-        {
-            let healthy = |id: &&AllocId| {
-                self.state.allocs.get(**id).is_some_and(|alloc| {
-                    !alloc.is_terminal() && alloc.health.is_some_and(|health| health.healthy == Some(true))
-                })
-            };
-            if (group.placed_canaries.iter().filter(healthy).count() as u32) < group.desired_canaries {
-                return false;
-            }
-            group.promoted = true;
-            if group.require_progress_by.is_some() {
-                group.require_progress_by = Some(time + group.progress_deadline);
-            }
-            promoted.extend(&group.placed_canaries);
-        }
-        self.put_deployment(deployment);
-        for id in promoted {
-            self.change_alloc(id, |alloc| {
-                if let Some(health) = &mut alloc.health {
-                    health.canary = false;
-                }
-            });
-        }
-        true
-    }
-
-    fn set_health(&mut self, id: DeploymentId, allocs: &[AllocId], healthy: bool, time: Time) {
-        let index = self.index;
-        for alloc in allocs {
-            if self.state.allocs.get(*alloc).is_none_or(|alloc| alloc.deployment != Some(id)) {
-                continue;
-            }
-            self.change_alloc(*alloc, |alloc| {
-                let canary = alloc.health.is_some_and(|health| health.canary);
-                alloc.health =
-                    Some(DeploymentHealth { healthy: Some(healthy), timestamp: time, canary, modify_index: index });
-            });
-            self.applied.reported.push(*alloc);
-        }
     }
 
     // Garbage collection.

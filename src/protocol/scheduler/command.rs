@@ -230,7 +230,9 @@ impl Command {
                 job.groups.iter().fold(u64::from(job.id.0), |sum, group| fold(sum, group.count))
             }
             Self::DeregisterJob { id, .. } => u64::from(id.0),
-            Self::UpsertEvals(evals) => evals.iter().fold(2, |sum, eval| fold(fold(sum, eval.id.0), eval.status as u32)),
+            Self::UpsertEvals(evals) => {
+                evals.iter().fold(2, |sum, eval| fold(fold(sum, eval.id.0), eval.status as u32))
+            }
             Self::Plan(result) => result.fingerprint(),
             Self::ClientUpdate { updates, .. } => {
                 updates.iter().fold(3, |sum, update| fold(fold(sum, update.id.0), update.client as u32))

@@ -15,6 +15,7 @@ pub const FIT_MAX: f64 = 18.0;
 ///
 /// Plain IEEE arithmetic: a node without capacity gives plus infinity (nothing left) or, unused, not-a-number, and a
 /// node that reserves more than it has counts as more than empty.
+#[expect(clippy::manual_clamp, reason = "what is undefined stays undefined, also in older compilers")]
 pub fn score_fit(available: Amounts, used: Amounts, algorithm: Algorithm) -> f64 {
     let free_cpu = 1.0 - used.cpu as f64 / available.cpu as f64;
     let free_memory = 1.0 - used.memory as f64 / available.memory as f64;
@@ -23,7 +24,6 @@ pub fn score_fit(available: Amounts, used: Amounts, algorithm: Algorithm) -> f64
         Algorithm::Binpack => 20.0 - total,
         Algorithm::Spread => total - 2.0,
     };
-    // Not `clamp`: what is undefined stays undefined.
     if score > FIT_MAX {
         FIT_MAX
     } else if score < 0.0 {

@@ -12,7 +12,7 @@ use crate::model::job::{Job, JobKind, TaskGroup};
 use crate::model::node::{NodeId, NodeStatus};
 use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
 use crate::protocol::scheduler::rank::Ranked;
-use crate::protocol::scheduler::reconcile::{Followup, Place, Question, Taint, Verdict, reconcile};
+use crate::protocol::scheduler::reconcile::{Answer, Followup, Place, Question, Taint, Verdict, reconcile};
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::reschedule::tracker;
 use crate::protocol::scheduler::stack::{SelectOptions, Stack, Work};
@@ -91,24 +91,19 @@ pub(super) fn unconfirmed_stops(state: &State, allocs: &[&Arc<Alloc>]) -> Vec<St
     allocs.iter().filter(unconfirmed).map(lost).collect()
 }
 
-/// Nodes a job may be placed on, by number, and how many by datacenter.
+/// Nodes a job may be placed on, by datacenter and number, and how many by datacenter.
 pub(super) fn ready_nodes(task: Task<'_>, job: &Job) -> (Vec<NodeId>, BTreeMap<Arc<str>, u32>) {
     let mut by_datacenter: BTreeMap<Arc<str>, u32> =
         job.datacenters.iter().map(|datacenter| (Arc::clone(datacenter), 0)).collect();
     let mut nodes = Vec::new();
-    let mut lists = 0;
     for (datacenter, list) in task.state.ready_nodes() {
         let wanted = job.datacenters.iter().any(|pattern| {
             pattern == datacenter || task.config.behaviour.datacenter_wildcards && glob(pattern, datacenter)
         });
         if wanted {
-            lists += 1;
             nodes.extend_from_slice(list);
             by_datacenter.insert(Arc::clone(datacenter), list.len() as u32);
         }
-    }
-    if lists > 1 {
-        nodes.sort_unstable();
     }
     (nodes, by_datacenter)
 }
@@ -194,7 +189,7 @@ pub(super) fn update_verdict<'a>(
     let reason = StopReason::Updating;
     stack.stage_stop(Stop { alloc: alloc.id, node: alloc.node, client: None, followup: None, reason });
     let chosen = stack.select_node(group, alloc.node, false);
-    stack.unstage_stop();
+    stack.unstage_stop(alloc.id);
     let Some(chosen) = chosen else { return Verdict::Destructive };
     let mut updated = Alloc::clone(alloc);
     updated.job = Arc::clone(job);
@@ -225,31 +220,14 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         job_id: task.eval.job,
         eval: task.eval.id,
         now: task.now,
+        behaviour: task.config.behaviour,
     };
     let answer = reconcile(question, &allocs, &|node| taint(state, node), &mut |alloc, _| match job {
         Some(job) => update_verdict(&mut stack, job, alloc, task),
         None => Verdict::Ignore,
     });
     let current = answer.deployment.as_ref().or(question.deployment);
-    for stop in &answer.stop {
-        stack.stage_stop(*stop);
-    }
-    for mut updated in answer.in_place {
-        let id = current.map(|deployment| deployment.id);
-        if updated.deployment != id {
-            updated.deployment = id;
-            updated.health = None;
-        }
-        stack.stage_update(Arc::from(updated));
-    }
-    for (id, followup) in &answer.delayed {
-        if let Some(alloc) = state.alloc(*id) {
-            let mut delayed = Alloc::clone(alloc);
-            delayed.followup_eval = Some(*followup);
-            stack.stage_update(Arc::new(delayed));
-        }
-    }
-    stack.plan_mut().deployment_updates.clone_from(&answer.deployment_updates);
+    stage_changes(&mut stack, &answer, current.map(|deployment| deployment.id));
     let wanted: Vec<Wanted<'_>> = answer
         .destructive
         .iter()
@@ -284,6 +262,29 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         work,
         ..Outcome::new(plan)
     }
+}
+
+/// Stops, changes in place and deployment updates go into the plan before anything is placed.
+fn stage_changes(stack: &mut Stack<'_>, answer: &Answer<'_>, deployment: Option<DeploymentId>) {
+    for stop in &answer.stop {
+        stack.stage_stop(*stop);
+    }
+    for updated in &answer.in_place {
+        let mut updated = Alloc::clone(updated);
+        if updated.deployment != deployment {
+            updated.deployment = deployment;
+            updated.health = None;
+        }
+        stack.stage_update(Arc::new(updated));
+    }
+    for (id, followup) in &answer.delayed {
+        if let Some(alloc) = stack.state.alloc(*id) {
+            let mut delayed = Alloc::clone(alloc);
+            delayed.followup_eval = Some(*followup);
+            stack.stage_update(Arc::new(delayed));
+        }
+    }
+    stack.plan_mut().deployment_updates.clone_from(&answer.deployment_updates);
 }
 
 /// A placement, and whether what it replaces is stopped by it.
@@ -336,6 +337,13 @@ impl<'a> Placer<'a> {
             } else if let Err(mut failure) = self.place(job, wanted) {
                 failure.nodes_available.clone_from(&by_datacenter);
                 self.failed.insert(Arc::clone(name), *failure);
+            } else {
+                continue;
+            }
+            // Until 1.6.12 the failed allocation is stopped all the same, and its history is lost (a quirk).
+            let keeps = wanted.place.reschedule && self.task.config.behaviour.reschedule_history_kept;
+            if let Some(previous) = wanted.place.previous.filter(|_| keeps) {
+                self.stack.unstage_stop(previous.id);
             }
         }
     }
@@ -362,8 +370,8 @@ impl<'a> Placer<'a> {
         }
         let Some(chosen) = self.select(group, previous) else {
             let failure = self.stack.failure(group);
-            if wanted.stops {
-                self.stack.unstage_stop();
+            if let Some(previous) = previous.filter(|_| wanted.stops) {
+                self.stack.unstage_stop(previous.id);
             }
             return Err(Box::new(failure));
         };

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use crate::base::machine::Fx;
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{Alloc, AllocId, ClientStatus, Transition};
+use crate::model::alloc::ClientStatus;
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind};
-use crate::model::node::{Eligibility, NodeId, NodeStatus};
+use crate::model::node::{NodeId, NodeStatus};
 use crate::protocol::scheduler::blocked::PRUNE_INTERVAL;
 use crate::protocol::scheduler::broker::{EvalToken, Expired};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
+use crate::protocol::scheduler::deployment_watcher::Rollouts;
+use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
-use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Operation, Registration, Reply, Request, RpcError};
-use crate::protocol::scheduler::rollout::Rollouts;
+use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Registration, Reply, Request, RpcError};
+use crate::protocol::scheduler::reschedule::is_eligible;
 use crate::protocol::scheduler::server::{After, Role, Server, Timer};
 use crate::protocol::scheduler::worker::Decide;
 
@@ -72,6 +74,7 @@ impl<D: Decide> Server<D> {
         self.broker.enable();
         self.blocked.enable();
         self.restore_rollouts(now, fx);
+        self.restore_drains(now, fx);
         self.restore_evals(now, fx);
         self.role = Role::Ready;
         fx.emit(Event::LeaderEstablished { after: now.since(since) });
@@ -122,6 +125,8 @@ impl<D: Decide> Server<D> {
             Timer::Dequeue,
             Timer::Applier,
             Timer::Rollout,
+            Timer::Drain,
+            Timer::DrainDeadline,
         ] {
             fx.disarm(timer);
         }
@@ -129,6 +134,7 @@ impl<D: Decide> Server<D> {
         self.blocked.disable();
         self.blocked_told = (0, 0);
         self.rollouts = Rollouts::default();
+        self.drains = Drains::default();
         self.heartbeats.stop();
         self.broker_due = None;
         self.heartbeat_due = None;
@@ -227,6 +233,11 @@ impl<D: Decide> Server<D> {
                 }
                 self.settle_leader(now, fx);
             }
+            After::Drain { node, origin, strategy } => {
+                self.track_drain(now, node, strategy, fx);
+                self.reply(now, origin, Reply::Operated { index, eval: None }, fx);
+            }
+            After::Marked => self.marked(fx),
             After::Nothing => {}
         }
     }
@@ -243,6 +254,7 @@ impl<D: Decide> Server<D> {
             }
             After::Operated(origin)
             | After::Eligibility { origin, .. }
+            | After::Drain { origin, .. }
             | After::Written(origin)
             | After::Reblocked { origin, .. } => self.reply(now, origin, failed(), fx),
             After::NodeWritten { origin, .. } | After::NodeEvals { origin, .. } => {
@@ -257,6 +269,7 @@ impl<D: Decide> Server<D> {
             }
             After::Plan => self.plan_committed(now, proposal, None, fx),
             After::Reaped { .. } => self.reaping = false,
+            After::Marked => self.marked(fx),
             After::Nothing => {}
         }
     }
@@ -388,7 +401,9 @@ impl<D: Decide> Server<D> {
             let Some(job) = self.state.job(alloc.job_id) else { continue };
             let known = evals.iter().any(|eval| eval.job == job.id);
             let failed_at = update.finished_at.unwrap_or(now);
-            if !known && alloc.followup_eval.is_none() && may_be_rescheduled(alloc, failed_at) {
+            let policy = alloc.task_group().reschedule.as_ref();
+            let eligible = policy.is_some_and(|policy| is_eligible(policy, &alloc.reschedules, failed_at));
+            if !known && alloc.followup_eval.is_none() && eligible {
                 evals.push(Evaluation::new(job, Trigger::AllocFailure, now));
             }
         }
@@ -594,88 +609,4 @@ impl<D: Decide> Server<D> {
         self.blocked.prune(now);
         fx.arm(Timer::Prune, PRUNE_INTERVAL);
     }
-
-    // Operators.
-
-    fn operate_here(&mut self, now: Time, origin: Origin, operation: &Operation, fx: &mut impl Fx<Self>) {
-        let outcome = match operation {
-            Operation::RegisterJob(job) => {
-                let eval = Some(Box::new(Evaluation::new(job, Trigger::JobRegister, now)));
-                Ok((Command::RegisterJob { job: job.clone(), eval }, After::Operated(origin)))
-            }
-            Operation::DeregisterJob { job, purge } => {
-                Ok((self.deregistration(now, *job, *purge), After::Operated(origin)))
-            }
-            Operation::ScaleJob { job, group, count } => {
-                self.scaling(now, *job, group, *count).map(|command| (command, After::Operated(origin)))
-            }
-            Operation::EvaluateJob(job) => self.state.job(*job).ok_or(RpcError::UnknownJob).map(|job| {
-                let eval = Evaluation::new(job, Trigger::JobRegister, now);
-                (Command::UpsertEvals(vec![eval]), After::Operated(origin))
-            }),
-            Operation::StopAlloc(alloc) => {
-                self.alloc_stop(now, *alloc).map(|command| (command, After::Operated(origin)))
-            }
-            Operation::Eligibility { node, eligibility } => {
-                let before = self.state.node(*node).map(|entry| entry.node.eligibility);
-                before.ok_or(RpcError::UnknownNode).map(|before| {
-                    let regained = before == Eligibility::Ineligible && *eligibility == Eligibility::Eligible;
-                    let command = Command::NodeEligibility { id: *node, eligibility: *eligibility };
-                    (command, After::Eligibility { node: *node, origin, regained })
-                })
-            }
-        };
-        match outcome {
-            Ok((command, after)) => {
-                self.propose(now, command, after, fx);
-            }
-            Err(error) => self.reply(now, origin, Reply::Failed(error), fx),
-        }
-    }
-
-    /// The evaluation is of type service whatever the job is, as in Nomad.
-    fn deregistration(&self, now: Time, id: JobId, purge: bool) -> Command {
-        let eval = self.state.job(id).map(|job| {
-            let mut eval = Evaluation::new(job, Trigger::JobDeregister, now);
-            eval.kind = JobKind::Service;
-            eval.priority = self.operator_priority(job);
-            Box::new(eval)
-        });
-        Command::DeregisterJob { id, purge, eval }
-    }
-
-    fn scaling(&self, now: Time, id: JobId, group: &str, count: u32) -> Result<Command, RpcError> {
-        let job = self.state.job(id).ok_or(RpcError::UnknownJob)?;
-        if self.state.latest_deployment(id).is_some_and(|deployment| deployment.is_active()) {
-            return Err(RpcError::DeploymentActive);
-        }
-        let mut scaled = Job::clone(job);
-        let group = scaled.groups.iter_mut().find(|it| &*it.name == group).ok_or(RpcError::UnknownGroup)?;
-        group.count = count;
-        let mut eval = Evaluation::new(job, Trigger::JobScaling, now);
-        eval.priority = self.operator_priority(job);
-        Ok(Command::RegisterJob { job: Arc::new(scaled), eval: Some(Box::new(eval)) })
-    }
-
-    fn alloc_stop(&self, now: Time, id: AllocId) -> Result<Command, RpcError> {
-        let alloc = self.state.alloc(id).ok_or(RpcError::UnknownAlloc)?;
-        let wish = Transition { migrate: true, ..Transition::default() };
-        let eval = Evaluation::new(&alloc.job, Trigger::AllocStop, now);
-        Ok(Command::Transitions { transitions: vec![(id, wish)], evals: vec![eval] })
-    }
-
-    /// 50 until 1.1.7, the job's from then on (GH-11426, GH-11429).
-    fn operator_priority(&self, job: &Job) -> u8 {
-        if self.config.scheduler.behaviour.job_priority_kept { job.priority } else { 50 }
-    }
-}
-
-/// Whether the reschedule policy leaves attempts (Nomad `RescheduleEligible`).
-fn may_be_rescheduled(alloc: &Alloc, failed_at: Time) -> bool {
-    let Some(policy) = &alloc.task_group().reschedule else { return false };
-    if policy.unlimited {
-        return true;
-    }
-    let recent = alloc.reschedules.iter().filter(|event| failed_at.since(event.time) < policy.interval).count();
-    recent < policy.attempts as usize
 }

@@ -171,6 +171,15 @@ pub enum Operation {
     EvaluateJob(JobId),
     /// `nomad alloc stop`.
     StopAlloc(AllocId),
+    /// `nomad node drain`.
+    Drain {
+        /// Which node.
+        node: NodeId,
+        /// Time given; zero drains at once, `None` waits for ever. The command line's default is 1 h.
+        deadline: Option<Duration>,
+        /// Leave system jobs running.
+        ignore_system_jobs: bool,
+    },
     /// `nomad node eligibility`.
     Eligibility {
         /// Which node.
@@ -367,6 +376,10 @@ impl Operation {
             Self::ScaleJob { job, count, .. } => mix(3, u64::from(job.0) ^ u64::from(*count) << 32),
             Self::EvaluateJob(job) => mix(4, u64::from(job.0)),
             Self::StopAlloc(alloc) => mix(5, u64::from(alloc.0)),
+            Self::Drain { node, deadline, ignore_system_jobs } => {
+                let deadline = deadline.map_or(u64::MAX, Duration::as_nanos);
+                mix(mix(7, u64::from(node.0) ^ u64::from(*ignore_system_jobs) << 32), deadline)
+            }
             Self::Eligibility { node, eligibility } => mix(6, u64::from(node.0) ^ (*eligibility as u64) << 32),
         }
     }
@@ -492,6 +505,7 @@ impl fmt::Display for Operation {
             Self::ScaleJob { job, group, count } => write!(f, "scale {job} {group} to {count}"),
             Self::EvaluateJob(job) => write!(f, "evaluate {job}"),
             Self::StopAlloc(alloc) => write!(f, "stop {alloc}"),
+            Self::Drain { node, .. } => write!(f, "drain {node}"),
             Self::Eligibility { node, eligibility } => write!(f, "{node} {eligibility:?}"),
         }
     }

@@ -4,43 +4,52 @@
 //! ([`server::Server`]) is a machine: evaluation broker, blocked evaluations, workers, plan queue and applier,
 //! heartbeats, leadership and routing. Raft and Serf stand beside it in the process that contains it.
 
-pub mod applier;
+// The replicated state.
 pub mod apply;
-pub mod blocked;
-pub mod broker;
 pub mod classes;
 pub mod command;
+pub mod plan;
+pub mod ports;
+pub mod release;
+pub mod state;
+
+// The decision, a pure function of a snapshot.
+pub mod assign;
+mod draft;
+mod feasible;
+pub mod fit;
+mod generic;
+pub mod names;
+pub mod operators;
+pub mod preempt;
+pub mod process;
+pub mod properties;
+pub mod rank;
+pub mod reconcile;
+pub mod reschedule;
+mod rollout;
+mod spread;
+pub mod stack;
+mod surplus;
+mod system;
+pub mod update;
+pub mod versions;
+
+// The servers around it.
+pub mod applier;
+pub mod blocked;
+pub mod broker;
 pub mod config;
+pub mod deployment_watcher;
+pub mod drain;
 pub mod event;
 pub mod forward;
 pub mod heartbeat;
 pub mod leader;
 pub mod message;
-pub mod plan;
-pub mod ports;
+mod operate;
 pub mod queue;
-pub mod release;
-pub mod rollout;
 pub mod server;
-pub mod state;
-pub mod operators;
-pub mod versions;
-pub mod properties;
-mod feasible;
-pub mod assign;
-pub mod fit;
-pub mod rank;
-mod spread;
-mod draft;
-pub mod stack;
-pub mod preempt;
-pub mod names;
-pub mod update;
-pub mod reschedule;
-pub mod reconcile;
-mod generic;
-mod system;
-pub mod process;
 pub mod watch;
 pub mod worker;
 pub mod decide;
@@ -49,5 +58,7 @@ pub mod decide;
 mod server_tests;
 #[cfg(test)]
 pub(crate) mod story;
+#[cfg(test)]
+mod story_tests;
 #[cfg(test)]
 pub(crate) mod test_support;

@@ -154,9 +154,9 @@ mod tests {
     fn distances_and_scores() {
         let ask = Amounts { cpu: 2_000, memory: 1_000, disk: 100 };
         for (used, expected) in [
-            (Amounts { cpu: 1_000, memory: 500, disk: 100 }, 0.707_107),
+            (Amounts { cpu: 1_000, memory: 500, disk: 100 }, 0.5_f64.sqrt()),
             (ask, 0.0),
-            (Amounts { cpu: 4_000, memory: 2_000, disk: 100 }, 1.414_214),
+            (Amounts { cpu: 4_000, memory: 2_000, disk: 100 }, 2.0_f64.sqrt()),
         ] {
             assert!((distance(ask, used) - expected).abs() < 1e-6);
         }

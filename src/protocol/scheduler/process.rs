@@ -86,6 +86,8 @@ pub struct Process {
     next: Option<EvalId>,
     eligibility: (BTreeMap<u64, bool>, bool),
     first_index: u64,
+    /// Time of the current step.
+    now: Time,
     work: Work,
 }
 
@@ -110,6 +112,7 @@ impl Process {
             blocked_nodes: Vec::new(),
             next: None,
             eligibility: (BTreeMap::new(), false),
+            now: Time::ZERO,
             work: Work::default(),
         }
     }
@@ -132,10 +135,11 @@ impl Process {
     /// Goes on after the leader's answer. A reply that does not belong to the last step is answered with
     /// [`Step::Done`], because the computation is over for whoever sends it.
     pub fn step(&mut self, now: Time, reply: Reply) -> Step {
+        self.now = now;
         match (self.phase, reply) {
             (Phase::Fresh, Reply::Start) => {
                 if self.knows_trigger() {
-                    self.attempt(now)
+                    self.attempt()
                 } else {
                     self.close(EvalStatus::Failed)
                 }
@@ -148,7 +152,7 @@ impl Process {
                 self.learn_followups(&ids);
                 self.submit()
             }
-            (Phase::Submitted, Reply::Planned { result, snapshot }) => self.planned(now, &result, snapshot),
+            (Phase::Submitted, Reply::Planned { result, snapshot }) => self.planned(&result, snapshot),
             (Phase::GivingUp, Reply::Created(ids)) => {
                 self.blocked = ids.first().copied().or(self.blocked);
                 self.close(EvalStatus::Failed)
@@ -186,21 +190,21 @@ impl Process {
         }
     }
 
-    fn attempt(&mut self, now: Time) -> Step {
+    fn attempt(&mut self) -> Step {
         if self.attempts >= self.attempts_max() {
-            return self.give_up(now);
+            return self.give_up();
         }
         let name = format!("scheduler/{}/{}", self.eval.id, self.attempt_count);
         self.attempt_count += 1;
         let rng = Rng::stream(self.seed, &name);
-        let task = Task { state: &self.snapshot, eval: &self.eval, config: &self.config, now };
+        let task = Task { state: &self.snapshot, eval: &self.eval, config: &self.config, now: self.now };
         let mut outcome = if self.is_system() { system::attempt(task, rng) } else { generic::attempt(task, rng) };
         self.work.add(outcome.work);
         self.failed = std::mem::take(&mut outcome.failed);
         self.queued = std::mem::take(&mut outcome.queued);
         self.deployment = outcome.deployment;
         self.eligibility = (std::mem::take(&mut outcome.class_eligibility), outcome.escaped);
-        let blocked = self.blocked_evals(&outcome, now);
+        let blocked = self.blocked_evals(&outcome);
         self.outcome = Some(outcome);
         if blocked.is_empty() {
             return self.follow_up();
@@ -214,34 +218,34 @@ impl Process {
     }
 
     /// What must wait for capacity: one evaluation per job, or per full node of a system job; once per evaluation.
-    fn blocked_evals(&mut self, outcome: &Outcome, now: Time) -> Vec<Evaluation> {
+    fn blocked_evals(&mut self, outcome: &Outcome) -> Vec<Evaluation> {
         if self.is_system() {
             let fresh: Vec<NodeId> =
                 outcome.full_nodes.iter().filter(|node| !self.blocked_nodes.contains(node)).copied().collect();
             self.blocked_nodes.extend(&fresh);
-            let of_node = |node| Evaluation { node: Some(node), ..self.blocked_eval(Trigger::QueuedAllocs, now) };
+            let of_node = |node| Evaluation { node: Some(node), ..self.blocked_eval(Trigger::QueuedAllocs) };
             return fresh.into_iter().map(of_node).collect();
         }
         let needed = self.eval.status != EvalStatus::Blocked
             && !self.failed.is_empty()
             && self.blocked.is_none()
             && !self.delays(outcome);
-        if needed { vec![self.blocked_eval(Trigger::QueuedAllocs, now)] } else { Vec::new() }
+        if needed { vec![self.blocked_eval(Trigger::QueuedAllocs)] } else { Vec::new() }
     }
 
-    fn blocked_eval(&self, trigger: Trigger, now: Time) -> Evaluation {
+    fn blocked_eval(&self, trigger: Trigger) -> Evaluation {
         Evaluation {
             status: EvalStatus::Blocked,
             class_eligibility: self.eligibility.0.clone(),
             escaped: self.eligibility.1,
             failed_groups: self.failed.clone(),
             snapshot_index: self.first_index,
-            ..self.child(trigger, now)
+            ..self.child(trigger)
         }
     }
 
     /// An evaluation that follows this one.
-    fn child(&self, trigger: Trigger, now: Time) -> Evaluation {
+    fn child(&self, trigger: Trigger) -> Evaluation {
         Evaluation {
             id: EvalId::NEW,
             trigger,
@@ -260,7 +264,7 @@ impl Process {
             snapshot_index: self.first_index,
             create_index: 0,
             modify_index: 0,
-            create_time: now,
+            create_time: self.now,
             ..self.eval.clone()
         }
     }
@@ -274,12 +278,12 @@ impl Process {
         let mut evals = Vec::new();
         if self.delays(outcome) {
             for followup in &outcome.followups {
-                let child = self.child(Trigger::AllocFailure, self.eval.create_time);
+                let child = self.child(Trigger::AllocFailure);
                 evals.push(Evaluation { wait_until: Some(followup.wait_until), ..child });
             }
         }
         if let Some(wait) = outcome.rolls_on.filter(|_| self.next.is_none()) {
-            evals.push(Evaluation { wait, ..self.child(Trigger::RollingUpdate, self.eval.create_time) });
+            evals.push(Evaluation { wait, ..self.child(Trigger::RollingUpdate) });
         }
         if evals.is_empty() {
             self.learn_followups(&[]);
@@ -304,7 +308,7 @@ impl Process {
         Step::Submit(Box::new(outcome.plan))
     }
 
-    fn planned(&mut self, now: Time, result: &PlanResult, snapshot: Option<State>) -> Step {
+    fn planned(&mut self, result: &PlanResult, snapshot: Option<State>) -> Step {
         for alloc in &result.placements {
             if let Some(queued) = self.queued.get_mut(&alloc.task_group().name) {
                 *queued = queued.saturating_sub(1);
@@ -323,16 +327,16 @@ impl Process {
             self.snapshot = snapshot;
         }
         self.attempts = if result.made_progress() { 0 } else { self.attempts + 1 };
-        self.attempt(now)
+        self.attempt()
     }
 
     /// Too many attempts: service and batch jobs try again later, system jobs wait for the next evaluation.
-    fn give_up(&mut self, now: Time) -> Step {
+    fn give_up(&mut self) -> Step {
         if self.is_system() {
             return self.close(EvalStatus::Failed);
         }
         self.phase = Phase::GivingUp;
-        Step::CreateEvaluations(vec![self.blocked_eval(Trigger::MaxPlanAttempts, now)])
+        Step::CreateEvaluations(vec![self.blocked_eval(Trigger::MaxPlanAttempts)])
     }
 
     fn finish(&mut self) -> Step {

@@ -1,7 +1,7 @@
 //! Fitting a group on a node and scoring it (Nomad `BinPackIterator` and the scorers after it).
 //!
 //! Scorers that have nothing to say add nothing to the mean. What a group asks for, where it wants to be and how it
-//! wants to spread are read once; fit scores are kept until the node's use changes.
+//! wants to spread are read once; scores are kept until the node's use changes.
 
 use smallvec::SmallVec;
 
@@ -18,7 +18,7 @@ use crate::protocol::scheduler::operators::Rule;
 use crate::protocol::scheduler::plan::exhausted;
 use crate::protocol::scheduler::preempt::{Wanted, net_priority, preempt_ports, preempt_resources, preemption_score};
 use crate::protocol::scheduler::spread::GroupSpread;
-use crate::protocol::scheduler::stack::{SelectOptions, Stack};
+use crate::protocol::scheduler::stack::{Rejected, SelectOptions, Stack};
 use crate::protocol::scheduler::state::{Amounts, NodeEntry};
 
 /// A node that can take the group, and how good it would be.
@@ -60,13 +60,22 @@ pub struct NodeScore {
 impl NodeScore {
     /// Their mean, added up in Nomad's order.
     pub fn mean(&self) -> f64 {
-        let optional = [self.job_anti_affinity, self.reschedule_penalty, self.affinity, self.spread, self.preemption];
-        let (mut sum, mut count) = (self.fit, 1.0);
-        for score in optional.into_iter().flatten() {
+        let (mut sum, mut count) = self.without_spread();
+        for score in [self.spread, self.preemption].into_iter().flatten() {
             sum += score;
             count += 1.0;
         }
         sum / count
+    }
+
+    /// Sum and number of the scores that depend on the node alone.
+    pub(super) fn without_spread(&self) -> (f64, f64) {
+        let (mut sum, mut count) = (self.fit, 1.0);
+        for score in [self.job_anti_affinity, self.reschedule_penalty, self.affinity].into_iter().flatten() {
+            sum += score;
+            count += 1.0;
+        }
+        (sum, count)
     }
 }
 
@@ -100,6 +109,16 @@ impl Exhausted {
     }
 }
 
+/// What a selection found out about a node.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Known {
+    Nothing,
+    /// It is full or not meant for the group.
+    Rejected(Rejected),
+    /// Sum and number of all scores but that of the spread.
+    Scored(f64, f64),
+}
+
 /// A group's asks and preferences, read once.
 #[derive(Debug)]
 pub(super) struct GroupScores<'a> {
@@ -114,12 +133,14 @@ pub(super) struct GroupScores<'a> {
     affinity_escapes: bool,
     affinity_by_class: Vec<Option<f64>>,
     spread: GroupSpread,
-    /// Fit scores by node number; negative for unknown. Undefined scores are computed again each time.
-    fit_by_node: Vec<f64>,
+    /// What is known of each node by number, until its use changes. Kept only for groups whose answer depends on the
+    /// node and the job's own allocations there: no ports, no cores, no property counts.
+    kept: Vec<Known>,
+    keeps: bool,
 }
 
 impl<'a> GroupScores<'a> {
-    pub(super) fn new(stack: &mut Stack<'a>, group: &'a TaskGroup) -> Self {
+    pub(super) fn new(stack: &mut Stack<'a>, group: &'a TaskGroup, keeps: bool) -> Self {
         let job = stack.job;
         let own = stack.draft.group(&group.name);
         let task_affinities = group.tasks.iter().flat_map(|task| &task.affinities);
@@ -137,12 +158,14 @@ impl<'a> GroupScores<'a> {
             .filter_map(|(at, task)| Some((at as u16, PortsAsk::new(task.resources.networks.first()?))))
             .collect();
         let network = group.networks.first().map(PortsAsk::new);
+        let ask = ask(group);
+        let keeps = network.is_none() && task_networks.is_empty() && !ask.wants_cores && keeps;
         let asks = network.iter().chain(task_networks.iter().map(|(_, ask)| ask));
         let fixed_ports = asks.flat_map(|ask| ask.ask.ports.iter().filter_map(|port| port.fixed)).collect();
         Self {
             group,
             own,
-            ask: ask(group),
+            ask,
             network,
             task_networks,
             fixed_ports,
@@ -151,7 +174,8 @@ impl<'a> GroupScores<'a> {
             affinities,
             affinity_by_class: Vec::new(),
             spread: GroupSpread::new(stack, group),
-            fit_by_node: Vec::new(),
+            kept: Vec::new(),
+            keeps,
         }
     }
 
@@ -167,24 +191,34 @@ impl<'a> GroupScores<'a> {
 
     /// The node's use changed.
     pub(super) fn forget(&mut self, node: NodeId) {
-        if let Some(score) = self.fit_by_node.get_mut(node.index()) {
-            *score = -1.0;
+        if let Some(known) = self.kept.get_mut(node.index()) {
+            *known = Known::Nothing;
         }
     }
 
-    fn fit(&mut self, stack: &Stack<'_>, entry: &NodeEntry, used: Amounts, keep: bool) -> f64 {
-        let at = entry.node.id.index();
-        if keep && self.fit_by_node.get(at).is_some_and(|score| *score >= 0.0) {
-            return self.fit_by_node[at];
+    /// What is known of a node.
+    pub(super) fn known(&self, node: NodeId) -> Known {
+        self.kept.get(node.index()).copied().unwrap_or(Known::Nothing)
+    }
+
+    /// Remembers what was found out in a pass without preemption and penalties.
+    pub(super) fn keep(&mut self, node: NodeId, known: Known) {
+        if !self.keeps {
+            return;
         }
-        let score = score_fit(entry.available, used, stack.config.algorithm) / FIT_MAX;
-        if keep {
-            if self.fit_by_node.len() <= at {
-                self.fit_by_node.resize(at + 1, -1.0);
-            }
-            self.fit_by_node[at] = score;
+        let at = node.index();
+        if self.kept.len() <= at {
+            self.kept.resize(at + 1, Known::Nothing);
         }
-        score
+        self.kept[at] = known;
+    }
+
+    /// The mean with the spread score, which depends on the whole plan.
+    pub(super) fn mean(&mut self, stack: &mut Stack<'a>, node: NodeId, sum: f64, count: f64) -> f64 {
+        match self.spread.score(stack, node) {
+            Some(spread) => (sum + spread) / (count + 1.0),
+            None => sum / count,
+        }
     }
 
     /// Matched weights over all weights; `None` when they sum to nothing.
@@ -215,8 +249,6 @@ struct Fitted {
     ports: Vec<AssignedPort>,
     preempted: Vec<AllocId>,
     preempted_priorities: Vec<u8>,
-    /// Nothing but the node and the ask determines the use.
-    plain: bool,
 }
 
 impl<'a> Stack<'a> {
@@ -230,7 +262,7 @@ impl<'a> Stack<'a> {
     ) -> Result<Ranked, Option<Exhausted>> {
         let fitted = self.fit_group(scores, entry, options.preempt)?;
         let node = entry.node.id;
-        let fit = scores.fit(self, entry, fitted.used, fitted.plain);
+        let fit = score_fit(entry.available, fitted.used, self.config.algorithm) / FIT_MAX;
         let collisions = self.draft.own_in_group(scores.own, node);
         let mut score = NodeScore {
             node,
@@ -274,13 +306,11 @@ impl<'a> Stack<'a> {
             ports: Vec::new(),
             preempted: Vec::new(),
             preempted_priorities: Vec::new(),
-            plain: true,
         };
         if scores.network.is_some() || !scores.task_networks.is_empty() {
             self.fit_ports(scores, entry, preempt, &mut fitted)?;
         }
         let ask = if scores.ask.wants_cores {
-            fitted.plain = false;
             fitted.resources = self.fit_cores(scores, entry).ok_or(Some(Exhausted::Dimension(Dimension::Cores)))?;
             Amounts::of(&fitted.resources)
         } else {
@@ -299,7 +329,6 @@ impl<'a> Stack<'a> {
             let wanted = Wanted { available: entry.available, ask, priority: self.job.priority };
             let Some(victims) = preempt_resources(&candidates, wanted, |_| 0) else { return failed };
             // The use still includes these victims (a quirk), so such nodes look full.
-            fitted.plain = false;
             for at in victims {
                 fitted.preempted.push(candidates[at].id);
                 fitted.preempted_priorities.push(candidates[at].job.priority);
@@ -326,7 +355,6 @@ impl<'a> Stack<'a> {
         debug_assert!(matches!(error, Exhausted::Ports { .. }), "only ports are assigned here");
         let others = self.draft.others(entry);
         let victims = preempt_ports(&others, &scores.fixed_ports, self.job.priority).ok_or(None)?;
-        fitted.plain = false;
         let mut freed: SmallVec<[&crate::model::alloc::Alloc; 4]> = SmallVec::new();
         for at in victims {
             let victim = others[at];
@@ -363,12 +391,16 @@ impl<'a> Stack<'a> {
         if let Some(ask) = &scores.network {
             assigned = assign_group(spec, &ports, ask, exclusive, &mut self.rng)
                 .map_err(|error| Exhausted::Ports { task: None, error })?;
-            assigned.iter().for_each(|port| ports.add(port.address, port.value));
+            for port in &assigned {
+                ports.add(port.address, port.value);
+            }
         }
         for (task, ask) in &scores.task_networks {
             let more = assign_task(spec, &ports, ask, &mut self.rng)
                 .map_err(|error| Exhausted::Ports { task: Some(*task), error })?;
-            more.iter().for_each(|port| ports.add(port.address, port.value));
+            for port in &more {
+                ports.add(port.address, port.value);
+            }
             assigned.extend(more);
         }
         Ok(assigned)

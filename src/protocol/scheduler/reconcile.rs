@@ -16,7 +16,11 @@ use crate::model::node::NodeId;
 use crate::protocol::scheduler::command::DeploymentUpdate;
 use crate::protocol::scheduler::names::Names;
 use crate::protocol::scheduler::plan::{Stop, StopReason};
+use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::reschedule::next_time;
+use crate::protocol::scheduler::surplus::{
+    Kept, Set, Stopping, choose_stops, compute_placements, fresh, subtract, successor,
+};
 
 /// Failures due within this time are replaced at once.
 const RESCHEDULE_WINDOW: Duration = Duration::from_secs(1);
@@ -62,10 +66,13 @@ pub struct Question<'a> {
     pub eval: EvalId,
     /// When.
     pub now: Time,
+    /// Switches of the release.
+    pub behaviour: Behaviour,
 }
 
 /// An allocation to create.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as Nomad's `allocPlaceResult` has them")]
 pub struct Place<'a> {
     /// The group, as the current version has it.
     pub group: &'a TaskGroup,
@@ -138,8 +145,6 @@ pub struct Answer<'a> {
     /// Counters by group.
     pub desires: BTreeMap<Arc<str>, Desires>,
 }
-
-type Set<'a> = Vec<&'a Arc<Alloc>>;
 
 /// Reconciles. `taint` knows the nodes; `update` decides on allocations of other versions.
 pub fn reconcile<'a>(
@@ -319,14 +324,8 @@ impl<'a> Reconciler<'a, '_> {
         self.move_away(&mut work, &migrate, canary_state);
         self.create_deployment(job, &work, &all, !destructive.is_empty());
         self.answer.desires.insert(Arc::clone(&group.name), work.desires);
-        let done = destructive.is_empty()
-            && in_place == 0
-            && !needs_placing
-            && migrate.is_empty()
-            && now.is_empty()
-            && later.is_empty()
-            && !need_canary;
-        done && self.is_group_healthy(group)
+        let settled = [&destructive, &migrate, &now].iter().all(|set| set.is_empty()) && later.is_empty();
+        settled && in_place == 0 && !needs_placing && !need_canary && self.is_group_healthy(group)
     }
 
     /// A group the deployment has is done when enough allocations are healthy and canaries are promoted.
@@ -431,6 +430,7 @@ impl<'a> Reconciler<'a, '_> {
     fn filter(&self, alloc: &Alloc) -> Filter {
         if self.question.batch {
             return match (alloc.desired, alloc.client) {
+                (Desired::Evict, _) if self.question.behaviour.evicted_batch_rescheduled => Filter::Ignored,
                 (Desired::Stop | Desired::Evict, _) if alloc.ran_successfully() => Filter::Untainted,
                 (Desired::Stop | Desired::Evict, _) => Filter::Ignored,
                 (Desired::Run, ClientStatus::Failed) => Filter::Considered,
@@ -486,15 +486,11 @@ impl<'a> Reconciler<'a, '_> {
         let mut followups: Vec<Followup> = Vec::new();
         for (alloc, time) in due {
             let shared = followups.last().filter(|last| time.since(last.wait_until) < FOLLOWUP_BATCH);
-            let placeholder = match shared {
-                Some(shared) => shared.placeholder,
-                None => {
-                    let placeholder = EvalId(PLACEHOLDERS + self.next_placeholder);
-                    self.next_placeholder += 1;
-                    followups.push(Followup { placeholder, wait_until: time });
-                    placeholder
-                }
-            };
+            let placeholder = shared.map_or(EvalId(PLACEHOLDERS + self.next_placeholder), |shared| shared.placeholder);
+            if shared.is_none() {
+                self.next_placeholder += 1;
+                followups.push(Followup { placeholder, wait_until: time });
+            }
             by_alloc.insert(alloc.id, placeholder);
         }
         self.answer.followups.insert(Arc::clone(&group.name), followups);
@@ -628,7 +624,7 @@ impl<'a> Reconciler<'a, '_> {
         let is_current =
             |alloc: &&Arc<Alloc>| alloc.job.version == job.version && alloc.job.create_index == job.create_index;
         let updates = replaces || !self.answer.in_place.is_empty();
-        if all.iter().any(|alloc| is_current(&alloc)) && !updates {
+        if all.iter().any(is_current) && !updates {
             return;
         }
         if self.deployment.is_none() {
@@ -667,139 +663,8 @@ enum Due {
     Never,
 }
 
-/// Sets among which surplus allocations are chosen.
-struct Stopping<'a, 's> {
-    untainted: Set<'a>,
-    migrate: Set<'a>,
-    lost: &'s Set<'a>,
-    canaries: &'s Set<'a>,
-    canary_state: bool,
-}
-
-/// Chooses `surplus` allocations to stop: doubles of promoted canaries, then migrating ones, then the highest numbers.
-/// Takes chosen ones out of `sets.migrate`.
-fn choose_stops<'a>(names: &mut Names, sets: &mut Stopping<'a, '_>, counted: Set<'a>, surplus: usize) -> Set<'a> {
-    let mut left = surplus;
-    let mut stopped: Set<'a> = Vec::new();
-    if left == 0 {
-        return stopped;
-    }
-    let mut candidates: Set<'a> = counted.into_iter().filter(|alloc| !alloc.is_terminal()).collect();
-    let mut take = |candidates: &mut Set<'a>, left: &mut usize, wanted: &dyn Fn(&Alloc) -> bool| {
-        let mut taken = Vec::new();
-        candidates.retain(|alloc| {
-            let take = *left > 0 && wanted(alloc);
-            if take {
-                *left -= 1;
-                taken.push(*alloc);
-            }
-            !take
-        });
-        stopped.extend(&taken);
-        taken
-    };
-    if !sets.canary_state && !sets.canaries.is_empty() {
-        let doubles: BTreeSet<u32> = sets.canaries.iter().map(|alloc| alloc.name_index).collect();
-        let canaries = sets.canaries;
-        let is_double =
-            |alloc: &Alloc| doubles.contains(&alloc.name_index) && canaries.iter().all(|canary| canary.id != alloc.id);
-        take(&mut candidates, &mut left, &is_double);
-    }
-    if left > 0 && !sets.migrate.is_empty() {
-        let numbers = sets.migrate.iter().map(|alloc| alloc.name_index);
-        let highest = Names::new(0, numbers).highest(left);
-        let mut migrate = std::mem::take(&mut sets.migrate);
-        for alloc in take(&mut migrate, &mut left, &|alloc| highest.contains(&alloc.name_index)) {
-            names.release(alloc.name_index);
-        }
-        sets.migrate = migrate;
-    }
-    if left > 0 {
-        let highest = names.highest(left);
-        take(&mut candidates, &mut left, &|alloc| highest.contains(&alloc.name_index));
-    }
-    // Doubled numbers, or the highest ones belonged to allocations that are stopped or replaced anyway.
-    candidates.sort_by_key(|alloc| std::cmp::Reverse((alloc.name_index, alloc.create_index, alloc.id)));
-    take(&mut candidates, &mut left, &|_| true);
-    stopped
-}
-
-/// Sets that keep or pass on their numbers.
-struct Kept<'a, 's> {
-    untainted: &'s Set<'a>,
-    migrate: &'s Set<'a>,
-    now: &'s Set<'a>,
-    lost: &'s Set<'a>,
-}
-
-/// Reschedules, then lost ones up to the count, then fresh numbers.
-fn compute_placements<'a>(
-    group: &'a TaskGroup,
-    names: &mut Names,
-    kept: Kept<'a, '_>,
-    canary_state: bool,
-) -> Vec<Place<'a>> {
-    let by_number = |set: &Set<'a>| {
-        let mut set = set.clone();
-        set.sort_by_key(|alloc| (alloc.name_index, alloc.id));
-        set
-    };
-    let mut place: Vec<Place<'a>> = Vec::new();
-    for alloc in by_number(kept.now) {
-        place.push(Place { reschedule: true, ..successor(group, alloc, canary_state) });
-    }
-    let mut existing = kept.untainted.len() + kept.migrate.len() + kept.now.len();
-    let count = group.count as usize;
-    for alloc in by_number(kept.lost) {
-        if existing >= count {
-            break;
-        }
-        existing += 1;
-        place.push(Place { lost: true, ..successor(group, alloc, canary_state) });
-    }
-    if existing < count {
-        for name_index in names.next(count - existing) {
-            place.push(Place { downgrade_non_canary: canary_state, ..fresh(group, name_index) });
-        }
-    }
-    place
-}
-
-fn fresh(group: &TaskGroup, name_index: u32) -> Place<'_> {
-    Place {
-        group,
-        name_index,
-        canary: false,
-        previous: None,
-        reschedule: false,
-        lost: false,
-        downgrade_non_canary: false,
-        min_job_version: 0,
-    }
-}
-
-fn successor<'a>(group: &'a TaskGroup, previous: &'a Arc<Alloc>, canary_state: bool) -> Place<'a> {
-    let canary = previous.health.is_some_and(|health| health.canary);
-    Place {
-        canary,
-        previous: Some(previous),
-        downgrade_non_canary: canary_state && !canary,
-        min_job_version: previous.job.version,
-        ..fresh(group, previous.name_index)
-    }
-}
-
 fn has_strategy(group: &TaskGroup) -> bool {
     group.update.as_ref().is_some_and(|update| update.max_parallel > 0)
-}
-
-/// `all` without `others`.
-fn subtract<'a>(all: &Set<'a>, others: &Set<'a>) -> Set<'a> {
-    if others.is_empty() {
-        return all.clone();
-    }
-    let others: BTreeSet<AllocId> = others.iter().map(|alloc| alloc.id).collect();
-    all.iter().filter(|alloc| !others.contains(&alloc.id)).copied().collect()
 }
 
 /// Numbers from here up stand for follow-up evaluations that are not created yet.

@@ -92,7 +92,7 @@ pub struct Behaviour {
     pub node_updates_by_datacenter: bool,
     /// Only the newest of a job's pending evaluations is processed (1.3.8 and 1.4.3, GH-14621).
     pub newest_pending_only: bool,
-    /// Failed allocations keep their reschedule history when the replacement cannot be placed (1.6.3 and later,
+    /// Failed allocations keep their reschedule history when the replacement cannot be placed (1.6.12,
     /// GH-12319).
     pub reschedule_history_kept: bool,
     /// Type queues are compared by the last slot of their heaps instead of the root (a quirk of 1.1).

@@ -1,282 +1,140 @@
-//! The deployment watcher of the leader (Nomad 1.1.0 `nomad/deploymentwatcher`): keeps rolling updates going, fails and
-//! reverts them, promotes canaries.
-//!
-//! It looks only at allocations whose health was just reported; when leadership begins, at all of active deployments.
-//! Evaluations and allowed replacements are gathered for 1 s per deployment, then for 250 ms across deployments, and
-//! written together. Left out: the limit of 100 state queries per second, which an incremental watcher does not need;
-//! pausing and resuming by operators; multi-region deployments.
+//! Deployments in the replicated state: status, placements, health, promotion (Nomad `StateStore`).
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::base::machine::Fx;
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{Alloc, AllocId, Transition};
-use crate::model::deployment::{Deployment, DeploymentGroup, DeploymentId, DeploymentStatus};
-use crate::model::evaluation::{EvalStatus, Evaluation, Trigger};
-use crate::model::job::{Job, JobId};
-use crate::protocol::scheduler::command::{Applied, Command, DeploymentUpdate};
-use crate::protocol::scheduler::server::{After, Server, Timer};
-use crate::protocol::scheduler::worker::Decide;
+use crate::model::alloc::{Alloc, AllocId, DeploymentHealth};
+use crate::model::deployment::{Deployment, DeploymentId, DeploymentStatus};
+use crate::model::job::JobId;
+use crate::protocol::scheduler::apply::Writer;
+use crate::protocol::scheduler::command::DeploymentUpdate;
 
-/// Changes of one deployment are gathered for this long (Nomad `perJobEvalBatchPeriod`).
-const GATHER: Duration = Duration::from_secs(1);
-/// Changes of all deployments are gathered for this long after that (Nomad `CrossDeploymentUpdateBatchDuration`).
-const BATCH: Duration = Duration::from_millis(250);
-
-/// What the watcher waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Alarm {
-    Gathered(DeploymentId),
-    Deadline(DeploymentId),
-    Batch,
-}
-
-/// The watcher; it holds something on the leader only.
-#[derive(Debug, Clone, Default)]
-pub struct Rollouts {
-    /// Replacements to allow, by deployment with something to write.
-    gathering: BTreeMap<DeploymentId, BTreeSet<AllocId>>,
-    batch: Option<BTreeMap<DeploymentId, BTreeSet<AllocId>>>,
-    deadlines: BTreeMap<DeploymentId, Time>,
-    alarms: BTreeSet<(Time, Alarm)>,
-    due: Option<Time>,
-}
-
-impl<D: Decide> Server<D> {
-    /// Leadership begins: everything active is looked at.
-    pub(super) fn restore_rollouts(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        for id in self.state.active_deployments().to_vec() {
-            let Some(deployment) = self.state.deployment(id).cloned() else { continue };
-            let latest = self
-                .state
-                .evals_of_job(deployment.job)
-                .filter(|eval| eval.status != EvalStatus::Canceled)
-                .map(|eval| if eval.snapshot_index > 0 { eval.snapshot_index } else { eval.create_index })
-                .max()
-                .unwrap_or(0);
-            let allocs: Vec<Arc<Alloc>> = self.state.allocs_of_job(deployment.job).cloned().collect();
-            let of_it = allocs.iter().filter(|alloc| alloc.deployment == Some(id));
-            of_it.for_each(|alloc| self.look(now, &deployment, alloc, latest, fx));
-            self.watch_deadline(now, id);
+impl Writer<'_> {
+    pub(super) fn put_deployment(&mut self, mut deployment: Deployment) {
+        deployment.modify_index = self.index;
+        let id = deployment.id;
+        match (self.state.active_deployments.binary_search(&id), deployment.is_active()) {
+            (Err(at), true) => Arc::make_mut(&mut self.state.active_deployments).insert(at, id),
+            (Ok(at), false) => drop(Arc::make_mut(&mut self.state.active_deployments).remove(at)),
+            (Ok(_), true) | (Err(_), false) => {}
         }
-        self.arm_rollouts(now, fx);
+        self.state.deployments.insert(id, Arc::new(deployment));
+        self.state.tables.deployments = self.index;
+        self.applied.changed = true;
     }
 
-    /// A committed entry may concern deployments.
-    pub(super) fn rollouts_applied(&mut self, now: Time, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
-        let mut touched = BTreeSet::new();
-        touched.extend(applied.deployment);
-        if let Some(first) = applied.allocs.first() {
-            touched.extend(self.state.alloc(*first).and_then(|alloc| alloc.deployment));
-        }
-        for id in &applied.reported {
-            let Some(alloc) = self.state.alloc(*id).cloned() else { continue };
-            let Some(deployment) = alloc.deployment.and_then(|id| self.state.deployment(id)).cloned() else { continue };
-            if deployment.is_active() {
-                touched.insert(deployment.id);
-                self.look(now, &deployment, &alloc, applied.index - 1, fx);
-            }
-        }
-        match command {
-            Command::DeploymentStatus { update, .. } => drop(touched.insert(update.id)),
-            Command::PromoteDeployment { id, .. } | Command::AllocHealth { id, .. } => drop(touched.insert(*id)),
-            Command::Plan(result) => touched.extend(result.deployment_updates.iter().map(|update| update.id)),
-            Command::Noop
-            | Command::RegisterNode { .. }
-            | Command::DeregisterNodes(_)
-            | Command::NodeStatus { .. }
-            | Command::NodeEligibility { .. }
-            | Command::NodeDrain { .. }
-            | Command::RegisterJob { .. }
-            | Command::DeregisterJob { .. }
-            | Command::UpsertEvals(_)
-            | Command::ClientUpdate { .. }
-            | Command::Transitions { .. }
-            | Command::Reap { .. } => {}
-        }
-        for id in &touched {
-            self.watch_deadline(now, *id);
-        }
-        if !touched.is_empty() {
-            self.arm_rollouts(now, fx);
+    pub(super) fn deployment_status(&mut self, update: DeploymentUpdate) {
+        let Some(deployment) = self.state.deployments.get(update.id) else { return };
+        let deployment = Deployment { status: update.status, ..Deployment::clone(deployment) };
+        let (job, version) = (deployment.job, deployment.job_version);
+        self.put_deployment(deployment);
+        if update.status == DeploymentStatus::Successful {
+            self.mark_stable(job, version);
         }
     }
 
-    /// Looks at one allocation. `latest` is the index up to which evaluations have seen the job.
-    fn look(&mut self, now: Time, deployment: &Deployment, alloc: &Alloc, latest: u64, fx: &mut impl Fx<Self>) {
-        let Some(group) = deployment.groups.get(&alloc.task_group().name) else { return };
-        let Some(health) = alloc.health else { return };
-        match health.healthy {
-            Some(false) if group.progress_deadline.is_zero() => {
-                self.fail_deployment(now, deployment, group.auto_revert, fx);
+    /// Keeps version and specification index (Nomad `updateJobStabilityImpl`).
+    pub(super) fn mark_stable(&mut self, id: JobId, version: u64) {
+        let index = self.index;
+        let entry = self.job_entry(id);
+        let Some(at) = entry.versions.iter().position(|job| job.version == version && !job.stable) else { return };
+        let stable = Arc::make_mut(&mut entry.versions[at]);
+        stable.stable = true;
+        stable.modify_index = index;
+        let stable = Arc::clone(&entry.versions[at]);
+        if entry.job.as_ref().is_some_and(|job| job.version == version) {
+            entry.job = Some(stable);
+        }
+        self.state.tables.jobs = index;
+    }
+
+    /// Counts placements and health (Nomad `updateDeploymentWithAlloc`).
+    pub(super) fn count_in_deployment(&mut self, before: Option<&Alloc>, after: &Alloc) {
+        let Some(id) = after.deployment else { return };
+        let before = before.filter(|before| before.deployment == after.deployment);
+        let healthy = |alloc: &Alloc| alloc.health.and_then(|health| health.healthy);
+        let (was, is) = (before.and_then(healthy), healthy(after));
+        if before.is_some() && was == is {
+            return;
+        }
+        let Some(deployment) = self.state.deployments.get(id) else { return };
+        let mut deployment = Deployment::clone(deployment);
+        let name = &after.task_group().name;
+        let Some(group) = deployment.groups.get_mut(name) else { return };
+        let deadline = |from: Time| (group.progress_deadline != Duration::ZERO).then(|| from + group.progress_deadline);
+        let mut due = group.require_progress_by;
+        if before.is_none() {
+            due = due.or(deadline(after.modify_time));
+        }
+        if let Some(health) = after.health
+            && is == Some(true)
+            && was != is
+        {
+            due = due.max(deadline(health.timestamp));
+        }
+        group.require_progress_by = due;
+        if before.is_none() {
+            group.placed += 1;
+            if after.health.is_some_and(|health| health.canary) && !group.placed_canaries.contains(&after.id) {
+                group.placed_canaries.push(after.id);
             }
-            Some(false) if !alloc.transition.reschedule => {
-                self.gather(now, deployment.id).insert(alloc.id);
+        }
+        for (health, count) in [(was, -1), (is, 1)] {
+            match health {
+                Some(true) => group.healthy = group.healthy.saturating_add_signed(count),
+                Some(false) => group.unhealthy = group.unhealthy.saturating_add_signed(count),
+                None => {}
             }
-            Some(true) if health.modify_index > latest => {
-                if !self.promote_if_ready(now, deployment, fx) {
-                    self.gather(now, deployment.id);
+        }
+        self.put_deployment(deployment);
+    }
+
+    /// Whether the canaries of every selected group were healthy enough.
+    pub(super) fn promote(&mut self, id: DeploymentId, groups: &[Arc<str>], time: Time) -> bool {
+        let Some(deployment) = self.state.deployments.get(id) else { return false };
+        let mut deployment = Deployment::clone(deployment);
+        let mut promoted: Vec<AllocId> = Vec::new();
+        let selected = |name: &Arc<str>| groups.is_empty() || groups.contains(name);
+        for (_, group) in
+            deployment.groups.iter_mut().filter(|(name, group)| group.desired_canaries > 0 && selected(name))
+        {
+            let healthy = |id: &&AllocId| {
+                self.state.allocs.get(**id).is_some_and(|alloc| {
+                    !alloc.is_terminal() && alloc.health.is_some_and(|health| health.healthy == Some(true))
+                })
+            };
+            if (group.placed_canaries.iter().filter(healthy).count() as u32) < group.desired_canaries {
+                return false;
+            }
+            group.promoted = true;
+            if group.require_progress_by.is_some() {
+                group.require_progress_by = Some(time + group.progress_deadline);
+            }
+            promoted.extend(&group.placed_canaries);
+        }
+        self.put_deployment(deployment);
+        for id in promoted {
+            self.change_alloc(id, |alloc| {
+                if let Some(health) = &mut alloc.health {
+                    health.canary = false;
                 }
-            }
-            Some(_) | None => {}
-        }
-    }
-
-    fn gather(&mut self, now: Time, id: DeploymentId) -> &mut BTreeSet<AllocId> {
-        if !self.rollouts.gathering.contains_key(&id) {
-            self.rollouts.alarms.insert((now + GATHER, Alarm::Gathered(id)));
-        }
-        self.rollouts.gathering.entry(id).or_default()
-    }
-
-    /// Promotes by itself when all groups ask for it and all canaries are healthy.
-    fn promote_if_ready(&mut self, now: Time, deployment: &Deployment, fx: &mut impl Fx<Self>) -> bool {
-        let waits = deployment.groups.values().any(|group| group.desired_canaries > 0 && !group.promoted);
-        let healthy = |id: &AllocId| {
-            self.state.alloc(*id).and_then(|alloc| alloc.health).is_some_and(|health| health.healthy == Some(true))
-        };
-        let ready = deployment.status == DeploymentStatus::Running
-            && deployment.groups.values().all(|group| {
-                group.auto_promote
-                    && group.desired_canaries as usize == group.placed_canaries.len()
-                    && group.placed_canaries.iter().all(healthy)
             });
-        if !(waits && ready) {
-            return false;
         }
-        let eval = self.rollout_eval(now, deployment.job, deployment.id).map(Box::new);
-        let command = Command::PromoteDeployment { id: deployment.id, groups: Vec::new(), eval, time: now };
-        self.propose(now, command, After::Nothing, fx);
         true
     }
 
-    fn fail_deployment(&mut self, now: Time, deployment: &Deployment, revert: bool, fx: &mut impl Fx<Self>) {
-        let update = DeploymentUpdate { id: deployment.id, status: DeploymentStatus::Failed };
-        let job = if revert { self.stable_version(deployment.job) } else { None };
-        let eval = self.rollout_eval(now, deployment.job, deployment.id).map(Box::new);
-        self.forget_rollout(deployment.id);
-        self.propose(now, Command::DeploymentStatus { update, eval, job }, After::Nothing, fx);
-    }
-
-    /// The newest stable version, if it differs from the current one.
-    fn stable_version(&self, job: JobId) -> Option<Arc<Job>> {
-        let entry = self.state.job_entry(job)?;
-        let current = entry.job.as_ref()?;
-        let stable = entry.versions.iter().find(|job| job.stable && job.version != current.version)?;
-        let mut same = Job::clone(stable);
-        same.version = current.version;
-        same.job_modify_index = current.job_modify_index;
-        same.modify_index = current.modify_index;
-        same.stable = current.stable;
-        (same != **current).then(|| stable.clone())
-    }
-
-    fn rollout_eval(&self, now: Time, job: JobId, id: DeploymentId) -> Option<Evaluation> {
-        let job = self.state.job(job)?;
-        Some(Evaluation { deployment: Some(id), ..Evaluation::new(job, Trigger::DeploymentWatcher, now) })
-    }
-
-    /// The earliest progress deadline of groups that are not done; an ended deployment is forgotten.
-    fn watch_deadline(&mut self, now: Time, id: DeploymentId) {
-        let Some(deployment) = self.state.deployment(id).filter(|deployment| deployment.is_active()) else {
-            self.forget_rollout(id);
-            return;
-        };
-        let open = deployment.groups.values().filter(|group| !is_done(group));
-        let deadline = open.filter_map(|group| group.require_progress_by).min();
-        let known = self.rollouts.deadlines.get(&id).copied();
-        if known == deadline {
-            return;
-        }
-        if let Some(known) = known {
-            self.rollouts.alarms.remove(&(known, Alarm::Deadline(id)));
-            self.rollouts.deadlines.remove(&id);
-        }
-        if let Some(deadline) = deadline {
-            self.rollouts.deadlines.insert(id, deadline);
-            self.rollouts.alarms.insert((deadline.max(now), Alarm::Deadline(id)));
-        }
-    }
-
-    fn forget_rollout(&mut self, id: DeploymentId) {
-        if let Some(known) = self.rollouts.deadlines.remove(&id) {
-            self.rollouts.alarms.remove(&(known, Alarm::Deadline(id)));
-        }
-        self.rollouts.gathering.remove(&id);
-        self.rollouts.alarms.retain(|(_, alarm)| *alarm != Alarm::Gathered(id));
-    }
-
-    fn arm_rollouts(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        let next = self.rollouts.alarms.first().map(|(at, _)| *at);
-        if next != self.rollouts.due {
-            self.rollouts.due = next;
-            match next {
-                Some(at) => fx.arm(Timer::Rollout, at.since(now)),
-                None => fx.disarm(Timer::Rollout),
+    pub(super) fn set_health(&mut self, id: DeploymentId, allocs: &[AllocId], healthy: bool, time: Time) {
+        let index = self.index;
+        for alloc in allocs {
+            if self.state.allocs.get(*alloc).is_none_or(|alloc| alloc.deployment != Some(id)) {
+                continue;
             }
+            self.change_alloc(*alloc, |alloc| {
+                let canary = alloc.health.is_some_and(|health| health.canary);
+                alloc.health =
+                    Some(DeploymentHealth { healthy: Some(healthy), timestamp: time, canary, modify_index: index });
+            });
+            self.applied.reported.push(*alloc);
         }
     }
-
-    /// Something gathered is to be written, or a deadline has come.
-    pub(super) fn rollouts_expired(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        self.rollouts.due = None;
-        while let Some((at, alarm)) = self.rollouts.alarms.first().copied().filter(|(at, _)| *at <= now) {
-            self.rollouts.alarms.remove(&(at, alarm));
-            match alarm {
-                Alarm::Gathered(id) => {
-                    let allowed = self.rollouts.gathering.remove(&id).unwrap_or_default();
-                    if self.rollouts.batch.is_none() {
-                        self.rollouts.alarms.insert((now + BATCH, Alarm::Batch));
-                    }
-                    self.rollouts.batch.get_or_insert_default().entry(id).or_default().extend(allowed);
-                }
-                Alarm::Batch => self.write_rollouts(now, fx),
-                Alarm::Deadline(id) => {
-                    self.rollouts.deadlines.remove(&id);
-                    self.deadline_passed(now, id, fx);
-                }
-            }
-        }
-        self.arm_rollouts(now, fx);
-    }
-
-    fn write_rollouts(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        let wish = Transition { reschedule: true, ..Transition::default() };
-        let (mut transitions, mut evals) = (Vec::new(), Vec::new());
-        for (id, allowed) in self.rollouts.batch.take().unwrap_or_default() {
-            transitions.extend(allowed.into_iter().map(|alloc| (alloc, wish)));
-            let job = self.state.deployment(id).map(|deployment| deployment.job);
-            evals.extend(job.and_then(|job| self.rollout_eval(now, job, id)));
-        }
-        if !evals.is_empty() {
-            self.propose(now, Command::Transitions { transitions, evals }, After::Nothing, fx);
-        }
-    }
-
-    /// Fails the deployment if a group made no progress; one that only waits for a promotion is left alone.
-    fn deadline_passed(&mut self, now: Time, id: DeploymentId, fx: &mut impl Fx<Self>) {
-        let Some(deployment) = self.state.deployment(id).filter(|deployment| deployment.is_active()).cloned() else {
-            return;
-        };
-        let stuck = || {
-            deployment.groups.values().filter(|group| {
-                let goal = if in_canary_phase(group) { group.desired_canaries } else { group.desired_total };
-                group.healthy < goal
-            })
-        };
-        if stuck().count() > 0 {
-            let revert = stuck().any(|group| group.auto_revert);
-            self.fail_deployment(now, &deployment, revert, fx);
-        }
-    }
-}
-
-fn in_canary_phase(group: &DeploymentGroup) -> bool {
-    group.desired_canaries > 0 && !group.promoted
-}
-
-fn is_done(group: &DeploymentGroup) -> bool {
-    !in_canary_phase(group) && group.healthy >= group.desired_total
 }

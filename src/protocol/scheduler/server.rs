@@ -7,7 +7,7 @@
 //! Invariant: the broker, the blocked tracker, the plan queue and the heartbeat timers hold something only while this
 //! server leads and has established itself.
 //!
-//! Left out: drainer, periodic dispatch, garbage collection, autopilot (Raft membership), ACLs. Without garbage
+//! Left out: periodic dispatch, garbage collection, autopilot (Raft membership), ACLs. Without garbage
 //! collection terminal evaluations and allocations stay for ever, which costs memory and changes no placement.
 
 use std::collections::BTreeMap;
@@ -26,11 +26,12 @@ use crate::protocol::scheduler::blocked::Blocked;
 use crate::protocol::scheduler::broker::{Broker, EvalToken};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
 use crate::protocol::scheduler::config::ServerConfig;
+use crate::protocol::scheduler::deployment_watcher::Rollouts;
+use crate::protocol::scheduler::drain::{DrainStrategy, Drains};
 use crate::protocol::scheduler::event::{Change, Event, OperatorTag, Proposal};
 use crate::protocol::scheduler::forward::{Forwarding, Origin};
 use crate::protocol::scheduler::heartbeat::Heartbeats;
 use crate::protocol::scheduler::message::{Message, Operation, Request};
-use crate::protocol::scheduler::rollout::Rollouts;
 use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::watch::Watchers;
 use crate::protocol::scheduler::worker::{Decide, Worker};
@@ -64,6 +65,10 @@ pub enum Timer {
     Applier,
     /// The deployment watcher has something to do.
     Rollout,
+    /// Draining nodes are to be looked at.
+    Drain,
+    /// The earliest deadline of a drain.
+    DrainDeadline,
     /// A worker's pause is over.
     Worker(u16),
 }
@@ -84,7 +89,9 @@ impl Slot for Timer {
             Self::Prune => 10,
             Self::Applier => 11,
             Self::Rollout => 12,
-            Self::Worker(worker) => 13 + usize::from(worker),
+            Self::Drain => 13,
+            Self::DrainDeadline => 14,
+            Self::Worker(worker) => 15 + usize::from(worker),
         }
     }
 }
@@ -123,6 +130,10 @@ pub(super) enum After {
     Reblocked { origin: Origin, token: EvalToken },
     /// The failed evaluation is acknowledged.
     Reaped { eval: EvalId, token: EvalToken },
+    /// The drain is tracked, and who asked is told.
+    Drain { node: NodeId, origin: Origin, strategy: DrainStrategy },
+    /// Draining nodes are looked at again.
+    Marked,
     /// Nothing.
     Nothing,
 }
@@ -148,6 +159,7 @@ pub struct Server<D: Decide> {
     pub(super) blocked_told: (usize, usize),
     pub(super) applier: Applier,
     pub(super) rollouts: Rollouts,
+    pub(super) drains: Drains,
     pub(super) heartbeats: Heartbeats,
     pub(super) heartbeat_due: Option<Time>,
     /// Dequeues that wait, oldest first, with their end.
@@ -183,6 +195,8 @@ impl<D: Decide> Machine for Server<D> {
             Input::Fired(Timer::Prune) => self.prune(now, fx),
             Input::Fired(Timer::Applier) => self.applier_poll(now, fx),
             Input::Fired(Timer::Rollout) => self.rollouts_expired(now, fx),
+            Input::Fired(Timer::Drain) => self.drain(now, fx),
+            Input::Fired(Timer::DrainDeadline) => self.drain_deadline(now, fx),
             Input::Fired(Timer::Worker(worker)) => self.worker_timer(now, worker, fx),
             Input::Done(token) => self.computed(now, token, fx),
         }
@@ -202,6 +216,7 @@ impl<D: Decide> Machine for Server<D> {
         self.blocked_told = (0, 0);
         self.applier.disable();
         self.rollouts = Rollouts::default();
+        self.drains = Drains::default();
         self.heartbeats.stop();
         self.heartbeat_due = None;
         self.dequeues.clear();
@@ -239,6 +254,7 @@ impl<D: Decide> Server<D> {
             blocked_told: (0, 0),
             applier: Applier::default(),
             rollouts: Rollouts::default(),
+            drains: Drains::default(),
             heartbeats: Heartbeats::new(config.heartbeat.clone(), stream("heartbeats")),
             heartbeat_due: None,
             dequeues: VecDeque::new(),
@@ -307,9 +323,9 @@ impl<D: Decide> Server<D> {
         command: &Arc<Command>,
         fx: &mut impl Fx<Self>,
     ) {
-        let mut state = self.state.clone();
-        let applied = state.apply(index, command);
-        self.adopt(now, proposal, command, state, &applied, fx);
+        let prior = self.prior(command);
+        let applied = self.state.apply(index, command);
+        self.react(now, proposal, command, prior, &applied, fx);
     }
 
     /// As [`Self::applied`], with the new state and the changes computed elsewhere from the same state and entry.
@@ -322,13 +338,27 @@ impl<D: Decide> Server<D> {
         applied: &Applied,
         fx: &mut impl Fx<Self>,
     ) {
-        let before = std::mem::replace(&mut self.state, state);
+        let prior = self.prior(command);
+        self.state = state;
+        self.react(now, proposal, command, prior, applied, fx);
+    }
+
+    fn react(
+        &mut self,
+        now: Time,
+        proposal: Option<Proposal>,
+        command: &Command,
+        prior: Prior,
+        applied: &Applied,
+        fx: &mut impl Fx<Self>,
+    ) {
         if self.role != Role::Follower {
-            self.tell(&before, command, applied, fx);
+            self.tell(prior, command, applied, fx);
         }
         if self.is_ready() {
             self.lead_applied(now, applied, fx);
             self.rollouts_applied(now, command, applied, fx);
+            self.drains_applied(command, fx);
         }
         self.notify(now, command, applied, fx);
         if let Some(after) = proposal.and_then(|proposal| Some((proposal, self.proposals.remove(&proposal)?))) {
@@ -369,19 +399,43 @@ impl<D: Decide> Server<D> {
         }
     }
 
+    /// What [`Self::tell`] has to know of the state before the entry.
+    fn prior(&self, command: &Command) -> Prior {
+        match command {
+            Command::RegisterNode { id, .. } | Command::NodeStatus { id, .. } => {
+                Prior { node: self.state.node(*id).map(|entry| entry.node.status), requested: None }
+            }
+            Command::Plan(result) => {
+                Prior { node: None, requested: self.state.eval(result.eval).map(|eval| eval.create_time) }
+            }
+            Command::Noop
+            | Command::DeregisterNodes(_)
+            | Command::NodeEligibility { .. }
+            | Command::NodeDrain { .. }
+            | Command::RegisterJob { .. }
+            | Command::DeregisterJob { .. }
+            | Command::UpsertEvals(_)
+            | Command::ClientUpdate { .. }
+            | Command::Transitions { .. }
+            | Command::DeploymentStatus { .. }
+            | Command::PromoteDeployment { .. }
+            | Command::AllocHealth { .. }
+            | Command::Reap { .. } => Prior::default(),
+        }
+    }
+
     /// Says what a committed entry changed, on the leader.
-    fn tell(&self, before: &State, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
+    fn tell(&self, prior: Prior, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
         let index = applied.index;
         let mut say = |change| fx.emit(Event::Committed { index, change });
         match command {
             Command::RegisterNode { id, .. } | Command::NodeStatus { id, .. } => {
                 if let Some(entry) = self.state.node(*id) {
-                    let before = before.node(*id).map(|entry| entry.node.status);
-                    say(Change::Node { node: entry.node.clone(), before });
+                    say(Change::Node { node: entry.node.clone(), before: prior.node });
                 }
             }
             Command::Plan(result) => {
-                let requested = before.eval(result.eval).map_or(result.time, |eval| eval.create_time);
+                let requested = prior.requested.unwrap_or(result.time);
                 for stop in &result.stops {
                     say(Change::Stopped { stop: *stop });
                 }
@@ -447,6 +501,13 @@ impl<D: Decide> Server<D> {
         }
         self.settle_leader(now, fx);
     }
+}
+
+/// What an entry is about, before it is applied.
+#[derive(Debug, Clone, Copy, Default)]
+struct Prior {
+    node: Option<NodeStatus>,
+    requested: Option<Time>,
 }
 
 /// Tokens of plan verifications; the epoch stands above the low byte.

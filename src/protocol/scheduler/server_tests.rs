@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{AllocId, ClientStatus};
-use crate::model::job::JobId;
-use crate::model::node::NodeStatus;
+use crate::model::deployment::DeploymentStatus;
+use crate::model::job::{Job, JobId, JobKind, Update};
+use crate::model::node::{Eligibility, NodeId, NodeStatus};
 use crate::protocol::client::event::{Event as ClientEvent, Exit};
+use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Change, Event};
 use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
-use crate::protocol::scheduler::story::Region;
+use crate::protocol::scheduler::story::{self, Filler};
 use crate::protocol::scheduler::test_support::job;
+
+type Region = story::Region<Filler>;
+/// With Nomad's scheduler.
+type Nomad = story::Region<Decision>;
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -299,4 +305,146 @@ fn a_killed_leader_process_refuses_and_everyone_turns_to_the_next() {
     region.run_for(secs(20));
     assert_eq!(region.count(ClientStatus::Running), 6);
     assert!(region.first(elected, |event| matches!(event, Event::HeartbeatMissed { .. })).is_none());
+}
+
+fn nomad(clients: usize, room: u64, job: Job) -> Nomad {
+    let mut region = Nomad::new(3, clients, room);
+    region.run_for(secs(20));
+    let count = job.groups[0].count;
+    region.operate(1, Operation::RegisterJob(Arc::new(job)));
+    region.run_for(secs(30));
+    assert_eq!(region.count(ClientStatus::Running), count as usize);
+    region
+}
+
+#[test]
+fn nomads_scheduler_replaces_what_a_crashed_node_ran() {
+    let mut region = nomad(3, 4, job(0, 50, 6));
+    region.kill(4);
+    region.run_for(secs(60));
+    assert_eq!(region.count(ClientStatus::Running), 6);
+    assert!(region.servers[0].state().allocs_of_node(NodeId(1)).all(|alloc| alloc.is_terminal()));
+}
+
+#[test]
+fn nomads_scheduler_reschedules_a_failed_alloc_after_its_delay() {
+    let mut region = nomad(2, 4, job(0, 50, 1));
+    let alloc = region.servers[0].state().allocs().values().next().expect("one").clone();
+    let node = alloc.node.0 as usize;
+    for _ in 0..3 {
+        region.exit(node, alloc.id, Exit::Failure);
+        region.run_for(secs(18));
+    }
+    assert_eq!(region.count(ClientStatus::Running), 0, "the first delay is 30 s");
+    region.run_for(secs(40));
+    assert_eq!(region.count(ClientStatus::Running), 1);
+}
+
+#[test]
+fn nomads_scheduler_waits_for_room_and_is_unblocked() {
+    let mut region = nomad(1, 4, job(0, 50, 4));
+    region.operate(2, Operation::RegisterJob(Arc::new(job(1, 50, 2))));
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), 4);
+    region.operate(2, Operation::DeregisterJob { job: JobId(0), purge: false });
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), 2);
+}
+
+#[test]
+fn a_rolling_update_proceeds_one_by_one_as_health_is_reported() {
+    let mut rolling = job(0, 50, 3);
+    rolling.groups[0].update = Some(Update::default());
+    let mut region = nomad(2, 6, rolling.clone());
+    region.run_for(secs(30));
+    let mut next = rolling;
+    next.groups[0].tasks[0].config = "image = v2".into();
+    let from = region.now;
+    region.operate(0, Operation::RegisterJob(Arc::new(next)));
+    region.run_for(secs(120));
+    let state = region.servers[0].state();
+    assert_eq!(region.count(ClientStatus::Running), 3);
+    let live = || state.allocs().values().filter(|alloc| !alloc.is_terminal());
+    assert!(live().all(|alloc| alloc.job.version == 1), "all replaced");
+    let deployment = state.latest_deployment(JobId(0)).expect("a deployment");
+    assert_eq!(deployment.status, DeploymentStatus::Successful);
+    let placed: Vec<_> = region
+        .told
+        .iter()
+        .filter(|(at, event)| *at >= from && matches!(event, Event::Committed { change: Change::Placed { .. }, .. }))
+        .map(|(at, _)| *at)
+        .collect();
+    assert_eq!(placed.len(), 3);
+    assert!(placed.windows(2).all(|pair| pair[1].since(pair[0]) > secs(11)), "10 s healthy and the batches between");
+}
+
+#[test]
+fn a_bad_version_fails_its_deployment_and_is_reverted() {
+    let mut good = job(0, 50, 2);
+    good.groups[0].update = Some(Update { auto_revert: true, ..Update::default() });
+    let mut region = nomad(2, 6, good.clone());
+    region.run_for(secs(60));
+    let mut bad = good;
+    bad.groups[0].tasks[0].config = "image = broken".into();
+    region.bad_image = Some("image = broken".into());
+    region.operate(0, Operation::RegisterJob(Arc::new(bad)));
+    region.run_for(secs(900));
+    let state = region.servers[0].state();
+    let current = state.job(JobId(0)).expect("registered");
+    assert_eq!((current.version, &*current.groups[0].tasks[0].config), (2, ""), "reverted to the first version");
+    assert_eq!(region.count(ClientStatus::Running), 2);
+}
+
+#[test]
+fn the_laws_hold_through_crashes_and_changes_of_leaders() {
+    let mut region = nomad(5, 6, job(0, 50, 12));
+    region.operate(0, Operation::RegisterJob(Arc::new(job(1, 70, 6))));
+    region.run_for(secs(20));
+    region.kill(5);
+    region.run_for(secs(10));
+    region.elect(1);
+    region.run_for(secs(310));
+    region.operate(2, Operation::ScaleJob { job: JobId(0), group: "web".into(), count: 8 });
+    region.kill(0);
+    region.elect(2);
+    region.run_for(secs(400));
+    assert_eq!(region.count(ClientStatus::Running), 14);
+}
+
+#[test]
+fn a_drained_node_hands_its_work_over_one_by_one() {
+    let mut region = nomad(2, 6, job(0, 50, 4));
+    let from = region.now;
+    region.operate(1, Operation::Drain { node: NodeId(0), deadline: Some(secs(3_600)), ignore_system_jobs: false });
+    region.run_for(secs(120));
+    let state = region.servers[0].state();
+    assert!(state.allocs_of_node(NodeId(0)).all(|alloc| alloc.is_terminal()));
+    assert_eq!(region.count(ClientStatus::Running), 4);
+    let node = &state.node(NodeId(0)).expect("registered").node;
+    assert!(!node.draining && node.eligibility == Eligibility::Ineligible, "done, and stays ineligible");
+    let moved: Vec<_> = region
+        .told
+        .iter()
+        .filter(|(at, event)| *at >= from && matches!(event, Event::Committed { change: Change::Placed { .. }, .. }))
+        .map(|(at, _)| *at)
+        .collect();
+    assert_eq!(moved.len(), 2);
+    assert!(moved[1].since(moved[0]) > secs(10), "the next moves once the one before is healthy");
+}
+
+#[test]
+fn at_the_deadline_everything_left_moves_at_once() {
+    let mut batch = job(0, 50, 3);
+    batch.kind = JobKind::Batch;
+    let mut region = nomad(2, 6, batch);
+    let on_it = region.servers[0].state().allocs_of_node(NodeId(0)).count();
+    assert!(on_it > 0);
+    region.operate(1, Operation::Drain { node: NodeId(0), deadline: Some(secs(30)), ignore_system_jobs: false });
+    region.run_for(secs(29));
+    let running = |region: &Nomad| {
+        region.servers[0].state().allocs_of_node(NodeId(0)).filter(|alloc| !alloc.is_terminal()).count()
+    };
+    assert_eq!(running(&region), on_it, "batch work is left alone until then");
+    region.run_for(secs(30));
+    assert_eq!((running(&region), region.count(ClientStatus::Running)), (0, 3));
 }

@@ -24,8 +24,8 @@ struct OneSpread {
     weight: f64,
     /// Wanted allocations by value; empty to spread evenly.
     desired: BTreeMap<String, f64>,
-    /// Wanted allocations by value number, as far as asked about.
-    by_value: Vec<Option<Option<f64>>>,
+    /// Wanted allocations by value number, as far as asked about; negative for values that are not wanted at all.
+    by_value: Vec<Option<f64>>,
     /// Smallest and largest use when the selection began.
     extremes: Option<(i64, i64)>,
     /// Uses of all values without a target when the selection began, for the pooled implicit target.
@@ -115,7 +115,8 @@ impl OneSpread {
             self.by_value.resize(at + 1, None);
         }
         let desired = &self.desired;
-        *self.by_value[at].get_or_insert_with(|| desired.get(name).or_else(|| desired.get(IMPLICIT)).copied())
+        let wanted = || desired.get(name).or_else(|| desired.get(IMPLICIT)).copied().unwrap_or(-1.0);
+        Some(*self.by_value[at].get_or_insert_with(wanted)).filter(|wanted| *wanted >= 0.0)
     }
 }
 

@@ -4,10 +4,12 @@
 //! ([`super::feasible`]), are fitted and scored ([`super::rank`]), and a limit stops the search after a few good ones.
 //! The shuffle is done as far as nodes are pulled, so that a selection costs what it looks at, not the whole cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::rng::Rng;
-use crate::model::alloc::Alloc;
+use crate::model::alloc::{Alloc, AllocId};
+use crate::model::constraint::Constraint;
 use crate::model::evaluation::FailedGroup;
 use crate::model::job::{Job, JobKind};
 use crate::model::node::NodeId;
@@ -16,8 +18,8 @@ use crate::protocol::scheduler::feasible::{Answers, Classes, Filtered, GroupChec
 use crate::protocol::scheduler::feasible::{constraint_text, constraints, has_distinct_hosts};
 use crate::protocol::scheduler::operators::Operator;
 use crate::protocol::scheduler::plan::{Plan, Preemption, Stop};
-use crate::protocol::scheduler::properties::{PropertySet, Tally};
-use crate::protocol::scheduler::rank::{Exhausted, GroupScores, NodeScore, Ranked};
+use crate::protocol::scheduler::properties::{PropertySet, Tally, ValueId};
+use crate::protocol::scheduler::rank::{Exhausted, GroupScores, Known, NodeScore, Ranked};
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::state::{NodeEntry, State};
 
@@ -111,6 +113,14 @@ pub struct Stack<'a> {
     trace: Option<Vec<NodeScore>>,
 }
 
+/// A node that can take the group. Without `ranked`, its details can be found out again.
+#[derive(Debug)]
+struct Candidate {
+    node: NodeId,
+    score: f64,
+    ranked: Option<Box<Ranked>>,
+}
+
 /// Nodes in random order, and the place reached.
 #[derive(Debug, Default)]
 struct Source {
@@ -186,11 +196,7 @@ impl<'a> Stack<'a> {
         self.job_distinct = self.distinct_sets(&job.constraints, None);
     }
 
-    fn distinct_sets(
-        &mut self,
-        list: &'a [crate::model::constraint::Constraint],
-        group: Option<&Arc<str>>,
-    ) -> Vec<(usize, Option<i64>)> {
+    fn distinct_sets(&mut self, list: &'a [Constraint], group: Option<&Arc<str>>) -> Vec<(usize, Option<i64>)> {
         let mut sets = Vec::new();
         for constraint in list.iter().filter(|c| Operator::parse(&c.operator) == Operator::DistinctProperty) {
             let allowed = if constraint.right.is_empty() { Some(1) } else { constraint.right.parse().ok() };
@@ -265,11 +271,11 @@ impl<'a> Stack<'a> {
     }
 
     /// What a blocked evaluation must know: eligibility by class, or that a constraint escaped the classes.
-    pub fn eligibility(&self) -> (std::collections::BTreeMap<u64, bool>, bool) {
+    pub fn eligibility(&self) -> (BTreeMap<u64, bool>, bool) {
         let groups = || self.views.iter().flatten().map(|view| &view.checks.answers);
         let escaped = self.job_checks.answers.escaped || groups().any(|answers: &Answers| answers.escaped);
         if escaped {
-            (Default::default(), true)
+            (BTreeMap::new(), true)
         } else {
             (self.classes.eligibility(&self.job_checks.answers, groups()), false)
         }
@@ -286,9 +292,10 @@ impl<'a> Stack<'a> {
         self.forget(stop.node);
     }
 
-    /// Takes the last stop back.
-    pub fn unstage_stop(&mut self) {
-        let Some(stop) = self.draft.plan.stops.pop() else { return };
+    /// Takes the last stop of an allocation back.
+    pub fn unstage_stop(&mut self, alloc: AllocId) {
+        let Some(at) = self.draft.plan.stops.iter().rposition(|stop| stop.alloc == alloc) else { return };
+        let stop = self.draft.plan.stops.remove(at);
         let Some(alloc) = self.state.alloc(stop.alloc) else { return };
         let still_stopped = self.draft.plan.stops.iter().any(|other| other.alloc == stop.alloc);
         if !alloc.is_terminal() && !still_stopped {
@@ -388,12 +395,12 @@ impl<'a> Stack<'a> {
 
     /// The limit iterator and the maximum over what it lets through; the first of equals wins.
     fn best(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Ranked> {
-        let mut best: Option<Ranked> = None;
-        let mut skipped: Vec<Option<Ranked>> = Vec::new();
+        let mut best: Option<Candidate> = None;
+        let mut skipped: Vec<Option<Candidate>> = Vec::new();
         let mut taken_back = 0;
         let mut seen = 0;
         while seen < self.limit {
-            let mut option = self.next_ranked(view, options).or_else(|| take_back(&mut skipped, &mut taken_back));
+            let mut option = self.next_candidate(view, options).or_else(|| take_back(&mut skipped, &mut taken_back));
             if option.is_none() {
                 break;
             }
@@ -401,7 +408,7 @@ impl<'a> Stack<'a> {
                 && let Some(poor) = option.take_if(|option| option.score <= SKIP_THRESHOLD)
             {
                 skipped.push(Some(poor));
-                option = self.next_ranked(view, options);
+                option = self.next_candidate(view, options);
             }
             seen += 1;
             let Some(option) = option.or_else(|| take_back(&mut skipped, &mut taken_back)) else { break };
@@ -409,18 +416,44 @@ impl<'a> Stack<'a> {
                 best = Some(option);
             }
         }
-        best
+        let best = best?;
+        if let Some(ranked) = best.ranked {
+            return Some(*ranked);
+        }
+        let state = self.state;
+        let entry = state.node(best.node)?;
+        let class = self.classes.of(&entry.node);
+        self.rank(&mut view.scores, class, entry, options).ok()
     }
 
-    fn next_ranked(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Ranked> {
+    fn next_candidate(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Candidate> {
         let state = self.state;
+        let keeps = !options.preempt && options.penalty_nodes.is_empty() && self.trace.is_none();
         loop {
             let node = self.source.next(&mut self.rng)?;
             self.evaluated += 1;
             self.work.nodes_pulled += 1;
+            match if keeps { view.scores.known(node) } else { Known::Nothing } {
+                Known::Nothing => {}
+                Known::Rejected(why) => {
+                    self.work.nodes_scored += u64::from(matches!(why, Rejected::Exhausted(_)));
+                    self.rejected.push((node, why));
+                    continue;
+                }
+                Known::Scored(sum, count) => {
+                    self.work.nodes_scored += 1;
+                    let score = view.scores.mean(self, node, sum, count);
+                    return Some(Candidate { node, score, ranked: None });
+                }
+            }
             let Some(entry) = state.node(node) else { continue };
             if let Err(why) = self.feasible(view, entry) {
-                self.rejected.push((node, Rejected::Filtered(why)));
+                let why = Rejected::Filtered(why);
+                // The first node of a class names the constraint, so only the answers of later ones can be kept.
+                if keeps && why == Rejected::Filtered(Filtered::Class) {
+                    view.scores.keep(node, Known::Rejected(why));
+                }
+                self.rejected.push((node, why));
                 continue;
             }
             self.work.nodes_scored += 1;
@@ -428,11 +461,21 @@ impl<'a> Stack<'a> {
             match self.rank(&mut view.scores, class, entry, options) {
                 Ok(ranked) => {
                     if let Some(trace) = &mut self.trace {
-                        trace.push(ranked.scores.clone());
+                        trace.push(ranked.scores);
                     }
-                    return Some(ranked);
+                    if keeps {
+                        let (sum, count) = ranked.scores.without_spread();
+                        view.scores.keep(node, Known::Scored(sum, count));
+                    }
+                    return Some(Candidate { node, score: ranked.score, ranked: Some(Box::new(ranked)) });
                 }
-                Err(why) => self.rejected.extend(why.map(|why| (node, Rejected::Exhausted(why)))),
+                Err(why) => {
+                    let why = why.map(Rejected::Exhausted);
+                    if let Some(why) = why.filter(|_| keeps) {
+                        view.scores.keep(node, Known::Rejected(why));
+                    }
+                    self.rejected.extend(why.map(|why| (node, why)));
+                }
             }
         }
     }
@@ -463,9 +506,10 @@ impl<'a> Stack<'a> {
         let job = self.job;
         let group = &job.groups[at];
         let distinct = self.distinct_sets(&group.constraints, Some(&group.name));
+        let keeps = distinct.is_empty() && self.job_distinct.is_empty();
         View {
             checks: GroupChecks::new(group),
-            scores: GroupScores::new(self, group),
+            scores: GroupScores::new(self, group, keeps),
             distinct_hosts: has_distinct_hosts(&group.constraints, self.config.behaviour.distinct_hosts_value),
             distinct,
         }
@@ -488,12 +532,16 @@ impl<'a> Stack<'a> {
                 Rejected::Filtered(why) => {
                     record.nodes_filtered += 1;
                     *record.constraint_filtered.entry(self.filter_text(group, *why)).or_default() += 1;
-                    class.map(|class| *record.class_filtered.entry(class).or_default() += 1);
+                    if let Some(class) = class {
+                        *record.class_filtered.entry(class).or_default() += 1;
+                    }
                 }
                 Rejected::Exhausted(why) => {
                     record.nodes_exhausted += 1;
                     *record.dimension_exhausted.entry(why.describe(&self.job.groups[group])).or_default() += 1;
-                    class.map(|class| *record.class_exhausted.entry(class).or_default() += 1);
+                    if let Some(class) = class {
+                        *record.class_exhausted.entry(class).or_default() += 1;
+                    }
                 }
             }
         }
@@ -519,7 +567,7 @@ impl<'a> Stack<'a> {
             }
             Filtered::DistinctProperty(number, value, used) => {
                 let counted = &self.properties[number as usize];
-                let value = counted.set.name(crate::protocol::scheduler::properties::ValueId(value));
+                let value = counted.set.name(ValueId(value));
                 format!("distinct_property: {}={value} used by {used} allocs", counted.attribute)
             }
         }
@@ -527,7 +575,7 @@ impl<'a> Stack<'a> {
 }
 
 /// The next candidate that was set aside, for when the stream has dried up.
-fn take_back(skipped: &mut [Option<Ranked>], taken_back: &mut usize) -> Option<Ranked> {
+fn take_back(skipped: &mut [Option<Candidate>], taken_back: &mut usize) -> Option<Candidate> {
     let option = skipped.get_mut(*taken_back)?.take();
     *taken_back += 1;
     option

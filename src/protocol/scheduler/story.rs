@@ -231,19 +231,23 @@ impl<M: Machine> Fx<M> for Effects<M> {
 }
 
 /// The region.
-pub(crate) struct Region {
+pub(crate) struct Region<D: Decide> {
     pub(crate) now: Time,
-    pub(crate) servers: Vec<Server<Filler>>,
+    pub(crate) servers: Vec<Server<D>>,
     pub(crate) clients: Vec<NomadClient>,
     pub(crate) leader: Option<usize>,
     /// Everything that happened, oldest first.
     pub(crate) told: Vec<(Time, Event)>,
+    /// Who told it.
+    pub(crate) tellers: Vec<ProcessId>,
     pub(crate) client_told: Vec<(Time, usize, ClientEvent)>,
     pub(crate) messages: u64,
     /// Processes that answer nothing; their host is gone.
     pub(crate) dead: BTreeSet<usize>,
     /// Dead processes whose host answers for them.
     pub(crate) refusing: BTreeSet<usize>,
+    /// Tasks with this configuration exit as soon as they start.
+    pub(crate) bad_image: Option<String>,
     /// How long a task takes to end when asked.
     pub(crate) stop_time: Duration,
     log: Vec<Arc<Command>>,
@@ -257,7 +261,7 @@ const DELAY: Duration = Duration::from_millis(1);
 /// Followers apply an entry this much later than the leader.
 const FOLLOWER_LAG: Duration = Duration::from_millis(30);
 
-impl Region {
+impl<D: Decide> Region<D> {
     /// `servers` servers and `clients` clients with room for `room` allocations each; server 0 leads.
     pub(crate) fn new(servers: usize, clients: usize, room: u64) -> Self {
         let ids: Vec<ProcessId> = (0..servers as u32).map(ProcessId).collect();
@@ -267,10 +271,12 @@ impl Region {
             clients: Vec::new(),
             leader: None,
             told: Vec::new(),
+            tellers: Vec::new(),
             client_told: Vec::new(),
             messages: 0,
             dead: BTreeSet::new(),
             refusing: BTreeSet::new(),
+            bad_image: None,
             stop_time: Duration::from_secs(1),
             log: Vec::new(),
             pending: BTreeMap::new(),
@@ -454,7 +460,7 @@ impl Region {
         }
     }
 
-    fn server(&mut self, server: usize, act: impl FnOnce(&mut Server<Filler>, Time, &mut Effects<Server<Filler>>)) {
+    fn server(&mut self, server: usize, act: impl FnOnce(&mut Server<D>, Time, &mut Effects<Server<D>>)) {
         let mut fx = Effects::new();
         act(&mut self.servers[server], self.now, &mut fx);
         self.post(server, fx.sends);
@@ -475,6 +481,7 @@ impl Region {
                 }
             }
             self.told.push((self.now, event));
+            self.tellers.push(ProcessId(server as u32));
         }
     }
 
@@ -491,6 +498,9 @@ impl Region {
             match event {
                 ClientEvent::StartTask { alloc, task } => {
                     self.put(self.now, Item::Started(client, alloc.id, task));
+                    if self.bad_image.as_ref() == Some(&alloc.task_group().tasks[usize::from(task)].config) {
+                        self.put(self.now + DELAY, Item::Exit(client, alloc.id, task, Exit::Failure));
+                    }
                 }
                 ClientEvent::ReattachTask { alloc, task } => {
                     self.put(self.now, Item::Reattached(client, alloc.id, task));

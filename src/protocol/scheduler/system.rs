@@ -46,7 +46,8 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         stack.stage_stop(stop);
     }
     let running = job.filter(|job| !job.stop);
-    let (ready, by_datacenter) = running.map(|job| ready_nodes(task, job)).unwrap_or_default();
+    let (mut ready, by_datacenter) = running.map(|job| ready_nodes(task, job)).unwrap_or_default();
+    ready.sort();
     let mut difference = compare(task, running, &allocs, &ready);
     for stop in &difference.stop {
         stack.stage_stop(*stop);
@@ -96,7 +97,7 @@ fn compare<'a>(
             if allocs.iter().filter(same).any(|alloc| !alloc.is_terminal()) {
                 continue;
             }
-            let previous = allocs.iter().filter(same).next_back().copied();
+            let previous = allocs.iter().rfind(same).copied();
             let is_over = |alloc: &Arc<Alloc>| {
                 job.is_some_and(|job| job.kind == JobKind::SysBatch && job.version == alloc.job.version)
                     && alloc.client == ClientStatus::Complete
@@ -136,7 +137,7 @@ fn compare_live<'a>(
 }
 
 /// Group, number and group name of every allocation a node should have.
-fn required<'j>(job: Option<&'j Arc<Job>>) -> impl Iterator<Item = (usize, u32, &'j Arc<str>)> {
+fn required(job: Option<&Arc<Job>>) -> impl Iterator<Item = (usize, u32, &Arc<str>)> {
     let groups = job.into_iter().flat_map(|job| job.groups.iter().enumerate());
     groups.flat_map(|(at, group)| (0..group.count).map(move |number| (at, number, &group.name)))
 }

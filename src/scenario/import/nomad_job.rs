@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use hcl::edit::Span;
 use hcl::edit::structure;
 
 use super::defaults;
@@ -62,18 +63,17 @@ pub struct Finding {
 pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>, Vec<Finding>) {
     let mut reader = Reader::default();
     let modern = legacy::modernise(text);
-    let plain = hcl::edit::parser::parse_body(text);
-    let (body, names) = match plain {
+    let (body, names) = match hcl::edit::parser::parse_body(text) {
         Ok(body) => (body, BTreeMap::new()),
-        Err(error) => match hcl::edit::parser::parse_body(&modern.text) {
-            Ok(body) => (body, modern.names),
-            Err(_) => {
+        Err(error) => {
+            let Ok(body) = hcl::edit::parser::parse_body(&modern.text) else {
                 let at = offset_of(text, error.location().line(), error.location().column());
                 let message = format!("the job file does not parse: {}", error.message().replace('\n', ", "));
                 reader.error("E010", at..at + 1, message);
                 return (None, reader.findings);
-            }
-        },
+            };
+            (body, modern.names)
+        }
     };
     let mut builder = Builder { text, names: &names, variables: BTreeMap::new(), blocks_left: BLOCKS_MAX };
     variables(&mut builder, &mut reader, &body, vars);
@@ -111,21 +111,11 @@ fn variables(builder: &mut Builder<'_>, reader: &mut Reader, body: &structure::B
             Some(text) => Some(variable_value(builder, text, default.as_ref())),
             None => default,
         };
-        match value {
-            Some(value) => {
-                values.insert(name.to_owned(), value);
-            }
-            None => {
-                use hcl::edit::Span;
-                let message = format!("variable `{name}` has no value");
-                let span = label.span().unwrap_or_default();
-                reader.error_with_hint(
-                    span,
-                    message,
-                    format!("write `vars: {{\"{name}\": …}}` beside the path of the file"),
-                );
-            }
+        if value.is_none() {
+            let hint = format!("write `vars: {{\"{name}\": …}}` beside the path of the file");
+            reader.error_with_hint(label.span().unwrap_or_default(), format!("variable `{name}` has no value"), hint);
         }
+        values.extend(value.map(|value| (name.to_owned(), value)));
     }
     for name in given.keys().filter(|name| !values.contains_key(*name)) {
         reader.error("E010", 0..0, format!("the job file has no variable `{name}`"));
@@ -225,7 +215,7 @@ impl Reader {
         job.constraints = self.constraints(body);
         job.affinities = self.affinities(body);
         job.spreads = self.spreads(body);
-        job.meta = self.map(body, "meta");
+        job.meta = Self::map(body, "meta");
     }
 
     fn group(
@@ -259,7 +249,7 @@ impl Reader {
                     let source = self.text(&volume.body, "source").map(|(source, _)| source).unwrap_or_default();
                     group.volumes.push((source, self.truth(&volume.body, "read_only").unwrap_or(false)));
                 }
-                Some(_) | None => self.ignored(volume.span.clone(), "volume", "CSI volumes are not modelled; group"),
+                Some(_) | None => self.ignored(volume.span.clone(), "volume", "group (only host volumes are modelled)"),
             }
         }
         let scope = Scope { job, group: name, task: None };
@@ -299,7 +289,7 @@ impl Reader {
             group.reschedule = Some(self.reschedule(&block.body, group.reschedule.clone()));
         }
         if let Some(block) = self.blocks_one(body, "restart") {
-            group.restart = self.restart(&block.body, group.restart.clone());
+            group.restart = self.restart(&block.body, &group.restart);
         }
     }
 
@@ -311,7 +301,7 @@ impl Reader {
         task.constraints = self.constraints(body);
         task.affinities = self.affinities(body);
         task.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
-        task.meta = self.map(body, "meta");
+        task.meta = Self::map(body, "meta");
         task.leader = self.truth(body, "leader").unwrap_or(false);
         if let Some(timeout) = self.span(body, "kill_timeout") {
             task.kill_timeout = timeout;
@@ -320,7 +310,7 @@ impl Reader {
             task.shutdown_delay = delay;
         }
         if let Some(block) = self.blocks_one(body, "restart") {
-            task.restart = Some(self.restart(&block.body, defaults::restart(kind)));
+            task.restart = Some(self.restart(&block.body, &defaults::restart(kind)));
         }
         if let Some(block) = self.blocks_one(body, "lifecycle") {
             let hook = self.text(&block.body, "hook");
@@ -388,7 +378,7 @@ impl Reader {
     }
 
     /// Key and value pairs of a block or an object.
-    fn map(&mut self, body: &Body, name: &str) -> BTreeMap<String, String> {
+    fn map(body: &Body, name: &str) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         for block in body.blocks(name) {
             for attribute in &block.body.attributes {

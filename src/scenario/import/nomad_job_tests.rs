@@ -219,7 +219,7 @@ fn mistakes_are_found_all_at_once() {
 #[test]
 fn hostile_files_are_refused() {
     for text in [
-        "".to_owned(),
+        String::new(),
         "job".to_owned(),
         "job {}".to_owned(),
         "job \"a\" {".to_owned(),
@@ -232,6 +232,6 @@ fn hostile_files_are_refused() {
         with_task("count = 1").replace("group \"g\" {", "group \"g\" {\n count = 1000000000000"),
     ] {
         let (_, findings) = import(&text, &BTreeMap::new());
-        assert!(findings.iter().any(|finding| finding.severity == Severity::Error), "{:.40}", text);
+        assert!(findings.iter().any(|finding| finding.severity == Severity::Error), "{text:.40}");
     }
 }

@@ -97,13 +97,11 @@ impl Reader {
         if value.kind == Kind::Null {
             return None;
         }
-        match value.text() {
-            Some(text) => Some((text, value.span.clone())),
-            None => {
-                self.wrong(value, key, "a text");
-                None
-            }
+        let text = value.text();
+        if text.is_none() {
+            self.wrong(value, key, "a text");
         }
+        text.map(|text| (text, value.span.clone()))
     }
 
     pub(super) fn texts(&mut self, body: &Body, key: &str) -> Vec<String> {
@@ -268,7 +266,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn restart(&mut self, body: &Body, base: Restart) -> Restart {
+    pub(super) fn restart(&mut self, body: &Body, base: &Restart) -> Restart {
         let mode = self.text(body, "mode");
         let mode = match mode.as_ref().map(|(word, span)| (word.as_str(), span)) {
             None => base.mode,

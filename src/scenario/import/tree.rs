@@ -133,8 +133,12 @@ impl Value {
         match &self.kind {
             Kind::Null => out.push_str("null"),
             Kind::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
-            Kind::Number(number) => out.push_str(&format!("{number}")),
-            Kind::Text(text) => out.push_str(&format!("{text:?}")),
+            Kind::Number(number) => out.push_str(&number.to_string()),
+            Kind::Text(text) => {
+                out.push('"');
+                out.extend(text.escape_debug());
+                out.push('"');
+            }
             Kind::List(items) => {
                 out.push('[');
                 for item in items {

@@ -1,10 +1,12 @@
 //! The timeline: faults and operator actions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lowering;
 use super::target::Cast;
 use super::work::Placed;
+use super::work::Roofs;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -16,7 +18,6 @@ use crate::world::spec::Degradation;
 use crate::world::spec::Entry;
 use crate::world::spec::EntryId;
 use crate::world::spec::MachineId;
-use crate::world::spec::MachineRole;
 use crate::world::spec::MachineSpec;
 use crate::world::spec::OutageKind;
 use crate::world::spec::ProcessKind;
@@ -34,6 +35,7 @@ impl Lowering<'_> {
     pub(super) fn timeline(
         &mut self,
         machines: &IdVec<MachineId, MachineSpec>,
+        roofs: &Roofs,
         jobs: &[Placed],
         duration: Duration,
     ) -> IdVec<EntryId, Entry> {
@@ -42,24 +44,18 @@ impl Lowering<'_> {
         let mut registered: Vec<Vec<Placed>> = Vec::new();
         for (index, schema::At(_, action)) in self.scenario.timeline.iter().enumerate() {
             let added = match action {
-                schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1]"), source),
+                schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1][0]"), source),
                 _ => Vec::new(),
             };
+            self.fit(roofs, &added);
             placed.extend(added.iter().cloned());
             registered.push(added);
         }
-        let mut datacenters: Vec<(RegionId, Arc<str>)> = Vec::new();
-        for machine in machines.as_slice() {
-            if let MachineRole::Client(node) = &machine.role {
-                let region = self.geography.zones[machine.zone].region;
-                if !datacenters.iter().any(|(of, name)| *of == region && *name == node.datacenter) {
-                    datacenters.push((region, node.datacenter.clone()));
-                }
-            }
-        }
+        let datacenters = self.geography.datacenters.clone();
         let names: Vec<(Arc<str>, RegionId)> =
             placed.iter().map(|job| (job.spec.job.name.clone(), job.spec.region)).collect();
-        let cast = Cast { machines, jobs: &names, datacenters: &datacenters };
+        let by_name: BTreeMap<&str, MachineId> = machines.iter().map(|(id, machine)| (&*machine.name, id)).collect();
+        let cast = Cast { machines: &by_name, jobs: &names, datacenters: &datacenters };
         let mut out = IdVec::new();
         for (index, schema::At(at, action)) in self.scenario.timeline.iter().enumerate() {
             let path = format!("timeline[{index}]");
@@ -73,8 +69,14 @@ impl Lowering<'_> {
                 .hint("make `duration` longer, or let it happen earlier");
             }
             let Some(meaning) = self.meaning(&path, action, &placed, &registered[index], cast) else { continue };
+            let several = meaning.actions.len() > 1;
             for action in meaning.actions {
-                let label = meaning.label.as_str().into();
+                let label = match region_of(&action) {
+                    Some(region) if several => {
+                        format!("{} in {}", meaning.label, self.geography.regions[region].name).into()
+                    }
+                    Some(_) | None => meaning.label.as_str().into(),
+                };
                 out.push(Entry { at: Time::ZERO + at, lasts: meaning.lasts, label, action });
             }
         }
@@ -93,19 +95,19 @@ impl Lowering<'_> {
         match action {
             schema::Action::ProcessKill { target, process, lasts } => {
                 let hit = self.process_target(path, target, process.as_ref(), cast)?;
-                self.fault(path, "process-kill", &target.0, lasts.as_ref(), Action::ProcessKill(hit))
+                Some(self.fault(path, "process-kill", &target.0, lasts.as_ref(), Action::ProcessKill(hit)))
             }
             schema::Action::ProcessPause { target, process, lasts } => {
                 let hit = self.process_target(path, target, process.as_ref(), cast)?;
-                self.fault(path, "process-pause", &target.0, lasts.as_ref(), Action::ProcessPause(hit))
+                Some(self.fault(path, "process-pause", &target.0, lasts.as_ref(), Action::ProcessPause(hit)))
             }
             schema::Action::ProcessRestart { target, process } => {
                 let hit = self.process_target(path, target, process.as_ref(), cast)?;
-                self.fault(path, "process-restart", &target.0, None, Action::ProcessRestart(hit))
+                Some(self.fault(path, "process-restart", &target.0, None, Action::ProcessRestart(hit)))
             }
             schema::Action::NodeCrash { target, lasts } => {
                 let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
-                self.fault(path, "node-crash", &target.0, lasts.as_ref(), Action::NodeCrash(hit))
+                Some(self.fault(path, "node-crash", &target.0, lasts.as_ref(), Action::NodeCrash(hit)))
             }
             schema::Action::ZoneOutage { .. }
             | schema::Action::RegionOutage { .. }
@@ -114,12 +116,12 @@ impl Lowering<'_> {
             schema::Action::SlowDisk { target, factor, lasts } => {
                 let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
                 let factor = factor.map(|factor| self.number(&format!("{path}.factor"), factor, 1.0..=1e6));
-                self.fault(path, "slow-disk", &target.0, lasts.as_ref(), Action::SlowDisk(hit, factor))
+                Some(self.fault(path, "slow-disk", &target.0, lasts.as_ref(), Action::SlowDisk(hit, factor)))
             }
             schema::Action::SlowCpu { target, factor, lasts } => {
                 let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
                 let factor = self.number(&format!("{path}.factor"), *factor, 1.0..=1e6);
-                self.fault(path, "slow-cpu", &target.0, lasts.as_ref(), Action::SlowCpu(hit, factor))
+                Some(self.fault(path, "slow-cpu", &target.0, lasts.as_ref(), Action::SlowCpu(hit, factor)))
             }
             schema::Action::RegisterJob(_) => {
                 let name = registered.first()?.spec.job.name.clone();
@@ -159,22 +161,28 @@ impl Lowering<'_> {
                     let known = self.geography.zone_names();
                     self.unknown(&format!("{path}.zone"), "zone", zone, known.iter().map(String::as_str));
                 }
-                self.fault(path, "zone-outage", zone, lasts.as_ref(), Action::ZoneOutage(found?, kind_of(*kind)))
+                Some(self.fault(path, "zone-outage", zone, lasts.as_ref(), Action::ZoneOutage(found?, kind_of(*kind))))
             }
             schema::Action::RegionOutage { region, kind, lasts } => {
                 let found = self.region(&format!("{path}.region"), region)?;
-                self.fault(path, "region-outage", region, lasts.as_ref(), Action::RegionOutage(found, kind_of(*kind)))
+                Some(self.fault(
+                    path,
+                    "region-outage",
+                    region,
+                    lasts.as_ref(),
+                    Action::RegionOutage(found, kind_of(*kind)),
+                ))
             }
             schema::Action::Partition { from, to, one_way, lasts } => {
                 let (left, right) = self.sides(path, from, to, cast)?;
                 let action = Action::Partition { from: left, to: right, symmetric: !one_way };
-                self.fault(path, "partition", &between(&from.0, &to.0, *one_way), lasts.as_ref(), action)
+                Some(self.fault(path, "partition", &between(&from.0, &to.0, *one_way), lasts.as_ref(), action))
             }
             schema::Action::LinkDegrade { from, to, one_way, lasts, .. } => {
                 let (left, right) = self.sides(path, from, to, cast)?;
                 let change = self.degradation(path, action);
                 let action = Action::LinkDegrade { from: left, to: right, symmetric: !one_way, change };
-                self.fault(path, "link-degrade", &between(&from.0, &to.0, *one_way), lasts.as_ref(), action)
+                Some(self.fault(path, "link-degrade", &between(&from.0, &to.0, *one_way), lasts.as_ref(), action))
             }
             _ => None,
         }
@@ -187,10 +195,10 @@ impl Lowering<'_> {
         target: &str,
         lasts: Option<&schema::DurationText>,
         action: Action,
-    ) -> Option<Meaning> {
+    ) -> Meaning {
         let path = format!("{path}.lasts");
         let span = lasts.map(|text| self.span_or(&path, Some(text), Duration::ZERO));
-        Some(Meaning { label: format!("{kind} {}", target.trim()), lasts: span, actions: vec![action] })
+        Meaning { label: format!("{kind} {}", target.trim()), lasts: span, actions: vec![action] }
     }
 
     fn process_target(
@@ -340,6 +348,25 @@ impl Lowering<'_> {
             let message = format!("{total} allocations are more than cossim runs ({})", super::ALLOCATIONS_MAX);
             self.error("E006", "timeline", message);
         }
+    }
+}
+
+/// The region of an operator's action.
+fn region_of(action: &Action) -> Option<RegionId> {
+    match action {
+        Action::RegisterJob { region, .. } | Action::ScaleJob { region, .. } | Action::StopJob { region, .. } => {
+            Some(*region)
+        }
+        Action::ProcessKill(_)
+        | Action::ProcessPause(_)
+        | Action::ProcessRestart(_)
+        | Action::NodeCrash(_)
+        | Action::ZoneOutage(..)
+        | Action::RegionOutage(..)
+        | Action::Partition { .. }
+        | Action::LinkDegrade { .. }
+        | Action::SlowDisk(..)
+        | Action::SlowCpu(..) => None,
     }
 }
 

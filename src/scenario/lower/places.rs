@@ -250,6 +250,11 @@ impl<'a> Lowering<'a> {
                 role: KindRole::Client(group),
                 path,
             };
+            let datacenter: Arc<str> = group.datacenter.as_str().into();
+            if group.count > 0 && !self.geography.datacenters.iter().any(|(of, name)| *of == id && *name == datacenter)
+            {
+                self.geography.datacenters.push((id, datacenter));
+            }
             let first = numbers.entry(prefix).or_insert(1);
             let added = self.add_machines(id, &kind, prefix, *first, group.count, out);
             *first += group.count;
@@ -279,14 +284,12 @@ impl<'a> Lowering<'a> {
         let Some(names) = names else { return all };
         let mut out = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            match self.geography.zone_in(region, name) {
-                Some(zone) => out.push(zone),
-                None => {
-                    let known: Vec<Arc<str>> =
-                        all.iter().map(|zone| self.geography.zones[*zone].name.clone()).collect();
-                    self.unknown(&format!("{path}[{index}]"), "zone", name, known.iter().map(|name| &**name));
-                }
+            let found = self.geography.zone_in(region, name);
+            if found.is_none() {
+                let known: Vec<Arc<str>> = all.iter().map(|zone| self.geography.zones[*zone].name.clone()).collect();
+                self.unknown(&format!("{path}[{index}]"), "zone", name, known.iter().map(|name| &**name));
             }
+            out.extend(found);
         }
         if out.is_empty() { all } else { out }
     }

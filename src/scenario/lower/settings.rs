@@ -59,20 +59,25 @@ impl Lowering<'_> {
 
     /// `1.6.3`, or `1.6` for the last of the series; releases outside what the scheduler models are refused.
     fn nomad_release(&mut self) -> (u8, u8, u8) {
-        let text = &self.scenario.versions.nomad;
-        let numbers: Option<Vec<u8>> = text.trim_start_matches('v').split('.').map(|part| part.parse().ok()).collect();
-        let release = match numbers.as_deref() {
-            Some([major, minor]) => Some((*major, *minor, u8::MAX)),
-            Some([major, minor, patch]) => Some((*major, *minor, *patch)),
-            Some(_) | None => None,
-        };
-        match release {
-            Some(release) if (1, 1, 0) <= release && release < (1, 7, 0) => release,
-            Some(_) | None => {
+        match self.nomad_release_of_scenario() {
+            release if ((1, 1, 0)..(1, 7, 0)).contains(&release) => release,
+            _ => {
+                let text = &self.scenario.versions.nomad;
                 self.error("E015", "versions.nomad", format!("no behaviour of Nomad `{text}` is known"))
                     .hint("known are `1.1.0` to `1.6`; without a third number it is the last of its series");
                 (1, 6, u8::MAX)
             }
+        }
+    }
+
+    /// As written; zeros if it is no release at all.
+    pub(super) fn nomad_release_of_scenario(&self) -> (u8, u8, u8) {
+        let text = &self.scenario.versions.nomad;
+        let numbers: Option<Vec<u8>> = text.trim_start_matches('v').split('.').map(|part| part.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some([major, minor]) => (*major, *minor, u8::MAX),
+            Some([major, minor, patch]) => (*major, *minor, *patch),
+            Some(_) | None => (0, 0, 0),
         }
     }
 }

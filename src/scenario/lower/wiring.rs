@@ -79,7 +79,7 @@ impl Lowering<'_> {
                 let given = |a: usize, b: usize| {
                     pairs.iter().rev().find(|(x, y, _)| x.index() == a && y.index() == b).map(|(_, _, link)| *link)
                 };
-                let link = if from == to {
+                let link = if from == to || from_name == to_name {
                     Some(preset.same_region)
                 } else {
                     given(from, to).or_else(|| given(to, from)).or_else(|| preset.between(from_name, to_name))
@@ -201,13 +201,12 @@ impl Lowering<'_> {
                     .hint("give one of them a `name`");
             }
             let job = jobs.iter().find(|job| *job.spec.job.name == *written.job && job.spec.region == region);
-            match job {
-                Some(job) => self.ingress_port(&path, written.port.as_deref(), &job.spec.job),
-                None => {
-                    let here = jobs.iter().filter(|job| job.spec.region == region);
-                    let known: Vec<Arc<str>> = here.map(|job| job.spec.job.name.clone()).collect();
-                    self.unknown(&format!("{path}.job"), "job", &written.job, known.iter().map(|name| &**name));
-                }
+            if let Some(job) = job {
+                self.ingress_port(&path, written.port.as_deref(), &job.spec.job);
+            } else {
+                let here = jobs.iter().filter(|job| job.spec.region == region);
+                let known: Vec<Arc<str>> = here.map(|job| job.spec.job.name.clone()).collect();
+                self.unknown(&format!("{path}.job"), "job", &written.job, known.iter().map(|name| &**name));
             }
             let spec = IngressSpec {
                 region,

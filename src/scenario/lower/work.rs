@@ -62,19 +62,18 @@ impl Placed {
 
 /// Largest free capacity of any one node of a datacenter, and how many nodes it has.
 #[derive(Debug, Clone, Default)]
-struct Roof {
+pub(super) struct Roof {
     nodes: u64,
     cpu: (MegaHertz, Arc<str>),
     memory: (Mebibytes, Arc<str>),
     disk: (Mebibytes, Arc<str>),
 }
 
-type Roofs = BTreeMap<(RegionId, Arc<str>), Roof>;
+pub(super) type Roofs = BTreeMap<(RegionId, Arc<str>), Roof>;
 
 impl Lowering<'_> {
-    pub(super) fn jobs(&mut self, machines: &IdVec<MachineId, MachineSpec>) -> Vec<Placed> {
+    pub(super) fn jobs(&mut self, roofs: &Roofs) -> Vec<Placed> {
         let mut out: Vec<Placed> = Vec::new();
-        let roofs = roofs(machines, &self.geography.zones);
         for (index, source) in self.scenario.jobs.iter().enumerate() {
             for mut placed in self.job_source(&format!("jobs[{index}]"), source) {
                 let (job, region) = (&placed.spec.job, placed.spec.region);
@@ -145,12 +144,11 @@ impl Lowering<'_> {
         for (group, count) in counts {
             let path = format!("{base}.counts.{group}");
             let count = self.count(&path, *count, 0..=ALLOCATIONS_MAX);
-            match imported.job.groups.iter_mut().find(|known| *known.name == **group) {
-                Some(known) => known.count = count,
-                None => {
-                    let names: Vec<Arc<str>> = imported.job.groups.iter().map(|group| group.name.clone()).collect();
-                    self.unknown(&path, "group", group, names.iter().map(|name| &**name));
-                }
+            if let Some(known) = imported.job.groups.iter_mut().find(|known| *known.name == **group) {
+                known.count = count;
+            } else {
+                let names: Vec<Arc<str>> = imported.job.groups.iter().map(|group| group.name.clone()).collect();
+                self.unknown(&path, "group", group, names.iter().map(|name| &**name));
             }
         }
         let at = self.instant_or_zero(&format!("{base}.at"), at);
@@ -166,22 +164,19 @@ impl Lowering<'_> {
         named: Option<&(String, std::ops::Range<usize>)>,
         source: SourceId,
     ) -> Vec<RegionId> {
-        match (regions, named) {
-            (Some(_), _) => self.regions(&format!("{base}.regions"), regions),
-            (None, Some((name, span))) if name != "global" => match self.geography.region(name) {
-                Some(region) => vec![region],
-                None => {
-                    let names: Vec<String> = self.geography.region_names().map(str::to_owned).collect();
-                    let hint = suggest::hint(name, names.iter().map(String::as_str));
-                    let hint = format!("{hint}; or write `FileWith(path: …, regions: […])` in the scenario");
-                    let place = Place { source, span: span.clone() };
-                    let message = format!("the job names region `{name}`, which the scenario does not have");
-                    self.report(Diagnostic::error("E004", message).at(Some(place)).hint(hint));
-                    Vec::new()
-                }
-            },
-            (None, Some(_) | None) => self.regions(base, None),
+        if regions.is_some() {
+            return self.regions(&format!("{base}.regions"), regions);
         }
+        let Some((name, span)) = named.filter(|(name, _)| name != "global") else { return self.regions(base, None) };
+        let found = self.geography.region(name);
+        if found.is_none() {
+            let hint = suggest::hint(name, self.geography.region_names());
+            let hint = format!("{hint}; or write `FileWith(path: …, regions: […])` in the scenario");
+            let place = Place { source, span: span.clone() };
+            let message = format!("the job names region `{name}`, which the scenario does not have");
+            self.report(Diagnostic::error("E004", message).at(Some(place)).hint(hint));
+        }
+        found.into_iter().collect()
     }
 
     fn inline_job(&mut self, path: &str, written: &schema::Job) -> Vec<Placed> {
@@ -192,23 +187,49 @@ impl Lowering<'_> {
         self.placed(job, &regions, at, Origin { source, spots })
     }
 
-    fn placed(&mut self, job: Job, regions: &[RegionId], at: Time, origin: Origin) -> Vec<Placed> {
+    fn placed(&mut self, mut job: Job, regions: &[RegionId], at: Time, origin: Origin) -> Vec<Placed> {
+        // Since Nomad 1.5 datacenters may be patterns, and none at all means all.
+        if job.datacenters.is_empty() && self.nomad_release_of_scenario() >= (1, 5, 0) {
+            job.datacenters.push("*".into());
+        }
         for broken in rules::broken(&job) {
             let finding = Diagnostic::error("E011", broken.message).at(Some(origin.place(broken.part)));
             self.report(finding);
         }
-        let (job, origin) = (Arc::new(job), Arc::new(origin));
-        let place = |region: &RegionId| Placed {
-            spec: JobSpec { region: *region, job: job.clone(), at },
-            nodes: 0,
-            origin: origin.clone(),
-        };
-        regions.iter().map(place).collect()
+        let origin = Arc::new(origin);
+        let mut out = Vec::new();
+        for region in regions {
+            let mut job = job.clone();
+            job.datacenters = self.expanded(&job.datacenters, *region);
+            let spec = JobSpec { region: *region, job: Arc::new(job), at };
+            out.push(Placed { spec, nodes: 0, origin: origin.clone() });
+        }
+        out
+    }
+
+    /// Patterns replaced by the datacenters they match; one that matches none stays, to be reported.
+    fn expanded(&self, wanted: &[Arc<str>], region: RegionId) -> Vec<Arc<str>> {
+        let mut out: Vec<Arc<str>> = Vec::new();
+        for name in wanted {
+            let here = self.geography.datacenters.iter().filter(|(of, _)| *of == region).map(|(_, known)| known);
+            let mut matching: Vec<Arc<str>> = here
+                .filter(|known| name.contains('*') && matches_datacenter(std::slice::from_ref(name), known))
+                .cloned()
+                .collect();
+            if matching.is_empty() {
+                matching.push(name.clone());
+            }
+            for name in matching {
+                if !out.contains(&name) {
+                    out.push(name);
+                }
+            }
+        }
+        out
     }
 
     /// Checks that each group could run on at least one machine.
-    pub(super) fn fit(&mut self, machines: &IdVec<MachineId, MachineSpec>, jobs: &[Placed]) {
-        let roofs = roofs(machines, &self.geography.zones);
+    pub(super) fn fit(&mut self, roofs: &Roofs, jobs: &[Placed]) {
         for placed in jobs {
             let job = &placed.spec.job;
             let region = placed.spec.region;
@@ -298,7 +319,8 @@ fn matches_datacenter(wanted: &[Arc<str>], name: &str) -> bool {
     })
 }
 
-fn roofs(
+/// Roofs of all datacenters.
+pub(super) fn roofs(
     machines: &IdVec<MachineId, MachineSpec>,
     zones: &IdVec<crate::model::topology::ZoneId, crate::world::spec::ZoneSpec>,
 ) -> Roofs {

@@ -11,16 +11,20 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use cossim::base::id::ProcessId;
 use cossim::base::machine::{Channel, Fx, Input, Machine};
 use cossim::base::rng::Rng;
 use cossim::base::time::{Duration, Time};
+use cossim::measure::invariant::gossip::{Fact, IncarnationNeverGoesBack, NotDeadForEver, Observation};
 use cossim::protocol::gossip::config::{Config, SerfConfig};
+use cossim::protocol::gossip::intent::Status;
 use cossim::protocol::gossip::lamport::LTime;
 use cossim::protocol::gossip::members::{Directory, Pool, State};
 use cossim::protocol::gossip::message::{Msg, Rumour, UserEvent};
@@ -300,7 +304,7 @@ impl Cluster {
 }
 
 fn simulate_swim(set: &Recording) -> Samples {
-    let trials = 2_000;
+    let trials = if set.nodes >= 50 { 1_000 } else { 2_000 };
     let mut out = Samples::default();
     let window = Duration::from_secs(if set.wan { 16 } else { 8 });
     let wanted = if set.wan { 4 } else { 2 };
@@ -465,8 +469,9 @@ fn simulate_serf(set: &Recording) -> Samples {
         told += cluster.told;
         misled += cluster.misled;
     }
-    // Recorded: at least 98 % of the observers see a leave as one; the others missed the intent.
-    assert!(misled * 50 <= told, "{}: {misled} of {told}", set.name);
+    // Recorded without loss: at least 98 % of 50 observers see a leave as one; the others missed the intent.
+    let share_max = if set.loss > 0.0 { 0.2 } else { 0.04 };
+    assert!(misled as f64 <= share_max * told as f64, "{}: {misled} of {told}", set.name);
     out
 }
 
@@ -514,4 +519,74 @@ fn udp_loss_is_hidden_by_tcp_pings_and_costs_suspicions_without() {
             assert_eq!((watch.false_suspicions, watch.false_deaths), (0, 0));
         }
     }
+}
+
+/// Feeds the laws of gossip.
+struct Laws {
+    incarnations: IncarnationNeverGoesBack,
+    deaths: NotDeadForEver,
+}
+
+impl Laws {
+    fn note(&mut self, at: Time, fact: Fact) {
+        let observation = Observation { at, fact };
+        self.incarnations.observe(&observation);
+        self.deaths.observe(&observation);
+    }
+}
+
+impl React<Serf> for Laws {
+    fn react(&mut self, now: Time, _: ProcessId, event: serf::Event, agent: &mut Serf, _: &mut Effects<'_, Serf>) {
+        if let serf::Event::Swim(event) = event
+            && let Some(fact) = Fact::of(agent.swim().me(), &event)
+        {
+            self.note(now, fact);
+        }
+    }
+}
+
+/// Both halves forget each other in memberlist after 30 s; only Serf's reconnection brings them together again. With six
+/// failed members on each side somebody tries within seconds, and nearly always within one reconnect interval.
+#[test]
+fn a_partition_longer_than_gossip_to_the_dead_heals_through_reconnection() {
+    let cut = Rc::new(Cell::new(false));
+    let wall = cut.clone();
+    let delay = move |from: ProcessId, to: ProcessId| {
+        let apart = wall.get() && (from.0 < 6) != (to.0 < 6);
+        if apart { Duration::MAX } else { Duration::from_micros(250) }
+    };
+    let laws = Laws {
+        incarnations: IncarnationNeverGoesBack::default(),
+        deaths: NotDeadForEver::new(Duration::from_secs(90)),
+    };
+    let mut driver = Driver::new(laws, 0.0, Rng::stream(3, "partition network"), delay);
+    let pool = Pool::established(directory(12), (0..12).map(ProcessId), 0).unwrap();
+    let config = Arc::new(SerfConfig::consul_lan());
+    for process in (0..12).map(ProcessId) {
+        let member = pool.directory.member(process).unwrap();
+        driver.react.note(Time::ZERO, Fact::Started(member));
+        let name = format!("partition {process}");
+        driver.add(process, Serf::new(config.clone(), &pool, process, (3, &name)).unwrap());
+    }
+    let statuses = |driver: &mut Driver<Serf, Laws>| {
+        let alive = Cell::new(0);
+        driver.each(|serf| {
+            let count = serf.members().filter(|&(_, _, status)| status == Status::Alive).count();
+            alive.set(alive.get() + count);
+        });
+        alive.get()
+    };
+    cut.set(true);
+    driver.react.note(driver.now(), Fact::FaultBegan);
+    driver.run_for(Duration::from_mins(10), |_| false);
+    assert_eq!(statuses(&mut driver), 72, "each sees its own half");
+    cut.set(false);
+    driver.react.note(driver.now(), Fact::FaultEnded);
+    driver.run_for(Duration::from_secs(91), |_| false);
+    assert_eq!(statuses(&mut driver), 144, "each sees everybody");
+    let now = driver.now();
+    let laws = &mut driver.react;
+    laws.deaths.check(now);
+    assert!(laws.incarnations.tally.checks > 100 && laws.deaths.tally.checks == 1);
+    assert_eq!((&laws.incarnations.tally.first, &laws.deaths.tally.first), (&None, &None));
 }

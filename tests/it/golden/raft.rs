@@ -124,6 +124,58 @@ fn simulate(setup: &Setup, trial: u64) -> Option<Times> {
     Some(times)
 }
 
+/// What becomes of a leader that was cut off, and of the cluster when it comes back.
+struct Return {
+    /// Terms it went through alone.
+    alone: f64,
+    /// Terms between the fault and some time after its return.
+    total: f64,
+    /// From the end of the partition until it knows who leads, in ms.
+    rejoin: f64,
+}
+
+fn simulate_return(setup: &Setup, trial: u64) -> Option<Return> {
+    let config = Config { pre_vote: setup.pre_vote, ..Config::consul(setup.multiplier) };
+    let mut rng = Rng::stream(trial, "trial");
+    let mut cluster = Cluster::new(setup.size, &config, setup.ground.clone(), trial);
+    let gained = |_, _, event: &Event<Word>| matches!(event, Event::LeadershipGained { .. });
+    let (_, old) = cluster.run(Time::ZERO + PATIENCE, gained)?;
+    let second = Duration::from_secs(u64::from(setup.multiplier));
+    let pause = rng.span(second, second * 3);
+    cluster.run(cluster.now() + pause, |_, _, _| false);
+    let term = |cluster: &Cluster| cluster.nodes[old.0 as usize].term().0;
+    let before = term(&cluster);
+    cluster.isolate(old);
+    cluster.run(cluster.now() + PATIENCE, |_, who, event| who != old && gained(Time::ZERO, who, event))?;
+    let pause = rng.span(second * 3, second * 5);
+    cluster.run(cluster.now() + pause, |_, _, _| false);
+    let alone = (term(&cluster) - before) as f64;
+    cluster.heal();
+    let healed = cluster.now();
+    loop {
+        let heard =
+            |_, who, event: &Event<Word>| who == old && matches!(event, Event::LeaderChanged { leader: Some(_) });
+        let (at, _) = cluster.run(healed + PATIENCE, heard)?;
+        let leader = cluster.nodes[old.0 as usize].leader().expect("it was just told of one");
+        if cluster.nodes[leader.0 as usize].is_leader() {
+            cluster.run(at + second.mul_f64(1.5), |_, _, _| false);
+            let total = (term(&cluster) - before) as f64;
+            return Some(Return { alone, total, rejoin: at.since(healed).as_millis_f64() });
+        }
+    }
+}
+
+/// The median of a column that a recording of a partition has.
+fn median(path: &Path, name: &str) -> f64 {
+    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_path(path).expect("a recording can be read");
+    let headers = reader.headers().expect("a recording has a header");
+    let place = headers.iter().position(|header| header == name).expect("a known column");
+    let rows = reader.records().map(|row| row.expect("a recording is well formed"));
+    let mut values: Vec<f64> = rows.filter_map(|row| row[place].parse().ok()).filter(|value| *value >= 0.0).collect();
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 0.5)
+}
+
 /// Kolmogorov-Smirnov: the largest distance of the two distribution functions, and how likely one as large is by chance
 /// (asymptotic series with Stephens' correction).
 fn kolmogorov_smirnov(real: &[f64], ours: &[f64]) -> (f64, f64) {
@@ -248,4 +300,51 @@ fn judge(comparisons: &[Comparison]) -> String {
 fn failover_times_are_those_of_the_recordings() {
     let findings = judge(&compare(&recorded()));
     assert!(findings.is_empty(), "{findings}");
+}
+
+/// Without pre-vote the returning server disturbs the others with its later term; with it, nobody notices.
+#[test]
+fn a_leader_that_was_cut_off_returns_as_recorded() {
+    for path in recorded().iter().filter(|path| path.to_string_lossy().contains("partition")) {
+        let (setup, _) = read(path);
+        let returns: Vec<Return> = (0..500).filter_map(|trial| simulate_return(&setup, trial)).collect();
+        let middle = |value: fn(&Return) -> f64| {
+            let mut values: Vec<f64> = returns.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            quantile(&values, 0.5)
+        };
+        let check = |name: &str, ours: f64, tolerance: f64| {
+            let real = median(path, name);
+            assert!((ours - real).abs() <= tolerance, "{}: {name} {ours} against {real}", path.display());
+        };
+        let terms_tolerance = if setup.pre_vote == PreVote::On { 0.0 } else { 1.0 };
+        check("old_leader_term_delta_before_heal", middle(|r| r.alone), terms_tolerance);
+        check("term_delta_after_heal", middle(|r| r.total), terms_tolerance);
+        let rejoin_tolerance = 20.0 + 0.1 * median(path, "rejoin_ms");
+        check("rejoin_ms", middle(|r| r.rejoin), rejoin_tolerance);
+    }
+}
+
+/// A transfer takes as long as its messages: nobody waits for a timer.
+#[test]
+fn leadership_is_handed_over_as_fast_as_recorded() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/raft-serf/raft-transfer-m1-n3.csv");
+    let (setup, rows) = read(&path);
+    let mut recorded: Vec<f64> = rows.iter().filter_map(|row| row[1]).collect();
+    recorded.sort_by(f64::total_cmp);
+    let config = Config { pre_vote: setup.pre_vote, ..Config::consul(setup.multiplier) };
+    for trial in 0..100 {
+        let mut cluster = Cluster::new(setup.size, &config, setup.ground.clone(), trial);
+        let gained = |_, _, event: &Event<Word>| matches!(event, Event::LeadershipGained { .. });
+        let (_, old) = cluster.run(Time::ZERO + PATIENCE, gained).expect("a leader is elected");
+        cluster.run(cluster.now() + Duration::from_secs(2), |_, _, _| false);
+        let start = cluster.now();
+        let (node, now, mut fx) = cluster.at(old);
+        let target = node.transfer(now, None, &mut fx).expect("there is another voter");
+        drop(fx);
+        let (at, new) = cluster.run(start + PATIENCE, gained).expect("the target is elected");
+        assert_eq!(new, target);
+        let took = at.since(start).as_millis_f64();
+        assert!(took <= quantile(&recorded, 0.9), "{took} ms against {} ms", quantile(&recorded, 0.9));
+    }
 }

@@ -1,0 +1,66 @@
+//! `cossim check`.
+
+use super::Check;
+use super::Exit;
+use super::output::Output;
+use super::output::table;
+use super::run::say_findings;
+use crate::model::job::JobKind;
+use crate::model::topology::RegionId;
+use crate::scenario;
+use crate::scenario::lower::Lowered;
+use crate::world::spec::WorldSpec;
+
+pub(super) fn execute(check: &Check, output: &mut Output) -> Exit {
+    let loaded = scenario::load(&check.scenario, &check.edits);
+    say_findings(&loaded, output);
+    let Some(lowered) = &loaded.lowered else { return Exit::Wrong };
+    output.data(&overview(lowered));
+    if check.replay { super::run::replay(lowered, output) } else { Exit::Fine }
+}
+
+/// What the scenario is made of, as understood.
+fn overview(lowered: &Lowered) -> String {
+    let world = &lowered.world;
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
+    row("scenario", world.name.to_string());
+    let seeds = if lowered.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", lowered.seeds) };
+    row("run", format!("{}, warm-up {}, {seeds}", world.duration, world.warmup));
+    for (_, region) in world.regions.iter() {
+        let zones: Vec<&str> = region.zones.iter().map(|zone| &*world.zones[*zone].name).collect();
+        let servers = format!("{} Nomad and {} Consul servers", region.nomad.len(), region.consul.len());
+        let text = format!("{} (zones {}): {servers}, {} clients", region.name, zones.join(", "), region.clients.len());
+        row("region", text);
+    }
+    for (_, job) in world.jobs.iter() {
+        row("job", format!("{} in {}: {}", job.job.name, region_name(world, job.region), size(&job.job)));
+    }
+    for (_, traffic) in world.traffic.iter() {
+        let rate = traffic.rates_per_second[0].1;
+        let to = region_name(world, world.ingress[traffic.ingress].region);
+        row("traffic", format!("{}: {rate}/s to {}{} in {to}", traffic.name, traffic.host, traffic.path));
+    }
+    for (_, entry) in world.timeline.iter() {
+        let lasts = entry.lasts.map(|lasts| format!(", for {lasts}")).unwrap_or_default();
+        row("timeline", format!("{}: {}{lasts}", entry.at, entry.label));
+    }
+    for expectation in &lowered.expectations {
+        row("expect", expectation.text.to_string());
+    }
+    table(&rows)
+}
+
+fn region_name(world: &WorldSpec, region: RegionId) -> &str {
+    &world.regions[region].name
+}
+
+fn size(job: &crate::model::job::Job) -> String {
+    let count: u64 = job.groups.iter().map(|group| u64::from(group.count)).sum();
+    match job.kind {
+        JobKind::Service => format!("service, {count} instances"),
+        JobKind::Batch => format!("batch, {count} instances"),
+        JobKind::System => "system, one per node".to_owned(),
+        JobKind::SysBatch => "sysbatch, one per node".to_owned(),
+    }
+}

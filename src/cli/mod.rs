@@ -1,0 +1,184 @@
+//! The command line: what was typed, what is meant, exit codes.
+//!
+//! stdout is data, stderr is talk. This is the only layer that reads the terminal and the environment. A reader that
+//! closes its end early is no error; a panic anywhere below is a broken promise of cossim's own and says so.
+
+pub mod args;
+mod check;
+mod init;
+pub mod interrupt;
+mod list;
+pub mod output;
+mod progress;
+pub mod run;
+mod schema;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use clap::Parser as _;
+
+use args::Args;
+use output::Output;
+
+/// How the command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, expectations met.
+    Fine,
+    /// An expectation or an invariant failed.
+    Failed,
+    /// The command line or the scenario is wrong.
+    Wrong,
+    /// cossim broke its own promise.
+    Broken,
+    /// Interrupted.
+    Interrupted,
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Failed => 1,
+            Self::Wrong => 2,
+            Self::Broken => 3,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Run a scenario.
+    Run(Run),
+    /// Check a scenario without running it.
+    Check(Check),
+    /// Show what scenarios can refer to.
+    List {
+        /// Which table; `None` for an overview.
+        table: Option<args::Table>,
+        /// As JSON.
+        json: bool,
+    },
+    /// Write a scenario to start from.
+    Init {
+        /// Where to; `-` is stdout.
+        file: PathBuf,
+    },
+    /// Print a JSON schema.
+    Schema(args::SchemaOf),
+    /// Print a completion script.
+    Completions(clap_complete::Shell),
+}
+
+/// A run, as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The scenario file.
+    pub scenario: PathBuf,
+    /// Arguments of `--set`, in order.
+    pub edits: Vec<String>,
+    /// Which seeds.
+    pub seeds: Seeds,
+    /// The report folder; `None` is `reports/<scenario>`.
+    pub out: Option<PathBuf>,
+    /// The summary as JSON instead of a table on stdout.
+    pub json: bool,
+    /// No progress on stderr.
+    pub quiet: bool,
+    /// Threads; `None`: as many as there are cores.
+    pub threads: Option<usize>,
+}
+
+/// Which seeds are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seeds {
+    /// As many as the scenario says, from 1.
+    Scenario,
+    /// This many, from 1.
+    First(u32),
+    /// Only this one.
+    One(u64),
+}
+
+impl Seeds {
+    /// The seeds, where the scenario asks for `count`.
+    pub fn list(self, count: u32) -> Vec<u64> {
+        match self {
+            Self::Scenario => (1..=u64::from(count)).collect(),
+            Self::First(count) => (1..=u64::from(count)).collect(),
+            Self::One(seed) => vec![seed],
+        }
+    }
+}
+
+/// A check, as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The scenario file.
+    pub scenario: PathBuf,
+    /// Arguments of `--set`, in order.
+    pub edits: Vec<String>,
+    /// Also run the first seed twice and compare.
+    pub replay: bool,
+}
+
+/// The whole command, from the process's arguments to its exit code.
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = std::panic::catch_unwind(|| from_arguments(std::env::args_os()));
+    let exit = result.unwrap_or_else(|cause| {
+        let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+        let mut output = Output::standard();
+        output.say(&format!(
+            "cossim {} broke its own promise: {}\nplease report this with the command line, the scenario and the seed",
+            env!("CARGO_PKG_VERSION"),
+            text.unwrap_or("unknown cause"),
+        ));
+        Exit::Broken
+    });
+    ExitCode::from(exit.code())
+}
+
+fn from_arguments(arguments: impl Iterator<Item = std::ffi::OsString>) -> Exit {
+    let mut output = Output::standard();
+    match Args::try_parse_from(arguments) {
+        Ok(args) => execute(&args.meant(), &mut output),
+        Err(error) if error.use_stderr() => {
+            output.say(error.to_string().trim_end());
+            Exit::Wrong
+        }
+        Err(help) => {
+            output.data(&help.to_string());
+            Exit::Fine
+        }
+    }
+}
+
+fn execute(command: &Command, output: &mut Output) -> Exit {
+    match command {
+        Command::Run(run) => run::execute(run, output),
+        Command::Check(check) => check::execute(check, output),
+        Command::List { table, json } => list::execute(*table, *json, output),
+        Command::Init { file } => init::execute(file, output),
+        Command::Schema(of) => schema::execute(*of, output),
+        Command::Completions(shell) => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "cossim", &mut script);
+            output.data(&String::from_utf8_lossy(&script));
+            Exit::Fine
+        }
+    }
+}
+
+/// Whether stderr wants colour: a terminal, and nobody said no (`NO_COLOR`, `TERM=dumb`).
+fn coloured() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stderr().is_terminal() && !set("NO_COLOR") && !dumb
+}

@@ -1,0 +1,520 @@
+//! The laws of one run: every observer of [`crate::measure::invariant`], fed with what a world tells.
+//!
+//! Safety is looked at with every event. Liveness is looked at every [`LOOK_EVERY`], and only promised while no fault
+//! *lasts*: a partition, a degraded link, a pause, a slow disk or processor, or a network outage excuses everybody from
+//! its beginning to its end. The loss of a machine or a process is a *blow*: it lasts no time, and what is promised
+//! counts from it, as long as a majority of the servers concerned is left.
+//!
+//! Left out: a fault excuses the whole world, not only those it touches, so a law that is broken far away from a
+//! lasting fault is noticed only after its end.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::base::id::IdVec;
+use crate::base::id::ProcessId;
+use crate::base::time::Duration;
+use crate::base::time::Time;
+use crate::measure::invariant::Tally;
+use crate::measure::invariant::catalog::CatalogLaws;
+use crate::measure::invariant::gossip;
+use crate::measure::invariant::gossip::IncarnationNeverGoesBack;
+use crate::measure::invariant::gossip::NotDeadForEver;
+use crate::measure::invariant::proxy::EndsOnce;
+use crate::measure::invariant::proxy::SentWithinTable;
+use crate::measure::invariant::raft;
+use crate::measure::invariant::raft::Law;
+use crate::measure::invariant::scheduler::SchedulerLaws;
+use crate::measure::outcome::InvariantResult;
+use crate::model::job::Job;
+use crate::model::job::JobKind;
+use crate::model::topology::RegionId;
+use crate::protocol::catalog::server::ServerEvent;
+use crate::protocol::gossip::members::Directory;
+use crate::protocol::gossip::serf;
+use crate::protocol::proxy::fabio::FabioEvent;
+use crate::protocol::raft::Command;
+use crate::protocol::raft::Configuration;
+use crate::world::atlas::Atlas;
+use crate::world::event::Event;
+use crate::world::event::Group;
+use crate::world::event::Notice;
+use crate::world::event::Pool;
+use crate::world::event::System;
+use crate::world::spec::Action;
+use crate::world::spec::EntryId;
+use crate::world::spec::MachineId;
+use crate::world::spec::MachineRole;
+use crate::world::spec::OutageKind;
+
+/// How often what has to hold after a while is looked at.
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Until somebody leads, times the group's Raft multiplier: three heartbeat timeouts of up to 2 s, four rounds of
+/// elections of up to 2 s.
+const LEADER_BOUND: Duration = Duration::from_secs(14);
+/// Until a new leader has committed its first entry: two round trips and the writes, on a busy disk.
+const COMMIT_BOUND: Duration = Duration::from_secs(5);
+/// Until a live member of a pool in one region is no longer held for dead.
+const LAN_BOUND: Duration = Duration::from_secs(90);
+/// The same between regions: reconnecting is tried every 30 s with one of the failed members.
+const WAN_BOUND: Duration = Duration::from_mins(5);
+
+/// Watches one run.
+#[derive(Debug, Clone)]
+pub struct Laws {
+    atlas: Arc<Atlas>,
+    groups: BTreeMap<Group, RaftWatch>,
+    pools: BTreeMap<Pool, PoolWatch>,
+    catalogs: IdVec<RegionId, CatalogWatch>,
+    schedulers: IdVec<RegionId, SchedulerWatch>,
+    sent: SentWithinTable,
+    ends: EndsOnce,
+    /// Processes that do not run.
+    down: BTreeSet<ProcessId>,
+    /// Faults that last.
+    lasting: u32,
+    /// When the last blow fell or the last lasting fault ended.
+    disturbed: Time,
+    look_at: Time,
+}
+
+#[derive(Debug, Clone)]
+struct RaftWatch {
+    laws: raft::Laws,
+    liveness: raft::Liveness,
+    servers: Vec<ProcessId>,
+    /// Whether liveness is promised now.
+    promised: bool,
+}
+
+#[derive(Debug, Clone)]
+struct PoolWatch {
+    directory: Directory,
+    incarnation: IncarnationNeverGoesBack,
+    not_dead: NotDeadForEver,
+}
+
+#[derive(Debug, Clone)]
+struct CatalogWatch {
+    laws: CatalogLaws,
+    leader: Option<ProcessId>,
+}
+
+#[derive(Debug, Clone)]
+struct SchedulerWatch {
+    laws: SchedulerLaws,
+    /// Who serves as leader, and since when.
+    leader: Option<(MachineId, Time)>,
+}
+
+impl Laws {
+    /// The laws of a world at its beginning.
+    pub fn new(atlas: &Arc<Atlas>) -> Self {
+        let spec = &atlas.spec;
+        let mut groups = BTreeMap::new();
+        let mut pools = BTreeMap::new();
+        for (region, region_spec) in spec.regions.iter() {
+            for (system, servers, multiplier) in [
+                (System::Nomad, &region_spec.nomad, spec.options.nomad_raft_multiplier),
+                (System::Consul, &region_spec.consul, spec.options.consul_raft_multiplier),
+            ] {
+                groups.insert(Group { system, region }, RaftWatch::new(atlas.mains(servers), multiplier));
+            }
+            let machines = region_spec.nomad.iter().chain(&region_spec.consul).chain(&region_spec.clients);
+            let members = machines.map(|&machine| (machine, atlas.processes[machine].agent));
+            pools.insert(Pool::ConsulLan(region), PoolWatch::new(atlas, members, LAN_BOUND));
+        }
+        let main = |&machine: &MachineId| (machine, atlas.processes[machine].main);
+        let consul = spec.regions.iter().flat_map(|(_, region)| region.consul.iter().map(main));
+        pools.insert(Pool::ConsulWan, PoolWatch::new(atlas, consul, WAN_BOUND));
+        let nomad = spec.regions.iter().flat_map(|(_, region)| region.nomad.iter().map(main));
+        pools.insert(Pool::NomadWan, PoolWatch::new(atlas, nomad, WAN_BOUND));
+        let catalog = || CatalogWatch { laws: CatalogLaws::new(CatalogLaws::DEFAULT_BOUND), leader: None };
+        let scheduler = || SchedulerWatch { laws: SchedulerLaws::default(), leader: None };
+        let mut laws = Self {
+            atlas: Arc::clone(atlas),
+            groups,
+            pools,
+            catalogs: spec.regions.ids().map(|_| catalog()).collect(),
+            schedulers: spec.regions.ids().map(|_| scheduler()).collect(),
+            sent: SentWithinTable::default(),
+            ends: EndsOnce::default(),
+            down: BTreeSet::new(),
+            lasting: 0,
+            disturbed: Time::ZERO,
+            look_at: Time::ZERO + LOOK_EVERY,
+        };
+        for (_, job) in spec.jobs.iter() {
+            laws.wants(job.at, job.region, &job.job);
+        }
+        laws
+    }
+
+    /// A process said this.
+    pub fn event(&mut self, at: Time, process: ProcessId, event: &Event) {
+        match event {
+            Event::NomadRaft(event) => self.raft(at, System::Nomad, process, event),
+            Event::CatalogRaft(event) => {
+                self.raft(at, System::Consul, process, event);
+                self.catalog_raft(process, event);
+            }
+            Event::Gossip { pool, event: serf::Event::Swim(event) } => {
+                let Some(watch) = self.pools.get_mut(pool) else { return };
+                let Some(by) = watch.directory.member(process) else { return };
+                if let Some(fact) = gossip::Fact::of(by, event) {
+                    watch.see(at, fact);
+                }
+            }
+            Event::Nomad { region, event } => self.schedulers[*region].laws.observe(at, process, event),
+            Event::Catalog { region, event } => self.catalogs[*region].observe(at, process, event),
+            Event::Proxy { event: FabioEvent::Sent { number, target }, .. } => {
+                self.sent.sent(at, process, *number, *target);
+            }
+            Event::Table { targets } => self.sent.applied(process, targets.iter().copied()),
+            Event::Issued { number } => self.ends.issued(at, *number),
+            Event::Ended { number, .. } => self.ends.ended(at, *number),
+            Event::Notice(_)
+            | Event::Gossip { .. }
+            | Event::Agent { .. }
+            | Event::Client { .. }
+            | Event::Proxy { .. }
+            | Event::Balancer(_)
+            | Event::Served { .. } => {}
+        }
+        if at >= self.look_at {
+            self.look(at);
+        }
+    }
+
+    /// The world said this.
+    pub fn notice(&mut self, at: Time, notice: &Notice) {
+        match notice {
+            Notice::EntryBegins { entry, .. } => self.begins(at, *entry),
+            Notice::EntryEnds { entry } if lasts(&self.atlas.spec.timeline[*entry].action) => self.calmer(at),
+            Notice::Power { machine, up } => {
+                let processes = self.atlas.processes[*machine];
+                let mut all = vec![processes.main];
+                all.extend(Some(processes.agent).filter(|agent| *agent != processes.main));
+                all.extend(processes.runtime);
+                for process in all {
+                    self.process(at, process, *up);
+                }
+            }
+            Notice::Process { process, up, .. } => self.process(at, *process, *up),
+            Notice::LeaderReady { group: Group { system: System::Nomad, region }, machine } => {
+                self.schedulers[*region].leader = Some((*machine, at));
+            }
+            Notice::LeaderLost { group: Group { system: System::Nomad, region }, machine } => {
+                let leader = &mut self.schedulers[*region].leader;
+                *leader = leader.filter(|(led, _)| led != machine);
+            }
+            _ => {}
+        }
+    }
+
+    /// The run is over; `open` requests are under way.
+    pub fn finish(mut self, at: Time, open: usize) -> Vec<InvariantResult> {
+        self.look(at);
+        self.ends.finish(at, open as u64);
+        let mut results = Results::default();
+        for (group, watch) in &self.groups {
+            let place = format!("{} of {}", group.system.name(), self.region_name(group.region));
+            for law in watch.laws.each() {
+                results.add(law.name(), &place, law.tally());
+            }
+            results.add(watch.liveness.name(), &place, watch.liveness.tally());
+        }
+        for (pool, watch) in &self.pools {
+            let place = match pool {
+                Pool::ConsulLan(region) => format!("consul-lan of {}", self.region_name(*region)),
+                Pool::ConsulWan => "consul-wan".to_owned(),
+                Pool::NomadWan => "nomad".to_owned(),
+            };
+            results.add("gossip.incarnation_never_goes_back", &place, &watch.incarnation.tally);
+            results.add("gossip.not_dead_for_ever", &place, &watch.not_dead.tally);
+        }
+        for (region, watch) in self.catalogs.iter() {
+            for (name, tally) in watch.laws.tallies() {
+                results.add(name, self.region_name(region), tally);
+            }
+        }
+        for (region, watch) in self.schedulers.iter() {
+            for (name, tally) in watch.laws.tallies() {
+                results.add(name, self.region_name(region), tally);
+            }
+        }
+        results.add("proxy.sent_within_table", "a proxy", self.sent.tally());
+        results.add("request.ends_once", "users", self.ends.tally());
+        results.0
+    }
+
+    fn region_name(&self, region: RegionId) -> &str {
+        &self.atlas.spec.regions[region].name
+    }
+
+    fn raft<E: Command>(
+        &mut self,
+        at: Time,
+        system: System,
+        who: ProcessId,
+        event: &crate::protocol::raft::Event<E>,
+    ) {
+        let Some(fact) = raft::Fact::of(event) else { return };
+        let Some(machine) = self.atlas.machine(who) else { return };
+        let region = self.atlas.region(machine);
+        if let Some(watch) = self.groups.get_mut(&Group { system, region }) {
+            watch.see(at, who, fact);
+        }
+    }
+
+    /// What Raft does to a Consul server's catalog.
+    fn catalog_raft<E: Command>(&mut self, server: ProcessId, event: &crate::protocol::raft::Event<E>) {
+        use crate::protocol::raft::Event as Told;
+        let lost = matches!(event, Told::LeadershipLost { .. });
+        if !lost && !matches!(event, Told::Restore { .. }) {
+            return;
+        }
+        let Some(machine) = self.atlas.machine(server) else { return };
+        let watch = &mut self.catalogs[self.atlas.region(machine)];
+        if lost { watch.deposed(server) } else { watch.laws.restarted(server) }
+    }
+
+    fn begins(&mut self, at: Time, entry: EntryId) {
+        let atlas = Arc::clone(&self.atlas);
+        let action = &atlas.spec.timeline[entry].action;
+        match action {
+            Action::RegisterJob { region, job } => self.wants(at, *region, job),
+            Action::ScaleJob { region, job, group, count } => self.scaled(at, *region, job, group, *count),
+            Action::StopJob { region, job } => self.stopped(at, *region, job),
+            action if lasts(action) => {
+                self.lasting += 1;
+                for watch in self.pools.values_mut() {
+                    watch.see(at, gossip::Fact::FaultBegan);
+                }
+                self.catalogs.iter_mut().for_each(|(_, watch)| watch.laws.excused());
+                self.promises(at);
+            }
+            _ => self.disturbed = at,
+        }
+    }
+
+    /// A lasting fault ended.
+    fn calmer(&mut self, at: Time) {
+        self.lasting -= 1;
+        self.disturbed = at;
+        for watch in self.pools.values_mut() {
+            watch.see(at, gossip::Fact::FaultEnded);
+        }
+        if self.lasting == 0 {
+            self.catalogs.iter_mut().for_each(|(_, watch)| watch.laws.bound_again(at));
+        }
+        self.promises(at);
+    }
+
+    /// A process died or was started.
+    fn process(&mut self, at: Time, process: ProcessId, up: bool) {
+        self.disturbed = at;
+        if up {
+            self.down.remove(&process);
+        } else {
+            self.down.insert(process);
+        }
+        let Some(machine) = self.atlas.machine(process) else { return };
+        let region = self.atlas.region(machine);
+        for (pool, watch) in &mut self.pools {
+            let is_in = match pool {
+                Pool::ConsulLan(of) => *of == region,
+                Pool::ConsulWan | Pool::NomadWan => true,
+            };
+            if let Some(member) = is_in.then(|| watch.directory.member(process)).flatten() {
+                watch.see(at, if up { gossip::Fact::Started(member) } else { gossip::Fact::Stopped(member) });
+            }
+        }
+        let system = match self.atlas.spec.machines[machine].role {
+            MachineRole::NomadServer => Some(System::Nomad),
+            MachineRole::ConsulServer => Some(System::Consul),
+            MachineRole::Client(_) => None,
+        };
+        if let Some(system) = system
+            && process == self.atlas.processes[machine].main
+            && let Some(watch) = self.groups.get_mut(&Group { system, region })
+        {
+            watch.see(at, process, if up { raft::Fact::Restarted } else { raft::Fact::Stopped });
+        }
+        if process == self.atlas.processes[machine].agent {
+            let watch = &mut self.catalogs[region];
+            if up { watch.laws.node_back(process) } else { watch.laws.node_died(at, process) }
+            if matches!(system, Some(System::Consul)) {
+                watch.deposed(process);
+                watch.laws.restarted(process);
+            }
+        }
+        if Some(process) == self.atlas.processes[machine].runtime {
+            self.sent.restarted(process);
+        }
+        self.promises(at);
+    }
+
+    /// Tells the groups whether a majority runs undisturbed.
+    fn promises(&mut self, at: Time) {
+        for watch in self.groups.values_mut() {
+            let running = watch.servers.iter().filter(|server| !self.down.contains(server)).count();
+            let promised = self.lasting == 0 && 2 * running > watch.servers.len();
+            if watch.promised && !promised {
+                watch.liveness.fault_began();
+            } else if promised && !watch.promised {
+                watch.liveness.faults_ended(at);
+            }
+            watch.promised = promised;
+        }
+    }
+
+    fn wants(&mut self, at: Time, region: RegionId, job: &Job) {
+        // Batch work ends, and system jobs want as many as there are nodes.
+        if job.kind == JobKind::Service
+            && let Some(id) = self.atlas.job(region, &job.name)
+        {
+            for (group, spec) in (0..).zip(&job.groups) {
+                self.schedulers[region].laws.wanted(at, id, group, spec.count);
+            }
+        }
+    }
+
+    /// Versions of a job have the same groups as a rule; the place of a group is that in the last version.
+    fn scaled(&mut self, at: Time, region: RegionId, name: &str, group: &str, count: u32) {
+        let Some((id, job)) = self.atlas.job(region, name).zip(self.version(at, region, name)) else { return };
+        if job.kind == JobKind::Service
+            && let Some((place, _)) = (0..).zip(&job.groups).find(|(_, spec)| &*spec.name == group)
+        {
+            self.schedulers[region].laws.wanted(at, id, place, count);
+        }
+    }
+
+    fn stopped(&mut self, at: Time, region: RegionId, name: &str) {
+        let Some((id, job)) = self.atlas.job(region, name).zip(self.version(at, region, name)) else { return };
+        for (group, _) in (0..).zip(&job.groups) {
+            self.schedulers[region].laws.wanted(at, id, group, 0);
+        }
+    }
+
+    /// The version of a job that was registered last.
+    fn version(&self, at: Time, region: RegionId, name: &str) -> Option<Arc<Job>> {
+        let spec = &self.atlas.spec;
+        let first = spec.jobs.iter().map(|(_, job)| (job.at, job.region, &job.job));
+        let later = spec.timeline.iter().filter_map(|(_, entry)| match &entry.action {
+            Action::RegisterJob { region, job } => Some((entry.at, *region, job)),
+            _ => None,
+        });
+        let known = first.chain(later).filter(|(from, of, job)| *from <= at && *of == region && &*job.name == name);
+        known.max_by_key(|(from, _, _)| *from).map(|(_, _, job)| Arc::clone(job))
+    }
+
+    /// Looks at what has to hold after a while.
+    fn look(&mut self, at: Time) {
+        self.look_at = at + LOOK_EVERY;
+        for watch in self.groups.values_mut() {
+            watch.liveness.look(at);
+        }
+        for watch in self.pools.values_mut() {
+            watch.not_dead.check(at);
+        }
+        for (_, watch) in self.catalogs.iter_mut() {
+            watch.laws.finish(at);
+        }
+        for (_, watch) in self.schedulers.iter_mut() {
+            let calm = watch.leader.map(|(_, since)| since.max(self.disturbed)).filter(|_| self.lasting == 0);
+            watch.laws.judge(at, calm);
+        }
+    }
+}
+
+impl RaftWatch {
+    fn new(servers: Vec<ProcessId>, multiplier: u32) -> Self {
+        let mut liveness = raft::Liveness::new(LEADER_BOUND * u64::from(multiplier.max(1)), COMMIT_BOUND);
+        liveness.faults_ended(Time::ZERO);
+        Self { laws: raft::Laws::new(&Configuration::of_voters(&servers)), liveness, servers, promised: true }
+    }
+
+    fn see(&mut self, at: Time, who: ProcessId, fact: raft::Fact) {
+        let seen = raft::Observation { at, who, fact };
+        self.laws.see(&seen);
+        self.liveness.see(&seen);
+    }
+}
+
+impl PoolWatch {
+    fn new(atlas: &Atlas, members: impl Iterator<Item = (MachineId, ProcessId)>, bound: Duration) -> Self {
+        let named = |(machine, process): (MachineId, ProcessId)| (process, atlas.spec.machines[machine].name.to_string());
+        let members: Vec<(ProcessId, String)> = members.map(named).collect();
+        let everybody: Vec<ProcessId> = members.iter().map(|(process, _)| *process).collect();
+        let directory = Directory::new(members).expect("machines and their names are unique");
+        let mut watch =
+            Self { directory, incarnation: IncarnationNeverGoesBack::default(), not_dead: NotDeadForEver::new(bound) };
+        for process in everybody {
+            let member = watch.directory.member(process).expect("everybody is listed");
+            watch.see(Time::ZERO, gossip::Fact::Started(member));
+        }
+        watch
+    }
+
+    fn see(&mut self, at: Time, fact: gossip::Fact) {
+        let seen = gossip::Observation { at, fact };
+        self.incarnation.observe(&seen);
+        self.not_dead.observe(&seen);
+    }
+}
+
+impl CatalogWatch {
+    fn observe(&mut self, at: Time, server: ProcessId, event: &ServerEvent) {
+        if matches!(event, ServerEvent::Established) && self.leader.replace(server) != Some(server) {
+            self.laws.leaderless();
+        }
+        self.laws.observe(at, server, event);
+    }
+
+    /// A server leads no more; a leader that was replaced before it noticed changes nothing.
+    fn deposed(&mut self, server: ProcessId) {
+        if self.leader == Some(server) {
+            self.leader = None;
+            self.laws.leaderless();
+        }
+    }
+}
+
+/// Laws by name, in the order they came; those of several places together.
+#[derive(Debug, Default)]
+struct Results(Vec<InvariantResult>);
+
+impl Results {
+    fn add(&mut self, name: &'static str, place: &str, tally: &Tally) {
+        let at = self.0.iter().position(|result| result.name == name).unwrap_or_else(|| {
+            self.0.push(InvariantResult { name, checks: 0, violations: 0, first: None });
+            self.0.len() - 1
+        });
+        let result = &mut self.0[at];
+        result.checks += tally.checks;
+        result.violations += tally.violations;
+        if let (None, Some((at, text))) = (&result.first, &tally.first) {
+            result.first = Some(format!("{place}, at {at}: {text}"));
+        }
+    }
+}
+
+/// Whether an entry of the timeline disturbs for as long as it lasts.
+fn lasts(action: &Action) -> bool {
+    match action {
+        Action::ProcessPause(_)
+        | Action::Partition { .. }
+        | Action::LinkDegrade { .. }
+        | Action::SlowDisk(..)
+        | Action::SlowCpu(..) => true,
+        Action::ZoneOutage(_, kind) | Action::RegionOutage(_, kind) => *kind == OutageKind::Network,
+        Action::ProcessKill(_)
+        | Action::ProcessRestart(_)
+        | Action::NodeCrash(_)
+        | Action::RegisterJob { .. }
+        | Action::ScaleJob { .. }
+        | Action::StopJob { .. } => false,
+    }
+}

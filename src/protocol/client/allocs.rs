@@ -1,0 +1,220 @@
+//! What the client does about allocations: the pull and push loops, predecessors, runners, heartbeat stop.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::base::machine::Fx;
+use crate::base::time::{Duration, Time};
+use crate::model::alloc::{Alloc, AllocId};
+use crate::protocol::client::agent::{NomadClient, Phase, Timer};
+use crate::protocol::client::config::ClientConfig;
+use crate::protocol::client::event::Event;
+use crate::protocol::client::rpc::Purpose;
+use crate::protocol::client::runner::{Desk, HEARTBEAT_STOP_CHECK, Runner, Wake};
+use crate::protocol::scheduler::message::{AllocsRequest, Request};
+
+impl NomadClient {
+    // Pull.
+
+    pub(super) fn pull(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if self.wanted.is_empty() {
+            let request = Request::ClientAllocs { node: self.config.node, min_index: self.pull_index };
+            self.call(now, Purpose::Pull, request, fx);
+        } else {
+            let request = AllocsRequest { ids: self.wanted.clone(), min_index: self.list_index };
+            self.call(now, Purpose::Fetch, Request::Allocs(request.into()), fx);
+        }
+    }
+
+    pub(super) fn listed(&mut self, now: Time, index: u64, allocs: &[(AllocId, u64)], fx: &mut impl Fx<Self>) {
+        self.list_index = index;
+        let gone: Vec<AllocId> =
+            self.known.keys().filter(|id| allocs.binary_search_by_key(*id, |(id, _)| *id).is_err()).copied().collect();
+        for id in gone {
+            self.known.remove(&id);
+            self.with_runner(now, id, Runner::kill);
+        }
+        self.wanted = allocs
+            .iter()
+            .filter(|(id, modified)| self.known.get(id).is_none_or(|known| known < modified))
+            .map(|(id, _)| *id)
+            .collect();
+        if self.wanted.is_empty() {
+            self.in_step(now);
+        }
+        self.pull(now, fx);
+    }
+
+    pub(super) fn fetched(&mut self, now: Time, allocs: &[Arc<Alloc>], fx: &mut impl Fx<Self>) {
+        if allocs.len() < self.wanted.len() {
+            self.wanted.clear();
+            self.pull_index = 0;
+            fx.arm(Timer::Pull, self.rng.timeout(self.config.missing_retry));
+            return;
+        }
+        self.wanted.clear();
+        for alloc in allocs {
+            self.known.insert(alloc.id, alloc.alloc_modify_index);
+            if self.runners.contains_key(&alloc.id) {
+                self.with_runner(now, alloc.id, |runner, desk| runner.update(alloc.clone(), desk));
+            } else if !alloc.is_terminal() {
+                self.add(now, alloc, fx);
+            }
+        }
+        self.in_step(now);
+        self.pull(now, fx);
+        self.arm_heartbeat_stop(fx);
+    }
+
+    /// The client knows what the servers want.
+    pub(super) fn in_step(&mut self, now: Time) {
+        self.pull_index = self.list_index;
+        if self.reached {
+            return;
+        }
+        self.reached = true;
+        let ids: Vec<AllocId> = self.runners.keys().copied().collect();
+        for id in ids {
+            self.with_runner(now, id, Runner::servers_reached);
+        }
+    }
+
+    pub(super) fn add(&mut self, now: Time, alloc: &Arc<Alloc>, fx: &mut impl Fx<Self>) {
+        let lives = |runners: &BTreeMap<AllocId, Runner>, id: &AllocId| runners.get(id).is_some_and(|r| !r.is_dead());
+        let preempted = alloc.preempted.iter().filter(|id| lives(&self.runners, id)).copied().collect();
+        let waits_for = alloc.previous.filter(|id| !self.known.contains_key(id) || lives(&self.runners, id));
+        let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
+        let runner = Runner::new(alloc.clone(), waits_for, preempted, &mut desk);
+        self.runners.insert(alloc.id, runner);
+        self.dirty.insert(alloc.id);
+        self.ask_predecessor(now, alloc.id, fx);
+    }
+
+    // Predecessors on other nodes.
+
+    pub(super) fn ask_predecessor(&mut self, now: Time, id: AllocId, fx: &mut impl Fx<Self>) {
+        let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
+        if !self.runners.contains_key(&previous) {
+            self.call(now, Purpose::Predecessor(id), Request::Alloc { alloc: previous, min_index: 0 }, fx);
+        }
+    }
+
+    pub(super) fn predecessor(
+        &mut self,
+        now: Time,
+        id: AllocId,
+        index: u64,
+        found: Option<&Alloc>,
+        fx: &mut impl Fx<Self>,
+    ) {
+        let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
+        if found.is_none_or(Alloc::is_client_terminal) {
+            self.with_runner(now, id, |runner, desk| runner.other_ended(previous, desk));
+        } else {
+            self.call(now, Purpose::Predecessor(id), Request::Alloc { alloc: previous, min_index: index }, fx);
+        }
+    }
+
+    // Push.
+
+    pub(super) fn push(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if self.phase == Phase::Unregistered {
+            return;
+        }
+        self.push_armed = false;
+        let dirty = std::mem::take(&mut self.dirty);
+        self.pushing = dirty.iter().filter_map(|id| self.runners.get(id)?.report()).collect();
+        if !self.pushing.is_empty() {
+            self.call(now, Purpose::Push, Request::UpdateAllocs(self.pushing.clone().into()), fx);
+        }
+    }
+
+    pub(super) fn pushed(&mut self) {
+        for update in std::mem::take(&mut self.pushing) {
+            let Some(runner) = self.runners.get_mut(&update.id) else { continue };
+            runner.acknowledged(update);
+            if runner.report().is_some() {
+                self.dirty.insert(update.id);
+            } else if runner.is_dead() {
+                self.runners.remove(&update.id);
+            }
+        }
+    }
+
+    // Runners.
+
+    pub(super) fn with_runner(&mut self, now: Time, id: AllocId, act: impl FnOnce(&mut Runner, &mut Desk)) {
+        let Some(runner) = self.runners.get_mut(&id) else { return };
+        let was_dead = runner.is_dead();
+        act(runner, &mut desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images));
+        if runner.report().is_some() {
+            self.dirty.insert(id);
+        }
+        if runner.is_dead() && !was_dead {
+            self.other_ended(now, id);
+        }
+    }
+
+    /// An allocation of this node ended: others may have waited for that.
+    pub(super) fn other_ended(&mut self, now: Time, ended: AllocId) {
+        let mut changed = Vec::new();
+        for (id, runner) in &mut self.runners {
+            let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
+            runner.other_ended(ended, &mut desk);
+            if runner.report().is_some() {
+                changed.push(*id);
+            }
+        }
+        self.dirty.extend(changed);
+    }
+
+    pub(super) fn wake_runners(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        self.runner_due = None;
+        while let Some((at, id, wake)) = self.alarms.first().copied().filter(|(at, _, _)| *at <= now) {
+            self.alarms.pop_first();
+            let mut ask = false;
+            self.with_runner(now, id, |runner, desk| ask = runner.wake(at, wake, desk).is_some());
+            if ask {
+                self.ask_predecessor(now, id, fx);
+            }
+        }
+    }
+
+    /// Stops allocations with `stop_after_client_disconnect` that have been cut off for too long.
+    pub(super) fn heartbeat_stop(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        let silent = now.since(self.last_ok.unwrap_or(self.started));
+        let over: Vec<AllocId> = self
+            .runners
+            .iter()
+            .filter(|(_, runner)| !runner.is_ending() && stop_after(runner).is_some_and(|limit| silent > limit))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            self.events.push(Event::StoppedWhileDisconnected { alloc: id });
+            self.with_runner(now, id, Runner::kill);
+        }
+        self.arm_heartbeat_stop(fx);
+    }
+
+    pub(super) fn arm_heartbeat_stop(&mut self, fx: &mut impl Fx<Self>) {
+        let shortest = self.runners.values().filter(|runner| !runner.is_ending()).filter_map(stop_after).min();
+        if let Some(shortest) = shortest {
+            fx.arm(Timer::HeartbeatStop, shortest.min(HEARTBEAT_STOP_CHECK));
+        }
+    }
+}
+
+fn desk<'a>(
+    now: Time,
+    config: &'a ClientConfig,
+    events: &'a mut Vec<Event>,
+    alarms: &'a mut BTreeSet<(Time, AllocId, Wake)>,
+    images: &'a mut BTreeSet<u64>,
+) -> Desk<'a> {
+    Desk { now, config, events, alarms, images }
+}
+
+fn stop_after(runner: &Runner) -> Option<Duration> {
+    runner.alloc().task_group().stop_after_client_disconnect
+}

@@ -1,0 +1,217 @@
+//! The drainer of the leader (Nomad 1.1.0 `nomad/drainer`): moves work off draining nodes, few at a time.
+//!
+//! Whatever may let more work move (a plan, a report of clients, a new drain) makes it look again after the 1 s for
+//! which marks are gathered, unless marks are still on their way into the log. Deadlines are in the leader's memory:
+//! a new leader gives every draining node the command line's default of 1 h, whereas Nomad keeps them in the state.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::base::machine::Fx;
+use crate::base::time::{Duration, Time};
+use crate::model::alloc::{Alloc, AllocId, Transition};
+use crate::model::evaluation::{Evaluation, Trigger};
+use crate::model::job::{JobId, JobKind};
+use crate::model::node::NodeId;
+use crate::protocol::scheduler::command::Command;
+use crate::protocol::scheduler::forward::Origin;
+use crate::protocol::scheduler::message::RpcError;
+use crate::protocol::scheduler::server::{After, Server, Timer};
+use crate::protocol::scheduler::worker::Decide;
+
+/// Marks are gathered for this long.
+const GATHER: Duration = Duration::from_secs(1);
+/// Deadlines that lie this close together are handled at the latest of them.
+const COALESCE: Duration = Duration::from_secs(5);
+/// Deadline given by the command line when none is asked for.
+const DEADLINE_DEFAULT: Duration = Duration::from_hours(1);
+
+/// How a node is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainStrategy {
+    /// When everything left is moved; `None` for never.
+    deadline: Option<Time>,
+    ignore_system_jobs: bool,
+}
+
+/// The drainer; it holds something on the leader only.
+#[derive(Debug, Clone, Default)]
+pub struct Drains {
+    nodes: BTreeMap<NodeId, DrainStrategy>,
+    armed: bool,
+    /// Marks are on their way into the log.
+    marking: bool,
+    /// Something changed meanwhile.
+    again: bool,
+}
+
+impl<D: Decide> Server<D> {
+    /// Leadership begins.
+    pub(super) fn restore_drains(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        let strategy = DrainStrategy { deadline: Some(now + DEADLINE_DEFAULT), ignore_system_jobs: false };
+        let draining = self.state.nodes().values().filter(|entry| entry.node.draining);
+        self.drains.nodes = draining.map(|entry| (entry.node.id, strategy)).collect();
+        self.arm_deadlines(now, fx);
+        self.look_at_drains(fx);
+    }
+
+    /// An operator's drain: what to write, and what follows.
+    pub(super) fn drain_start(
+        &self,
+        now: Time,
+        (node, origin): (NodeId, Origin),
+        deadline: Option<Duration>,
+        ignore_system_jobs: bool,
+    ) -> Result<(Command, After), RpcError> {
+        self.state.node(node).ok_or(RpcError::UnknownNode)?;
+        let strategy = DrainStrategy { deadline: deadline.map(|deadline| now + deadline), ignore_system_jobs };
+        let command = Command::NodeDrain { id: node, draining: true, mark_eligible: false };
+        Ok((command, After::Drain { node, origin, strategy }))
+    }
+
+    /// The drain is written.
+    pub(super) fn track_drain(&mut self, now: Time, node: NodeId, strategy: DrainStrategy, fx: &mut impl Fx<Self>) {
+        self.drains.nodes.insert(node, strategy);
+        self.arm_deadlines(now, fx);
+        self.look_at_drains(fx);
+    }
+
+    /// A committed entry may let more work move.
+    pub(super) fn drains_applied(&mut self, command: &Command, fx: &mut impl Fx<Self>) {
+        match command {
+            Command::Plan(_) | Command::ClientUpdate { .. } => self.look_at_drains(fx),
+            Command::NodeDrain { id, draining: false, .. } => drop(self.drains.nodes.remove(id)),
+            Command::Noop
+            | Command::RegisterNode { .. }
+            | Command::DeregisterNodes(_)
+            | Command::NodeStatus { .. }
+            | Command::NodeEligibility { .. }
+            | Command::NodeDrain { .. }
+            | Command::RegisterJob { .. }
+            | Command::DeregisterJob { .. }
+            | Command::UpsertEvals(_)
+            | Command::Transitions { .. }
+            | Command::DeploymentStatus { .. }
+            | Command::PromoteDeployment { .. }
+            | Command::AllocHealth { .. }
+            | Command::Reap { .. } => {}
+        }
+    }
+
+    fn look_at_drains(&mut self, fx: &mut impl Fx<Self>) {
+        if self.drains.nodes.is_empty() {
+            return;
+        }
+        if self.drains.marking {
+            self.drains.again = true;
+        } else if !self.drains.armed {
+            self.drains.armed = true;
+            fx.arm(Timer::Drain, GATHER);
+        }
+    }
+
+    /// The marks are in the log, or did not get there.
+    pub(super) fn marked(&mut self, fx: &mut impl Fx<Self>) {
+        self.drains.marking = false;
+        if std::mem::take(&mut self.drains.again) {
+            self.look_at_drains(fx);
+        }
+    }
+
+    /// Marks what may move, and ends the drain of empty nodes.
+    pub(super) fn drain(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        self.drains.armed = false;
+        let mut groups = BTreeSet::new();
+        let mut done = Vec::new();
+        for node in self.drains.nodes.keys() {
+            let mut left = false;
+            for alloc in self.state.allocs_of_node(*node).filter(|alloc| !alloc.is_terminal() && !is_system(alloc)) {
+                left = true;
+                if alloc.job.kind == JobKind::Service && alloc.task_group().migrate.is_some() {
+                    groups.insert((alloc.job_id, alloc.task_group().name.clone()));
+                }
+            }
+            if !left {
+                done.push(*node);
+            }
+        }
+        let marks: Vec<AllocId> = groups.iter().flat_map(|(job, group)| self.may_move(*job, group)).collect();
+        self.mark(now, &marks, fx);
+        self.end_drains(now, &done, fx);
+    }
+
+    /// As many of a group's allocations on draining nodes as its healthy ones allow.
+    fn may_move(&self, job: JobId, group: &Arc<str>) -> Vec<AllocId> {
+        let live = || {
+            let of_job = self.state.allocs_of_job(job);
+            of_job.filter(|alloc| !alloc.is_terminal() && alloc.task_group().name == *group)
+        };
+        let Some(spec) = self.state.job(job).and_then(|job| job.group(group)) else { return Vec::new() };
+        let Some(migrate) = &spec.migrate else { return Vec::new() };
+        let healthy = live().filter(|alloc| alloc.health.is_some_and(|health| health.healthy.is_some())).count();
+        let keep = (spec.count as usize).saturating_sub(migrate.max_parallel as usize);
+        let drainable = live().filter(|alloc| self.drains.nodes.contains_key(&alloc.node) && !alloc.transition.migrate);
+        drainable.take(healthy.saturating_sub(keep)).map(|alloc| alloc.id).collect()
+    }
+
+    /// One entry: the wishes, and an evaluation per job.
+    fn mark(&mut self, now: Time, marks: &[AllocId], fx: &mut impl Fx<Self>) {
+        if marks.is_empty() {
+            return;
+        }
+        let wish = Transition { migrate: true, ..Transition::default() };
+        let mut evals: BTreeMap<JobId, Evaluation> = BTreeMap::new();
+        for alloc in marks.iter().filter_map(|id| self.state.alloc(*id)) {
+            let eval = || Evaluation {
+                node: Some(alloc.node),
+                ..Evaluation::new(self.state.job(alloc.job_id).unwrap_or(&alloc.job), Trigger::NodeDrain, now)
+            };
+            evals.entry(alloc.job_id).or_insert_with(eval);
+        }
+        let transitions = marks.iter().map(|id| (*id, wish)).collect();
+        self.drains.marking = true;
+        self.propose(
+            now,
+            Command::Transitions { transitions, evals: evals.into_values().collect() },
+            After::Marked,
+            fx,
+        );
+    }
+
+    /// The nodes are empty but for system jobs: those are marked, and the strategy goes. The nodes stay ineligible.
+    fn end_drains(&mut self, now: Time, nodes: &[NodeId], fx: &mut impl Fx<Self>) {
+        let mut marks = Vec::new();
+        for node in nodes {
+            let Some(strategy) = self.drains.nodes.remove(node) else { continue };
+            let left =
+                self.state.allocs_of_node(*node).filter(|alloc| !alloc.is_terminal() && !alloc.transition.migrate);
+            marks.extend(left.filter(|a| !(is_system(a) && strategy.ignore_system_jobs)).map(|alloc| alloc.id));
+        }
+        self.mark(now, &marks, fx);
+        for node in nodes {
+            let command = Command::NodeDrain { id: *node, draining: false, mark_eligible: false };
+            self.propose(now, command, After::Nothing, fx);
+        }
+    }
+
+    fn arm_deadlines(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        let deadlines = || self.drains.nodes.values().filter_map(|strategy| strategy.deadline);
+        let Some(first) = deadlines().min() else { return };
+        let last = deadlines().filter(|deadline| deadline.since(first) <= COALESCE).max().unwrap_or(first);
+        fx.arm(Timer::DrainDeadline, last.since(now));
+    }
+
+    /// Everything left on nodes whose time is over moves now.
+    pub(super) fn drain_deadline(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        let over = |strategy: &DrainStrategy| strategy.deadline.is_some_and(|deadline| deadline <= now);
+        let nodes: Vec<NodeId> =
+            self.drains.nodes.iter().filter(|(_, strategy)| over(strategy)).map(|(node, _)| *node).collect();
+        self.end_drains(now, &nodes, fx);
+        self.arm_deadlines(now, fx);
+    }
+}
+
+fn is_system(alloc: &Alloc) -> bool {
+    matches!(alloc.job.kind, JobKind::System | JobKind::SysBatch)
+}

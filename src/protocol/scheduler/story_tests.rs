@@ -1,0 +1,370 @@
+//! Stories of one region without a network: commands, evaluations, plans.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::time::{Duration, Time};
+use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired, Transition};
+use crate::model::constraint::{Constraint, Spread};
+use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
+use crate::model::job::{Job, JobId, JobKind, Task, TaskGroup, Update};
+use crate::model::node::{NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus};
+use crate::model::resources::{NetworkAsk, PortAsk};
+use crate::model::topology::ZoneId;
+use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
+use crate::protocol::scheduler::plan::{Plan, Rejection, evaluate_plan};
+use crate::protocol::scheduler::process::{Process, Reply, Step};
+use crate::protocol::scheduler::release::{Algorithm, Behaviour, Release, SchedulerConfig};
+use crate::protocol::scheduler::state::{JobStatus, State};
+
+/// A leader without a network: state, clock and the newest index.
+struct Region {
+    state: State,
+    config: SchedulerConfig,
+    now: Time,
+}
+
+impl Region {
+    fn new(nodes: u32) -> Self {
+        let mut region = Self { state: State::new(), config: SchedulerConfig::default(), now: Time::ZERO };
+        for number in 0..nodes {
+            region.join(number);
+        }
+        region
+    }
+
+    fn join(&mut self, number: u32) {
+        let spec = Arc::new(node(number));
+        self.apply(Command::RegisterNode { id: NodeId(number), spec, status: NodeStatus::Ready });
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "commands are made where they are used")]
+    fn apply(&mut self, command: Command) -> Applied {
+        self.now += Duration::from_millis(10);
+        self.state.apply(self.state.index() + 1, &command)
+    }
+
+    fn register(&mut self, job: &Job) -> Evaluation {
+        let eval = Some(Box::new(Evaluation::new(job, Trigger::JobRegister, self.now)));
+        let applied = self.apply(Command::RegisterJob { job: Arc::new(job.clone()), eval });
+        Evaluation::clone(&applied.evals[0])
+    }
+
+    fn evaluate(&mut self, job: JobId, trigger: Trigger) -> Evaluation {
+        let job = Arc::clone(self.state.job(job).unwrap());
+        let applied = self.apply(Command::UpsertEvals(vec![Evaluation::new(&job, trigger, self.now)]));
+        Evaluation::clone(&applied.evals[0])
+    }
+
+    /// Does what a worker and the leader do for one evaluation. Returns it as written last, and what was created.
+    fn process(&mut self, eval: Evaluation) -> (Evaluation, Vec<Evaluation>) {
+        let mut process = Process::new(eval, self.state.clone(), self.config, 7);
+        let (mut created, mut reply) = (Vec::new(), Reply::Start);
+        loop {
+            match process.step(self.now, reply) {
+                Step::CreateEvaluations(evals) => {
+                    let applied = self.apply(Command::UpsertEvals(evals));
+                    created.extend(applied.evals.iter().map(|eval| Evaluation::clone(eval)));
+                    reply = Reply::Created(applied.evals.iter().map(|eval| eval.id).collect());
+                }
+                Step::Submit(plan) => reply = self.submit(&plan),
+                Step::UpdateEvaluation(eval) | Step::Reblock(eval) => {
+                    let applied = self.apply(Command::UpsertEvals(vec![*eval]));
+                    assert_eq!(process.step(self.now, Reply::Written), Step::Done);
+                    return (Evaluation::clone(&applied.evals[0]), created);
+                }
+                Step::Done => panic!("an evaluation ends with a status"),
+            }
+        }
+    }
+
+    fn submit(&mut self, plan: &Plan) -> Reply {
+        let result = evaluate_plan(&self.state, plan, &self.config.behaviour, self.now);
+        let refresh = result.refresh_index > 0;
+        self.apply(Command::Plan(Arc::new(result.clone())));
+        Reply::Planned { result: Arc::new(result), snapshot: refresh.then(|| self.state.clone()) }
+    }
+
+    fn run(&mut self, job: &Job) -> (Evaluation, Vec<Evaluation>) {
+        let eval = self.register(job);
+        self.process(eval)
+    }
+
+    fn live(&self, job: JobId) -> Vec<&Arc<Alloc>> {
+        self.state.allocs_of_job(job).filter(|alloc| !alloc.is_terminal()).collect()
+    }
+
+    fn report(&mut self, id: AllocId, client: ClientStatus) -> Applied {
+        let finished_at = (client != ClientStatus::Running).then_some(self.now);
+        let task_failed = client == ClientStatus::Failed;
+        let update = AllocUpdate { id, client, finished_at, task_failed, health: None };
+        self.apply(Command::ClientUpdate { updates: vec![update], evals: Vec::new(), time: self.now })
+    }
+}
+
+fn node(number: u32) -> NodeSpec {
+    NodeSpec {
+        name: format!("node-{number}").into(),
+        datacenter: "dc1".into(),
+        class: "".into(),
+        zone: ZoneId(number % 3),
+        attributes: BTreeMap::from([("zone".to_string(), ["a", "b", "c"][number as usize % 3].to_string())]),
+        meta: BTreeMap::new(),
+        drivers: vec!["exec".into()],
+        capacity: NodeCapacity { cpu: MegaHertz(4_000), cores: 4, memory: Mebibytes(8_192), disk: Mebibytes(50_000) },
+        reserved: NodeReserved::default(),
+        networks: vec![NodeNetwork {
+            mode: "host".into(),
+            device: "eth0".into(),
+            ip: format!("10.0.{}.{}", number / 256, number % 256),
+            alias: "default".into(),
+            bandwidth: MegabitsPerSecond(1_000),
+        }],
+        devices: Vec::new(),
+        host_volumes: BTreeMap::new(),
+    }
+}
+
+fn job(id: u32, kind: JobKind, count: u32, cpu: u64) -> Job {
+    let mut group = TaskGroup::new("web");
+    group.count = count;
+    group.update = None;
+    let mut task = Task::new("server", "exec");
+    task.resources.cpu = MegaHertz(cpu);
+    task.resources.memory = Mebibytes(256);
+    group.tasks.push(task);
+    Job {
+        id: JobId(id),
+        name: format!("job-{id}").into(),
+        namespace: "default".into(),
+        kind,
+        priority: 50,
+        datacenters: vec!["dc1".into()],
+        all_at_once: false,
+        constraints: Vec::new(),
+        affinities: Vec::new(),
+        spreads: Vec::new(),
+        groups: vec![group],
+        update: None,
+        meta: BTreeMap::new(),
+        stop: false,
+        version: 0,
+        create_index: 0,
+        job_modify_index: 0,
+        modify_index: 0,
+        stable: false,
+    }
+}
+
+#[test]
+fn a_job_is_placed_changed_in_place_replaced_scaled_and_stopped() {
+    let mut region = Region::new(6);
+    let mut spec = job(0, JobKind::Service, 4, 500);
+    let (eval, created) = region.run(&spec);
+    assert_eq!((eval.status, created.len(), region.live(JobId(0)).len()), (EvalStatus::Complete, 0, 4));
+    assert_eq!(region.state.job_status(JobId(0)), Some(JobStatus::Running));
+    let before: Vec<AllocId> = region.live(JobId(0)).iter().map(|alloc| alloc.id).collect();
+    spec.priority = 60;
+    region.run(&spec);
+    let in_place: Vec<AllocId> = region.live(JobId(0)).iter().map(|alloc| alloc.id).collect();
+    assert_eq!(before, in_place);
+    assert!(region.live(JobId(0)).iter().all(|alloc| alloc.job.version == 1));
+    spec.groups[0].tasks[0].config = "image = v2".into();
+    region.run(&spec);
+    let replaced = region.live(JobId(0));
+    assert_eq!(replaced.len(), 4);
+    assert!(replaced.iter().all(|alloc| alloc.job.version == 2 && before.contains(&alloc.previous.unwrap())));
+    spec.groups[0].count = 2;
+    region.run(&spec);
+    let names: Vec<u32> = region.live(JobId(0)).iter().map(|alloc| alloc.name_index).collect();
+    assert_eq!(names, [0, 1]);
+    let eval = Evaluation::new(&spec, Trigger::JobDeregister, region.now);
+    let applied = region.apply(Command::DeregisterJob { id: JobId(0), purge: true, eval: Some(Box::new(eval)) });
+    region.process(Evaluation::clone(&applied.evals[0]));
+    assert!(region.live(JobId(0)).is_empty());
+    assert!(region.state.nodes().values().all(|entry| entry.used.cpu == 0 && entry.live.is_empty()));
+}
+
+#[test]
+fn what_does_not_fit_waits_blocked_and_is_placed_when_a_node_joins() {
+    let mut region = Region::new(1);
+    let (eval, created) = region.run(&job(0, JobKind::Service, 3, 3_000));
+    assert_eq!(eval.queued.values().sum::<u32>(), 2);
+    let failed = eval.failed_groups.values().next().unwrap();
+    assert_eq!((failed.coalesced_failures, failed.nodes_exhausted, failed.dimension_exhausted["cpu"]), (1, 1, 1));
+    let blocked = created.into_iter().next().unwrap();
+    assert_eq!((blocked.status, blocked.class_eligibility.len(), blocked.escaped), (EvalStatus::Blocked, 1, false));
+    assert_eq!(eval.blocked, Some(blocked.id));
+    region.join(1);
+    let (reblocked, created) = region.process(blocked);
+    assert_eq!((reblocked.status, created.len(), region.live(JobId(0)).len()), (EvalStatus::Blocked, 0, 2));
+    region.join(2);
+    let (done, _) = region.process(reblocked);
+    assert_eq!((done.status, region.live(JobId(0)).len()), (EvalStatus::Complete, 3));
+}
+
+#[test]
+fn a_dead_node_loses_its_allocations_and_a_drained_one_gives_them_away() {
+    let mut region = Region::new(3);
+    region.run(&job(0, JobKind::Service, 3, 500));
+    let lost = region.live(JobId(0))[0].node;
+    let held = region.state.node(lost).unwrap().live.clone();
+    region.apply(Command::NodeStatus { id: lost, status: NodeStatus::Down });
+    let eval = region.evaluate(JobId(0), Trigger::NodeUpdate);
+    region.process(eval);
+    assert_eq!(region.live(JobId(0)).len(), 3);
+    for id in held {
+        let alloc = region.state.alloc(id).unwrap();
+        assert_eq!((alloc.desired, alloc.client), (Desired::Stop, ClientStatus::Lost));
+        assert_eq!(region.state.alloc(alloc.next.unwrap()).unwrap().previous, Some(id));
+    }
+    let moving = region.live(JobId(0))[0].id;
+    let drained = region.state.alloc(moving).unwrap().node;
+    region.apply(Command::NodeDrain { id: drained, draining: true, mark_eligible: false });
+    let migrate = Transition { migrate: true, ..Transition::default() };
+    let on_node: Vec<_> = region.state.node(drained).unwrap().live.iter().map(|id| (*id, migrate)).collect();
+    region.apply(Command::Transitions { transitions: on_node, evals: Vec::new() });
+    let eval = region.evaluate(JobId(0), Trigger::NodeDrain);
+    region.process(eval);
+    let live = region.live(JobId(0));
+    assert!(live.len() == 3 && live.iter().all(|alloc| alloc.node != drained && alloc.node != lost));
+}
+
+#[test]
+fn a_failed_allocation_is_replaced_later_by_its_followup() {
+    let mut region = Region::new(2);
+    region.run(&job(0, JobKind::Service, 1, 500));
+    let failed = region.live(JobId(0))[0].id;
+    region.report(failed, ClientStatus::Failed);
+    let eval = region.evaluate(JobId(0), Trigger::AllocFailure);
+    let (_, created) = region.process(eval);
+    let followup = created.into_iter().next().unwrap();
+    let alloc = region.state.alloc(failed).unwrap();
+    assert_eq!(alloc.followup_eval, Some(followup.id));
+    assert_eq!(followup.wait_until, Some(alloc.finished_at.unwrap() + Duration::from_secs(30)));
+    region.now += Duration::from_secs(30);
+    region.process(followup);
+    let live = region.live(JobId(0));
+    assert_eq!((live.len(), live[0].previous, live[0].reschedules.len()), (1, Some(failed), 1));
+    assert_ne!(live[0].node, region.state.alloc(failed).unwrap().node);
+}
+
+#[test]
+fn a_failed_allocation_keeps_its_history_from_1_6_12_on_when_nothing_is_free() {
+    let kept = |release: &str| {
+        let mut region = Region::new(1);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        region.run(&job(0, JobKind::Service, 1, 3_000));
+        let failed = region.live(JobId(0))[0].id;
+        region.report(failed, ClientStatus::Failed);
+        region.run(&Job { priority: 60, ..job(1, JobKind::Service, 1, 3_000) });
+        region.now += Duration::from_secs(40);
+        let eval = region.evaluate(JobId(0), Trigger::AllocFailure);
+        let (eval, _) = region.process(eval);
+        assert_eq!(eval.queued.values().sum::<u32>(), 1);
+        region.join(1);
+        let blocked = Evaluation::clone(region.state.eval(eval.blocked.unwrap()).unwrap());
+        region.process(blocked);
+        region.live(JobId(0))[0].reschedules.len()
+    };
+    assert_eq!((kept("1.6.3"), kept("1.6")), (0, 1));
+}
+
+#[test]
+fn a_plan_made_from_an_old_state_is_rejected_where_it_no_longer_fits() {
+    let mut region = Region::new(1);
+    let first = region.register(&job(0, JobKind::Service, 1, 3_000));
+    let second = region.register(&job(1, JobKind::Service, 1, 3_000));
+    let old = region.state.clone();
+    region.process(first);
+    let mut late = Process::new(second, old, region.config, 7);
+    let Step::Submit(plan) = late.step(region.now, Reply::Start) else { panic!("a plan was due") };
+    let result = evaluate_plan(&region.state, &plan, &region.config.behaviour, region.now);
+    assert!(matches!(result.rejected[..], [(NodeId(0), Rejection::Misfit(_))]));
+    assert!(result.refresh_index > 0 && !result.is_full_commit(&plan) && !result.made_progress());
+    let reply = Reply::Planned { result: Arc::new(result), snapshot: Some(region.state.clone()) };
+    let Step::CreateEvaluations(blocked) = late.step(region.now, reply) else { panic!("nothing fits now") };
+    assert_eq!(blocked[0].status, EvalStatus::Blocked);
+    let Step::UpdateEvaluation(eval) = late.step(region.now, Reply::Created(vec![EvalId(9)])) else {
+        panic!("no plan")
+    };
+    assert_eq!((eval.status, eval.blocked), (EvalStatus::Complete, Some(EvalId(9))));
+}
+
+#[test]
+fn a_system_job_runs_once_on_every_node_it_is_meant_for() {
+    let mut region = Region::new(6);
+    let mut spec = job(0, JobKind::System, 1, 100);
+    spec.constraints.push(Constraint { left: "${attr.zone}".into(), operator: "!=".into(), right: "b".into() });
+    let (eval, created) = region.run(&spec);
+    assert_eq!((eval.queued.values().sum::<u32>(), created.len(), region.live(JobId(0)).len()), (0, 0, 4));
+    region.join(6);
+    let eval = region.evaluate(JobId(0), Trigger::NodeUpdate);
+    region.process(eval);
+    assert_eq!(region.live(JobId(0)).len(), 5);
+    spec.update = Some(Update { max_parallel: 2, ..Update::default() });
+    spec.groups[0].tasks[0].config = "v2".into();
+    let (_, created) = region.run(&spec);
+    assert_eq!((created[0].trigger, created[0].wait), (Trigger::RollingUpdate, Duration::from_secs(30)));
+    assert_eq!(region.live(JobId(0)).iter().filter(|alloc| alloc.job.version == 1).count(), 2);
+}
+
+#[test]
+fn spread_and_distinct_hosts_shape_the_placement() {
+    let mut region = Region::new(9);
+    let mut spec = job(0, JobKind::Service, 6, 100);
+    spec.spreads.push(Spread { attribute: "${attr.zone}".into(), weight: 50, targets: Vec::new() });
+    region.run(&spec);
+    let mut by_zone = [0; 3];
+    region.live(JobId(0)).iter().for_each(|alloc| by_zone[alloc.node.0 as usize % 3] += 1);
+    assert_eq!(by_zone, [2, 2, 2]);
+    let mut spec = job(1, JobKind::Service, 10, 100);
+    spec.constraints.push(Constraint { left: String::new(), operator: "distinct_hosts".into(), right: String::new() });
+    let (eval, _) = region.run(&spec);
+    assert_eq!((region.live(JobId(1)).len(), eval.queued.values().sum::<u32>()), (9, 1));
+}
+
+#[test]
+fn dynamic_ports_of_one_ask_can_collide_until_1_5_1() {
+    let collisions = |release: &str| {
+        let mut region = Region::new(1);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        let mut spec = job(0, JobKind::Batch, 1, 100);
+        let port = |at| PortAsk { label: format!("p{at}"), ..PortAsk::default() };
+        spec.groups[0].networks = vec![NetworkAsk { ports: (0..200).map(port).collect(), ..NetworkAsk::default() }];
+        let eval = region.register(&spec);
+        let mut process = Process::new(eval, region.state.clone(), region.config, 7);
+        let Step::Submit(plan) = process.step(region.now, Reply::Start) else { panic!("a plan was due") };
+        evaluate_plan(&region.state, &plan, &region.config.behaviour, region.now).rejected.len()
+    };
+    assert_eq!((collisions("1.5.0"), collisions("1.5.1")), (1, 0));
+}
+
+#[test]
+fn the_spread_algorithm_fills_evenly_and_binpack_fills_up() {
+    let used = |algorithm| {
+        let mut region = Region::new(4);
+        region.config.algorithm = algorithm;
+        for id in 0..8 {
+            region.run(&job(id, JobKind::Batch, 1, 500));
+        }
+        region.state.nodes().values().filter(|entry| entry.used.cpu > 0).count()
+    };
+    assert_eq!(used(Algorithm::Spread), 4);
+    assert!(used(Algorithm::Binpack) < 4);
+}
+
+#[test]
+fn replicas_agree_and_snapshots_stay_as_they_were() {
+    let (mut a, mut b) = (Region::new(5), Region::new(5));
+    a.run(&job(0, JobKind::Service, 5, 200));
+    let snapshot = a.state.clone();
+    b.run(&job(0, JobKind::Service, 5, 200));
+    assert_eq!(a.state, b.state);
+    let first = a.live(JobId(0))[0].id;
+    let applied = a.report(first, ClientStatus::Complete);
+    assert_eq!((applied.unblocked.len(), applied.reported), (1, vec![first]));
+    assert_eq!(snapshot, b.state);
+    assert_ne!(snapshot, a.state);
+}

@@ -1,0 +1,217 @@
+//! One small world, told to the laws and measured: the laws hold, a fabricated event breaks each of them, the metrics are
+//! those of the catalogue, and windows count what falls into them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use cossim::analysis::judge;
+use cossim::analysis::run::{Progress, Shared, run};
+use cossim::base::id::{Id, ProcessId};
+use cossim::base::time::{Duration, Time};
+use cossim::measure::catalogue::{METRICS, find};
+use cossim::measure::laws::Laws;
+use cossim::measure::metric::Value;
+use cossim::measure::outcome::{InvariantResult, Outcome};
+use cossim::model::topology::RegionId;
+use cossim::protocol::catalog::server::ServerEvent;
+use cossim::protocol::gossip::members::{Member, State};
+use cossim::protocol::gossip::{serf, swim};
+use cossim::protocol::proxy::endpoint::Endpoint;
+use cossim::protocol::proxy::fabio::FabioEvent;
+use cossim::protocol::proxy::message::RequestNumber;
+use cossim::protocol::raft;
+use cossim::protocol::raft::{Index, Term};
+use cossim::scenario;
+use cossim::scenario::lower::Lowered;
+use cossim::world::atlas::Atlas;
+use cossim::world::event::{Event, Notice, Pool};
+use cossim::world::spec::{EntryId, MachineId};
+
+/// The starter scenario, without its fault if `calm`, with these expectations.
+fn small(calm: bool, expect: &str) -> Lowered {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/starter.ron");
+    let mut edits = vec!["duration=3m30s".to_owned(), format!("expect=[{expect}]")];
+    if calm {
+        edits.push("timeline=[]".to_owned());
+    }
+    let loaded = scenario::load(&path, &edits);
+    let shown = loaded.sources.render(&loaded.findings, false);
+    loaded.lowered.unwrap_or_else(|| panic!("{shown}"))
+}
+
+fn outcome(lowered: &Lowered) -> Outcome {
+    let windows = judge::windows(&lowered.expectations);
+    run(&Arc::new(lowered.world.clone()), &windows, 1, &Shared::default(), &Progress::default()).expect("it ends")
+}
+
+/// Names of the laws that were broken.
+fn broken(results: &[InvariantResult]) -> Vec<&'static str> {
+    results.iter().filter(|law| law.violations > 0).map(|law| law.name).collect()
+}
+
+#[test]
+fn every_metric_is_in_the_catalogue_and_measured_even_without_samples() {
+    let outcome = outcome(&small(true, ""));
+    let mut written = BTreeSet::new();
+    for (key, value) in &outcome.metrics.0 {
+        let metric = find(&key.name).unwrap_or_else(|| panic!("`{key}` is not in the catalogue"));
+        assert_eq!(metric.unit.name(), value.unit(), "{key}");
+        let kind = match value {
+            Value::Times(_) => "times",
+            Value::Level { .. } => "level",
+            Value::Total { .. } => "total",
+            Value::Share { .. } => "share",
+        };
+        assert_eq!(metric.kind.name(), kind, "{key}");
+        assert_eq!(key.labels.keys().map(String::as_str).collect::<Vec<_>>(), metric.labels, "{key}");
+        written.insert(key.name.as_str());
+    }
+    let listed: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    assert_eq!(written, listed);
+    for name in PROMISED {
+        assert!(listed.contains(name), "{name}");
+    }
+    assert_eq!(broken(&outcome.invariants), [""; 0], "{:?}", outcome.invariants);
+    assert!(outcome.invariants.iter().filter(|law| law.checks > 0).count() >= 15, "{:?}", outcome.invariants);
+}
+
+/// What users of the tool were told they get.
+const PROMISED: [&str; 27] = [
+    "placement.queued",
+    "placement.blocked",
+    "placement.latency",
+    "placement.start_latency",
+    "placement.utilization.cpu",
+    "placement.utilization.memory",
+    "placement.skew.zone",
+    "eval.wait",
+    "plan.wait",
+    "plan.rejected",
+    "request.latency",
+    "request.success_ratio",
+    "request.errors",
+    "request.retries",
+    "failover.leader",
+    "failover.detect",
+    "failover.replace",
+    "failover.healthy",
+    "failover.route",
+    "failover.service_outage",
+    "failover.request_gap",
+    "raft.elections",
+    "raft.term",
+    "gossip.detect_first",
+    "gossip.detect_all",
+    "gossip.false_positives",
+    "consul.propagation",
+];
+
+#[test]
+fn windows_count_what_falls_into_them() {
+    let lowered = small(
+        false,
+        r#""failover.detect count >= 1", "failover.detect count >= 1 during node-crash",
+           "request.total < 7000 after node-crash", "raft.elections == 0 during node-crash",
+           "placement.utilization.cpu max > 1% during node-crash""#,
+    );
+    let outcome = outcome(&lowered);
+    assert_eq!(outcome.windows.len(), 2);
+    let verdicts = judge::judge(&lowered.expectations, &[outcome]);
+    for verdict in &verdicts {
+        assert!(verdict.met, "{verdict:?}");
+    }
+}
+
+/// Laws of the small world at its beginning.
+fn laws() -> (Arc<Atlas>, Laws) {
+    let atlas = Arc::new(Atlas::new(&Arc::new(small(false, "").world), 1));
+    let laws = Laws::new(&atlas);
+    (atlas, laws)
+}
+
+fn at(seconds: u64) -> Time {
+    Time::ZERO + Duration::from_secs(seconds)
+}
+
+/// Tells the laws this and names those it breaks, apart from liveness: nobody else speaks.
+fn breaks(tell: impl FnOnce(&Atlas, &mut Laws)) -> Vec<&'static str> {
+    let (atlas, mut laws) = laws();
+    tell(&atlas, &mut laws);
+    let mut names = broken(&laws.finish(at(4), 0));
+    names.retain(|name| *name != "raft.liveness");
+    names
+}
+
+#[test]
+fn a_fabricated_event_breaks_its_law() {
+    let main = |atlas: &Atlas, machine: u32| atlas.processes[MachineId(machine)].main;
+    let leads = |term| Event::NomadRaft(raft::Event::StateChanged { state: raft::State::Leader, term: Term(term) });
+    assert_eq!(
+        breaks(|atlas, laws| (0..2).for_each(|machine| laws.event(at(1), main(atlas, machine), &leads(3)))),
+        ["raft.election_safety"]
+    );
+    let commit = Event::CatalogRaft(raft::Event::Committed { index: Index(7) });
+    let consul = |atlas: &Atlas| main(atlas, atlas.spec.regions[RegionId(0)].consul[0].0);
+    assert_eq!(breaks(|atlas, laws| laws.event(at(1), consul(atlas), &commit)), ["raft.commit_safety"]);
+    let answered = |index| Event::Catalog {
+        region: RegionId(0),
+        event: ServerEvent::Answered { to: ProcessId(0), call: 0, topic: 1, index, blocked: false },
+    };
+    assert_eq!(
+        breaks(|atlas, laws| [9, 8].into_iter().for_each(|index| laws.event(at(1), consul(atlas), &answered(index)))),
+        ["catalog.index_monotonic"]
+    );
+    let sent = |atlas: &Atlas| {
+        let target = Endpoint { process: main(atlas, 8), port: 80 };
+        let event = FabioEvent::Sent { number: RequestNumber::new(0, 0, 0), target };
+        Event::Proxy { machine: MachineId(8), event }
+    };
+    assert_eq!(breaks(|atlas, laws| laws.event(at(1), main(atlas, 8), &sent(atlas))), ["proxy.sent_within_table"]);
+    let issued = Event::Issued { number: RequestNumber::new(0, 0, 0) };
+    assert_eq!(breaks(|atlas, laws| laws.event(at(1), main(atlas, 0), &issued)), ["request.ends_once"]);
+}
+
+/// What the first Nomad server says of the second.
+fn holds(state: State, incarnation: u32) -> Event {
+    let event = swim::Event::Changed {
+        member: Member(1),
+        address: ProcessId(0),
+        before: State::Alive,
+        after: state,
+        incarnation,
+        by: Member(0),
+    };
+    Event::Gossip { pool: Pool::NomadWan, event: serf::Event::Swim(event) }
+}
+
+#[test]
+fn gossip_is_judged_once_faults_no_longer_excuse_it() {
+    let first = |atlas: &Atlas| atlas.processes[MachineId(0)].main;
+    let back = breaks(|atlas, laws| {
+        laws.event(at(1), first(atlas), &holds(State::Alive, 5));
+        laws.event(at(1), first(atlas), &holds(State::Suspect, 4));
+    });
+    assert_eq!(back, ["gossip.incarnation_never_goes_back"]);
+    let dead = "gossip.not_dead_for_ever";
+    for (gone, expected) in [(false, true), (true, false)] {
+        let (atlas, mut laws) = laws();
+        laws.event(at(1), first(&atlas), &holds(State::Dead, 1));
+        if gone {
+            laws.notice(at(1), &Notice::Power { machine: MachineId(1), up: false });
+        }
+        assert_eq!(broken(&laws.finish(at(600), 0)).contains(&dead), expected, "gone: {gone}");
+    }
+}
+
+#[test]
+fn a_dead_machine_is_a_blow_and_no_lasting_excuse() {
+    let (atlas, mut laws) = laws();
+    let entry = EntryId::from_index(0);
+    laws.notice(at(120), &Notice::EntryBegins { entry, machines: Arc::from([MachineId(9)]) });
+    laws.notice(at(120), &Notice::Power { machine: MachineId(9), up: false });
+    laws.event(at(121), atlas.processes[MachineId(0)].main, &holds(State::Dead, 1));
+    let results = laws.finish(at(1_000), 0);
+    assert!(broken(&results).contains(&"gossip.not_dead_for_ever"), "{results:?}");
+    assert!(broken(&results).contains(&"raft.liveness"), "nobody ever led: {results:?}");
+}

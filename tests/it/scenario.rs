@@ -1,0 +1,204 @@
+//! Scenario files, good and bad: every bad one is answered with the findings its first lines name, at a place, without
+//! a panic.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use cossim::scenario;
+use cossim::scenario::Loaded;
+use cossim::world::spec::Action;
+use cossim::world::spec::Among;
+use cossim::world::spec::Count;
+use cossim::world::spec::MachineRole;
+use cossim::world::spec::ProcessKind;
+
+fn at(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn ron_files(folder: &str) -> Vec<PathBuf> {
+    let entries =
+        std::fs::read_dir(at(folder)).expect("the folder is there").map(|entry| entry.expect("it can be read").path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "ron")).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+fn shown(loaded: &Loaded) -> String {
+    loaded.sources.render(&loaded.findings, false)
+}
+
+#[test]
+fn every_shipped_scenario_means_something() {
+    for file in ron_files("scenarios") {
+        let loaded = scenario::load(&file, &[]);
+        assert!(loaded.lowered.is_some() && loaded.findings.is_empty(), "{}:\n{}", file.display(), shown(&loaded));
+        let name = loaded.lowered.unwrap().world.name;
+        assert_eq!(
+            Some(&*name),
+            file.file_stem().and_then(std::ffi::OsStr::to_str),
+            "a scenario is called as its file"
+        );
+    }
+}
+
+#[test]
+fn every_bad_file_is_answered() {
+    for file in ron_files("tests/bad-input") {
+        let loaded = scenario::load(&file, &[]);
+        let text = shown(&loaded);
+        assert!(loaded.lowered.is_none() && loaded.errors() > 0, "{} is accepted", file.display());
+        let written = std::fs::read_to_string(&file).unwrap();
+        let expected: Vec<&str> = written.lines().map_while(|line| line.strip_prefix("// expect ")).collect();
+        for line in &expected {
+            let (code, part) = line.split_once(' ').unwrap_or((line, ""));
+            let found =
+                loaded.findings.iter().any(|finding| finding.code == code && finding.message.contains(part.trim()));
+            assert!(found, "{}: `{line}` is not among\n{text}", file.display());
+        }
+        let errors = loaded.findings.iter().filter(|finding| finding.severity == scenario::diagnostic::Severity::Error);
+        assert_eq!(errors.count(), expected.len().max(1), "{}:\n{text}", file.display());
+        for finding in &loaded.findings {
+            let place = finding.place.as_ref().expect("what is read has places");
+            let origin = loaded.sources.origin(place);
+            assert!(loaded.sources.get(origin.source).text.get(origin.span.clone()).is_some(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn az_outage_is_as_large_as_it_says() {
+    let world = scenario::load(&at("scenarios/az-outage.ron"), &[]).lowered.unwrap().world;
+    let allocations: u64 = world
+        .jobs
+        .iter()
+        .map(|(_, job)| match &*job.job.name {
+            "fabio" => world.machines.iter().filter(|(_, machine)| is_edge(machine, &world, job.region)).count() as u64,
+            _ => job.job.groups.iter().map(|group| u64::from(group.count)).sum(),
+        })
+        .sum();
+    assert_eq!(allocations, 2_000);
+    let first = &world.regions[cossim::model::topology::RegionId(0)];
+    assert_eq!((first.nomad.len(), first.consul.len(), first.clients.len(), first.zones.len()), (3, 3, 206, 3));
+    let names: Vec<&str> =
+        [first.nomad[0], first.consul[2], first.clients[6]].map(|id| &*world.machines[id].name).to_vec();
+    assert_eq!(names, ["us-east-1/nomad-1", "us-east-1/consul-3", "us-east-1/private-services-1"]);
+}
+
+fn is_edge(
+    machine: &cossim::world::spec::MachineSpec,
+    world: &cossim::world::spec::WorldSpec,
+    region: cossim::model::topology::RegionId,
+) -> bool {
+    let here = world.zones[machine.zone].region == region;
+    here && matches!(&machine.role, MachineRole::Client(node) if &*node.datacenter == "public-services")
+}
+
+#[test]
+fn a_client_looks_like_a_linux_machine_of_the_cloud() {
+    let world = scenario::load(&at("scenarios/node-crash.ron"), &[]).lowered.unwrap().world;
+    let region = &world.regions[cossim::model::topology::RegionId(0)];
+    let machine = &world.machines[region.clients[4]];
+    let MachineRole::Client(node) = &machine.role else { panic!("a client") };
+    assert_eq!(&*machine.name, "us-east-1/private-services-2");
+    for (key, value) in [
+        ("kernel.name", "linux"),
+        ("driver.docker", "1"),
+        ("cpu.numcores", "2"),
+        ("platform.aws.placement.availability-zone", "us-east-1b"),
+        ("platform.aws.instance-type", "m5.large"),
+        ("unique.hostname", "private-services-2"),
+    ] {
+        assert_eq!(node.attributes.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    assert_eq!(node.meta["zone"], "b");
+    assert_eq!(
+        (node.capacity.cpu.get(), node.drivers.as_slice()),
+        (6_200, ["docker".to_owned(), "exec".to_owned()].as_slice())
+    );
+}
+
+/// Targets as text and what they mean in the leader-crash scenario.
+#[test]
+fn targets_are_read_as_people_write_them() {
+    let file = at("scenarios/leader-crash.ron");
+    let read = |target: &str| {
+        let edit = format!("timeline[0].target={target}");
+        let loaded = scenario::load(&file, &[edit]);
+        let text = shown(&loaded);
+        let world = loaded.lowered.unwrap_or_else(|| panic!("{target}: {text}")).world;
+        let first = world.timeline.ids().next().unwrap();
+        match &world.timeline[first].action {
+            Action::ProcessKill(target) => target.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(matches!(read("leader").among, Among::NomadLeader(_)));
+    assert!(matches!(read("leader of us-east-1").among, Among::NomadLeader(_)));
+    assert!(matches!(read("consul leader of us-east-1").among, Among::ConsulLeader(_)));
+    assert!(matches!(read("us-east-1/nomad-2").among, Among::Machine(_)));
+    let followers = read("1 random nomad follower of us-east-1");
+    assert!(matches!((followers.among, followers.count), (Among::NomadFollowers(_), Count::Random(1))));
+    let clients = read("2 random clients in us-east-1/b");
+    assert!(matches!(clients.among, Among::Clients { zone: Some(_), datacenter: None, .. }));
+    assert_eq!((clients.count, clients.process), (Count::Random(2), ProcessKind::Main));
+    let clients = read("private-services clients in us-east-1/b");
+    assert!(matches!(clients.among, Among::Clients { zone: Some(_), datacenter: Some(_), .. }));
+    for text in
+        ["fabio in us-east-1", "instances of fabio", "a fabio in us-east-1", "all machines of fabio in us-east-1"]
+    {
+        let target = read(text);
+        assert!(matches!(&target.among, Among::JobMachines { job, .. } if &**job == "fabio"), "{text}");
+        assert_eq!(target.process, ProcessKind::Tasks("fabio".into()), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_text_is_refused() {
+    let folder = std::env::temp_dir().join(format!("cossim-it-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let cases = [
+        (folder.clone(), "it is a directory"),
+        (folder.join("missing.ron"), "there is no such file"),
+        (write("binary.ron", b"Scenario(\xff\xfe)"), "it is not UTF-8 text (byte 9)"),
+        (write("huge.ron", &vec![b' '; 5 << 20]), "more than 4194304"),
+        (write("deep.ron", "(".repeat(100_000).as_bytes()), "E002"),
+        (write("deeper.ron", format!("Scenario(name: {}", "[".repeat(1_000_000)).as_bytes()), "E002"),
+    ];
+    for (path, part) in cases {
+        let loaded = scenario::load(&path, &[]);
+        let text = shown(&loaded);
+        assert!(loaded.lowered.is_none() && text.contains(part), "{text}");
+        assert!(text.len() < 2_000, "findings stay short");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+struct NoFiles;
+
+impl scenario::lower::Files for NoFiles {
+    fn read(&self, _: &str) -> Result<(String, String), String> {
+        Err("no files here".to_owned())
+    }
+}
+
+/// A cheap stand-in for fuzzing: every prefix of a good file, and every file with one character left out, is answered.
+#[test]
+fn damaged_files_are_answered() {
+    let text = std::fs::read_to_string(at("scenarios/reference-cos.ron")).unwrap();
+    let folder = at("scenarios");
+    let path = folder.join("damaged.ron").display().to_string();
+    for cut in (0..text.len()).step_by(7) {
+        for damaged in [text[..cut].to_owned(), format!("{}{}", &text[..cut], &text[cut + 1..])] {
+            let loaded = scenario::load_text(&path, &damaged, &[], &NoFiles);
+            let shown = loaded.sources.render(&loaded.findings, false);
+            assert!(loaded.lowered.is_some() || !shown.is_empty());
+        }
+    }
+}
