@@ -10,3 +10,6 @@ pub mod style;
 pub mod table;
 pub mod text;
 pub mod waterfall;
+
+#[cfg(test)]
+mod output_tests;

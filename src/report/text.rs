@@ -104,10 +104,7 @@ fn failovers(ensemble: &Ensemble, out: &mut String) {
         cases.sort_unstable();
         cases.dedup();
         let entry = &ensemble.spec.timeline[first.entry];
-        section(
-            out,
-            &format!("failover: {} at {}: median / longest since the stage before (samples)", entry.label, first.at),
-        );
+        section(out, &format!("failover: {} at {}", entry.label, first.at));
         for some in cases.chunks(CASES_ABREAST) {
             failover_table(ensemble, &all, some, out);
         }
@@ -160,7 +157,7 @@ fn failover_table(ensemble: &Ensemble, all: &[&Failover], cases: &[&str], out: &
     }
     let runs = |case: &str| of(case).count();
     let head = cases.iter().map(|case| format!("{}, {}", shortened(case), plural(runs(case), "run")));
-    rows.insert(0, [String::new()].into_iter().chain(head).collect());
+    rows.insert(0, ["each step: median / longest (samples)".to_owned()].into_iter().chain(head).collect());
     align(&rows, &vec![false; cases.len() + 1], out);
 }
 
