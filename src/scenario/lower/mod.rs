@@ -8,6 +8,7 @@
 mod events;
 mod inline;
 mod places;
+mod routes;
 mod settings;
 mod target;
 mod wiring;
@@ -15,6 +16,7 @@ mod work;
 
 use std::sync::Arc;
 
+use crate::base::id::Id;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -154,7 +156,14 @@ impl Lowering<'_> {
         self.fit(&machines, &jobs);
         let services = self.services(&jobs);
         let ingress = self.ingresses(&jobs);
-        let traffic = self.traffic(&ingress, warmup, duration);
+        let mut traffic = self.traffic(&ingress, warmup, duration);
+        for (_, stream) in traffic.iter_mut() {
+            let region = ingress.get(stream.ingress.index()).map(|(_, spec)| spec.region);
+            let here = jobs.iter().map(|job| &job.spec).filter(|job| Some(job.region) == region);
+            if let Some(service) = routes::service_of(here.map(|job| &*job.job), &stream.host, &stream.path) {
+                stream.service = service.into();
+            }
+        }
         let timeline = self.timeline(&machines, &jobs, duration);
         let expectations = self.expectations(&timeline);
         let options = self.options();
