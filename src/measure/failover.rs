@@ -16,7 +16,7 @@ use crate::measure::metric::{Metrics, Value};
 use crate::measure::placement::PlacementRecorder;
 use crate::measure::requests::RequestRecorder;
 use crate::model::alloc::AllocId;
-use crate::model::job::JobId;
+use crate::model::job::{JobId, JobKind};
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
 use crate::world::event::{Group, Instance, Notice, Outcome, System};
@@ -227,6 +227,7 @@ impl FailoverRecorder {
             .placements()
             .filter(|p| p.ended.is_none() && self.hit.contains(&p.machine))
             .filter(|_| loses_machines(&self.spec.timeline[entry].action))
+            .filter(|p| !self.is_bound(p.instance.region, &p.job_name))
             .map(|p| Chain {
                 lost: p.instance,
                 machine: p.machine,
@@ -239,6 +240,19 @@ impl FailoverRecorder {
         self.by_replacement.clear();
         let outages = self.spec.traffic.ids().map(|_| Outage::default()).collect();
         self.failovers.push(Failover { entry, at, case, elections, chains, outages });
+    }
+
+    /// Whether a job's work stands on every node: what a node held of it comes back with the node and is not replaced.
+    fn is_bound(&self, region: RegionId, name: &str) -> bool {
+        let first = self.spec.jobs.iter().map(|(_, job)| (job.region, &job.job));
+        let later = self.spec.timeline.iter().filter_map(|(_, entry)| match &entry.action {
+            Action::RegisterJob { region, job } => Some((*region, job)),
+            _ => None,
+        });
+        first
+            .chain(later)
+            .find(|(of, job)| *of == region && &*job.name == name)
+            .is_some_and(|(_, job)| matches!(job.kind, JobKind::System | JobKind::SysBatch))
     }
 
     fn elections(&mut self, group: Group, change: impl Fn(&mut Election)) {

@@ -423,8 +423,10 @@ impl Laws {
             watch.laws.finish(at);
         }
         for (_, watch) in self.schedulers.iter_mut() {
-            let calm = watch.leader.map(|(_, since)| since.max(self.disturbed)).filter(|_| self.lasting == 0);
-            watch.laws.judge(at, calm);
+            // Until then the new leader takes every node for alive (Nomad `failover_heartbeat_ttl`).
+            let grace = self.atlas.spec.options.failover_heartbeat_ttl;
+            let calm = watch.leader.map(|(_, since)| self.disturbed.max(since + grace));
+            watch.laws.judge(at, calm.filter(|_| self.lasting == 0));
         }
     }
 }

@@ -70,6 +70,7 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         simulated: spec.duration,
         events: 1_234_567,
         metrics: metrics(seed),
+        windows: std::collections::BTreeMap::new(),
         series: series(),
         failovers: vec![failover],
         reigns,

@@ -77,10 +77,10 @@ struct Wanted {
 }
 
 impl Default for SchedulerLaws {
-    /// Ten minutes for an evaluation: three nack timeouts with their waits and a change of leaders. Eight minutes for a
-    /// count: a failover time to live, and the work after it.
+    /// Ten minutes for an evaluation: three nack timeouts with their waits and a change of leaders. Three minutes for a
+    /// count: half a minute until a node is marked down, the work after it, and one nack timeout.
     fn default() -> Self {
-        Self::new(Duration::from_mins(10), Duration::from_mins(8))
+        Self::new(Duration::from_mins(10), Duration::from_mins(3))
     }
 }
 
@@ -435,9 +435,9 @@ mod tests {
         laws.judge(at(30), Some(at(0)));
         assert!(violations(&laws).is_empty());
         laws.observe(at(0), A, &Event::BlockedCount { total: 0, escaped: 0 });
-        laws.judge(at(30), Some(at(25)));
+        laws.judge(at(30), Some(at(28)));
         assert!(violations(&laws).is_empty());
-        laws.judge(at(40), Some(at(25)));
+        laws.judge(at(40), Some(at(28)));
         assert_eq!(violations(&laws), ["scheduler.count_restored"]);
     }
 }
