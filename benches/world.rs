@@ -55,7 +55,7 @@ fn main() {
 fn measure(name: &str, size: Size) -> f64 {
     let spec = world(size);
     let begun = cpu_seconds();
-    let outcome = run(&spec, 1, &Shared::default(), &Progress::default()).expect("the world does not stand still");
+    let outcome = run(&spec, &[], 1, &Shared::default(), &Progress::default()).expect("the world does not stand still");
     let cost = cpu_seconds() - begun;
     let simulated = outcome.simulated.as_secs_f64();
     println!(
