@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::analysis::ensemble::Judgement::{Fail, NotExercised, Pass};
 use crate::analysis::ensemble::{Ensemble, Judgement, Verdict};
 use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
@@ -60,16 +61,17 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         from: at(from),
         until: until.map(at),
     };
-    let reigns = match slow {
-        true => vec![reign(0, 2.5, Some(struck)), reign(1, struck + 2.93, None)],
-        false => vec![reign(0, 2.5, None)],
-    };
+    let mut reigns = vec![reign(0, 2.5, slow.then_some(struck))];
+    if slow {
+        reigns.push(reign(1, struck + 2.93, None));
+    }
     Outcome {
         seed,
         digest: 0xabc0 + seed,
         simulated: spec.duration,
         events: 1_234_567,
         metrics: metrics(seed),
+        windows: std::collections::BTreeMap::new(),
         series: series(),
         failovers: vec![failover],
         reigns,
@@ -138,7 +140,6 @@ fn ensemble() -> Ensemble {
         overall,
         met,
     };
-    use Judgement::{Fail, NotExercised, Pass};
     let detect = [("303 s", Fail), ("20 s", Pass), ("303 s", Fail)];
     let leader = [("2.93 s", Pass), ("", NotExercised), ("2.93 s", Pass)];
     let verdicts = vec![
