@@ -3,8 +3,7 @@
 use plotters::prelude::*;
 
 use crate::base::time::{Duration, Time};
-use crate::measure::failover::STAGES;
-use crate::measure::failover::is_fault;
+use crate::measure::failover::{STAGES, is_fault};
 use crate::world::spec::{Action, WorldSpec};
 
 /// Width of a chart, in pixels.

@@ -35,9 +35,11 @@ fn header(ensemble: &Ensemble, out: &mut String) {
         (all, 0) => format!("all {all} expectations met"),
         (all, failed) => format!("{failed} of {all} expectations not met"),
     };
-    let violations = ensemble.violations();
-    let name = &ensemble.spec.name;
-    line(out, &format!("{verdict}  {name}: {expected}, {} violations of invariants", grouped(violations)));
+    let violations = grouped(ensemble.violations());
+    let checks: u64 = ensemble.runs.iter().flat_map(|run| &run.invariants).map(|law| law.checks).sum();
+    let laws = plural(ensemble.runs.first().map_or(0, |run| run.invariants.len()), "law");
+    let kept = format!("{laws} checked {} times, {violations} violations", grouped(checks));
+    line(out, &format!("{verdict}  {}: {expected}; {kept}", ensemble.spec.name));
     let events: u64 = ensemble.runs.iter().map(|run| run.events).sum();
     let all = seeds(ensemble.runs.iter().map(|run| run.seed));
     line(out, &format!("seeds {all}  |  {} each  |  {} events", ensemble.spec.duration, grouped(events)));
@@ -81,12 +83,11 @@ fn expectations(ensemble: &Ensemble, out: &mut String) {
     }
 }
 
+/// The laws that were broken; the headline counts the others.
 fn invariants(ensemble: &Ensemble, out: &mut String) {
-    let checks: u64 = ensemble.runs.iter().flat_map(|run| &run.invariants).map(|law| law.checks).sum();
-    let laws = ensemble.runs.first().map_or(0, |run| run.invariants.len());
-    section(out, "invariants");
-    let violations = grouped(ensemble.violations());
-    line(out, &format!("  {laws} laws, {} checks, {violations} violations", grouped(checks)));
+    if ensemble.violations() > 0 {
+        section(out, "invariants");
+    }
     for run in &ensemble.runs {
         for law in run.invariants.iter().filter(|law| law.violations > 0) {
             let first = law.first.as_deref().unwrap_or("no details");
@@ -156,7 +157,7 @@ fn failover_table(ensemble: &Ensemble, all: &[&Failover], cases: &[&str], out: &
         });
     }
     let runs = |case: &str| of(case).count();
-    let head = cases.iter().map(|case| format!("{}, {}", shortened(case), plural(runs(case), "run")));
+    let head = cases.iter().map(|case| format!("{}, {}", shortened(case, CASE_WIDTH), plural(runs(case), "run")));
     rows.insert(0, ["each step: median / longest (samples)".to_owned()].into_iter().chain(head).collect());
     align(&rows, &vec![false; cases.len() + 1], out);
 }
@@ -212,7 +213,7 @@ fn requests(ensemble: &Ensemble, out: &mut String) {
 }
 
 /// The other metrics, a line each: samples of time first, then levels and counts. Those that stayed at zero are left
-/// out, but for the queue.
+/// out.
 fn metrics(ensemble: &Ensemble, out: &mut String) {
     let mut times = vec![["", "p50", "95 %", "p99", "95 %", "max", "samples"].map(str::to_owned)];
     let mut levels = vec![["", "unit", "mean", "95 %", "final", "max", "runs"].map(str::to_owned)];
@@ -220,7 +221,7 @@ fn metrics(ensemble: &Ensemble, out: &mut String) {
         let shown = key.name.starts_with("failover.") || key.name.starts_with("request.");
         let zero = across.figures.iter().all(|(_, figure)| figure.value.abs() < f64::EPSILON);
         // Terms that never changed say nothing; elections are counted anyway.
-        let dull = key.name == "raft.term" || (zero && key.name != "placement.queued");
+        let dull = key.name == "raft.term" || zero;
         if shown || dull {
             continue;
         }
@@ -275,11 +276,12 @@ fn bounds((low, high): (f64, f64)) -> String {
     if low == high { String::new() } else { format!("{low} … {high}") }
 }
 
-fn shortened(case: &str) -> String {
-    if case.chars().count() <= CASE_WIDTH {
-        return case.to_owned();
+/// The first so many characters.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
     }
-    case.chars().take(CASE_WIDTH - 1).chain(['…']).collect()
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 fn plural(count: usize, word: &str) -> String {

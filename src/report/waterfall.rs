@@ -10,7 +10,7 @@ use crate::measure::failover::{Failover, STAGES};
 use crate::report::frame::{Anchor, Frame, Ink, PLAIN, SOFT, Scale, Sheet, sheet, width};
 use crate::report::json::{Stage, stages};
 use crate::report::style::{self, Clock, INK, STAGE_WORDS};
-use crate::report::text::span;
+use crate::report::text::{shortened, span};
 
 /// A fault in one kind of run.
 struct Row {
@@ -142,8 +142,8 @@ fn rows(ensemble: &Ensemble) -> Vec<Row> {
             if total(&typical) > 0.0 {
                 let what = all.first().map_or("", |failover| &*ensemble.spec.timeline[failover.entry].label);
                 let runs = if of_case.len() == 1 { "run" } else { "runs" };
-                let note = format!("{what}, {} {runs}", of_case.len());
-                rows.push(Row { label: case.to_owned(), note, bars: [typical, worst] });
+                let note = format!("{}, {} {runs}", shortened(what, 24), of_case.len());
+                rows.push(Row { label: shortened(case, 30), note, bars: [typical, worst] });
             }
         }
     }
