@@ -55,7 +55,7 @@ fn main() {
 fn measure(name: &str, size: Size) -> f64 {
     let spec = world(size);
     let begun = cpu_seconds();
-    let outcome = run(&spec, 1, &Shared::default(), &Progress::default()).expect("the world does not stand still");
+    let outcome = run(&spec, &[], 1, &Shared::default(), &Progress::default()).expect("the world does not stand still");
     let cost = cpu_seconds() - begun;
     let simulated = outcome.simulated.as_secs_f64();
     println!(
@@ -119,19 +119,14 @@ job "fabio" {
       port "lb" { static = 9999 }
       port "ui" { static = 9998 }
     }
-    task "fabio" {
-      driver = "exec"
-    }
+    task "fabio" { driver = "exec" }
   }
 }"#;
 const WEB: &str = r#"
 job "web" {
   datacenters = ["work"]
   group "web" {
-    count = 3
-    network {
-      port "http" { to = 8080 }
-    }
+    network { port "http" { to = 8080 } }
     service {
       name = "web"
       port = "http"
@@ -143,8 +138,6 @@ job "web" {
         timeout  = "2s"
       }
     }
-    task "server" {
-      driver = "docker"
-    }
+    task "server" { driver = "docker" }
   }
 }"#;
