@@ -119,19 +119,14 @@ job "fabio" {
       port "lb" { static = 9999 }
       port "ui" { static = 9998 }
     }
-    task "fabio" {
-      driver = "exec"
-    }
+    task "fabio" { driver = "exec" }
   }
 }"#;
 const WEB: &str = r#"
 job "web" {
   datacenters = ["work"]
   group "web" {
-    count = 3
-    network {
-      port "http" { to = 8080 }
-    }
+    network { port "http" { to = 8080 } }
     service {
       name = "web"
       port = "http"
@@ -143,8 +138,6 @@ job "web" {
         timeout  = "2s"
       }
     }
-    task "server" {
-      driver = "docker"
-    }
+    task "server" { driver = "docker" }
   }
 }"#;
