@@ -89,9 +89,7 @@ pub(super) fn advance(
             return Err(RunError::Interrupted);
         }
         let until = (world.now() + SLICE).min(end);
-        world
-            .advance(until, witness)
-            .map_err(|livelock| RunError::Livelock { seed, reason: livelock.to_string() })?;
+        world.advance(until, witness).map_err(|livelock| RunError::Livelock { seed, reason: livelock.to_string() })?;
         tick(until);
     }
     Ok(())

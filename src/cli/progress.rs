@@ -49,8 +49,7 @@ impl Progress {
     /// Shows the present state.
     pub(super) fn show(&mut self, runs: &[Far], output: &mut Output) {
         let elapsed = self.started.elapsed().as_secs_f64();
-        let simulated: Vec<f64> =
-            runs.iter().map(|run| run.simulated.load(Ordering::Relaxed) as f64 / 1e9).collect();
+        let simulated: Vec<f64> = runs.iter().map(|run| run.simulated.load(Ordering::Relaxed) as f64 / 1e9).collect();
         let total: f64 = simulated.iter().sum();
         let speed = if elapsed > 0.0 { total / elapsed } else { 0.0 };
         match &self.view {

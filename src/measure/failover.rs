@@ -2,7 +2,7 @@
 //!
 //! A stage belongs to an allocation that stood on a machine the fault took away. Its chain is followed by reference, not
 //! by time: the node is marked down; the allocation that names it as its predecessor (or takes over its name) is
-//! written; that one's task runs; its checks pass; a proxy takes it into its table; a request it answered ends well.
+//! written (and again, if that one lands on a machine that is gone too but not yet known to be); that one's task runs; its checks pass; a proxy takes it into its table; a request it answered ends well.
 //! Elections are followed beside it, for the groups whose leader was hit.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,7 +149,7 @@ impl FailoverRecorder {
                     if let Some(instance) = instance
                         && let Some(&chain) = self.by_replacement.get(&instance.instance)
                     {
-                        end_stage(&mut failover.chains[chain], 5, at);
+                        end_stage(&mut failover.chains[chain], SERVED, at);
                     }
                 }
             }
@@ -272,8 +272,19 @@ impl FailoverRecorder {
     fn placed(&mut self, at: Time, notice: &Notice) {
         let Notice::AllocPlaced { instance, job, group, index, previous, .. } = notice else { return };
         let Some(failover) = self.failovers.last_mut() else { return };
-        let by_previous = previous
-            .and_then(|alloc: AllocId| self.waiting_by_lost.get(&Instance { region: instance.region, alloc }).copied());
+        let previous = previous.map(|alloc: AllocId| Instance { region: instance.region, alloc });
+        if let Some(position) = previous.and_then(|previous| self.by_replacement.get(&previous).copied()) {
+            // The replacement stood on a machine that was lost too, but not yet known to be: the chain goes on.
+            let chain = &mut failover.chains[position];
+            if chain.replacement == previous && chain.ends[SERVED].is_none() {
+                chain.replacement = Some(*instance);
+                chain.ends[1..].fill(None);
+                end_stage(chain, 1, at);
+                self.by_replacement.insert(*instance, position);
+            }
+            return;
+        }
+        let by_previous = previous.and_then(|previous| self.waiting_by_lost.get(&previous).copied());
         // A name given out again by a blocked evaluation carries no predecessor.
         let by_name = || {
             let place = (*job, Arc::clone(group), *index);
@@ -357,6 +368,8 @@ impl FailoverRecorder {
     }
 }
 
+/// The stage after which a chain is over.
+const SERVED: usize = 5;
 /// Samples by metric and labels.
 type Times<'a> = BTreeMap<(&'static str, BTreeMap<&'static str, &'a str>), Distribution>;
 

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 /// The known name within two edits of `word`, ignoring case; the nearest, then the first.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut best: Option<(usize, &str)> = None;
-    for name in known {
+    let lower = word.to_lowercase();
+    for name in known.into_iter().take(CANDIDATES_MAX) {
         if name.len().abs_diff(word.len()) > EDITS_MAX * 4 {
             continue;
         }
-        let distance = distance(&word.to_lowercase(), &name.to_lowercase());
+        let distance = distance(&lower, &name.to_lowercase());
         let allowed = EDITS_MAX.min(name.chars().count().saturating_sub(1).max(1));
         if distance <= allowed && best.is_none_or(|(nearest, _)| distance < nearest) {
             best = Some((distance, name));
@@ -63,6 +64,8 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Beyond two edits a suggestion is a guess.
 const EDITS_MAX: usize = 2;
+/// Names beyond these are not looked at; machines can be many.
+const CANDIDATES_MAX: usize = 1_000;
 /// Longer lists are cut.
 const LISTED_MAX: usize = 24;
 

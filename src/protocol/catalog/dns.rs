@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn healthy_instances_take_turns_at_the_front() {
-        let spec = Arc::new(ServiceSpec { name: "web".into(), address: ProcessId(1), port: 80, tags: Vec::new() });
+        let spec = Arc::new(ServiceSpec { name: "web".into(), address: ProcessId(1), port: 80, tags: [].into() });
         let statuses = [CheckStatus::Passing, CheckStatus::Warning, CheckStatus::Critical, CheckStatus::Passing];
         let rows: Vec<ServiceRow> = (0..)
             .zip(statuses)

@@ -53,7 +53,7 @@ pub(super) fn check_record(instance: u64, status: CheckStatus) -> CheckRecord {
 
 /// A node with one instance and one check.
 pub(super) fn register(node: ProcessId, instance: u64, name: &str, status: CheckStatus) -> Command {
-    let spec = ServiceSpec { name: name.into(), address: node, port: 80, tags: Vec::new() };
+    let spec = ServiceSpec { name: name.into(), address: node, port: 80, tags: [].into() };
     Command::Register(Registration {
         node,
         service: Some((InstanceId(instance), Arc::new(spec))),
@@ -68,7 +68,7 @@ pub(super) fn serf(node: ProcessId, status: CheckStatus) -> Command {
 }
 
 pub(super) fn service(id: u64, name: &str, checks: Vec<Check>) -> Arc<ServiceDefinition> {
-    let spec = ServiceSpec { name: name.into(), address: TASK, port: 80 + id as u16, tags: Vec::new() };
+    let spec = ServiceSpec { name: name.into(), address: TASK, port: 80 + id as u16, tags: [].into() };
     let checks = checks.into_iter().map(|check| CheckDefinition { check, target: TASK, port: 80 + id as u16 });
     Arc::new(ServiceDefinition { id: InstanceId(id), spec: Arc::new(spec), checks: checks.collect() })
 }

@@ -1,5 +1,7 @@
 //! What Nomad refuses when a job is registered (`Job.Validate` and what it calls), as far as the model holds it.
 
+use std::collections::BTreeSet;
+
 use crate::base::time::Duration;
 use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
@@ -56,6 +58,15 @@ pub fn broken(job: &Job) -> Vec<Broken> {
     let system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
     let preferences = !job.affinities.is_empty() || !job.spreads.is_empty();
     job_rule(Part::Job, !(system && preferences), "is a system job and may have neither affinities nor spreads");
+    let largest = job.groups.iter().map(|group| group.tasks.len()).max().unwrap_or(0);
+    job_rule(
+        Part::Job,
+        job.groups.len() <= PARTS_MAX && largest <= PARTS_MAX,
+        "has more than 1000 groups, or tasks in one",
+    );
+    if job.groups.len() > PARTS_MAX || largest > PARTS_MAX {
+        return out;
+    }
     for (index, group) in job.groups.iter().enumerate() {
         let twin = job.groups[..index].iter().any(|other| other.name == group.name);
         if twin {
@@ -102,14 +113,13 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
             rule(false, message);
         }
     }
-    let mut fixed = Vec::new();
+    let mut fixed = BTreeSet::new();
     for port in
         group.networks.iter().chain(group.tasks.iter().flat_map(|task| &task.resources.networks)).flat_map(|n| &n.ports)
     {
         if let Some(number) = port.fixed {
             rule((1..=65_535).contains(&number), format!("asks for port {number}, which is not within 1..=65535"));
-            rule(!fixed.contains(&number), format!("asks for port {number} twice"));
-            fixed.push(number);
+            rule(fixed.insert(number), format!("asks for port {number} twice"));
         }
     }
     for service in &group.services {
@@ -216,6 +226,9 @@ fn service_rules(service: &Service) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Groups of a job and tasks of a group; Nomad has no limit, files by hand do.
+const PARTS_MAX: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

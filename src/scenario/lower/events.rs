@@ -1,10 +1,12 @@
 //! The timeline: faults and operator actions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lowering;
 use super::target::Cast;
 use super::work::Placed;
+use super::work::Roofs;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -33,6 +35,7 @@ impl Lowering<'_> {
     pub(super) fn timeline(
         &mut self,
         machines: &IdVec<MachineId, MachineSpec>,
+        roofs: &Roofs,
         jobs: &[Placed],
         duration: Duration,
     ) -> IdVec<EntryId, Entry> {
@@ -44,14 +47,15 @@ impl Lowering<'_> {
                 schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1][0]"), source),
                 _ => Vec::new(),
             };
-            self.fit(machines, &added);
+            self.fit(roofs, &added);
             placed.extend(added.iter().cloned());
             registered.push(added);
         }
         let datacenters = self.geography.datacenters.clone();
         let names: Vec<(Arc<str>, RegionId)> =
             placed.iter().map(|job| (job.spec.job.name.clone(), job.spec.region)).collect();
-        let cast = Cast { machines, jobs: &names, datacenters: &datacenters };
+        let by_name: BTreeMap<&str, MachineId> = machines.iter().map(|(id, machine)| (&*machine.name, id)).collect();
+        let cast = Cast { machines: &by_name, jobs: &names, datacenters: &datacenters };
         let mut out = IdVec::new();
         for (index, schema::At(at, action)) in self.scenario.timeline.iter().enumerate() {
             let path = format!("timeline[{index}]");

@@ -5,10 +5,10 @@
 //! once; a [`WorldSpec`] comes out only if there are none. Places are named by path (`regions[0].clients[1].count`) and
 //! looked up in the scanned text only when there is something to report.
 
+mod served;
 mod events;
 mod inline;
 mod places;
-mod routes;
 mod settings;
 mod target;
 mod wiring;
@@ -16,7 +16,6 @@ mod work;
 
 use std::sync::Arc;
 
-use crate::base::id::Id;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -85,10 +84,13 @@ pub fn lower(
     let mut findings: Vec<Diagnostic> = Vec::new();
     lowering.findings.sort_by_key(|finding| finding.severity);
     for finding in lowering.findings {
+        if findings.len() == FINDINGS_MAX {
+            break;
+        }
         let twin = |other: &Diagnostic| {
             other.place == finding.place && other.code == finding.code && other.message == finding.message
         };
-        if findings.len() < FINDINGS_MAX && !findings.iter().any(twin) {
+        if !findings.iter().any(twin) {
             findings.push(finding);
         }
     }
@@ -147,27 +149,22 @@ impl Lowering<'_> {
     fn all(&mut self) -> Option<Lowered> {
         let scenario = self.scenario;
         self.name();
+        self.lists()?;
         let duration = self.duration("duration", &scenario.duration);
         let warmup = self.duration_or("warmup", scenario.warmup.as_ref(), Duration::ZERO);
         self.length(duration, warmup);
         let machines = self.places()?;
         let network = self.network();
-        let jobs = self.jobs(&machines);
-        self.fit(&machines, &jobs);
+        let roofs = work::roofs(&machines, &self.geography.zones);
+        let jobs = self.jobs(&roofs);
+        self.fit(&roofs, &jobs);
         let services = self.services(&jobs);
         let ingress = self.ingresses(&jobs);
-        let mut traffic = self.traffic(&ingress, warmup, duration);
-        for (_, stream) in traffic.iter_mut() {
-            let region = ingress.get(stream.ingress.index()).map(|(_, spec)| spec.region);
-            let here = jobs.iter().map(|job| &job.spec).filter(|job| Some(job.region) == region);
-            if let Some(service) = routes::service_of(here.map(|job| &*job.job), &stream.host, &stream.path) {
-                stream.service = service.into();
-            }
-        }
-        let timeline = self.timeline(&machines, &jobs, duration);
+        let traffic = self.traffic(&ingress, warmup, duration);
+        let timeline = self.timeline(&machines, &roofs, &jobs, duration);
         let expectations = self.expectations(&timeline);
         let options = self.options();
-        let world = WorldSpec {
+        let mut world = WorldSpec {
             name: scenario.name.as_str().into(),
             duration,
             warmup,
@@ -182,6 +179,7 @@ impl Lowering<'_> {
             timeline,
             options,
         };
+        served::label(&mut world);
         Some(Lowered { world, about: scenario.about.as_str().into(), seeds: scenario.seeds as u32, expectations })
     }
 
@@ -196,6 +194,29 @@ impl Lowering<'_> {
         if self.scenario.seeds == 0 || self.scenario.seeds > SEEDS_MAX {
             self.error("E015", "seeds", format!("`seeds` must be within 1..={SEEDS_MAX}"));
         }
+    }
+
+    /// Longer lists than anyone writes by hand are refused before anything looks at them; `None` if there is one.
+    fn lists(&mut self) -> Option<()> {
+        let scenario = self.scenario;
+        let zones = scenario.regions.iter().filter_map(|region| region.zones.as_ref()).map(Vec::len).max();
+        let clients = scenario.regions.iter().filter_map(|region| region.clients.as_ref()).map(Vec::len).max();
+        let lists = [
+            ("regions", "regions", scenario.regions.len(), REGIONS_MAX),
+            ("regions", "zones in one region", zones.unwrap_or(0), REGIONS_MAX),
+            ("regions", "kinds of clients in one region", clients.unwrap_or(0), LIST_MAX),
+            ("instances", "instance types", scenario.instances.len(), LIST_MAX),
+            ("jobs", "jobs", scenario.jobs.len(), LIST_MAX),
+            ("services", "services", scenario.services.len(), LIST_MAX),
+            ("ingress", "ingresses", scenario.ingress.len(), LIST_MAX),
+            ("traffic", "streams", scenario.traffic.len(), LIST_MAX),
+            ("timeline", "entries", scenario.timeline.len(), LIST_MAX),
+            ("expect", "expectations", scenario.expect.len(), LIST_MAX),
+        ];
+        let too_long = lists.into_iter().find(|(_, _, length, most)| length > most);
+        let Some((path, what, length, most)) = too_long else { return Some(()) };
+        self.error("E006", path, format!("{length} {what} are more than cossim takes ({most})"));
+        None
     }
 
     fn length(&mut self, duration: Duration, warmup: Duration) {
@@ -259,7 +280,9 @@ impl Lowering<'_> {
     }
 
     fn unknown<'n>(&mut self, path: &str, what: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) {
-        let hint = suggest::hint(name, known);
+        // Looking for a near name among many takes time; beyond what is shown nobody would see it.
+        let wanted = self.findings.len() < FINDINGS_MAX;
+        let hint = if wanted { suggest::hint(name, known) } else { String::new() };
         self.error("E004", path, format!("there is no {what} `{name}`")).hint(hint);
     }
 
@@ -379,6 +402,10 @@ const MACHINES_MAX: u64 = 100_000;
 const ALLOCATIONS_MAX: u64 = 10_000_000;
 /// Seeds of one run.
 const SEEDS_MAX: u64 = 10_000;
+/// Regions, and zones of one: their distances are a table.
+const REGIONS_MAX: usize = 256;
+/// Entries of any other list.
+const LIST_MAX: usize = 10_000;
 /// Simulated length.
 const DURATION_MAX: Duration = Duration::from_hours(24 * 30);
 /// After so many findings the rest is noise.

@@ -14,16 +14,15 @@
 //!
 //! Without a product, Nomad is meant. The region may be left out where the world has one. `of` and `in` are the same.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lowering;
-use crate::base::id::IdVec;
 use crate::model::topology::RegionId;
 use crate::scenario::suggest;
 use crate::world::spec::Among;
 use crate::world::spec::Count;
 use crate::world::spec::MachineId;
-use crate::world::spec::MachineSpec;
 use crate::world::spec::ProcessKind;
 use crate::world::spec::Side;
 use crate::world::spec::Target;
@@ -31,8 +30,8 @@ use crate::world::spec::Target;
 /// What targets are resolved against.
 #[derive(Clone, Copy)]
 pub(super) struct Cast<'a> {
-    /// All machines.
-    pub(super) machines: &'a IdVec<MachineId, MachineSpec>,
+    /// All machines by name.
+    pub(super) machines: &'a BTreeMap<&'a str, MachineId>,
     /// Names of all jobs, with the regions they are registered in.
     pub(super) jobs: &'a [(Arc<str>, RegionId)],
     /// Nomad datacenters by region.
@@ -66,7 +65,8 @@ impl Lowering<'_> {
         match self.read_target(text, cast) {
             Ok(target) => Some(target),
             Err(error) => {
-                let hint = self.target_hint(&error, cast);
+                let wanted = self.findings.len() < super::FINDINGS_MAX;
+                let hint = if wanted { self.target_hint(&error, cast) } else { String::new() };
                 self.error("E008", path, error.to_string()).hint(hint);
                 None
             }
@@ -116,8 +116,8 @@ impl Lowering<'_> {
         if let [name] = words
             && name.contains('/')
         {
-            let found = cast.machines.iter().find(|(_, machine)| *machine.name == **name);
-            return found.map(|(id, _)| Among::Machine(id)).ok_or_else(|| TargetError::Machine((*name).to_owned()));
+            let found = cast.machines.get(name).copied().map(Among::Machine);
+            return found.ok_or_else(|| TargetError::Machine((*name).to_owned()));
         }
         let split = words.iter().rposition(|word| matches!(*word, "of" | "in"));
         let (who, place) = match split {
@@ -210,9 +210,7 @@ impl Lowering<'_> {
 
     fn target_hint(&self, error: &TargetError, cast: Cast<'_>) -> String {
         match error {
-            TargetError::Machine(name) => {
-                suggest::hint(name, cast.machines.as_slice().iter().map(|machine| &*machine.name))
-            }
+            TargetError::Machine(name) => suggest::hint(name, cast.machines.keys().copied()),
             TargetError::Region(name) => suggest::hint(name, self.geography.region_names()),
             TargetError::Place(name) => {
                 let mut known = self.geography.zone_names();

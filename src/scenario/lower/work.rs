@@ -62,19 +62,18 @@ impl Placed {
 
 /// Largest free capacity of any one node of a datacenter, and how many nodes it has.
 #[derive(Debug, Clone, Default)]
-struct Roof {
+pub(super) struct Roof {
     nodes: u64,
     cpu: (MegaHertz, Arc<str>),
     memory: (Mebibytes, Arc<str>),
     disk: (Mebibytes, Arc<str>),
 }
 
-type Roofs = BTreeMap<(RegionId, Arc<str>), Roof>;
+pub(super) type Roofs = BTreeMap<(RegionId, Arc<str>), Roof>;
 
 impl Lowering<'_> {
-    pub(super) fn jobs(&mut self, machines: &IdVec<MachineId, MachineSpec>) -> Vec<Placed> {
+    pub(super) fn jobs(&mut self, roofs: &Roofs) -> Vec<Placed> {
         let mut out: Vec<Placed> = Vec::new();
-        let roofs = roofs(machines, &self.geography.zones);
         for (index, source) in self.scenario.jobs.iter().enumerate() {
             for mut placed in self.job_source(&format!("jobs[{index}]"), source) {
                 let (job, region) = (&placed.spec.job, placed.spec.region);
@@ -230,8 +229,7 @@ impl Lowering<'_> {
     }
 
     /// Checks that each group could run on at least one machine.
-    pub(super) fn fit(&mut self, machines: &IdVec<MachineId, MachineSpec>, jobs: &[Placed]) {
-        let roofs = roofs(machines, &self.geography.zones);
+    pub(super) fn fit(&mut self, roofs: &Roofs, jobs: &[Placed]) {
         for placed in jobs {
             let job = &placed.spec.job;
             let region = placed.spec.region;
@@ -321,7 +319,8 @@ fn matches_datacenter(wanted: &[Arc<str>], name: &str) -> bool {
     })
 }
 
-fn roofs(
+/// Roofs of all datacenters.
+pub(super) fn roofs(
     machines: &IdVec<MachineId, MachineSpec>,
     zones: &IdVec<crate::model::topology::ZoneId, crate::world::spec::ZoneSpec>,
 ) -> Roofs {

@@ -237,7 +237,7 @@ impl World {
     }
 
     fn register(&mut self, check: Check) {
-        let spec = ServiceSpec { name: "web".into(), address: BACKEND, port: 80, tags: Vec::new() };
+        let spec = ServiceSpec { name: "web".into(), address: BACKEND, port: 80, tags: [].into() };
         let checks = vec![CheckDefinition { check, target: BACKEND, port: 80 }];
         let definition = Arc::new(ServiceDefinition { id: INSTANCE, spec: Arc::new(spec), checks });
         self.at_agent(|agent, now, fx| agent.register(now, &definition, fx));
