@@ -526,7 +526,8 @@ fn ring_fixed(size: usize, events: u64) -> (f64, u64) {
     ring(size, events, Channel::Datagram, Network::fixed(Duration::from_millis(1)), None)
 }
 
-/// Everything a datagram can meet: jitter, a loss draw (of a share so small that tokens survive), a partition elsewhere.
+/// Everything a datagram can meet: jitter, a loss draw (of a share so small that tokens survive), a partition
+/// elsewhere.
 fn full_network() -> (Network, Option<Rule>) {
     let mut network = Network::cloud();
     network.same_region = Link { loss: 1e-12, ..network.same_region };

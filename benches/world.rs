@@ -1,7 +1,9 @@
 //! A whole world: events per second, speed against real time, and how cost grows with nodes, allocations and requests.
 //!
-//! `cargo bench --bench world` prints one line per size, four times as large each, and for each dimension the exponent e
-//! in `cost ~ size^e` (CPU time per simulated second, from the smallest to the largest size). `-- --test` runs everything
+//! `cargo bench --bench world` prints one line per size, four times as large each, and for each dimension the exponent
+//! e
+//! in `cost ~ size^e` (CPU time per simulated second, from the smallest to the largest size). `-- --test` runs
+//! everything
 //! once, tiny; `-- nodes` runs the dimensions whose name contains that text.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 

@@ -104,7 +104,8 @@ pub enum Wish {
 /// How often the caller hears how far the runs are.
 const TICK: HostDuration = HostDuration::from_millis(100);
 
-/// Runs every seed, several at once, and returns the outcomes in seed order. `tick` is called ten times a second with how
+/// Runs every seed, several at once, and returns the outcomes in seed order. `tick` is called ten times a second with
+/// how
 /// far each run is. A panic in a run is passed on.
 pub fn run_all(plan: &Plan, mut tick: impl FnMut(&[Progress]) -> Wish) -> Result<Vec<Outcome>, RunError> {
     let progress: Vec<Progress> = plan.seeds.iter().map(|_| Progress::default()).collect();

@@ -14,7 +14,8 @@ use crate::world::spec::WorldSpec;
 /// The span of a window, both ends included; `None` if it begins when the run is over.
 ///
 /// An entry without a length lasts for ever, so `during` reaches to the end of the run; whether it was over at once
-/// cannot be told from its effects. `after` begins with such an entry itself. What happens before the end of the warm-up
+/// cannot be told from its effects. `after` begins with such an entry itself. What happens before the end of the
+/// warm-up
 /// never counts.
 pub fn span(spec: &WorldSpec, window: Window) -> Option<(Time, Time)> {
     let end_of_run = Time::ZERO + spec.duration;
@@ -36,7 +37,8 @@ pub fn span(spec: &WorldSpec, window: Window) -> Option<(Time, Time)> {
 /// Measures several windows of one run.
 ///
 /// A window has a recorder of its own that hears everything from the beginning of the run, so that levels are what they
-/// are when the window begins, and counts from there on, as after a warm-up. Requests belong to the window in which they
+/// are when the window begins, and counts from there on, as after a warm-up. Requests belong to the window in which
+/// they
 /// were sent, if they also end in it; faults to the one in which they strike.
 #[derive(Debug, Clone)]
 pub struct Windows {

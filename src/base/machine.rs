@@ -1,6 +1,7 @@
 //! The contract between a protocol and whatever drives it: inputs in, effects out.
 //!
-//! A machine owns no clock, socket, thread or entropy. The driver calls [`Machine::handle`], carries out every effect in
+//! A machine owns no clock, socket, thread or entropy. The driver calls [`Machine::handle`], carries out every effect
+//! in
 //! the order given, and only then calls again; `now` never decreases.
 
 use std::fmt;

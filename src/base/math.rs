@@ -49,14 +49,16 @@ pub fn normal_quantile(p: f64) -> f64 {
 
 /// A lognormal factor of median one: e to the power of `sigma` times the standard normal quantile of `p`, in (0, 1).
 ///
-/// For draws that come by the million and of which six digits matter. The quantile is interpolated between the exact ones
+/// For draws that come by the million and of which six digits matter. The quantile is interpolated between the exact
+/// ones
 /// at multiples of 2^-12, off by less than 3e-5, and exact where `p` is within 2^-6 of an end; the power is that of
 /// [`exp_short`]. Grows with `p` like the exact one.
 pub fn lognormal_factor(p: f64, sigma: f64) -> f64 {
     exp_short(sigma * normal_quantile_short(p))
 }
 
-/// e to the power of `x` in -700..=700, to eight digits: a power of two and the series of the rest, to its seventh power.
+/// e to the power of `x` in -700..=700, to eight digits: a power of two and the series of the rest, to its seventh
+/// power.
 pub fn exp_short(x: f64) -> f64 {
     // Adding and taking away 1.5 * 2^52 rounds to an integer.
     const ROUND: f64 = 6_755_399_441_055_744.0;

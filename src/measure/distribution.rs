@@ -1,4 +1,5 @@
-//! Samples of one quantity: exact while there are few, log-linear once there are many. Integers only, so that merging is
+//! Samples of one quantity: exact while there are few, log-linear once there are many. Integers only, so that merging
+//! is
 //! exact and independent of order.
 
 /// A distribution of non-negative integers (nanoseconds, as a rule).

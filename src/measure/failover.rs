@@ -1,8 +1,10 @@
 //! The failover breakdown: what each fault cost, stage by stage, from the instant it struck to the first good request.
 //!
-//! A stage belongs to an allocation that stood on a machine the fault took away. Its chain is followed by reference, not
+//! A stage belongs to an allocation that stood on a machine the fault took away. Its chain is followed by reference,
+//! not
 //! by time: the node is marked down; the allocation that names it as its predecessor (or takes over its name) is
-//! written (and again, if that one lands on a machine that is gone too but not yet known to be); that one's task runs; its checks pass; a proxy takes it into its table; a request it answered ends well.
+//! written (and again, if that one lands on a machine that is gone too but not yet known to be); that one's task runs;
+//! its checks pass; a proxy takes it into its table; a request it answered ends well.
 //! Elections are followed beside it, for the groups whose leader was hit.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -58,7 +58,8 @@ impl Recorder {
             self.failover.observe(at, notice, &self.placement, &self.control);
             return;
         }
-        // A fault is judged by who led when it struck, so the breakdown comes before the change of leadership it causes.
+        // A fault is judged by who led when it struck, so the breakdown comes before the change of leadership it
+        // causes.
         self.failover.observe(at, notice, &self.placement, &self.control);
         self.placement.observe(at, notice);
         self.control.observe(at, notice);

@@ -350,7 +350,8 @@ pub struct Task {
     pub driver: Arc<str>,
     /// User.
     pub user: String,
-    /// Driver configuration, environment, artifacts and templates in a canonical text form: compared, never interpreted.
+    /// Driver configuration, environment, artifacts and templates in a canonical text form: compared, never
+    /// interpreted.
     pub config: String,
     /// Task-level constraints.
     pub constraints: Vec<Constraint>,

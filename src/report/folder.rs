@@ -136,7 +136,8 @@ pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
     ];
     let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, svg.into_bytes())));
     add("waterfall.svg".to_owned(), waterfall::waterfall(ensemble));
-    // One run of each kind is drawn: the first of the ensemble without suffix, the first of every other case with its seed.
+    // One run of each kind is drawn: the first of the ensemble without suffix, the first of every other case with its
+    // seed.
     let mut drawn: Vec<usize> = ensemble.cases.iter().filter_map(|case| case.members.first().copied()).collect();
     drawn.push(0);
     drawn.sort_unstable();

@@ -126,7 +126,8 @@ pub struct Fault {
     pub unreplaced: usize,
     /// Elections it forced.
     pub elections: Vec<Election>,
-    /// Stages of the replacement, in order. `ms` is along the critical path (the allocation restored last), so they add up.
+    /// Stages of the replacement, in order. `ms` is along the critical path (the allocation restored last), so they add
+    /// up.
     pub stages: Vec<Stage>,
     /// What users suffered, by source.
     pub outages: BTreeMap<String, Outage>,

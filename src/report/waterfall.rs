@@ -1,4 +1,5 @@
-//! The failover waterfall: for every kind of run, how long each stage of replacement took, one after the other; once for
+//! The failover waterfall: for every kind of run, how long each stage of replacement took, one after the other; once
+//! for
 //! a typical allocation and once for the one that was restored last. The figures stand beneath, because stages of
 //! milliseconds and of minutes do not fit one axis.
 

@@ -1,7 +1,8 @@
 //! Where the values of a RON text stand: a tree of spans, found by path (`timeline[0].zone`).
 //!
 //! The typed reader of the `ron` crate says what a file means and forgets where it said so; this scanner remembers only
-//! where. It accepts what the reader accepts and gives up (`None`) on anything else, so it never has an error of its own.
+//! where. It accepts what the reader accepts and gives up (`None`) on anything else, so it never has an error of its
+//! own.
 
 use std::ops::Range;
 

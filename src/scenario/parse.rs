@@ -1,4 +1,5 @@
-//! From bytes to the typed scenario: limits, text, syntax. The first mistake ends it; what can be said about a file that
+//! From bytes to the typed scenario: limits, text, syntax. The first mistake ends it; what can be said about a file
+//! that
 //! parses is said by [`crate::scenario::lower`].
 
 use ron::error::Error;

@@ -1,4 +1,5 @@
-//! Quantities as people write them: a number and its unit. `40m`, `1h30m`, `250 ms`, `48 GiB`, `500 MHz`, `400/s`, `95%`.
+//! Quantities as people write them: a number and its unit. `40m`, `1h30m`, `250 ms`, `48 GiB`, `500 MHz`, `400/s`,
+//! `95%`.
 //!
 //! A number without a unit is refused rather than guessed at. Spaces between number and unit are free; units are
 //! matched exactly, since `m` and `M` mean different things.

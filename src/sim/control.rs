@@ -22,8 +22,10 @@ enum End {
 }
 
 impl<P: Actor> Engine<P> {
-    /// Kills a process (`kill -9`): timers and pending work are dropped. Of its unfinished writes some first ones may have
-    /// reached the disk all the same, which a draw decides. Peers with an established stream are refused one network delay later.
+    /// Kills a process (`kill -9`): timers and pending work are dropped. Of its unfinished writes some first ones may
+    /// have
+    /// reached the disk all the same, which a draw decides. Peers with an established stream are refused one network
+    /// delay later.
     pub fn kill(&mut self, process: ProcessId, cause: Cause) -> bool {
         self.core.stop(process, End::Killed, cause)
     }

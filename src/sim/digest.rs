@@ -81,7 +81,8 @@ impl Digest {
     }
 }
 
-/// The first interval of events, as numbers `from..to`, in which two runs differ; `None` if all common checkpoints agree.
+/// The first interval of events, as numbers `from..to`, in which two runs differ; `None` if all common checkpoints
+/// agree.
 pub fn first_difference(a: &[Checkpoint], b: &[Checkpoint]) -> Option<std::ops::Range<u64>> {
     let mut agreed = 0;
     for checkpoint in a {

@@ -1,7 +1,8 @@
 //! How long a synced write takes.
 //!
 //! Shifted lognormal, fitted by mean and 99th percentile, or mean and standard deviation, to published fio runs of one
-//! 4 KiB write and `fdatasync` at a time. Writes of one process are serial (a Raft log or `BoltDB` file has one writer);
+//! 4 KiB write and `fdatasync` at a time. Writes of one process are serial (a Raft log or `BoltDB` file has one
+//! writer);
 //! processes of one host do not queue behind each other, which flatters a host whose volume is near its limit. What is
 //! in a write plays no part, but its size does, at `bytes_per_second`.
 

@@ -1,6 +1,7 @@
 //! The event loop: takes the earliest event, hands it to its machine, carries out what the machine wants.
 //!
-//! Order: by time, then by the process that caused the event (a hash of its name and the seed, so that no name always wins), then by
+//! Order: by time, then by the process that caused the event (a hash of its name and the seed, so that no name always
+//! wins), then by
 //! that process's own count. So processes that have nothing to do with each other cannot reorder each other's events,
 //! and what one process causes for one instant happens in the order it caused it. Exact as long as a process has fewer
 //! than 2^32 effects pending for one instant.
@@ -99,7 +100,8 @@ impl<P: Actor> Engine<P> {
         self.core.add_host(spec)
     }
 
-    /// Adds a process; it does nothing until [`Engine::start`]. Its name, which should be unique, is what its random draws and its place
+    /// Adds a process; it does nothing until [`Engine::start`]. Its name, which should be unique, is what its random
+    /// draws and its place
     /// among simultaneous events depend on.
     pub fn add_process(&mut self, host: HostId, name: &str, machine: P) -> ProcessId {
         let process = self.machines.push(machine);
@@ -252,7 +254,8 @@ impl<P: Actor> Engine<P> {
         self.core.queue.len()
     }
 
-    /// Records a line for each event whose number (from 0) lies in `window`. Replaces an earlier window, keeps its lines.
+    /// Records a line for each event whose number (from 0) lies in `window`. Replaces an earlier window, keeps its
+    /// lines.
     pub fn trace(&mut self, window: Range<u64>) {
         self.core.trace.window = window;
     }

@@ -2,7 +2,8 @@
 //!
 //! Four distances: same host, same zone, same region, and the pair of regions. Each gives a delay that is never
 //! undercut and a lognormal on top. Nothing here depends on other traffic except bandwidth, which is kept per sending
-//! host. Routes do not change by themselves, and links inside a region do not fill up: a packet storm is only seen at the
+//! host. Routes do not change by themselves, and links inside a region do not fill up: a packet storm is only seen at
+//! the
 //! sender's interface.
 
 use crate::base::rng::{Draws, unit};
@@ -68,7 +69,8 @@ impl Network {
     }
 
     /// A public cloud: same host 20 to 50 us; same zone round trips around 0.2 ms (AWS 0.08 to 0.30 ms); between zones
-    /// median 0.75 ms, upper quartile about 1 ms (IBM over all pairs; AWS eu-west-1 mean 0.82 ms); between regions 80 ms until a
+    /// median 0.75 ms, upper quartile about 1 ms (IBM over all pairs; AWS eu-west-1 mean 0.82 ms); between regions 80
+    /// ms until a
     /// table is supplied. One-way delays are half of these.
     pub fn cloud() -> Self {
         let micros = Duration::from_micros;

@@ -1,8 +1,10 @@
 //! The event queue: exact order by (time, rank), nanoseconds over the whole 64-bit range, no comparison for most moves.
 //!
-//! Three parts. *Buckets*: eleven levels of 64, level `l` told apart by bits `6 l .. 6 l + 6` of the time; a future event
+//! Three parts. *Buckets*: eleven levels of 64, level `l` told apart by bits `6 l .. 6 l + 6` of the time; a future
+//! event
 //! waits, unsorted, in the bucket of the highest group of bits in which it differs from `base` (a hierarchical timing
-//! wheel; Varghese and Lauck 1987). *Front*: the bucket that is due, sorted once and read off. A bucket with few events is sorted
+//! wheel; Varghese and Lauck 1987). *Front*: the bucket that is due, sorted once and read off. A bucket with few events
+//! is sorted
 //! whatever its width, so that sparse events do not sink level by level; a crowded one is spread over the level below
 //! (as in a ladder queue; Tang, Goh and Thng 2005). *Late*: a binary heap for what is scheduled before the end of the
 //! bucket that is due.

@@ -2,11 +2,14 @@
 //!
 //! The model of TCP. One stream per pair, both directions. It is bound to the lives of its ends: the sender's when it
 //! opens it, the receiver's when the first segment arrives. Within a direction, arrivals never overtake. A
-//! segment that cannot pass (a rule drops it, or the host is down) waits with everything sent after it and is tried again after
-//! 200 ms, doubling to 120 s (Linux); when the way is open again, all of it arrives in order. An established stream gives up
+//! segment that cannot pass (a rule drops it, or the host is down) waits with everything sent after it and is tried
+//! again after
+//! 200 ms, doubling to 120 s (Linux); when the way is open again, all of it arrives in order. An established stream
+//! gives up
 //! after 924.6 s (Linux `tcp_retries2` = 15), a connection attempt after 10 s (the dial timeout of `HashiCorp`'s
 //! transports); both silently, since the caller's own timeout is what its code would see. A segment that reaches a live
-//! host without a listening process, or with a later life of it, is refused: the sender is told once, and what else it had
+//! host without a listening process, or with a later life of it, is refused: the sender is told once, and what else it
+//! had
 //! under way on that stream is gone. A killed process resets its established streams; a lost host does not.
 //!
 //! Left out: congestion control and windows (bulk transfers are as fast as the link), half-closed streams, several

@@ -96,7 +96,8 @@ impl<T: Copy> Timers<T> {
         self.alarms[slot].deadline = deadline;
     }
 
-    /// The owner goes on: the alarm that was missed goes off now, in the place `count` gives it. True if it is still set.
+    /// The owner goes on: the alarm that was missed goes off now, in the place `count` gives it. True if it is still
+    /// set.
     pub(super) fn catch_up(&mut self, slot: usize, now: Time, count: u32) -> bool {
         let Some(alarm) = self.alarms.get_mut(slot) else { return false };
         if alarm.deadline > now || alarm.queued != Time::NEVER {

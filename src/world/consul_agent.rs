@@ -119,7 +119,8 @@ impl ConsulAgent {
         }
     }
 
-    /// The client beside the agent waits for the checks of its allocations (Nomad's client polls them every 500 ms; here
+    /// The client beside the agent waits for the checks of its allocations (Nomad's client polls them every 500 ms;
+    /// here
     /// it is told at once).
     fn on_agent(&mut self, event: AgentEvent, fx: &mut impl Fx<Process>) {
         if let AgentEvent::CheckChanged { check, .. } = &event

@@ -1,4 +1,5 @@
-//! One small world, told to the laws and measured: the laws hold, a fabricated event breaks each of them, the metrics are
+//! One small world, told to the laws and measured: the laws hold, a fabricated event breaks each of them, the metrics
+//! are
 //! those of the catalogue, and windows count what falls into them.
 
 use std::collections::BTreeSet;

@@ -4,5 +4,6 @@ mod cli;
 mod judged;
 mod golden;
 mod tidy;
+mod scenarios;
 mod raft;
 mod scenario;

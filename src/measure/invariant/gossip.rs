@@ -98,7 +98,8 @@ impl IncarnationNeverGoesBack {
 
 /// Once faults have been over for long enough, no running member holds another running member for dead.
 ///
-/// The bound must leave time for a probe lap, for suspicion and refutation, and for Serf's reconnect interval: 90 s for a
+/// The bound must leave time for a probe lap, for suspicion and refutation, and for Serf's reconnect interval: 90 s for
+/// a
 /// LAN pool of some hundred members and 5 min for a WAN pool are ample.
 #[derive(Debug, Clone)]
 pub struct NotDeadForEver {
@@ -154,7 +155,8 @@ impl NotDeadForEver {
         }
     }
 
-    /// Looks at the pool as it is now; call it now and then, and at the end. While faults last, and for the bound after,
+    /// Looks at the pool as it is now; call it now and then, and at the end. While faults last, and for the bound
+    /// after,
     /// nothing is judged.
     pub fn check(&mut self, now: Time) {
         if self.faults > 0 || now.since(self.disturbed) <= self.bound {

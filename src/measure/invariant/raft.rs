@@ -1,6 +1,7 @@
 //! The laws of Raft (extended paper, figure 3), and those that keep its implementation honest.
 //!
-//! The observers keep a record of their own: each server's log as it became durable, what was committed and applied, who
+//! The observers keep a record of their own: each server's log as it became durable, what was committed and applied,
+//! who
 //! led and voted. They are fed with [`Observation`]s of one group of servers, in the order things happened. Logs are
 //! remembered for the last 32 768 to 65 536 entries per server; what is older is not compared.
 
@@ -533,7 +534,8 @@ impl Law for VoteSafety {
     }
 }
 
-/// Liveness: once faults have ended and a majority is connected, somebody leads within a bound, and what a leader elected
+/// Liveness: once faults have ended and a majority is connected, somebody leads within a bound, and what a leader
+/// elected
 /// since then writes first is committed within another.
 #[derive(Debug, Clone)]
 pub struct Liveness {

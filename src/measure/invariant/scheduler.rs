@@ -1,4 +1,5 @@
-//! The laws of the scheduler: nodes are not overcommitted by plan, allocations are in one place, evaluations are neither
+//! The laws of the scheduler: nodes are not overcommitted by plan, allocations are in one place, evaluations are
+//! neither
 //! lost nor worked on twice at once, groups get their count back.
 //!
 //! One [`SchedulerLaws`] watches the Nomad servers of one region. It is fed with what they tell, keeps books of its own
@@ -165,7 +166,8 @@ impl SchedulerLaws {
         self.wanted.insert((job, group), Wanted { count, since: at });
     }
 
-    /// Judges what has to hold after a while. `calm_since` is when the last fault ended; `None` while one lasts. A count
+    /// Judges what has to hold after a while. `calm_since` is when the last fault ended; `None` while one lasts. A
+    /// count
     /// that is not reached is excused while evaluations wait for capacity, and while the replacement of an allocation
     /// that failed by itself waits for its time.
     pub fn judge(&mut self, at: Time, calm_since: Option<Time>) {

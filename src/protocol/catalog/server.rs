@@ -14,7 +14,8 @@
 //!   pool) through [`CatalogServer::remote_server`].
 //!
 //! A leader begins with a barrier, then compares every member with the catalog, then follows Serf's events, one log
-//! entry at a time, since the original's leader loop waits for each (`leaderLoop`, `reconcileMember`). Events beyond 256
+//! entry at a time, since the original's leader loop waits for each (`leaderLoop`, `reconcileMember`). Events beyond
+//! 256
 //! that wait for it are dropped; the next full comparison, every 60 s, makes up for them.
 //!
 //! Nothing of it is durable: after a restart Raft restores a snapshot and applies its log again.

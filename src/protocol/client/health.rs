@@ -1,4 +1,5 @@
-//! When an allocation counts as healthy (Nomad 1.1.0 `client/allochealth`): tasks have been running, and checks passing,
+//! When an allocation counts as healthy (Nomad 1.1.0 `client/allochealth`): tasks have been running, and checks
+//! passing,
 //! for long enough without a break.
 
 use crate::base::time::{Duration, Time};

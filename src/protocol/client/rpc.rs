@@ -1,6 +1,7 @@
 //! The client's side of remote calls: the server list, calls under way, retries within the hold time.
 //!
-//! Nomad 1.1.0 `client/rpc.go` and `client/servers`: the head of the list is used until a call to it fails, then it goes
+//! Nomad 1.1.0 `client/rpc.go` and `client/servers`: the head of the list is used until a call to it fails, then it
+//! goes
 //! to the tail; "no leader" errors, and reads that lost their connection, are tried again for `rpc_hold_timeout`.
 
 use std::collections::BTreeMap;

@@ -2,7 +2,8 @@
 //!
 //! The runner is level-triggered: after every change [`Runner::advance`] looks at where every task stands and does what
 //! comes next. Order of life: wait for the predecessor, set up, register group services, prestart tasks, main tasks,
-//! poststart tasks; then either the main tasks end by themselves or the allocation is killed: deregister, wait the shutdown delay,
+//! poststart tasks; then either the main tasks end by themselves or the allocation is killed: deregister, wait the
+//! shutdown delay,
 //! leader, the others, poststop tasks.
 
 use std::collections::BTreeSet;
@@ -117,6 +118,8 @@ pub struct Runner {
     health: Option<HealthWatch>,
     health_due: Option<Time>,
     health_for: Option<DeploymentId>,
+    /// What the agent last said of its checks: a new deployment's watch does not wait for them to change.
+    checks_pass: bool,
     decided: Option<(bool, Time)>,
     finished_at: Option<Time>,
     told: Option<AllocUpdate>,
@@ -140,6 +143,7 @@ impl Runner {
             health: HealthWatch::new(desk.now, &alloc),
             health_due: None,
             health_for: alloc.deployment,
+            checks_pass: false,
             decided: None,
             finished_at: None,
             told: None,
@@ -209,6 +213,9 @@ impl Runner {
             self.health_for = self.alloc.deployment;
             self.decided = None;
             self.health = HealthWatch::new(desk.now, &self.alloc);
+            if let Some(health) = &mut self.health {
+                health.checks_passing(desk.now, self.checks_pass);
+            }
         }
         self.advance(desk);
     }
@@ -328,6 +335,7 @@ impl Runner {
 
     /// All checks of its services pass, or not.
     pub fn checks_passing(&mut self, passing: bool, desk: &mut Desk) {
+        self.checks_pass = passing;
         if let Some(health) = &mut self.health {
             health.checks_passing(desk.now, passing);
             self.judge_health(desk);

@@ -9,7 +9,8 @@ use crate::base::time::Duration;
 pub struct Config {
     /// Time between two probes, at awareness 0. `ProbeInterval`: 1 s LAN, 5 s WAN, 1 s local.
     pub probe_interval: Duration,
-    /// Wait for a direct answer, and a helper's wait before its nack. `ProbeTimeout`: 500 ms LAN, 3 s WAN, 200 ms local.
+    /// Wait for a direct answer, and a helper's wait before its nack. `ProbeTimeout`: 500 ms LAN, 3 s WAN, 200 ms
+    /// local.
     pub probe_timeout: Duration,
     /// Members asked to probe on our behalf. `IndirectChecks`: 3 LAN and WAN, 1 local.
     pub indirect_checks: u32,
@@ -35,7 +36,8 @@ pub struct Config {
     pub tcp_pings: bool,
     /// Budget of one packet in bytes. `UDPBufferSize`: 1400.
     pub packet_bytes: u16,
-    /// Age after which a dead member's name may come back with another address. `DeadNodeReclaimTime`: off; Consul 30 s.
+    /// Age after which a dead member's name may come back with another address. `DeadNodeReclaimTime`: off; Consul 30
+    /// s.
     pub dead_node_reclaim: Option<Duration>,
     /// Size of a member's tags on the wire, in bytes. None in memberlist itself; about 300 for Consul and Nomad.
     pub meta_bytes: u16,

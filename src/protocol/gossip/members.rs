@@ -1,7 +1,8 @@
 //! The member table: who is known, in which state, at which incarnation.
 //!
 //! A pool has a directory of everybody who may ever be in it, so a table is dense, and its unchanged parts are shared
-//! between the agents of a pool: an agent of an established pool of 1 000 costs a few hundred pointers, not 1 000 entries.
+//! between the agents of a pool: an agent of an established pool of 1 000 costs a few hundred pointers, not 1 000
+//! entries.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -178,7 +178,8 @@ pub enum SerfError {
 }
 
 impl Serf {
-    /// An agent at `address`, which the pool's directory must list. `seed` and `name` (for example `us-east-1/b-3/serf`)
+    /// An agent at `address`, which the pool's directory must list. `seed` and `name` (for example
+    /// `us-east-1/b-3/serf`)
     /// give its random streams.
     pub fn new(
         config: Arc<SerfConfig>,

@@ -1,6 +1,7 @@
 //! The membership protocol: memberlist's `Memberlist` as a machine.
 //!
-//! `probe.rs` finds out who answers, `merge.rs` decides what to believe, `exchange.rs` swaps whole tables; this file has
+//! `probe.rs` finds out who answers, `merge.rs` decides what to believe, `exchange.rs` swaps whole tables; this file
+//! has
 //! the state, the timers, the gossip tick and the packets.
 //!
 //! All tickers have the phase of the process' start (memberlist `schedule`: the stagger delays only the first read of a

@@ -1,6 +1,7 @@
 //! One node of an application load balancer: target health, selection, forwarding (AWS ELB user guides).
 //!
-//! Each node checks every target for itself and sends to all zones' targets (cross-zone) or to its own zone's only. With
+//! Each node checks every target for itself and sends to all zones' targets (cross-zone) or to its own zone's only.
+//! With
 //! no healthy target it sends to all (fail open). It never repeats a request. Left out: sticky sessions, slow start,
 //! weighted target groups, request rules; a listener has one target group.
 

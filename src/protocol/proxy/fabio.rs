@@ -1,7 +1,8 @@
 //! One fabio process: admin listener, registry watch, routing table, proxied requests (fabio 1.7.3 `main`, `proxy`).
 //!
 //! The admin listener answers from the start and says 200 whatever the table holds; the proxy listener opens with the
-//! first table. A text that does not parse leaves the table as it is. Requests under way keep the target they were given.
+//! first table. A text that does not parse leaves the table as it is. Requests under way keep the target they were
+//! given.
 //! There is no retry, no ejection and no health feedback: what the table says is done.
 //!
 //! It speaks to the local Consul agent through events ([`FabioEvent::Ask`]) and [`FabioNode::answer`]; whoever contains

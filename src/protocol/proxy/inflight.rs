@@ -226,7 +226,8 @@ pub struct Deadlines {
 
 impl Deadlines {
     /// Adds a deadline, not earlier than any added before. Returns how long from `now` to set the alarm, if it is not
-    /// set. `is_live` tells which requests still wait; the front of the queue is cleaned with it, so that the queue stays
+    /// set. `is_live` tells which requests still wait; the front of the queue is cleaned with it, so that the queue
+    /// stays
     /// about as long as there are requests under way.
     pub fn push(
         &mut self,

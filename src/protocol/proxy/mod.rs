@@ -8,7 +8,8 @@
 //! whole or not at all; every request a hop accepted is answered or abandoned exactly once.
 //!
 //! Left out: TLS, HTTP/2, WebSocket tunnels and bodies (no result of ours depends on bytes), the time a proxy itself
-//! spends per request (0.1 to 1 ms; add it to the hop's delay), service-mesh policies (outlier ejection, circuit breakers,
+//! spends per request (0.1 to 1 ms; add it to the hop's delay), service-mesh policies (outlier ejection, circuit
+//! breakers,
 //! consistent hashing), for which this folder is the place.
 
 pub mod release;

@@ -209,7 +209,8 @@ fn expand(text: &str, datacenter: &str) -> String {
     out
 }
 
-/// The service part of the configuration: every command, in descending order, so that equal paths come in a fixed order.
+/// The service part of the configuration: every command, in descending order, so that equal paths come in a fixed
+/// order.
 pub fn configuration(mut commands: Vec<String>) -> String {
     commands.sort_unstable_by(|a, b| b.cmp(a));
     commands.join("\n")

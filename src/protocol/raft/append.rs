@@ -1,4 +1,5 @@
-//! The receiving side of heartbeats and `AppendEntries` (HashiCorp raft `appendEntries`), and applying what is committed.
+//! The receiving side of heartbeats and `AppendEntries` (HashiCorp raft `appendEntries`), and applying what is
+//! committed.
 
 use std::sync::Arc;
 

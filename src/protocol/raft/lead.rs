@@ -1,4 +1,5 @@
-//! The leader's main loop: taking proposals, group commit, commit by counting, lease, verification, transfer, membership
+//! The leader's main loop: taking proposals, group commit, commit by counting, lease, verification, transfer,
+//! membership
 //! (HashiCorp raft `runLeader`, `leaderLoop`, `dispatchLogs`).
 
 use std::collections::VecDeque;
@@ -32,7 +33,8 @@ use crate::protocol::raft::quorum;
 use crate::protocol::raft::quorum::Lease;
 
 impl<E: Command> RaftNode<E> {
-    /// Proposes a command. It gets this place in the log unless leadership is lost before it is written; it counts when it
+    /// Proposes a command. It gets this place in the log unless leadership is lost before it is written; it counts when
+    /// it
     /// comes back as [`Event::Apply`] with the same term.
     pub fn propose(&mut self, now: Time, entry: E, fx: &mut impl Fx<Self>) -> Result<(Term, Index), ProposeError> {
         self.propose_payload(now, Payload::Command(Arc::new(entry)), fx)
@@ -60,7 +62,8 @@ impl<E: Command> RaftNode<E> {
     }
 
     /// Asks the peers whether they still follow us (consistent reads). [`Event::Verified`] repeats the ticket when a
-    /// quorum does; [`Event::LeadershipLost`] means it failed. As in the original, an answer to a request that was under
+    /// quorum does; [`Event::LeadershipLost`] means it failed. As in the original, an answer to a request that was
+    /// under
     /// way already counts.
     pub fn verify_leader(&mut self, now: Time, fx: &mut impl Fx<Self>) -> Result<u64, ProposeError> {
         let leader = self.leader;
@@ -107,7 +110,8 @@ impl<E: Command> RaftNode<E> {
         Ok(target)
     }
 
-    /// Changes the configuration by one server. One change at a time, and none before an entry of this term is committed.
+    /// Changes the configuration by one server. One change at a time, and none before an entry of this term is
+    /// committed.
     pub fn change_membership(
         &mut self,
         now: Time,

@@ -1,4 +1,5 @@
-//! Who belongs to the cluster, and changing it one server at a time (Raft thesis §4.1, HashiCorp raft `nextConfiguration`).
+//! Who belongs to the cluster, and changing it one server at a time (Raft thesis §4.1, HashiCorp raft
+//! `nextConfiguration`).
 
 use std::sync::Arc;
 
@@ -167,7 +168,8 @@ impl Membership {
         }
     }
 
-    /// The log was cut at `from`: an uncommitted configuration there falls back to the committed one. Returns whether one
+    /// The log was cut at `from`: an uncommitted configuration there falls back to the committed one. Returns whether
+    /// one
     /// did.
     pub(super) fn truncate(&mut self, from: Index) -> bool {
         let cut = self.latest_index >= from;

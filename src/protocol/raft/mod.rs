@@ -1,7 +1,8 @@
 //! Consensus as HashiCorp raft 1.7.3 does it, for Nomad's and Consul's servers.
 //!
 //! Covered: elections with pre-vote and leader stickiness, the free-running contact timer of followers, leader lease,
-//! heartbeats apart from replication, one-request and pipelined replication with their back-offs, group commit, commit by
+//! heartbeats apart from replication, one-request and pipelined replication with their back-offs, group commit, commit
+//! by
 //! counting entries of the current term only (Raft §5.4.2), barriers, verified leadership for consistent reads,
 //! leadership transfer, single-server membership changes (`AddVoter`, `AddNonvoter`, `DemoteVoter`, `RemoveServer`),
 //! snapshots with log compaction and `InstallSnapshot`. Terms, votes and entries are written through
@@ -12,11 +13,13 @@
 //! main-loop operation is under way; events are emitted in the order things happened; entries are applied in log order,
 //! each once between two restarts.
 //!
-//! Left out: user-initiated restore, protocol versions below 3, and the time a snapshot needs on the wire beyond what the
+//! Left out: user-initiated restore, protocol versions below 3, and the time a snapshot needs on the wire beyond what
+//! the
 //! network charges for its bytes. Connections are the network's business: what a dial costs, and whether bytes written
 //! during a partition arrive after it heals, is decided there. A heartbeat that has to change the term waits for the
 //! disk when the main loop does (the original persists the term concurrently); this could lengthen an election by one
-//! write. A follower commits up to the last entry it compared with the leader (Raft §5.3), not up to its last entry; the
+//! write. A follower commits up to the last entry it compared with the leader (Raft §5.3), not up to its last entry;
+//! the
 //! two differ only if messages overtake each other on a stream.
 
 mod append;
@@ -231,7 +234,8 @@ pub enum Event<E: Command> {
         /// Its term.
         term: Term,
     },
-    /// The server led and no longer does. Whatever was proposed and is not yet applied may or may not be committed later;
+    /// The server led and no longer does. Whatever was proposed and is not yet applied may or may not be committed
+    /// later;
     /// proposals not yet written, verifications and a transfer under way have failed.
     LeadershipLost {
         /// The term in which it led.
@@ -244,7 +248,8 @@ pub enum Event<E: Command> {
     },
     /// A transfer of leadership did not happen within the election timeout; proposals are accepted again.
     TransferFailed,
-    /// The log has grown past the snapshot threshold: the container should call [`RaftNode::snapshot_taken`] with an image
+    /// The log has grown past the snapshot threshold: the container should call [`RaftNode::snapshot_taken`] with an
+    /// image
     /// of its state as of the last entry it applied.
     SnapshotDue,
     /// An image of the state up to `index` is durable and the log before it has been shortened.

@@ -1,7 +1,8 @@
 //! The server: its parts, the table of contents of its inputs, the disk lane of its main loop.
 //!
 //! The original has one main loop that stops while it writes, and tasks beside it (replication and heartbeats per peer,
-//! the transport's fast path for heartbeats). Here the main loop's inputs wait in `inbox` while a write is under way; the
+//! the transport's fast path for heartbeats). Here the main loop's inputs wait in `inbox` while a write is under way;
+//! the
 //! tasks' inputs are handled at once.
 
 use std::collections::VecDeque;
@@ -525,7 +526,8 @@ impl<E: Command> RaftNode<E> {
                 }
             }
             Change::Snapshot(snapshot) => {
-                // Entries after an image that our log agrees with may have been counted by a leader: they stay (Raft §7).
+                // Entries after an image that our log agrees with may have been counted by a leader: they stay (Raft
+                // §7).
                 if self.durable.log.term_at(snapshot.index) == Some(snapshot.term) {
                     self.durable.log.compact(snapshot.index);
                 } else {

@@ -27,9 +27,11 @@ pub(super) enum Lease {
     Lost,
 }
 
-/// Checks the lease (HashiCorp raft `checkLeaderLease`): `contacts` are the last contacts with the other voters, `own` is
+/// Checks the lease (HashiCorp raft `checkLeaderLease`): `contacts` are the last contacts with the other voters, `own`
+/// is
 /// 1 if the leader is a voter itself. The next check is when the oldest contact counted would expire, 10 ms at least.
-/// A contact exactly as old as the lease has expired: the original lets it count, but its timer never fires that exactly.
+/// A contact exactly as old as the lease has expired: the original lets it count, but its timer never fires that
+/// exactly.
 pub(super) fn check_lease(now: Time, lease: Duration, own: usize, contacts: &[Time]) -> Lease {
     let fresh = || contacts.iter().map(|contact| now.since(*contact)).filter(|age| *age < lease);
     if own + fresh().count() < majority(own + contacts.len()) {

@@ -103,7 +103,8 @@ impl<E: Command> RaftNode<E> {
         }
     }
 
-    /// Sends the entries `next..`, at most a batch and at most up to `target`, possibly none. Returns the last one sent.
+    /// Sends the entries `next..`, at most a batch and at most up to `target`, possibly none. Returns the last one
+    /// sent.
     fn send_append(&mut self, now: Time, place: usize, next: Index, target: Index, fx: &mut impl Fx<Self>) -> Index {
         let prev_index = next.previous();
         let prev_term = self.durable.log.term_at(prev_index).expect("the entry before the next one is in the log");

@@ -1,6 +1,7 @@
 //! Evaluations that wait for capacity.
 //!
-//! Covers Nomad 1.1.0 `nomad/blocked_evals.go` and `blocked_evals_system.go`: one blocked evaluation per job, unblocking
+//! Covers Nomad 1.1.0 `nomad/blocked_evals.go` and `blocked_evals_system.go`: one blocked evaluation per job,
+//! unblocking
 //! by computed class and by node, missed unblocks, duplicates. Lives in memory, on the leader only; what it releases is
 //! returned for the broker. Evaluations of system jobs that name a node are kept one per job and node.
 //!

@@ -250,7 +250,8 @@ impl Broker {
         self.alarms.first().map(|(at, _, _)| *at)
     }
 
-    /// Lets waits and nack timers that are due run out; says what happened to one evaluation, `None` when nothing is due.
+    /// Lets waits and nack timers that are due run out; says what happened to one evaluation, `None` when nothing is
+    /// due.
     pub fn expire(&mut self, now: Time) -> Option<Expired> {
         let (at, id, alarm) = *self.alarms.first()?;
         if at > now {

@@ -1,4 +1,5 @@
-//! The plan queue: plans wait for the applier by priority, then in order of arrival (Nomad 1.1.0 `nomad/plan_queue.go`).
+//! The plan queue: plans wait for the applier by priority, then in order of arrival (Nomad 1.1.0
+//! `nomad/plan_queue.go`).
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! Stale reads and blocking queries, answered from this server's own state.
 //!
 //! Watchers wait in lists by what they watch, and only those whose thing changed are touched when an entry is applied.
-//! A query for a node's allocations is answered when a *server* changed one of them: Nomad also answers when the client's
+//! A query for a node's allocations is answered when a *server* changed one of them: Nomad also answers when the
+//! client's
 //! own report was applied, which makes the client ask once more and find nothing.
 
 use std::collections::BTreeMap;

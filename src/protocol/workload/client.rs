@@ -1,7 +1,9 @@
 //! A source of requests: many users behind one open-loop arrival process.
 //!
-//! Every request issued ends exactly once, with a cause. A request may take several attempts; each has its own deadline,
-//! its own number and its own draws. The balancer's name is resolved when the answer at hand is too old; until a new one
+//! Every request issued ends exactly once, with a cause. A request may take several attempts; each has its own
+//! deadline,
+//! its own number and its own draws. The balancer's name is resolved when the answer at hand is too old; until a new
+//! one
 //! comes, the old one serves.
 
 use std::cmp::Reverse;

@@ -1,9 +1,11 @@
 //! Load and the instances that serve it: arrivals, service times, queueing stations, clients.
 //!
-//! Invariants: every request a client issues ends exactly once, with a cause; draws that belong to a request are indexed by
+//! Invariants: every request a client issues ends exactly once, with a cause; draws that belong to a request are
+//! indexed by
 //! its number, so that leaving one out shifts no other.
 //!
-//! Left out: hedged requests; caches; requests that fan out to further services. A request's cost depends on nothing but
+//! Left out: hedged requests; caches; requests that fan out to further services. A request's cost depends on nothing
+//! but
 //! its draw and its station's speed.
 
 pub mod arrival;

@@ -1,4 +1,5 @@
-//! Nomad's defaults by job type (`Job.Canonicalize`, `DefaultUpdateStrategy`, `NewRestartPolicy`, `NewReschedulePolicy`).
+//! Nomad's defaults by job type (`Job.Canonicalize`, `DefaultUpdateStrategy`, `NewRestartPolicy`,
+//! `NewReschedulePolicy`).
 
 use std::collections::BTreeMap;
 

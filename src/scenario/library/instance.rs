@@ -1,7 +1,9 @@
 //! Machine types: cores, clock as Nomad counts it, memory, bandwidth, price.
 //!
-//! Sources: vCPU, memory and architecture of EC2 types from the Kubernetes cluster autoscaler's tables (2026-01), baseline
-//! bandwidth and the on-demand price of Linux in us-east-1 from Karpenter's tables (2026-07-20), megahertz per core from
+//! Sources: vCPU, memory and architecture of EC2 types from the Kubernetes cluster autoscaler's tables (2026-01),
+//! baseline
+//! bandwidth and the on-demand price of Linux in us-east-1 from Karpenter's tables (2026-07-20), megahertz per core
+//! from
 //! the table Nomad 1.6.1 carried for EC2. Types that Nomad had no clock rate for are left out.
 
 use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};

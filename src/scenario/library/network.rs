@@ -1,7 +1,8 @@
 //! Network presets: delays by distance class.
 //!
 //! Sources. Between AWS regions: median TCP round trip of each pair (cloudping.co, snapshot of 2025-07-17), both
-//! directions averaged, halved for one way; jitter is the median over all pairs of ln(p90/p50)/1.2816 = 0.031. Within an
+//! directions averaged, halved for one way; jitter is the median over all pairs of ln(p90/p50)/1.2816 = 0.031. Within
+//! an
 //! AWS zone: 0.107 ms round trip, mean over 19 regions (fantoch `latency_aws/2020_06_05`), and that file's relative
 //! deviation in eu-west-1 for the jitter. Between zones: 0.8 ms round trip (five-minute averages of eu-west-1, 2022).
 //! Same host, `lan` and `ideal`, and users to balancers (25 ms round trip) are planning defaults of this project, not

@@ -103,7 +103,8 @@ fn read(path: &Path, columns: &[(&str, &[&str])]) -> Recording {
     recording
 }
 
-/// What is judged of the memberlist sets. The first observer of a join is the contacted member, after four messages: that
+/// What is judged of the memberlist sets. The first observer of a join is the contacted member, after four messages:
+/// that
 /// measures the host's timers, not the protocol.
 const SWIM_COLUMNS: [(&str, &[&str]); 3] = [
     ("broadcast", &["p50_ms", "p90_ms", "all_ms"]),
@@ -493,7 +494,8 @@ fn gossip_takes_as_long_as_the_real_libraries_do() {
     }
 }
 
-/// With TCP fallback pings, UDP loss alone makes nobody suspect anybody; without, the rate of suspicions is the one that
+/// With TCP fallback pings, UDP loss alone makes nobody suspect anybody; without, the rate of suspicions is the one
+/// that
 /// the loss of pings and helpers predicts: 0.074 per probe at 20 % (measured 0.08).
 #[test]
 fn udp_loss_is_hidden_by_tcp_pings_and_costs_suspicions_without() {
@@ -545,7 +547,8 @@ impl React<Serf> for Laws {
     }
 }
 
-/// Both halves forget each other in memberlist after 30 s; only Serf's reconnection brings them together again. With six
+/// Both halves forget each other in memberlist after 30 s; only Serf's reconnection brings them together again. With
+/// six
 /// failed members on each side somebody tries within seconds, and nearly always within one reconnect interval.
 #[test]
 fn a_partition_longer_than_gossip_to_the_dead_heals_through_reconnection() {

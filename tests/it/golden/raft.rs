@@ -2,7 +2,8 @@
 //!
 //! Each recording is repeated as described beside it: a fresh cluster per trial, twenty commands, a pause, one more
 //! command, a pause, then the leader dies or is cut off. The recordings were made on loopback (`tcp`) or on in-process
-//! streams whose sub-millisecond sleeps overshoot by nine tenths of a millisecond (`sim`; their steady commit takes 2.3 ms
+//! streams whose sub-millisecond sleeps overshoot by nine tenths of a millisecond (`sim`; their steady commit takes 2.3
+//! ms
 //! over a nominal 0.5 ms round trip); both are delays here. On the slow streams a first request also waits for its
 //! connection, which is visible with 25 ms one way.
 
@@ -205,7 +206,8 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }
 
-/// The order statistics between which the true quantile lies with 95 % confidence (normal approximation of the binomial).
+/// The order statistics between which the true quantile lies with 95 % confidence (normal approximation of the
+/// binomial).
 fn interval(sorted: &[f64], share: f64) -> (f64, f64) {
     let n = sorted.len() as f64;
     let half = 1.96 * (n * share * (1.0 - share)).sqrt();

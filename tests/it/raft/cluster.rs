@@ -272,7 +272,8 @@ impl Cluster {
         Some((place.0.0, place.1.0))
     }
 
-    /// Runs until the next happening after `until`, or until `stop` says so about something told. Returns whether it did.
+    /// Runs until the next happening after `until`, or until `stop` says so about something told. Returns whether it
+    /// did.
     pub(crate) fn run(
         &mut self,
         until: Time,

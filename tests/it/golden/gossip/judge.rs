@@ -56,7 +56,8 @@ impl Judge {
         }
     }
 
-    /// Holm's procedure over all rows, and the quantiles of each: one in twenty may miss, since that is what an interval
+    /// Holm's procedure over all rows, and the quantiles of each: one in twenty may miss, since that is what an
+    /// interval
     /// of 95 % means.
     pub(super) fn verdict(mut self) -> Result<String, String> {
         let mut table: String = self.rows.iter().fold(String::new(), |table, row| table + &row.line + "\n");
