@@ -238,9 +238,9 @@ pub struct FabioNode {
 impl FabioNode {
     /// A process that has not started. `routes` is indexed by [`RouteId`]; `draws` is this node's own.
     pub fn new(config: FabioConfig, routes: Arc<[HttpRoute]>, draws: Draws) -> Self {
-        let normalised = |route: &HttpRoute| HttpRoute { host: route.host.clone(), path: normalise(&route.path) };
-        let normalises = config.proxy.release.normalises_path();
-        let routes = if normalises { routes.iter().map(normalised).collect() } else { routes };
+        let clean = |route: &HttpRoute| HttpRoute { host: route.host.clone(), path: normalise(&route.path) };
+        let wanted = config.proxy.release.normalises_path();
+        let routes = if wanted { routes.iter().map(clean).collect() } else { routes };
         Self {
             in_flight: InFlight::new(config.keep_alive),
             config,
