@@ -16,11 +16,11 @@ use crate::base::machine::{Fx, Input, Kept, Machine, Slot, Token};
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::forward::{ProxyConfig, UpstreamFailure, normalise};
+use crate::protocol::proxy::forward::{ProxyConfig, UpstreamFailure, admit, normalise};
 use crate::protocol::proxy::inflight::{Callers, Deadlines, InFlight, KeepAlive, Opening, Phase};
 use crate::protocol::proxy::message::{Exchange, HttpMsg, RequestNumber, RouteId};
 use crate::protocol::proxy::pick::pick;
-use crate::protocol::proxy::table::{Request, RoutePlace, Table, Target};
+use crate::protocol::proxy::table::{Request, RoutePlace, Table};
 use crate::protocol::proxy::watcher::{Answer, Query, Step, WatchConfig, Watcher};
 use crate::protocol::proxy::workshop::Workshop;
 
@@ -239,9 +239,11 @@ pub struct FabioNode {
 impl FabioNode {
     /// A process that has not started. `routes` is indexed by [`RouteId`]; `draws` is this node's own.
     pub fn new(config: FabioConfig, routes: Arc<[HttpRoute]>, draws: Draws) -> Self {
-        let routes = if config.proxy.release.normalises_path() { normalised(&routes) } else { routes };
-        let in_flight = InFlight::new(config.keep_alive);
+        let clean = |route: &HttpRoute| HttpRoute { host: route.host.clone(), path: normalise(&route.path) };
+        let wanted = config.proxy.release.normalises_path();
+        let routes = if wanted { routes.iter().map(clean).collect() } else { routes };
         Self {
+            in_flight: InFlight::new(config.keep_alive),
             config,
             routes,
             draws,
@@ -263,7 +265,6 @@ impl FabioNode {
             listening: Listening::NotYet,
             candidates: Vec::new(),
             counters: Vec::new(),
-            in_flight,
             callers: Callers::default(),
             dials: Deadlines::default(),
             headers: Deadlines::default(),
@@ -580,7 +581,7 @@ impl FabioNode {
             pick(proxy.strategy, &route.shares, &mut counters[number], draw)
         });
         let (_, target) = chosen.ok_or(no_route)?;
-        judge(target, caller)
+        admit(target, caller.from)
     }
 
     fn send_request(
@@ -694,30 +695,7 @@ impl Machine for FabioNode {
     }
 }
 
-/// Refuses what the target's options refuse; else says where the request goes.
-fn judge(target: &Target, caller: Caller) -> Result<Endpoint, u16> {
-    let remote = Endpoint { process: caller.from, port: 0 };
-    if !target.access.is_open() && target.access.denies(&remote.to_string(), "") {
-        return Err(403);
-    }
-    if !target.option("auth").is_empty() {
-        return Err(401);
-    }
-    if let Some(code) = target.redirect_code {
-        return Err(code);
-    }
-    match &*target.url.scheme {
-        // No such host, as far as the world knows.
-        "http" | "https" | "grpc" | "grpcs" => target.endpoint.ok_or(UpstreamFailure::Network.status()),
-        _ => Err(UpstreamFailure::Other.status()),
-    }
-}
-
 fn reply(caller: Caller, status: u16, target: Option<Endpoint>, fx: &mut impl Fx<FabioNode>) {
     fx.send(caller.from, HttpMsg::Response { id: caller.id, number: caller.number, status });
     fx.emit(FabioEvent::Answered { number: caller.number, status, target });
-}
-
-fn normalised(routes: &[HttpRoute]) -> Arc<[HttpRoute]> {
-    routes.iter().map(|route| HttpRoute { host: route.host.clone(), path: normalise(&route.path) }).collect()
 }

@@ -3,9 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::id::ProcessId;
+use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::pick::Strategy;
 use crate::protocol::proxy::release::Release;
-use crate::protocol::proxy::table::{HostMatching, Matcher, Request, Route, RoutePlace, Table, redirect_location};
+use crate::protocol::proxy::table::{
+    HostMatching, Matcher, Request, Route, RoutePlace, Table, Target, redirect_location,
+};
 use crate::protocol::proxy::url::{Url, clean};
 
 /// How fabio is configured, as far as a single request is concerned.
@@ -261,6 +265,25 @@ fn local_port(host: &str, tls: bool) -> &str {
         Some((name, port)) if !name.is_empty() && !port.is_empty() => port,
         _ if tls => "443",
         _ => "80",
+    }
+}
+
+/// Where a request of this client goes, or the status with which the target's options refuse it.
+pub fn admit(target: &Target, client: ProcessId) -> Result<Endpoint, u16> {
+    let remote = Endpoint { process: client, port: 0 };
+    if !target.access.is_open() && target.access.denies(&remote.to_string(), "") {
+        return Err(403);
+    }
+    if !target.option("auth").is_empty() {
+        return Err(401);
+    }
+    if let Some(code) = target.redirect_code {
+        return Err(code);
+    }
+    match &*target.url.scheme {
+        // No such host, as far as the world knows.
+        "http" | "https" | "grpc" | "grpcs" => target.endpoint.ok_or(UpstreamFailure::Network.status()),
+        _ => Err(UpstreamFailure::Other.status()),
     }
 }
 
