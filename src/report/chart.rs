@@ -1,50 +1,73 @@
-//! Charts over time of one run: requests, latency, allocations by zone, leadership.
+//! Charts over time of one run: requests, latency, allocations by zone. Each shows the whole run and, beside it, the
+//! minutes around the first fault.
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::analysis::ensemble::Ensemble;
-use crate::base::time::Time;
+use crate::base::time::{Duration, Time};
 use crate::measure::outcome::Outcome;
 use crate::measure::series::Series;
-use crate::report::style::{self, BAD, FAULT, FONT, GOOD, GRID, INK, SIZE};
-use crate::world::event::Group;
+use crate::report::frame::{Anchor, Frame, SOFT, Scale, sheet};
+use crate::report::style::{self, BAD, Band, Clock};
 use crate::world::spec::WorldSpec;
 
-/// Drawing into a string cannot fail but for a mistake of ours.
-pub(crate) const DRAWS: &str = "an SVG in memory takes every shape";
+/// Shown around the first fault: this long before it.
+const BEFORE: Duration = Duration::from_secs(30);
+/// And this long after it.
+const AFTER: Duration = Duration::from_secs(150);
+/// Where the whole run ends and the minutes around the fault begin, in pixels.
+const SPLIT: (i32, i32) = (700, 772);
+/// The first pixel of the plots and the last.
+const EDGES: (i32, i32) = (64, 1_096);
 
-type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// Good requests: paler than the palette's green, so that failures stand out before them.
+const SERVED: RGBColor = RGBColor(126, 200, 174);
 
-/// One line of a line chart.
+/// A named line.
 struct Line<'a> {
     label: String,
     series: &'a Series,
     colour: RGBColor,
-    filled: bool,
 }
 
-/// Good and failed requests per second.
-pub fn requests(spec: &WorldSpec, run: &Outcome) -> Option<String> {
-    let lines: Vec<Line> = run
-        .series
-        .iter()
-        .filter_map(|series| {
-            let (kind, traffic) = labelled(&series.name, "traffic")?;
-            let (word, colour) = match kind {
-                "requests.good" => ("good", GOOD),
-                "requests.failed" => ("failed", BAD),
-                _ => return None,
-            };
-            Some(Line { label: format!("{traffic}: {word}"), series, colour, filled: true })
-        })
-        .collect();
-    line_chart(spec, run, "Requests", "requests per second", &lines)
+/// Good and failed requests per second, stacked; failed ones again below, to their own scale.
+pub fn requests(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
+    let good = rates(run, "requests.good", |position| if position == 0 { SERVED } else { style::colour(position - 1) });
+    let failed = rates(run, "requests.failed", |_| BAD);
+    let layers: Vec<&Line> = good.iter().chain(&failed).collect();
+    let top = most(&stack(&layers, layers.len()))?;
+    let failures: Vec<&Line> = failed.iter().collect();
+    let worst = most(&stack(&failures, failures.len())).unwrap_or(1.0);
+    let svg = sheet(580, |sheet| {
+        sheet.title(ensemble, Some(run), "Requests");
+        let one = good.len() == 1;
+        let mut entries: Vec<(String, RGBColor)> = good
+            .iter()
+            .map(|line| (if one { "good".to_owned() } else { format!("{}: good", line.label) }, line.colour))
+            .collect();
+        entries.push(("failed".to_owned(), BAD));
+        sheet.legend(&entries);
+        for frame in beside(&ensemble.spec, (104, 320), Scale::Linear(top * 1.08)) {
+            let bands = style::bands(&ensemble.spec);
+            frame.faults(sheet, &bands, true);
+            frame.axes(sheet, Some("requests per second"));
+            for count in 1..=layers.len() {
+                frame.area(sheet, &between(&layers, count), layers[count - 1].colour);
+            }
+        }
+        for frame in beside(&ensemble.spec, (402, 526), Scale::Linear(worst * 1.08)) {
+            frame.faults(sheet, &style::bands(&ensemble.spec), false);
+            frame.axes(sheet, Some("failed requests per second"));
+            for count in 1..=failures.len() {
+                frame.area(sheet, &between(&failures, count), BAD);
+            }
+        }
+    });
+    Some(svg)
 }
 
 /// Percentiles of the latency of good requests.
-pub fn latency(spec: &WorldSpec, run: &Outcome) -> Option<String> {
+pub fn latency(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
     let lines: Vec<Line> = run
         .series
         .iter()
@@ -52,188 +75,113 @@ pub fn latency(spec: &WorldSpec, run: &Outcome) -> Option<String> {
         .enumerate()
         .map(|(index, series)| {
             let label = series.name.replace("request.latency{traffic=", "").replace('}', "");
-            Line { label, series, colour: style::colour(index), filled: false }
+            Line { label, series, colour: style::colour(index) }
         })
         .collect();
-    line_chart(spec, run, "Latency of good requests", "milliseconds", &lines)
+    lines_over_time(ensemble, run, "Latency of good requests", "milliseconds, of the requests of 5 s", &lines)
 }
 
 /// Allocations by zone.
-pub fn zones(spec: &WorldSpec, run: &Outcome) -> Option<String> {
+pub fn zones(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
     let lines: Vec<Line> = run
         .series
         .iter()
         .filter_map(|series| Some((labelled(&series.name, "zone")?.1, series)))
         .enumerate()
-        .map(|(index, (zone, series))| Line {
-            label: zone.to_owned(),
-            series,
-            colour: style::colour(index),
-            filled: false,
-        })
+        .map(|(index, (zone, series))| Line { label: zone.to_owned(), series, colour: style::colour(index) })
         .collect();
-    line_chart(spec, run, "Allocations by zone", "allocations", &lines)
+    lines_over_time(ensemble, run, "Allocations by zone", "allocations that hold resources", &lines)
 }
 
-/// Who led each group, when.
-pub fn leadership(ensemble: &Ensemble, run: &Outcome) -> String {
-    let spec = &ensemble.spec;
-    let mut groups: Vec<Group> = run.reigns.iter().map(|reign| reign.group).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    let end = style::minutes(Time::ZERO + spec.duration);
-    let height = 110 + 56 * groups.len().max(1) as u32;
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, (SIZE.0, height)).into_drawing_area();
-        title(&root, spec, run, "Leadership");
-        let rows = groups.len() as f64;
-        let mut chart = ChartBuilder::on(&root)
-            .margin_top(56)
-            .margin_right(24)
-            .x_label_area_size(40)
-            .y_label_area_size(170)
-            .build_cartesian_2d(0.0..end, 0.0..rows.max(1.0))
-            .expect(DRAWS);
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .disable_y_axis()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .x_desc("minutes")
-            .x_label_formatter(&style::tick)
-            .label_style((FONT, 14).into_font().color(&INK))
-            .draw()
-            .expect(DRAWS);
-        let bands = style::faults(spec);
-        chart
-            .draw_series(bands.iter().map(|&(from, to, _)| Rectangle::new([(from, 0.0), (to, rows)], FAULT.filled())))
-            .expect(DRAWS);
-        for (row, group) in groups.iter().enumerate() {
-            let top = rows - row as f64;
-            let servers = match group.system {
-                crate::world::event::System::Nomad => &spec.regions[group.region].nomad,
-                crate::world::event::System::Consul => &spec.regions[group.region].consul,
-            };
-            for reign in run.reigns.iter().filter(|reign| reign.group == *group) {
-                let position = servers.iter().position(|&server| server == reign.machine).unwrap_or(0);
-                let (from, to) = (style::minutes(reign.from), reign.until.map_or(end, style::minutes).min(end));
-                let corners = [(from, top - 0.82), (to, top - 0.18)];
-                let name = spec.machines[reign.machine].name.rsplit('/').next().unwrap_or("").to_owned();
-                chart.draw_series([Rectangle::new(corners, style::colour(position).mix(0.85).filled())]).expect(DRAWS);
-                if (to - from) / end > 0.08 {
-                    let anchored = (FONT, 14).into_font().color(&WHITE).pos(Pos::new(HPos::Left, VPos::Center));
-                    let place = (from + end * 0.008, top - 0.5);
-                    chart.draw_series([Text::new(name, place, anchored)]).expect(DRAWS);
-                }
-            }
-            let label = format!("{} {}", group.system.name(), spec.regions[group.region].name);
-            let style = (FONT, 15).into_font().color(&INK).pos(Pos::new(HPos::Right, VPos::Center));
-            let (left, plot) = (170 - 12, f64::from(height) - 56.0 - 40.0);
-            let y = 56.0 + plot * (row as f64 + 0.5) / rows;
-            root.draw(&Text::new(label, (left, y as i32), style)).expect(DRAWS);
-        }
-        root.present().expect(DRAWS);
-    }
-    svg
-}
-
-fn line_chart(spec: &WorldSpec, run: &Outcome, name: &str, unit: &str, lines: &[Line]) -> Option<String> {
-    let most = lines.iter().flat_map(|line| line.series.values.iter().flatten()).copied().fold(0.0, f64::max);
-    if lines.is_empty() || most <= 0.0 {
+fn lines_over_time(ensemble: &Ensemble, run: &Outcome, name: &str, unit: &str, lines: &[Line]) -> Option<String> {
+    let values = || lines.iter().flat_map(|line| line.series.values.iter().flatten()).copied().filter(|&v| v > 0.0);
+    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+    if high <= 0.0 {
         return None;
     }
-    let end = style::minutes(Time::ZERO + spec.duration);
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        title(&root, spec, run, name);
-        let mut chart = ChartBuilder::on(&root)
-            .margin_top(56)
-            .margin_right(24)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..end, 0.0..most * 1.12)
-            .expect(DRAWS);
-        let bands = style::faults(spec);
-        chart
-            .draw_series(
-                bands.iter().map(|&(from, to, _)| Rectangle::new([(from, 0.0), (to, most * 1.12)], FAULT.filled())),
-            )
-            .expect(DRAWS);
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(WHITE.mix(0.0))
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .x_desc("minutes")
-            .y_desc(unit)
-            .x_label_formatter(&style::tick)
-            .y_label_formatter(&style::tick)
-            .label_style((FONT, 14).into_font().color(&INK))
-            .draw()
-            .expect(DRAWS);
-        for line in lines {
-            let colour = line.colour;
-            for piece in pieces(line.series) {
-                if line.filled {
-                    let area = AreaSeries::new(piece.iter().copied(), 0.0, colour.mix(0.12));
-                    chart.draw_series(area).expect(DRAWS);
-                }
-                chart.draw_series(LineSeries::new(piece, colour.stroke_width(2))).expect(DRAWS);
+    // Latency that spans more than a decade and a half is unreadable on a linear axis; counts have a meaningful zero.
+    let levels = lines.iter().all(|line| line.series.unit != "ms");
+    let wide = high / low > 30.0 && !levels;
+    let scale = if wide { Scale::Log(low / 1.2, high * 1.2) } else { Scale::Linear(high * 1.08) };
+    let svg = sheet(440, |sheet| {
+        sheet.title(ensemble, Some(run), name);
+        sheet.legend(&lines.iter().map(|line| (line.label.clone(), line.colour)).collect::<Vec<_>>());
+        // Allocations move over minutes: the seconds around the fault would show nothing.
+        let both = beside(&ensemble.spec, (118, 388), scale);
+        let shown = if levels { vec![whole(&ensemble.spec, (118, 388), scale)] } else { both };
+        for frame in shown {
+            frame.faults(sheet, &style::bands(&ensemble.spec), true);
+            frame.axes(sheet, Some(unit));
+            for line in lines {
+                frame.line(sheet, &points(line.series), line.colour);
             }
         }
-        for (from, _, label) in &bands {
-            let style = (FONT, 13).into_font().color(&BAD).pos(Pos::new(HPos::Left, VPos::Top));
-            let place = (from + end * 0.004, most * 1.11);
-            chart.draw_series([Text::new(label.clone(), place, style)]).expect(DRAWS);
+        if wide {
+            sheet.text((EDGES.1, 92), "logarithmic scale", SOFT, Anchor::End);
         }
-        let entries: Vec<(String, RGBColor)> = lines.iter().map(|line| (line.label.clone(), line.colour)).collect();
-        legend(&root, &entries);
-        root.present().expect(DRAWS);
-    }
+    });
     Some(svg)
 }
 
-/// Runs of buckets that have a value, as points in minutes.
-fn pieces(series: &Series) -> Vec<Vec<(f64, f64)>> {
-    let width = series.width.as_secs_f64() / 60.0;
-    let mut pieces = vec![Vec::new()];
-    for (bucket, value) in series.values.iter().enumerate() {
-        match (value, pieces.last_mut()) {
-            (Some(value), Some(piece)) => piece.push(((bucket as f64 + 0.5) * width, *value)),
-            (None, Some(piece)) if !piece.is_empty() => pieces.push(Vec::new()),
-            _ => {}
-        }
-    }
-    pieces.retain(|piece| !piece.is_empty());
-    pieces
+/// The frame of the whole run.
+fn whole(spec: &WorldSpec, (top, bottom): (i32, i32), scale: Scale) -> Frame {
+    let span = (Time::ZERO, Time::ZERO + spec.duration);
+    Frame { left: EDGES.0, top, right: EDGES.1, bottom, span, clock: Clock::of(spec.duration), scale }
 }
 
-/// What the chart shows and of which run, at the top left.
-pub(crate) fn title(root: &Canvas, spec: &WorldSpec, run: &Outcome, name: &str) {
-    root.fill(&WHITE).expect(DRAWS);
-    let bold = (FONT, 19, FontStyle::Bold).into_font().color(&INK);
-    root.draw(&Text::new(name.to_owned(), (24, 14), bold)).expect(DRAWS);
-    let note = format!("{}, seed {}, digest {:016x}", spec.name, run.seed, run.digest);
-    root.draw(&Text::new(note, (24, 36), (FONT, 13).into_font().color(&INK.mix(0.7)))).expect(DRAWS);
+/// The frame of the whole run and, if it has a fault, beside it that of the minutes around the first one.
+fn beside(spec: &WorldSpec, (top, bottom): (i32, i32), scale: Scale) -> Vec<Frame> {
+    let whole = whole(spec, (top, bottom), scale);
+    let Some(first) = style::bands(spec).into_iter().find(|band: &Band| band.fault) else { return vec![whole] };
+    let from = Time::from_nanos(first.from.as_nanos().saturating_sub(BEFORE.as_nanos()));
+    let near = (from, (first.from + AFTER).min(whole.span.1));
+    if near.1.since(near.0).as_secs_f64() > 0.5 * spec.duration.as_secs_f64() {
+        return vec![whole];
+    }
+    let clock = Clock { seconds: 1.0, unit: "seconds, around the first fault" };
+    vec![Frame { right: SPLIT.0, ..whole }, Frame { left: SPLIT.1, span: near, clock, ..whole }]
 }
 
-/// Names of the lines, at the top right, from right to left.
-pub(crate) fn legend(root: &Canvas, entries: &[(String, RGBColor)]) {
-    let mut x = SIZE.0 as i32 - 24;
-    for (label, colour) in entries.iter().rev() {
-        x -= label.chars().count() as i32 * 8 + 30;
-        if x < 420 {
-            return;
-        }
-        root.draw(&Rectangle::new([(x, 20), (x + 14, 32)], colour.filled())).expect(DRAWS);
-        let style = (FONT, 14).into_font().color(&INK);
-        root.draw(&Text::new(label.clone(), (x + 20, 18), style)).expect(DRAWS);
-    }
+/// The lines of one kind, one per traffic source.
+fn rates<'a>(run: &'a Outcome, kind: &str, colour: impl Fn(usize) -> RGBColor) -> Vec<Line<'a>> {
+    run.series
+        .iter()
+        .filter_map(|series| {
+            let (found, traffic) = labelled(&series.name, "traffic")?;
+            (found == kind).then_some((traffic, series))
+        })
+        .enumerate()
+        .map(|(index, (traffic, series))| Line { label: traffic.to_owned(), series, colour: colour(index) })
+        .collect()
+}
+
+/// The middle of every bucket and its value.
+fn points(series: &Series) -> Vec<(Time, Option<f64>)> {
+    series.values.iter().enumerate().map(|(bucket, &value)| (middle(series, bucket), value)).collect()
+}
+
+fn middle(series: &Series, bucket: usize) -> Time {
+    let width = series.width.as_nanos();
+    Time::from_nanos(width * bucket as u64 + width / 2)
+}
+
+/// The sums of the first `count` lines.
+fn stack(lines: &[&Line], count: usize) -> Vec<f64> {
+    let buckets = lines.first().map_or(0, |line| line.series.values.len());
+    let value = |line: &Line, bucket: usize| line.series.values.get(bucket).copied().flatten().unwrap_or(0.0);
+    (0..buckets).map(|bucket| lines.iter().take(count).map(|line| value(line, bucket)).sum()).collect()
+}
+
+/// The `count`-th layer of a stack.
+fn between(lines: &[&Line], count: usize) -> Vec<(Time, f64, f64)> {
+    let Some(series) = lines.first().map(|line| line.series) else { return Vec::new() };
+    let (lower, upper) = (stack(lines, count - 1), stack(lines, count));
+    lower.into_iter().zip(upper).enumerate().map(|(bucket, (low, high))| (middle(series, bucket), low, high)).collect()
+}
+
+/// The largest, if it is above zero.
+fn most(values: &[f64]) -> Option<f64> {
+    Some(values.iter().copied().fold(0.0, f64::max)).filter(|&most| most > 0.0)
 }
 
 /// Splits `name{label=value}…`.

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::analysis::ensemble::Ensemble;
-use crate::report::{chart, json, table, waterfall};
+use crate::report::{chart, json, leadership, table, waterfall};
 
 /// Why the files could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum FolderError {
         /// What the system said.
         cause: io::Error,
     },
-    /// The place is taken by something that is not a folder of ours.
+    /// The place is taken by something that is not a folder of ours, or by one with something else in it.
     #[error("`{}` exists and was not written by cossim; choose another folder with `--out`", path.display())]
     Taken {
         /// Where.
@@ -35,54 +35,89 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens `target`. It may exist if cossim wrote it before (it has a `summary.json`) or if it is empty.
+    /// Opens `target`. It may exist if cossim wrote it before (there is a `summary.json`, and nothing that cossim would
+    /// not write) or if it is empty.
     pub fn open(target: &Path) -> Result<Self, FolderError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |cause| FolderError::Write { path, cause }
-        };
-        if target.exists() {
-            let ours = target.is_dir()
-                && (target.join("summary.json").is_file()
-                    || fs::read_dir(target).map_err(failed(target))?.next().is_none());
-            if !ours {
-                return Err(FolderError::Taken { path: target.to_owned() });
-            }
+        let taken = fs::symlink_metadata(target).is_ok();
+        if taken && !ours(target)? {
+            return Err(FolderError::Taken { path: target.to_owned() });
         }
+        // A path such as `.` has no name; the folder it leads to has.
+        let target = if taken { fs::canonicalize(target).map_err(failed(target))? } else { target.to_owned() };
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(failed(parent))?;
         let name = target.file_name().map_or("report".into(), |name| name.to_string_lossy().into_owned());
         let staging = parent.join(format!(".{name}.{}", std::process::id()));
         let _ = fs::remove_dir_all(&staging);
         fs::create_dir(&staging).map_err(failed(&staging))?;
-        Ok(Self { target: target.to_owned(), staging })
+        Ok(Self { target, staging })
     }
 
-    /// Writes every file, then puts the folder in its place. Returns the files' names.
+    /// Writes every file, then puts the folder in its place. Returns the files' names. On an error the target is as it
+    /// was before.
     pub fn write(self, ensemble: &Ensemble) -> Result<Vec<String>, FolderError> {
         let files = files(ensemble);
-        for (name, bytes) in &files {
+        self.put(&files)?;
+        Ok(files.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn put(&self, files: &[(String, Vec<u8>)]) -> Result<(), FolderError> {
+        for (name, bytes) in files {
             let path = self.staging.join(name);
             let write = || -> io::Result<()> {
                 let mut file = fs::File::create(&path)?;
                 file.write_all(bytes)?;
                 file.sync_all()
             };
-            write().map_err(|cause| FolderError::Write { path: path.clone(), cause })?;
+            write().map_err(failed(&path))?;
         }
-        let failed = |cause| FolderError::Write { path: self.target.clone(), cause };
-        if self.target.exists() {
-            let old = self.staging.with_extension("old");
-            let _ = fs::remove_dir_all(&old);
-            fs::rename(&self.target, &old).map_err(failed)?;
-            fs::rename(&self.staging, &self.target).map_err(failed)?;
-            let _ = fs::remove_dir_all(&old);
-        } else {
-            fs::rename(&self.staging, &self.target).map_err(failed)?;
+        if !self.target.exists() {
+            return fs::rename(&self.staging, &self.target).map_err(failed(&self.target));
         }
-        Ok(files.into_iter().map(|(name, _)| name).collect())
+        let old = old_beside(&self.staging);
+        let _ = fs::remove_dir_all(&old);
+        fs::rename(&self.target, &old).map_err(failed(&self.target))?;
+        if let Err(cause) = fs::rename(&self.staging, &self.target) {
+            let _ = fs::rename(&old, &self.target);
+            return Err(FolderError::Write { path: self.target.clone(), cause });
+        }
+        let _ = fs::remove_dir_all(&old);
+        Ok(())
     }
 }
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> FolderError {
+    let path = path.to_owned();
+    move |cause| FolderError::Write { path: path.clone(), cause }
+}
+
+/// Where the folder that is replaced waits until the new one stands in its place.
+fn old_beside(staging: &Path) -> PathBuf {
+    let mut name = staging.as_os_str().to_owned();
+    name.push(".old");
+    PathBuf::from(name)
+}
+
+/// Whether a folder is empty or holds a report and nothing else; it is going to be replaced as a whole.
+fn ours(target: &Path) -> Result<bool, FolderError> {
+    if !target.is_dir() {
+        return Ok(false);
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(target).map_err(failed(target))? {
+        let entry = entry.map_err(failed(target))?;
+        if !entry.file_type().map_err(failed(target))?.is_file() {
+            return Ok(false);
+        }
+        names.push(PathBuf::from(entry.file_name()));
+    }
+    let known = |name: &PathBuf| name.extension().is_some_and(|kind| KINDS.iter().any(|&known| kind == known));
+    let empty = names.is_empty();
+    Ok(empty || (names.iter().all(known) && names.iter().any(|name| name.as_os_str() == "summary.json")))
+}
+
+/// Kinds of files in a report.
+const KINDS: [&str; 6] = ["json", "csv", "svg", "html", "xml", "txt"];
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -111,10 +146,98 @@ pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
             0 => format!("{chart}.svg"),
             _ => format!("{chart}-seed-{}.svg", run.seed),
         };
-        add(name("requests"), chart::requests(&ensemble.spec, run));
-        add(name("latency"), chart::latency(&ensemble.spec, run));
-        add(name("zones"), chart::zones(&ensemble.spec, run));
-        add(name("leadership"), Some(chart::leadership(ensemble, run)));
+        add(name("requests"), chart::requests(ensemble, run));
+        add(name("latency"), chart::latency(ensemble, run));
+        add(name("zones"), chart::zones(ensemble, run));
+        add(name("leadership"), leadership::leadership(ensemble, run));
     }
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder for one test, removed at its end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("cossim-folder-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn entries(&self) -> Vec<String> {
+            let mut names: Vec<String> =
+                fs::read_dir(&self.0).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn report(text: &str) -> Vec<(String, Vec<u8>)> {
+        vec![("summary.json".to_owned(), text.as_bytes().to_vec()), ("a.svg".to_owned(), Vec::new())]
+    }
+
+    #[test]
+    fn a_report_replaces_an_older_one_as_a_whole() {
+        let scratch = Scratch::new("replace");
+        let target = scratch.0.join("deep/report");
+        Folder::open(&target).unwrap().put(&report("1")).unwrap();
+        fs::write(target.join("stale.csv"), "").unwrap();
+        Folder::open(&target).unwrap().put(&report("2")).unwrap();
+        assert_eq!(fs::read_to_string(target.join("summary.json")).unwrap(), "2");
+        assert!(!target.join("stale.csv").exists());
+        assert_eq!(fs::read_dir(scratch.0.join("deep")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_report_that_is_not_written() {
+        let scratch = Scratch::new("drop");
+        drop(Folder::open(&scratch.0.join("report")).unwrap());
+        assert!(scratch.entries().is_empty());
+    }
+
+    #[test]
+    fn when_a_file_fails_the_older_report_stays() {
+        let scratch = Scratch::new("fails");
+        let target = scratch.0.join("report");
+        Folder::open(&target).unwrap().put(&report("1")).unwrap();
+        let folder = Folder::open(&target).unwrap();
+        // What a full disk does: one file is written, the next cannot be.
+        fs::create_dir(folder.staging.join("a.svg")).unwrap();
+        let error = folder.put(&report("2")).unwrap_err();
+        assert!(error.to_string().contains("a.svg"), "{error}");
+        drop(folder);
+        assert_eq!(fs::read_to_string(target.join("summary.json")).unwrap(), "1");
+        assert_eq!(scratch.entries(), ["report"]);
+    }
+
+    #[test]
+    fn what_somebody_else_keeps_is_left_alone() {
+        let scratch = Scratch::new("foreign");
+        let taken = |path: &Path| matches!(Folder::open(path), Err(FolderError::Taken { .. }));
+        let file = scratch.0.join("notes.txt");
+        fs::write(&file, "mine").unwrap();
+        assert!(taken(&file), "a file");
+        assert!(taken(&scratch.0), "a folder with something else in it");
+        let mixed = scratch.0.join("mixed");
+        Folder::open(&mixed).unwrap().put(&report("1")).unwrap();
+        fs::write(mixed.join("thesis.tex"), "mine").unwrap();
+        assert!(taken(&mixed), "a report with something else in it");
+        let below = file.join("report");
+        assert!(matches!(Folder::open(&below), Err(FolderError::Write { .. })), "below a file");
+        let empty = scratch.0.join("empty");
+        fs::create_dir(&empty).unwrap();
+        Folder::open(&empty).unwrap().put(&report("1")).unwrap();
+        assert_eq!(scratch.entries(), ["empty", "mixed", "notes.txt"]);
+    }
 }

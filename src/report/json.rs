@@ -299,14 +299,18 @@ fn metric(value: &Value) -> Metric {
     Metric {
         unit: value.unit().to_owned(),
         count: if matches!(value, Value::Total { .. }) { None } else { value.samples() },
-        figures: value.figures().into_iter().map(|(name, figure)| (name.to_owned(), finite(figure))).collect(),
+        figures: value
+            .figures()
+            .into_iter()
+            .map(|(name, figure)| (name.to_owned(), rounded(figure, value.unit())))
+            .collect(),
     }
 }
 
 fn pooled(across: &Across) -> Pooled {
     let estimate = |figure: &crate::analysis::across::Figure| Estimate {
-        value: finite(figure.value),
-        ci95: figure.interval.map(|(low, high)| [finite(low), finite(high)]),
+        value: rounded(figure.value, across.unit),
+        ci95: figure.interval.map(|(low, high)| [rounded(low, across.unit), rounded(high, across.unit)]),
     };
     Pooled {
         unit: across.unit.to_owned(),
@@ -370,11 +374,18 @@ pub fn stages(failover: &Failover) -> Vec<Stage> {
         .collect()
 }
 
+/// Milliseconds to the nanosecond.
 fn millis(span: Duration) -> f64 {
     span.as_millis_f64()
 }
 
-/// JSON has no infinities; no metric should have one either.
-fn finite(figure: f64) -> f64 {
-    if figure.is_finite() { figure } else { 0.0 }
+/// A figure without the noise of its last bits: milliseconds to the nanosecond, everything else to nine significant
+/// digits. Neither JSON nor CSV has infinities, and no metric should have one either.
+pub(crate) fn rounded(figure: f64, unit: &str) -> f64 {
+    if !figure.is_finite() {
+        return 0.0;
+    }
+    let text = if unit == "ms" { format!("{figure:.6}") } else { format!("{figure:.8e}") };
+    // Adding zero turns a negative zero into a plain one.
+    text.parse::<f64>().expect("a formatted number is a number") + 0.0
 }

@@ -3,8 +3,13 @@
 
 pub mod chart;
 pub mod folder;
+mod frame;
 pub mod json;
+pub mod leadership;
 pub mod style;
 pub mod table;
 pub mod text;
 pub mod waterfall;
+
+#[cfg(test)]
+mod output_tests;

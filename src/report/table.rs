@@ -2,7 +2,7 @@
 
 use crate::analysis::ensemble::Ensemble;
 use crate::base::time::Time;
-use crate::report::json::stages;
+use crate::report::json::{rounded, stages};
 
 /// `metrics.csv`: every figure of every metric of every run.
 pub fn metrics(ensemble: &Ensemble) -> Vec<u8> {
@@ -15,7 +15,7 @@ pub fn metrics(ensemble: &Ensemble) -> Vec<u8> {
                 table.row(&[&run.seed, &key, &value.unit(), &samples, &"", &""]);
             }
             for (statistic, figure) in figures {
-                table.row(&[&run.seed, &key, &value.unit(), &samples, &statistic, &figure]);
+                table.row(&[&run.seed, &key, &value.unit(), &samples, &statistic, &rounded(figure, value.unit())]);
             }
         }
     }
@@ -30,7 +30,7 @@ pub fn series(ensemble: &Ensemble) -> Vec<u8> {
             for (bucket, value) in series.values.iter().enumerate() {
                 if let Some(value) = value {
                     let from = series.width.as_secs_f64() * bucket as f64;
-                    table.row(&[&run.seed, &series.name, &series.unit, &from, value]);
+                    table.row(&[&run.seed, &series.name, &series.unit, &from, &rounded(*value, series.unit)]);
                 }
             }
         }

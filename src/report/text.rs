@@ -1,131 +1,63 @@
-//! The table a run prints.
+//! The table a run prints: the verdict first, then what the faults did, what users saw, and the other metrics.
 
 use std::fmt::Write as _;
 
+use crate::analysis::across::{Across, Figure};
 use crate::analysis::ensemble::{Ensemble, Judgement};
-use crate::base::time::Duration;
-use crate::report::json::stages;
+use crate::measure::failover::{Failover, STAGES};
+use crate::measure::metric::Key;
+use crate::report::frame::seeds;
+use crate::report::style::STAGE_WORDS;
+
+/// Cases beside each other in one table.
+const CASES_ABREAST: usize = 3;
+/// Widest name of a case above its column.
+const CASE_WIDTH: usize = 26;
 
 /// The whole text, ending in a newline.
 pub fn render(ensemble: &Ensemble) -> String {
     let mut out = String::new();
     header(ensemble, &mut out);
-    metrics(ensemble, &mut out);
-    failovers(ensemble, &mut out);
     expectations(ensemble, &mut out);
     invariants(ensemble, &mut out);
+    failovers(ensemble, &mut out);
+    requests(ensemble, &mut out);
+    metrics(ensemble, &mut out);
+    reproduce(ensemble, &mut out);
     out
 }
 
 fn header(ensemble: &Ensemble, out: &mut String) {
-    let seeds: Vec<String> = ensemble.runs.iter().map(|run| run.seed.to_string()).collect();
+    let failed = ensemble.verdicts.iter().filter(|verdict| !verdict.met).count();
+    let verdict = if ensemble.passed() { "PASS" } else { "FAIL" };
+    let expected = match (ensemble.verdicts.len(), failed) {
+        (0, _) => "no expectations".to_owned(),
+        (all, 0) => format!("all {all} expectations met"),
+        (all, failed) => format!("{failed} of {all} expectations not met"),
+    };
+    let violations = grouped(ensemble.violations());
+    let checks: u64 = ensemble.runs.iter().flat_map(|run| &run.invariants).map(|law| law.checks).sum();
+    let laws = plural(ensemble.runs.first().map_or(0, |run| run.invariants.len()), "law");
+    let kept = format!("{laws} checked {} times, {violations} violations", grouped(checks));
+    line(out, &format!("{verdict}  {}: {expected}; {kept}", ensemble.spec.name));
     let events: u64 = ensemble.runs.iter().map(|run| run.events).sum();
-    let span = ensemble.spec.duration;
-    line(out, &format!("{}  (cossim {})", ensemble.spec.name, env!("CARGO_PKG_VERSION")));
-    line(out, &format!("seeds {}  |  {span} each  |  {events} events", seeds.join(" ")));
-    if let [only] = ensemble.runs.as_slice() {
-        line(out, &format!("digest {:016x}", only.digest));
-    }
-}
-
-fn metrics(ensemble: &Ensemble, out: &mut String) {
-    let mut rows = vec![["metric", "unit", "statistic", "value", "95 % interval", "samples"].map(str::to_owned)];
-    for (key, across) in &ensemble.across {
-        let shown = match across.figures.as_slice() {
-            [] => continue,
-            [("p50", _), ..] => ["p50", "p99"].as_slice(),
-            [("final", _), ..] => ["mean", "max"].as_slice(),
-            _ => ["mean", "value"].as_slice(),
-        };
-        if across.figures.iter().all(|(_, figure)| figure.value.abs() < f64::EPSILON)
-            && !key.name.starts_with("placement")
-        {
-            continue;
-        }
-        let mut name = key.to_string();
-        for (statistic, figure) in across.figures.iter().filter(|(statistic, _)| shown.contains(statistic)) {
-            let interval =
-                figure.interval.map_or(String::new(), |(low, high)| format!("{} … {}", number(low), number(high)));
-            let samples = across.samples.map_or(String::new(), |n| n.to_string());
-            let unit = across.unit.to_owned();
-            rows.push([
-                std::mem::take(&mut name),
-                unit,
-                (*statistic).to_owned(),
-                number(figure.value),
-                interval,
-                samples,
-            ]);
-        }
-    }
-    section(out, "metrics");
-    align(&rows, &[false, false, false, true, true, true], out);
-}
-
-fn failovers(ensemble: &Ensemble, out: &mut String) {
-    for case in &ensemble.cases {
-        let seeds: Vec<String> = case.members.iter().map(|&member| ensemble.runs[member].seed.to_string()).collect();
-        section(out, &format!("failover: {}  (seeds {})", case.name, seeds.join(" ")));
-        let faults = case.members.first().map_or(0, |&member| ensemble.runs[member].failovers.len());
-        for fault in 0..faults {
-            let of_run = |member: &usize| ensemble.runs[*member].failovers.get(fault);
-            let all: Vec<_> = case.members.iter().filter_map(of_run).collect();
-            let Some(first) = all.first() else { continue };
-            let label = &ensemble.spec.timeline[first.entry].label;
-            line(out, &format!("{label} at {}", first.at));
-            let mut rows = vec![["stage", "median", "longest", "allocs"].map(str::to_owned)];
-            for election in &first.elections {
-                let group = election.group;
-                let mut times: Vec<Duration> = all
-                    .iter()
-                    .flat_map(|failover| {
-                        failover.elections.iter().filter(|e| e.group == group).map(|e| (e, failover.at))
-                    })
-                    .filter_map(|(election, at)| election.elected.map(|end| end.since(at)))
-                    .collect();
-                times.sort_unstable();
-                let name =
-                    format!("{} leader elected, {}", group.system.name(), ensemble.spec.regions[group.region].name);
-                let show =
-                    |span: Option<&Duration>| span.map_or("never".to_owned(), |span| millis(span.as_millis_f64()));
-                rows.push([
-                    name,
-                    show(times.get(times.len().saturating_sub(1) / 2)),
-                    show(times.last()),
-                    String::new(),
-                ]);
-            }
-            for (index, name) in STAGE_WORDS.iter().enumerate() {
-                let per_run: Vec<_> =
-                    all.iter().filter_map(|failover| stages(failover).into_iter().nth(index)).collect();
-                let count: usize = per_run.iter().map(|stage| stage.count).sum();
-                if count == 0 {
-                    continue;
-                }
-                let mut medians: Vec<f64> = per_run.iter().filter_map(|stage| stage.p50_ms).collect();
-                medians.sort_by(f64::total_cmp);
-                let longest = per_run.iter().filter_map(|stage| stage.max_ms).fold(0.0, f64::max);
-                let median = medians.get(medians.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
-                rows.push([(*name).to_owned(), millis(median), millis(longest), count.to_string()]);
-            }
-            let unreplaced: usize = all.iter().map(|failover| failover.unreplaced()).sum();
-            align(&rows, &[false, true, true, true], out);
-            if unreplaced > 0 {
-                line(out, &format!("  {unreplaced} allocations were never replaced"));
-            }
+    let all = seeds(ensemble.runs.iter().map(|run| run.seed));
+    line(out, &format!("seeds {all}  |  {} each  |  {} events", ensemble.spec.duration, grouped(events)));
+    let digest = match ensemble.runs.as_slice() {
+        [only] => format!("  |  run digest {:016x}", only.digest),
+        _ => String::new(),
+    };
+    line(
+        out,
+        &format!("cossim {}  |  scenario digest {}{digest}", env!("CARGO_PKG_VERSION"), ensemble.scenario_digest),
+    );
+    if ensemble.cases.len() > 1 {
+        for (case, letter) in ensemble.cases.iter().zip('A'..) {
+            let all = seeds(case.members.iter().map(|&member| ensemble.runs[member].seed));
+            line(out, &format!("  case {letter}  {}  (seeds {all})", case.name));
         }
     }
 }
-
-/// What each stage is, in words.
-const STAGE_WORDS: [&str; 6] = [
-    "node marked down",
-    "replacement placed",
-    "task running",
-    "checks passing",
-    "in a proxy's table",
-    "first good request",
-];
 
 fn expectations(ensemble: &Ensemble, out: &mut String) {
     if ensemble.verdicts.is_empty() {
@@ -134,30 +66,226 @@ fn expectations(ensemble: &Ensemble, out: &mut String) {
     section(out, "expectations");
     for verdict in &ensemble.verdicts {
         let count = |wanted| verdict.runs.iter().filter(|(_, judgement)| *judgement == wanted).count();
-        let (failed, idle) = (count(Judgement::Fail), count(Judgement::NotExercised));
-        let worst =
-            verdict.runs.iter().find(|(_, judgement)| *judgement == verdict.overall).map_or("", |(text, _)| text);
-        let mark = if verdict.met { "ok  " } else { "FAIL" };
+        let (failed, idle, all) = (count(Judgement::Fail), count(Judgement::NotExercised), verdict.runs.len());
+        // The first run that fared as the whole did speaks for it; if no run did (a share of seeds is asked for), any.
+        let example = verdict.runs.iter().zip(&ensemble.runs).find(|((_, judgement), _)| *judgement == verdict.overall);
+        let seen = example.map_or(String::new(), |((text, _), run)| format!("{text} in seed {}", run.seed));
         let note = match (failed, idle) {
-            (0, 0) => format!("all {} runs, e.g. {worst}", verdict.runs.len()),
-            (0, idle) => format!("not exercised in {idle} of {} runs", verdict.runs.len()),
-            (failed, _) => format!("fails in {failed} of {} runs, e.g. {worst}", verdict.runs.len()),
+            (0, 0) => seen,
+            (0, idle) if idle == all => "not exercised".to_owned(),
+            (0, idle) => format!("{seen}; not exercised in {idle} of {all} runs"),
+            (failed, _) => format!("{seen}; fails in {failed} of {all} runs"),
         };
-        line(out, &format!("  {mark}  {}  ({note})", verdict.text));
+        let mark = if verdict.met { "ok  " } else { "FAIL" };
+        let long = verdict.text.chars().count() + note.chars().count() > 104;
+        let between = if long { "\n        " } else { "  " };
+        line(out, &format!("  {mark}  {}{between}{note}", verdict.text));
     }
 }
 
+/// The laws that were broken; the headline counts the others.
 fn invariants(ensemble: &Ensemble, out: &mut String) {
-    let checks: u64 = ensemble.runs.iter().flat_map(|run| &run.invariants).map(|law| law.checks).sum();
-    let laws = ensemble.runs.first().map_or(0, |run| run.invariants.len());
-    section(out, "invariants");
-    line(out, &format!("  {laws} laws, {checks} checks, {} violations", ensemble.violations()));
+    if ensemble.violations() > 0 {
+        section(out, "invariants");
+    }
     for run in &ensemble.runs {
         for law in run.invariants.iter().filter(|law| law.violations > 0) {
-            let first = law.first.as_deref().unwrap_or("");
+            let first = law.first.as_deref().unwrap_or("no details");
             line(out, &format!("  VIOLATED  {} in seed {}: {first}", law.name, run.seed));
         }
     }
+}
+
+fn failovers(ensemble: &Ensemble, out: &mut String) {
+    let faults = ensemble.runs.iter().map(|run| run.failovers.len()).max().unwrap_or(0);
+    for fault in 0..faults {
+        let all: Vec<&Failover> = ensemble.runs.iter().filter_map(|run| run.failovers.get(fault)).collect();
+        let Some(first) = all.first() else { continue };
+        let mut cases: Vec<&str> = all.iter().map(|failover| failover.case.as_str()).collect();
+        cases.sort_unstable();
+        cases.dedup();
+        let entry = &ensemble.spec.timeline[first.entry];
+        section(out, &format!("failover: {} at {}", entry.label, first.at));
+        for some in cases.chunks(CASES_ABREAST) {
+            failover_table(ensemble, &all, some, out);
+        }
+    }
+}
+
+/// One column per case, one row per election, stage and source of requests.
+fn failover_table(ensemble: &Ensemble, all: &[&Failover], cases: &[&str], out: &mut String) {
+    let of = |case: &str| all.iter().copied().filter(|f| f.case == case).collect::<Vec<&Failover>>().into_iter();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut add = |name: String, cell: &dyn Fn(&str) -> String| {
+        let cells: Vec<String> = cases.iter().map(|case| cell(case)).collect();
+        if cells.iter().any(|cell| !cell.is_empty()) {
+            rows.push([name].into_iter().chain(cells).collect());
+        }
+    };
+    let mut groups: Vec<_> = all.iter().flat_map(|f| f.elections.iter().map(|election| election.group)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for group in groups {
+        let region = &ensemble.spec.regions[group.region].name;
+        add(format!("{} leader elected, {region}", group.system.name()), &|case| {
+            let elections = || of(case).flat_map(|f| f.elections.iter().map(move |e| (e, f.at)));
+            let hit = elections().filter(|(election, _)| election.group == group).count();
+            let times = elections()
+                .filter(|(election, _)| election.group == group)
+                .filter_map(|(election, at)| Some(election.elected?.since(at).as_millis_f64()))
+                .collect();
+            if hit > 0 { pair(times) } else { String::new() }
+        });
+    }
+    for (index, name) in STAGE_WORDS.iter().enumerate().take(STAGES.len()) {
+        add((*name).to_owned(), &|case| {
+            let spans = of(case).flat_map(|f| f.chains.iter().filter_map(move |chain| chain.spans(f.at)[index]));
+            let times: Vec<f64> = spans.map(crate::base::time::Duration::as_millis_f64).collect();
+            if times.is_empty() { String::new() } else { pair(times) }
+        });
+    }
+    add("allocations never replaced, of all lost".to_owned(), &|case| {
+        let (never, lost) = of(case).fold((0, 0), |(a, b), f| (a + f.unreplaced(), b + f.chains.len()));
+        if never > 0 { format!("{never} of {lost}") } else { String::new() }
+    });
+    for (id, traffic) in ensemble.spec.traffic.iter() {
+        add(format!("{}: seconds below 95 % good", traffic.name), &|case| {
+            pair(of(case).map(|f| f.outages[id].seconds as f64 * 1e3).collect())
+        });
+        add(format!("{}: longest without a good answer", traffic.name), &|case| {
+            pair(of(case).map(|f| f.outages[id].gap.as_millis_f64()).collect())
+        });
+    }
+    let runs = |case: &str| of(case).count();
+    let head = cases.iter().map(|case| format!("{}, {}", shortened(case, CASE_WIDTH), plural(runs(case), "run")));
+    rows.insert(0, ["each step: median / longest (samples)".to_owned()].into_iter().chain(head).collect());
+    align(&rows, &vec![false; cases.len() + 1], out);
+}
+
+/// Median and longest of some milliseconds, and how many.
+fn pair(mut times: Vec<f64>) -> String {
+    times.sort_by(f64::total_cmp);
+    match (times.get(times.len().saturating_sub(1) / 2), times.last()) {
+        (Some(_), Some(longest)) if times.len() == 1 => span(*longest),
+        (Some(median), Some(longest)) => {
+            format!("{} / {} ({})", span(*median), span(*longest), grouped(times.len() as u64))
+        }
+        _ => "never".to_owned(),
+    }
+}
+
+fn requests(ensemble: &Ensemble, out: &mut String) {
+    let of = |name: &str| ensemble.across.iter().filter(move |(key, _)| key.name == name).collect::<Vec<_>>();
+    let shares = of("request.success_ratio");
+    if shares.is_empty() {
+        return;
+    }
+    section(out, "requests");
+    for (key, share) in shares {
+        let same = |other: &Key| other.labels.get("traffic") == key.labels.get("traffic");
+        let traffic = key.labels.get("traffic").map_or("", String::as_str);
+        let service = key.labels.get("service").map_or("", String::as_str);
+        let Some(value) = figure(share, "value") else { continue };
+        let samples = grouped(share.samples.unwrap_or(0));
+        line(out, &format!("  {traffic} (service {service}): {} % good of {samples}", interval(value, precise)));
+        if let Some((_, latency)) = of("request.latency").into_iter().find(|(other, _)| same(other)) {
+            let text = |name: &str| figure(latency, name).map_or(String::new(), |f| interval(f, number));
+            let plain = |name: &str| figure(latency, name).map_or(String::new(), |f| number(f.value));
+            let (p50, p90, p99, longest) = (text("p50"), plain("p90"), text("p99"), plain("max"));
+            line(out, &format!("    latency in ms: p50 {p50}, p90 {p90}, p99 {p99}, longest {longest}"));
+        }
+        let mut errors: Vec<(u64, &str)> = of("request.errors")
+            .into_iter()
+            .filter(|(other, _)| same(other))
+            .map(|(other, across)| {
+                let kind = other.labels.get("kind").or(other.labels.get("outcome")).map_or("", String::as_str);
+                (across.samples.unwrap_or(0), kind)
+            })
+            .filter(|&(count, _)| count > 0)
+            .collect();
+        errors.sort_by(|a, b| b.cmp(a));
+        if !errors.is_empty() {
+            let errors: Vec<String> =
+                errors.into_iter().map(|(count, kind)| format!("{} x {kind}", grouped(count))).collect();
+            line(out, &format!("    failed: {}", errors.join(", ")));
+        }
+    }
+}
+
+/// The other metrics, a line each: samples of time first, then levels and counts. Those that stayed at zero are left
+/// out.
+fn metrics(ensemble: &Ensemble, out: &mut String) {
+    let mut times = vec![["", "p50", "95 %", "p99", "95 %", "max", "samples"].map(str::to_owned)];
+    let mut levels = vec![["", "unit", "mean", "95 %", "final", "max", "runs"].map(str::to_owned)];
+    for (key, across) in &ensemble.across {
+        let shown = key.name.starts_with("failover.") || key.name.starts_with("request.");
+        let zero = across.figures.iter().all(|(_, figure)| figure.value.abs() < f64::EPSILON);
+        // Terms that never changed say nothing; elections are counted anyway.
+        let dull = key.name == "raft.term" || zero;
+        if shown || dull {
+            continue;
+        }
+        let cell = |name: &str| figure(across, name).map_or(String::new(), |figure| number(figure.value));
+        let sure = |name: &str| figure(across, name).and_then(|f| f.interval).map_or(String::new(), bounds);
+        let samples = across.samples.map_or(String::new(), grouped);
+        let name = key.to_string();
+        if figure(across, "p50").is_some() {
+            times.push([name, cell("p50"), sure("p50"), cell("p99"), sure("p99"), cell("max"), samples]);
+        } else {
+            let unit = across.unit.to_owned();
+            let mean = if figure(across, "mean").is_some() { "mean" } else { "value" };
+            let runs = across.runs.to_string();
+            levels.push([name, unit, cell(mean), sure(mean), cell("final"), cell("max"), runs]);
+        }
+    }
+    if times.len() > 1 {
+        section(out, "times in ms");
+        align(&times, &[false, true, false, true, false, true, true], out);
+    }
+    if levels.len() > 1 {
+        section(out, "levels, counts and shares");
+        align(&levels, &[false, false, true, false, true, true, true], out);
+    }
+}
+
+/// The command that shows again what is worth a look: the first seed that failed, or the only one.
+fn reproduce(ensemble: &Ensemble, out: &mut String) {
+    let failing = ensemble.runs.iter().enumerate().find(|(index, run)| {
+        let broken = run.invariants.iter().any(|law| law.violations > 0);
+        let unmet = |judgement| matches!(judgement, Judgement::Fail | Judgement::NotExercised);
+        broken || ensemble.verdicts.iter().any(|v| !v.met && v.runs.get(*index).is_some_and(|(_, j)| unmet(*j)))
+    });
+    let Some((_, run)) = failing.or(ensemble.runs.iter().enumerate().next()) else { return };
+    let word = if ensemble.passed() { "again" } else { "reproduce" };
+    out.push('\n');
+    line(out, &format!("{word}: cossim run {}.ron --seed {}", ensemble.spec.name, run.seed));
+}
+
+fn figure<'a>(across: &'a Across, name: &str) -> Option<&'a Figure> {
+    across.figures.iter().find(|(statistic, _)| *statistic == name).map(|(_, figure)| figure)
+}
+
+/// A figure and, if there is one, its 95 % interval.
+fn interval(figure: &Figure, show: fn(f64) -> String) -> String {
+    let sure = figure.interval.map_or(String::new(), |(low, high)| format!(" [{} … {}]", show(low), show(high)));
+    format!("{}{sure}", show(figure.value))
+}
+
+fn bounds((low, high): (f64, f64)) -> String {
+    let (low, high) = (number(low), number(high));
+    if low == high { String::new() } else { format!("{low} … {high}") }
+}
+
+/// The first so many characters.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn section(out: &mut String, title: &str) {
@@ -188,6 +316,10 @@ fn align(rows: &[impl AsRef<[String]>], right: &[bool], out: &mut String) {
 /// Three significant decimals for small figures, none for large ones.
 pub fn number(figure: f64) -> String {
     let magnitude = figure.abs();
+    if magnitude >= 10_000.0 {
+        let sign = if figure < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", grouped(libm::rint(magnitude) as u64));
+    }
     let text = if magnitude >= 1_000.0 {
         format!("{figure:.0}")
     } else if magnitude >= 10.0 {
@@ -198,7 +330,46 @@ pub fn number(figure: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// Percent of success: the nines matter.
+fn precise(percent: f64) -> String {
+    let text = format!("{percent:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// An integer in groups of three digits.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Milliseconds, in the unit a reader prefers.
-fn millis(ms: f64) -> String {
-    if ms >= 1_000.0 { format!("{:.1} s", ms / 1_000.0) } else { format!("{ms:.0} ms") }
+pub fn span(ms: f64) -> String {
+    match ms {
+        ..9.95 => format!("{ms:.1} ms"),
+        ..999.5 => format!("{ms:.0} ms"),
+        ..99_950.0 => format!("{:.1} s", ms / 1e3),
+        _ => format!("{} s", grouped(libm::rint(ms / 1e3) as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short_and_spans_have_units() {
+        for (figure, text) in [(0.0, "0"), (0.123_456, "0.123"), (42.04, "42"), (1_234.5, "1234"), (1e6, "1 000 000")] {
+            assert_eq!(number(figure), text);
+        }
+        for (ms, text) in [(0.25, "0.2 ms"), (34.4, "34 ms"), (2_930.0, "2.9 s"), (1_726_000.0, "1 726 s")] {
+            assert_eq!(span(ms), text);
+        }
+    }
 }

@@ -1,104 +1,157 @@
-//! The failover waterfall: for every kind of run, how long each stage of replacement took, one after the other.
+//! The failover waterfall: for every kind of run, how long each stage of replacement took, one after the other; once for
+//! a typical allocation and once for the one that was restored last. The figures stand beneath, because stages of
+//! milliseconds and of minutes do not fit one axis.
 
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::analysis::ensemble::{Case, Ensemble};
-use crate::measure::failover::STAGES;
-use crate::report::chart::{DRAWS, legend};
-use crate::report::json::stages;
-use crate::report::style::{self, FONT, GRID, INK, SIZE};
-use crate::report::text::number;
+use crate::analysis::ensemble::Ensemble;
+use crate::base::time::{Duration, Time};
+use crate::measure::failover::{Failover, STAGES};
+use crate::report::frame::{Anchor, Frame, Ink, PLAIN, SOFT, Scale, Sheet, sheet, width};
+use crate::report::json::{Stage, stages};
+use crate::report::style::{self, Clock, INK, STAGE_WORDS};
+use crate::report::text::{shortened, span};
 
-/// One bar: a fault in one kind of run.
-struct Bar {
+/// A fault in one kind of run.
+struct Row {
     label: String,
-    /// Median seconds per stage, over the critical paths of the runs.
-    seconds: [f64; STAGES.len()],
+    note: String,
+    /// Milliseconds per stage: the median over allocations, and the allocation restored last; medians over runs.
+    bars: [[Option<f64>; STAGES.len()]; 2],
 }
+
+const TOP: i32 = 112;
+const ROW: i32 = 46;
+const TITLES: [&str; 2] = ["typical: median of each stage", "worst: the allocation restored last"];
+/// Left and right of the two plots, in pixels.
+const PLOTS: [(i32, i32); 2] = [(236, 610), (690, 1_040)];
 
 /// The chart, or `None` when no fault lost an allocation.
 pub fn waterfall(ensemble: &Ensemble) -> Option<String> {
-    let bars: Vec<Bar> = ensemble.cases.iter().flat_map(|case| bars(ensemble, case)).collect();
-    let longest = bars.iter().map(|bar| bar.seconds.iter().sum::<f64>()).fold(0.0, f64::max);
-    if longest <= 0.0 {
-        return None;
-    }
-    let height = 120 + 58 * bars.len() as u32;
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, (SIZE.0, height)).into_drawing_area();
-        root.fill(&WHITE).expect(DRAWS);
-        let bold = (FONT, 19, FontStyle::Bold).into_font().color(&INK);
-        root.draw(&Text::new("From the fault to the first good request", (24, 14), bold)).expect(DRAWS);
-        let note = format!("{}, allocation restored last, median over runs", ensemble.spec.name);
-        root.draw(&Text::new(note, (24, 36), (FONT, 13).into_font().color(&INK.mix(0.7)))).expect(DRAWS);
-        let rows = bars.len() as f64;
-        let mut chart = ChartBuilder::on(&root)
-            .margin_top(62)
-            .margin_right(70)
-            .x_label_area_size(40)
-            .y_label_area_size(250)
-            .build_cartesian_2d(0.0..longest, 0.0..rows)
-            .expect(DRAWS);
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .disable_y_axis()
-            .light_line_style(WHITE.mix(0.0))
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .x_desc("seconds since the fault")
-            .x_label_formatter(&style::tick)
-            .label_style((FONT, 14).into_font().color(&INK))
-            .draw()
-            .expect(DRAWS);
-        for (row, bar) in bars.iter().enumerate() {
-            let top = rows - row as f64;
-            let mut from = 0.0;
-            for (index, seconds) in bar.seconds.iter().enumerate().filter(|(_, seconds)| **seconds > 0.0) {
-                let corners = [(from, top - 0.8), (from + seconds, top - 0.2)];
-                chart.draw_series([Rectangle::new(corners, style::colour(index).filled())]).expect(DRAWS);
-                if seconds / longest > 0.07 {
-                    let white = (FONT, 13).into_font().color(&WHITE).pos(Pos::new(HPos::Center, VPos::Center));
-                    let text = format!("{} s", number(*seconds));
-                    chart.draw_series([Text::new(text, (from + seconds / 2.0, top - 0.5), white)]).expect(DRAWS);
-                }
-                from += seconds;
-            }
-            let total = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-            let text = format!(" {} s", number(from));
-            chart.draw_series([Text::new(text, (from, top - 0.5), total)]).expect(DRAWS);
-            let name = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Right, VPos::Center));
-            let plot = f64::from(height) - 62.0 - 40.0;
-            let y = 62.0 + plot * (row as f64 + 0.5) / rows;
-            root.draw(&Text::new(bar.label.clone(), (238, y as i32), name)).expect(DRAWS);
+    let rows = rows(ensemble);
+    let count = i32::try_from(rows.len()).ok().filter(|&count| count > 0)?;
+    let bottom = TOP + ROW * count;
+    let beneath = bottom + 78;
+    let svg = sheet((beneath + 30 + 40 * count) as u32, |sheet| {
+        sheet.title(ensemble, None, "From the fault to the first good request");
+        let legend = STAGE_WORDS.iter().enumerate().map(|(index, &word)| (word.to_owned(), style::colour(index)));
+        let mut x = 24;
+        for (label, colour) in legend {
+            sheet.fill((x, 63), (x + 13, 76), colour);
+            sheet.text((x + 19, 69), &label, PLAIN, Anchor::Start);
+            x += width(&label, 13) + 46;
         }
-        let entries: Vec<(String, RGBColor)> =
-            STAGES.iter().enumerate().map(|(index, stage)| ((*stage).to_owned(), style::colour(index))).collect();
-        legend(&root, &entries);
-        root.present().expect(DRAWS);
-    }
+        for (side, (&(left, right), title)) in PLOTS.iter().zip(TITLES).enumerate() {
+            let longest = rows.iter().map(|row| total(&row.bars[side])).fold(1.0, f64::max);
+            let length = Duration::from_secs_f64(longest / 1e3);
+            let clock = match longest {
+                ..=600_000.0 => Clock { seconds: 1.0, unit: "seconds since the fault" },
+                _ => Clock { seconds: 60.0, unit: "minutes since the fault" },
+            };
+            let frame = Frame {
+                left,
+                top: TOP,
+                right,
+                bottom,
+                span: (Time::ZERO, Time::ZERO + length),
+                clock,
+                scale: Scale::Linear(1.0),
+            };
+            sheet.text((left, TOP - 14), title, Ink { size: 13, colour: INK, bold: true }, Anchor::Start);
+            frame.axes(sheet, None);
+            for (position, row) in (0..).zip(&rows) {
+                bar(sheet, &frame, TOP + ROW * position, &row.bars[side]);
+            }
+        }
+        for (position, row) in (0..).zip(&rows) {
+            let middle = TOP + ROW * position + ROW / 2;
+            sheet.text((224, middle - 8), &row.label, PLAIN, Anchor::End);
+            sheet.text((224, middle + 8), &row.note, SOFT, Anchor::End);
+        }
+        figures(sheet, beneath, &rows);
+        sheet.text((24, beneath - 6), "– : not reached, or not a service", SOFT, Anchor::Start);
+    });
     Some(svg)
 }
 
-fn bars(ensemble: &Ensemble, case: &Case) -> Vec<Bar> {
-    let faults = case.members.iter().map(|&member| ensemble.runs[member].failovers.len()).max().unwrap_or(0);
-    (0..faults)
-        .filter_map(|fault| {
-            let all: Vec<_> =
-                case.members.iter().filter_map(|&member| ensemble.runs[member].failovers.get(fault)).collect();
-            let first = all.first()?;
-            let mut seconds = [0.0; STAGES.len()];
-            for (index, stage) in seconds.iter_mut().enumerate() {
-                let mut spans: Vec<f64> =
-                    all.iter().filter_map(|failover| stages(failover).get(index)?.ms).map(|ms| ms / 1e3).collect();
-                spans.sort_by(f64::total_cmp);
-                *stage = spans.get(spans.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+/// One stacked bar, its total at its end.
+fn bar(sheet: &Sheet, frame: &Frame, top: i32, stages: &[Option<f64>; STAGES.len()]) {
+    let mut passed = 0.0;
+    let at = |ms: f64| frame.x(Time::ZERO + Duration::from_secs_f64(ms / 1e3));
+    let (above, below) = (top + 9, top + ROW - 9);
+    let mut edge = frame.left;
+    for (index, ms) in stages.iter().enumerate().filter_map(|(index, ms)| Some((index, (*ms)?))) {
+        passed += ms;
+        let right = at(passed);
+        if right > edge {
+            sheet.fill((edge, above), (right, below), style::colour(index));
+            let text = span(ms);
+            if width(&text, 13) + 8 < right - edge {
+                let white = Ink { size: 13, colour: WHITE, bold: true };
+                sheet.text((i32::midpoint(edge, right), i32::midpoint(above, below)), &text, white, Anchor::Middle);
             }
-            let runs = if case.members.len() == 1 { "run" } else { "runs" };
-            let label = format!("{} ({} {runs})", first.case, case.members.len());
-            seconds.iter().any(|&span| span > 0.0).then_some(Bar { label, seconds })
-        })
-        .collect()
+        }
+        edge = right;
+    }
+    let ink = Ink { size: 13, colour: INK, bold: true };
+    sheet.text((edge + 7, i32::midpoint(above, below)), &span(passed), ink, Anchor::Start);
+}
+
+/// The table beneath: a row per bar, a column per stage.
+fn figures(sheet: &Sheet, top: i32, rows: &[Row]) {
+    let column = |index: usize| 330 + 118 * index as i32 + 60;
+    let bold = Ink { size: 12, colour: INK, bold: true };
+    for (index, word) in STAGE_WORDS.iter().enumerate() {
+        let x = column(index);
+        sheet.fill((x - 56, top - 20), (x + 56, top - 16), style::colour(index));
+        sheet.text((x, top - 6), word, bold, Anchor::Middle);
+    }
+    for (position, row) in (0..).zip(rows) {
+        let y = top + 18 + 40 * position;
+        sheet.text((24, y), &row.label, PLAIN, Anchor::Start);
+        for (line, (bar, name)) in (0..).zip(row.bars.iter().zip(["typical", "worst"])) {
+            let y = y + 16 * line;
+            sheet.text((320, y), name, SOFT, Anchor::End);
+            for (index, ms) in bar.iter().enumerate() {
+                sheet.text((column(index), y), &ms.map_or("–".to_owned(), span), PLAIN, Anchor::Middle);
+            }
+        }
+    }
+}
+
+fn total(stages: &[Option<f64>; STAGES.len()]) -> f64 {
+    stages.iter().flatten().sum()
+}
+
+/// The faults that lost allocations, in order, and within each the kinds of runs.
+fn rows(ensemble: &Ensemble) -> Vec<Row> {
+    let faults = ensemble.runs.iter().map(|run| run.failovers.len()).max().unwrap_or(0);
+    let mut rows = Vec::new();
+    for fault in 0..faults {
+        let all: Vec<&Failover> = ensemble.runs.iter().filter_map(|run| run.failovers.get(fault)).collect();
+        let mut cases: Vec<&str> = all.iter().map(|failover| failover.case.as_str()).collect();
+        cases.sort_unstable();
+        cases.dedup();
+        for case in cases {
+            let of_case: Vec<Vec<Stage>> = all.iter().filter(|f| f.case == case).map(|f| stages(f)).collect();
+            let median_of = |index: usize, pick: fn(&Stage) -> Option<f64>| {
+                median(of_case.iter().filter_map(|stages| pick(stages.get(index)?)).collect())
+            };
+            let typical = std::array::from_fn(|index| median_of(index, |stage| stage.p50_ms));
+            let worst = std::array::from_fn(|index| median_of(index, |stage| stage.ms));
+            if total(&typical) > 0.0 {
+                let what = all.first().map_or("", |failover| &*ensemble.spec.timeline[failover.entry].label);
+                let runs = if of_case.len() == 1 { "run" } else { "runs" };
+                let note = format!("{}, {} {runs}", shortened(what, 24), of_case.len());
+                rows.push(Row { label: shortened(case, 30), note, bars: [typical, worst] });
+            }
+        }
+    }
+    rows
+}
+
+/// The middle one; the lower of two.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied()
 }

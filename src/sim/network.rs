@@ -5,7 +5,6 @@
 //! host. Routes do not change by themselves, and links inside a region do not fill up: a packet storm is only seen at the
 //! sender's interface.
 
-use crate::base::math;
 use crate::base::rng::{Draws, unit};
 use crate::base::time::Duration;
 use crate::sim::fault::Degrade;
@@ -41,7 +40,7 @@ impl Link {
         if self.jitter.is_zero() {
             return self.base;
         }
-        let on_top = self.jitter.as_nanos() as f64 * math::exp(self.sigma * draws.normal(number, lane));
+        let on_top = self.jitter.as_nanos() as f64 * draws.lognormal_factor(number, lane, self.sigma);
         self.base + Duration::from_nanos(on_top as u64)
     }
 }

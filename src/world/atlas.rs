@@ -10,6 +10,7 @@ use crate::model::node::NodeId;
 use crate::model::service::CheckStatus;
 use crate::model::topology::{RegionId, ZoneId};
 use crate::protocol::proxy::endpoint::Endpoint;
+use crate::world::desk::Desk;
 use crate::world::spec::{Action, IngressId, JobSpec, MachineId, MachineRole, WorldSpec};
 
 /// The processes of a machine.
@@ -32,6 +33,8 @@ pub struct Atlas {
     pub seed: u64,
     /// Texts that Consul's answers are full of.
     pub words: Words,
+    /// What proxies share; all worlds of an atlas share it too, since it changes no result.
+    pub desk: Arc<Desk>,
     /// Processes by machine.
     pub processes: IdVec<MachineId, Processes>,
     /// Balancer nodes: one per ingress and zone of its region.
@@ -55,6 +58,10 @@ pub struct Words {
     pub node_maintenance: Arc<str>,
     /// Stands for the checks of services, whose names nobody reads.
     pub service_check: Arc<str>,
+    /// What a check of a node has for a service.
+    pub nothing: Arc<str>,
+    /// And for its tags.
+    pub no_tags: Arc<[Arc<str>]>,
     status: [Arc<str>; 3],
 }
 
@@ -64,6 +71,8 @@ impl Words {
             serf_health: "serfHealth".into(),
             node_maintenance: "_node_maintenance".into(),
             service_check: "service".into(),
+            nothing: "".into(),
+            no_tags: Arc::default(),
             status: ["passing".into(), "warning".into(), "critical".into()],
         }
     }
@@ -109,8 +118,8 @@ impl Atlas {
         let sources = spec.traffic.ids().map(|_| machines.push(None)).collect();
         let jobs = number_jobs(spec);
         let addresses = machines.ids().map(|process| Endpoint::address(process).into()).collect();
-        let (spec, words) = (Arc::clone(spec), Words::new());
-        Self { spec, seed, words, processes, balancers, operators, sources, machines, nodes, jobs, addresses }
+        let (spec, words, desk) = (Arc::clone(spec), Words::new(), Arc::default());
+        Self { spec, seed, words, desk, processes, balancers, operators, sources, machines, nodes, jobs, addresses }
     }
 
     /// The machine a process belongs to; balancers, operators and sources have none.

@@ -17,6 +17,7 @@ pub mod nomad_server;
 pub mod nomad_client;
 pub mod runtime;
 pub mod station;
+pub mod desk;
 pub mod proxy;
 pub mod balancer;
 pub mod users;

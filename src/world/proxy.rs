@@ -17,12 +17,12 @@ use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::fabio::{FabioConfig, FabioEvent, FabioNode, FabioTimer, HttpRoute, Registration};
 use crate::protocol::proxy::message::HttpMsg;
 use crate::protocol::proxy::pick::Strategy;
-use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck};
 use crate::protocol::proxy::table::Matcher as PathMatcher;
 use crate::protocol::proxy::watcher::{Answer, Query};
 use crate::world::atlas::Atlas;
-use crate::world::event::{Event, Instance, Notice, RoutedInstance};
-use crate::world::naming::{PROXY, alloc_of, instance_of};
+use crate::world::desk::Listing;
+use crate::world::event::{Event, Notice, RoutedInstance};
+use crate::world::naming::{PROXY, instance_of};
 use crate::world::process::Process;
 use crate::world::spec::{IngressSpec, MachineId, Matcher, Picker};
 use crate::world::via::Via;
@@ -37,9 +37,9 @@ pub struct Proxy {
     config: FabioConfig,
     node: FabioNode,
     events: Vec<FabioEvent>,
-    /// Texts by which the proxy knows instances, made once.
-    names: BTreeMap<InstanceId, Arc<str>>,
-    /// Whose endpoints the last catalog answers named.
+    /// The last catalog answers, by service.
+    listings: BTreeMap<Arc<str>, Arc<Listing>>,
+    /// Whose endpoints they named.
     instances: BTreeMap<Endpoint, RoutedInstance>,
     /// Targets of the table in force, sorted.
     targets: Vec<RoutedInstance>,
@@ -60,7 +60,7 @@ impl Proxy {
         };
         let name = &atlas.spec.machines[machine].name;
         let draws = Draws::new(atlas.seed, &format!("{name}/fabio/{alloc}"));
-        let node = FabioNode::new(config.clone(), routes(atlas), draws);
+        let node = FabioNode::new(config.clone(), routes(atlas), draws).with_workshop(atlas.desk.workshop.clone());
         Self {
             machine,
             alloc,
@@ -68,7 +68,7 @@ impl Proxy {
             config,
             node,
             events: Vec::new(),
-            names: BTreeMap::new(),
+            listings: BTreeMap::new(),
             instances: BTreeMap::new(),
             targets: Vec::new(),
         }
@@ -193,51 +193,12 @@ impl Proxy {
                 Answer::Agent { datacenter: Arc::clone(&self.atlas.spec.regions[region].name) }
             }
             (CatalogAnswer::Checks(list), HEALTH) => {
-                let checks = list
-                    .rows()
-                    .filter_map(|row| {
-                        let machine = self.atlas.machine(row.node)?;
-                        let node = Arc::clone(&self.atlas.spec.machines[machine].name);
-                        let (service, service_id, tags) = match row.service {
-                            Some((id, spec)) => (Arc::clone(&spec.name), self.name(id), Arc::clone(&spec.tags)),
-                            None => ("".into(), "".into(), Arc::default()),
-                        };
-                        let check_id = match row.id {
-                            CheckId::SerfHealth => Arc::clone(&self.atlas.words.serf_health),
-                            CheckId::NodeMaintenance => Arc::clone(&self.atlas.words.node_maintenance),
-                            CheckId::ServiceMaintenance(_) => row.id.to_string().into(),
-                            CheckId::Service { .. } => Arc::clone(&self.atlas.words.service_check),
-                        };
-                        let status = Arc::clone(self.atlas.words.status(row.status));
-                        Some(HealthCheck { node, check_id, status, service, service_id, tags })
-                    })
-                    .collect();
-                Answer::Health { index: reply.index, checks }
+                Answer::Health { index: reply.index, checks: self.atlas.desk.checks(&self.atlas, list) }
             }
             (CatalogAnswer::Service(rows), CATALOG) => {
-                let region = self.atlas.region(self.machine);
-                let entries = rows
-                    .iter()
-                    .filter_map(|row| {
-                        let machine = self.atlas.machine(row.node)?;
-                        let endpoint = Endpoint { process: row.spec.address, port: u32::from(row.spec.port) };
-                        if let Some(alloc) = alloc_of(row.instance) {
-                            let instance = Instance { region, alloc };
-                            self.instances.insert(endpoint, RoutedInstance { machine, instance });
-                        }
-                        let address = self.atlas.address(row.spec.address);
-                        Some(CatalogEntry {
-                            node: Arc::clone(&self.atlas.spec.machines[machine].name),
-                            service_id: self.name(row.instance),
-                            service: Arc::clone(&row.spec.name),
-                            service_address: Arc::clone(&address),
-                            node_address: address,
-                            port: u32::from(row.spec.port),
-                            tags: Arc::clone(&row.spec.tags),
-                        })
-                    })
-                    .collect();
-                Answer::Catalog { entries }
+                let listing = self.atlas.desk.listing(&self.atlas, rows);
+                self.learn(&listing);
+                Answer::Catalog { entries: Arc::clone(&listing.entries) }
             }
             (
                 CatalogAnswer::Written
@@ -251,8 +212,15 @@ impl Proxy {
         }
     }
 
-    fn name(&mut self, id: InstanceId) -> Arc<str> {
-        Arc::clone(self.names.entry(id).or_insert_with(|| id.to_string().into()))
+    /// Remembers who stands behind the endpoints of a listing, if it is news.
+    fn learn(&mut self, listing: &Arc<Listing>) {
+        let Some(first) = listing.entries.first() else { return };
+        match self.listings.get_mut(&first.service) {
+            Some(known) if Arc::ptr_eq(known, listing) => return,
+            Some(known) => *known = Arc::clone(listing),
+            None => drop(self.listings.insert(Arc::clone(&first.service), Arc::clone(listing))),
+        }
+        self.instances.extend(listing.instances.iter().copied());
     }
 
     fn definition(&self, id: InstanceId, registration: Registration) -> ServiceDefinition {

@@ -1,10 +1,7 @@
 //! Network coordinates (Serf `coordinate` package): Vivaldi with height (Dabek et al. 2004, §5.4), adjustment and
 //! gravity (Ledlie et al. 2007). The distance between two coordinates estimates the round-trip time.
 
-use std::collections::BTreeMap;
-
-use smallvec::SmallVec;
-
+use crate::base::id::Id as _;
 use crate::base::rng::Rng;
 use crate::base::time::Duration;
 use crate::protocol::gossip::members::Member;
@@ -89,8 +86,74 @@ pub struct Locator {
     here: Coordinate,
     adjustments: [f64; ADJUSTMENT_WINDOW],
     next: usize,
-    filters: BTreeMap<Member, SmallVec<[f64; FILTER]>>,
+    filters: Filters,
     rng: Rng,
+}
+
+/// The latest round trips to each peer. A probe goes to another peer every time, so what counts is how many distant
+/// places of memory a look-up touches: the peers are a short list of their own, and in a pool that is complete a peer's
+/// place in it is hardly more than its number.
+#[derive(Debug, Clone, Default)]
+struct Filters {
+    /// In ascending order.
+    peers: Vec<Member>,
+    /// In the same order.
+    windows: Vec<Window>,
+}
+
+/// Up to `FILTER` round trips in seconds, oldest first.
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    samples: [f64; FILTER],
+    count: usize,
+}
+
+impl Filters {
+    fn place(&self, peer: Member) -> Result<usize, usize> {
+        let guess = peer.index();
+        // Everybody but the member itself is on the list, at most.
+        for at in [guess, guess.wrapping_sub(1)] {
+            if self.peers.get(at) == Some(&peer) {
+                return Ok(at);
+            }
+        }
+        self.peers.binary_search(&peer)
+    }
+
+    fn window(&mut self, peer: Member) -> &mut Window {
+        let at = self.place(peer).unwrap_or_else(|at| {
+            self.peers.insert(at, peer);
+            self.windows.insert(at, Window::default());
+            at
+        });
+        &mut self.windows[at]
+    }
+
+    fn remove(&mut self, peer: Member) {
+        if let Ok(at) = self.place(peer) {
+            self.peers.remove(at);
+            self.windows.remove(at);
+        }
+    }
+}
+
+impl Window {
+    fn push(&mut self, rtt: f64) {
+        if self.count == FILTER {
+            self.samples.rotate_left(1);
+        } else {
+            self.count += 1;
+        }
+        self.samples[self.count - 1] = rtt;
+    }
+
+    /// Of an even number, the upper one.
+    fn median(&self) -> f64 {
+        let mut sorted = self.samples;
+        let sorted = &mut sorted[..self.count];
+        sorted.sort_unstable_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    }
 }
 
 impl Locator {
@@ -100,7 +163,7 @@ impl Locator {
             here: Coordinate::default(),
             adjustments: [0.0; ADJUSTMENT_WINDOW],
             next: 0,
-            filters: BTreeMap::new(),
+            filters: Filters::default(),
             rng,
         }
     }
@@ -112,7 +175,7 @@ impl Locator {
 
     /// Forgets the round trips to a member.
     pub fn forget(&mut self, peer: Member) {
-        self.filters.remove(&peer);
+        self.filters.remove(peer);
     }
 
     /// Learns from a round trip to a peer that says it is at `there`. Impossible values are ignored.
@@ -130,14 +193,9 @@ impl Locator {
     }
 
     fn median(&mut self, peer: Member, rtt: f64) -> f64 {
-        let samples = self.filters.entry(peer).or_default();
-        if samples.len() == FILTER {
-            samples.remove(0);
-        }
-        samples.push(rtt);
-        let mut sorted = samples.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
+        let window = self.filters.window(peer);
+        window.push(rtt);
+        window.median()
     }
 
     fn vivaldi(&mut self, there: &Coordinate, rtt: f64) {

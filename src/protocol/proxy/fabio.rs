@@ -21,6 +21,7 @@ use crate::protocol::proxy::message::{Exchange, HttpMsg, RequestNumber, RouteId}
 use crate::protocol::proxy::pick::pick;
 use crate::protocol::proxy::table::{Request, RoutePlace, Table, Target};
 use crate::protocol::proxy::watcher::{Answer, Query, Step, WatchConfig, Watcher};
+use crate::protocol::proxy::workshop::Workshop;
 
 /// How a fabio process is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,6 +208,7 @@ pub struct FabioNode {
     routes: Arc<[HttpRoute]>,
     draws: Draws,
     started: Time,
+    workshop: Workshop,
     watcher: Option<Watcher>,
     /// Tickets of the questions whose answers are awaited.
     agent_ticket: Option<u32>,
@@ -214,10 +216,10 @@ pub struct FabioNode {
     overrides_ticket: Option<u32>,
     overrides_index: u64,
     next_ticket: u32,
-    service_text: Option<String>,
+    service_text: Option<Arc<str>>,
     overrides: Arc<str>,
-    applied: Option<String>,
-    building: Option<(Token, Table, String)>,
+    applied: Option<Arc<str>>,
+    building: Option<(Token, Arc<Table>, Arc<str>)>,
     next_token: u64,
     table: Arc<Table>,
     generation: u32,
@@ -243,6 +245,7 @@ impl FabioNode {
             routes,
             draws,
             started: Time::ZERO,
+            workshop: Workshop::default(),
             watcher: None,
             agent_ticket: None,
             watch_ticket: None,
@@ -265,6 +268,12 @@ impl FabioNode {
             headers: Deadlines::default(),
             failed: Vec::new(),
         }
+    }
+
+    /// The same process, sharing what it works out with the other users of this workshop.
+    pub fn with_workshop(mut self, workshop: Workshop) -> Self {
+        self.workshop = workshop;
+        self
     }
 
     /// The table in force.
@@ -385,7 +394,7 @@ impl FabioNode {
             }
             return;
         };
-        self.watcher = Some(Watcher::new(self.config.watch.clone(), datacenter.clone()));
+        self.watcher = Some(Watcher::new(self.config.watch.clone(), datacenter.clone(), self.workshop.clone()));
         if self.config.registers {
             fx.emit(FabioEvent::Register(self.registration()));
             fx.arm(FabioTimer::Heartbeat, self.config.heartbeat);
@@ -400,7 +409,7 @@ impl FabioNode {
         let Some(watcher) = &mut self.watcher else { return };
         let step = match (asked, answer) {
             (Query::Catalog { .. }, Answer::Catalog { entries }) => watcher.on_catalog(entries),
-            (Query::Catalog { .. }, _) => watcher.on_catalog(&[]),
+            (Query::Catalog { .. }, _) => watcher.on_catalog_failed(),
             (_, Answer::Health { index, checks }) => watcher.on_health(*index, checks),
             (_, _) => watcher.on_health_failed(),
         };
@@ -429,17 +438,22 @@ impl FabioNode {
     /// Builds a table from what both sources say, unless that is what is in force already. A newer text overtakes one
     /// that is still being built.
     fn rebuild(&mut self, fx: &mut impl Fx<Self>) {
-        let text = format!("{}\n{}", self.service_text.as_deref().unwrap_or(""), self.overrides);
+        let text = match &self.service_text {
+            // Nothing but empty lines tells the two apart, and those mean nothing.
+            Some(text) if self.overrides.is_empty() => Arc::clone(text),
+            text => format!("{}\n{}", text.as_deref().unwrap_or(""), self.overrides).into(),
+        };
         if self.applied.as_ref() == Some(&text) {
             self.building = None;
             return;
         }
-        match Table::parse(&text, self.config.proxy.release) {
+        match self.workshop.table(&text, self.config.proxy.release) {
             Err(error) => fx.emit(FabioEvent::Rejected { reason: error.to_string().into() }),
             Ok(table) => {
                 let token = Token(self.next_token);
                 self.next_token += 1;
-                fx.compute(token, self.config.build_cost_per_command * text.lines().count() as u64);
+                let lines = text.lines().count().max(1) as u64;
+                fx.compute(token, self.config.build_cost_per_command * lines);
                 self.building = Some((token, table, text));
             }
         }
@@ -448,7 +462,7 @@ impl FabioNode {
     fn apply(&mut self, token: Token, fx: &mut impl Fx<Self>) {
         let Some((_, table, text)) = self.building.take_if(|(building, _, _)| *building == token) else { return };
         let routes = table.route_count();
-        self.table = Arc::new(table);
+        self.table = table;
         self.applied = Some(text);
         self.generation += 1;
         self.candidates.clear();
@@ -673,7 +687,8 @@ impl Machine for FabioNode {
     /// Nothing survives: fabio keeps its table in memory only.
     fn reboot(&mut self, _: Time, _: &Kept) {
         let ticket = self.next_ticket;
-        *self = Self::new(self.config.clone(), self.routes.clone(), self.draws);
+        let workshop = self.workshop.clone();
+        *self = Self::new(self.config.clone(), self.routes.clone(), self.draws).with_workshop(workshop);
         self.next_ticket = ticket;
     }
 }

@@ -131,18 +131,22 @@ impl<T: Copy> InFlight<T> {
 
     /// The response came: the connection goes back to the idle ones.
     pub fn finish(&mut self, now: Time, exchange: Exchange) -> Option<(Endpoint, T)> {
-        let (endpoint, data) = self.close(exchange)?;
+        let (upstream, data) = self.unlink(exchange)?;
         let count_max = self.keep_alive.count_max as usize;
-        let upstream = self.upstream(endpoint);
-        let idle = &mut self.upstreams[upstream as usize].idle;
-        if idle.len() < count_max {
-            idle.push_back(now);
+        let state = &mut self.upstreams[upstream as usize];
+        if state.idle.len() < count_max {
+            state.idle.push_back(now);
         }
-        Some((endpoint, data))
+        Some((state.endpoint, data))
     }
 
     /// The request ends and its connection with it.
     pub fn close(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let (upstream, data) = self.unlink(exchange)?;
+        Some((self.upstreams[upstream as usize].endpoint, data))
+    }
+
+    fn unlink(&mut self, exchange: Exchange) -> Option<(u32, T)> {
         let entry = self.entry_mut(exchange)?;
         entry.number = FREE;
         let (upstream, next, previous, data) = (entry.upstream, entry.next, entry.previous, entry.data);
@@ -155,15 +159,15 @@ impl<T: Copy> InFlight<T> {
             self.entries[previous as usize].next = next;
         }
         self.free.push(exchange.id);
-        Some((self.upstreams[upstream as usize].endpoint, data))
+        Some((upstream, data))
     }
 
     /// One connection to an upstream was reset: its idle ones are dead too.
     pub fn reset(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
-        let (endpoint, data) = self.close(exchange)?;
-        let upstream = self.upstream(endpoint);
-        self.upstreams[upstream as usize].idle.clear();
-        Some((endpoint, data))
+        let (upstream, data) = self.unlink(exchange)?;
+        let state = &mut self.upstreams[upstream as usize];
+        state.idle.clear();
+        Some((state.endpoint, data))
     }
 
     /// A process refused: every request under way to it ends, newest first per port, into `failed`.

@@ -23,6 +23,7 @@ pub mod table;
 pub mod pick;
 pub mod forward;
 pub mod registry;
+pub mod workshop;
 pub mod watcher;
 pub mod message;
 pub mod inflight;

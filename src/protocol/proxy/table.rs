@@ -3,8 +3,10 @@
 //! A table is built whole from commands or not at all, and never changes afterwards; round-robin counters live with its
 //! user. Descending byte order of paths is what makes the longer of two prefixes win.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::protocol::proxy::access::Access;
 use crate::protocol::proxy::command::{Add, Command, CommandError, Delete, Weigh, parse_config};
@@ -155,7 +157,7 @@ impl Table {
 
     /// Applies commands strictly in order.
     pub fn build(commands: Vec<Command>, release: Release) -> Result<Self, TableError> {
-        let mut draft = Draft { hosts: BTreeMap::new(), release };
+        let mut draft = Draft { hosts: BTreeMap::new(), added: BTreeSet::new(), release };
         for command in commands {
             match command {
                 Command::Add(add) => draft.add(add)?,
@@ -363,6 +365,8 @@ fn index(index: usize) -> u32 {
 
 struct Draft {
     hosts: BTreeMap<String, Vec<Route>>,
+    /// Hashes of all targets ever added, each with its route's place: what is not here is no repetition.
+    added: BTreeSet<u64>,
     release: Release,
 }
 
@@ -371,16 +375,21 @@ impl Draft {
         let (host, path) = split_source(&add.source);
         let host = host.to_lowercase();
         let url = Url::parse(&add.target)?;
+        let text = url.to_string();
+        let hash = [&host, &path]
+            .into_iter()
+            .fold(xxh3_64(text.as_bytes()), |hash, part| xxh3_64_with_seed(part.as_bytes(), hash));
+        let target = if self.added.insert(hash) { Addition::First } else { Addition::MaybeAgain };
         let routes = self.hosts.get_mut(&host).map(|routes| routes.iter_mut().find(|route| route.path == path));
         if let Some(Some(route)) = routes {
-            add_target(route, add, url, self.release);
+            add_target(route, add, (url, text), target, self.release);
             return Ok(());
         }
         let glob = Glob::compile(&path)?;
         let lower_path = path.to_lowercase();
         let (targets, shares) = (Vec::new(), Shares::default());
         let mut route = Route { host: host.clone(), path, targets, shares, glob, lower_path };
-        add_target(&mut route, add, url, self.release);
+        add_target(&mut route, add, (url, text), target, self.release);
         self.hosts.entry(host).or_default().push(route);
         Ok(())
     }
@@ -455,17 +464,24 @@ impl Draft {
     }
 }
 
+/// Whether a route can have a target already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Addition {
+    /// Nothing with this URL was added to it before.
+    First,
+    MaybeAgain,
+}
+
 /// Appends a target unless an equal one (options aside) is there.
-fn add_target(route: &mut Route, add: Add, url: Url, release: Release) {
+fn add_target(route: &mut Route, add: Add, (url, text): (Url, String), addition: Addition, release: Release) {
     let fixed_weight = if add.weight < 0.0 { 0.0 } else { add.weight };
-    let text = url.to_string();
     let is_same = |target: &Target| {
         target.service == add.service
             && target.text == text
             && target.fixed_weight.to_bits() == fixed_weight.to_bits()
             && target.tags == add.tags
     };
-    if route.targets.iter().any(is_same) {
+    if addition == Addition::MaybeAgain && route.targets.iter().any(is_same) {
         return;
     }
     let redirect_code =

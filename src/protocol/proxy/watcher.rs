@@ -7,10 +7,9 @@
 use std::sync::Arc;
 
 use crate::base::time::Duration;
-use crate::protocol::proxy::registry::{
-    CatalogEntry, ChecksRequired, HealthCheck, HealthFilter, commands, configuration, passing,
-};
+use crate::protocol::proxy::registry::{CatalogEntry, ChecksRequired, HealthCheck};
 use crate::protocol::proxy::release::Release;
+use crate::protocol::proxy::workshop::{Lines, Passing, Reading, Same, Workshop};
 
 /// How the registry is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +101,7 @@ pub enum Step {
     /// A new service configuration; ask this next.
     Configuration {
         /// Commands, one per line.
-        text: String,
+        text: Arc<str>,
         /// The next query.
         next: Query,
     },
@@ -111,21 +110,20 @@ pub enum Step {
 /// The state between two answers.
 #[derive(Debug, Clone)]
 pub struct Watcher {
-    config: WatchConfig,
-    datacenter: Arc<str>,
+    workshop: Workshop,
+    reading: Same<Reading>,
     index: u64,
-    /// (node, instance) of passing instances, sorted.
-    passing: Vec<(Arc<str>, Arc<str>)>,
-    /// Services still to be read, in descending order.
-    unread: Vec<Arc<str>>,
-    commands: Vec<String>,
+    passing: Same<Passing>,
+    /// Services still to be read: the last ones of those that pass, in reverse.
+    unread: usize,
+    lines: Vec<Lines>,
 }
 
 impl Watcher {
     /// A watcher that has seen nothing.
-    pub fn new(config: WatchConfig, datacenter: Arc<str>) -> Self {
-        let (passing, unread, commands) = (Vec::new(), Vec::new(), Vec::new());
-        Self { config, datacenter, index: 0, passing, unread, commands }
+    pub fn new(config: WatchConfig, datacenter: Arc<str>, workshop: Workshop) -> Self {
+        let reading = workshop.reading(Reading { config, datacenter });
+        Self { workshop, reading, index: 0, passing: Same(Arc::default()), unread: 0, lines: Vec::new() }
     }
 
     /// The health query to ask now.
@@ -134,52 +132,36 @@ impl Watcher {
     }
 
     /// The health query was answered.
-    pub fn on_health(&mut self, index: u64, checks: &[HealthCheck]) -> Step {
+    pub fn on_health(&mut self, index: u64, checks: &Arc<[HealthCheck]>) -> Step {
         self.index = index;
-        let statuses: Vec<&str> = self.config.statuses.iter().map(String::as_str).collect();
-        let filter = HealthFilter {
-            statuses: &statuses,
-            required: self.config.checks_required,
-            prefix: &self.config.tag_prefix,
-            release: self.config.release,
-        };
-        let found = passing(checks, filter);
-        self.passing = found.iter().map(|check| (check.node.clone(), check.service_id.clone())).collect();
-        self.passing.sort_unstable();
-        self.passing.dedup();
-        self.unread = found.iter().map(|check| check.service.clone()).collect();
-        self.unread.sort_unstable_by(|a, b| b.cmp(a));
-        self.unread.dedup();
-        self.commands.clear();
+        self.passing = self.workshop.passing(&self.reading, checks);
+        self.unread = self.passing.0.services.len();
+        self.lines.clear();
         self.next()
     }
 
     /// The health query failed.
     pub fn on_health_failed(&self) -> Step {
-        Step::Wait(self.config.retry)
+        Step::Wait(self.reading.0.config.retry)
     }
 
-    /// The catalog read was answered; empty when it failed, which drops the service.
-    pub fn on_catalog(&mut self, entries: &[CatalogEntry]) -> Step {
-        self.unread.pop();
-        for entry in entries {
-            let is_passing = self
-                .passing
-                .binary_search_by(|(node, id)| (&**node, &**id).cmp(&(&*entry.node, &*entry.service_id)))
-                .is_ok();
-            if is_passing {
-                let (prefix, release) = (&self.config.tag_prefix, self.config.release);
-                self.commands.extend(commands(entry, prefix, &self.datacenter, release));
-            }
-        }
+    /// The catalog read was answered.
+    pub fn on_catalog(&mut self, entries: &Arc<[CatalogEntry]>) -> Step {
+        self.lines.push(self.workshop.lines(&self.reading, &self.passing, entries));
+        self.on_catalog_failed()
+    }
+
+    /// The catalog read failed, which drops the service.
+    pub fn on_catalog_failed(&mut self) -> Step {
+        self.unread = self.unread.saturating_sub(1);
         self.next()
     }
 
     fn next(&mut self) -> Step {
-        if let Some(service) = self.unread.last() {
-            return Step::Ask(Query::Catalog { service: service.clone() });
+        if let Some(last) = self.unread.checked_sub(1) {
+            return Step::Ask(Query::Catalog { service: Arc::clone(&self.passing.0.services[last]) });
         }
-        let text = configuration(std::mem::take(&mut self.commands));
+        let text = self.workshop.text(&std::mem::take(&mut self.lines));
         Step::Configuration { text, next: self.health() }
     }
 }

@@ -5,7 +5,7 @@
 //! once; a [`WorldSpec`] comes out only if there are none. Places are named by path (`regions[0].clients[1].count`) and
 //! looked up in the scanned text only when there is something to report.
 
-mod served;
+mod routes;
 mod events;
 mod inline;
 mod places;
@@ -16,6 +16,7 @@ mod work;
 
 use std::sync::Arc;
 
+use crate::base::id::Id;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -160,11 +161,18 @@ impl Lowering<'_> {
         self.fit(&roofs, &jobs);
         let services = self.services(&jobs);
         let ingress = self.ingresses(&jobs);
-        let traffic = self.traffic(&ingress, warmup, duration);
+        let mut traffic = self.traffic(&ingress, warmup, duration);
+        for (_, stream) in traffic.iter_mut() {
+            let region = ingress.get(stream.ingress.index()).map(|(_, spec)| spec.region);
+            let here = jobs.iter().map(|job| &job.spec).filter(|job| Some(job.region) == region);
+            if let Some(service) = routes::service_of(here.map(|job| &*job.job), &stream.host, &stream.path) {
+                stream.service = service.into();
+            }
+        }
         let timeline = self.timeline(&machines, &roofs, &jobs, duration);
         let expectations = self.expectations(&timeline);
         let options = self.options();
-        let mut world = WorldSpec {
+        let world = WorldSpec {
             name: scenario.name.as_str().into(),
             duration,
             warmup,
@@ -179,7 +187,6 @@ impl Lowering<'_> {
             timeline,
             options,
         };
-        served::label(&mut world);
         Some(Lowered { world, about: scenario.about.as_str().into(), seeds: scenario.seeds as u32, expectations })
     }
 

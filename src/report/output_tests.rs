@@ -1,0 +1,263 @@
+//! Every output of one small fabricated ensemble: it says what it should, and says it twice in the same bytes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::analysis::ensemble::Judgement::{Fail, NotExercised, Pass};
+use crate::analysis::ensemble::{Ensemble, Judgement, Verdict};
+use crate::base::id::IdVec;
+use crate::base::time::{Duration, Time};
+use crate::measure::control::Reign;
+use crate::measure::distribution::Distribution;
+use crate::measure::failover::{Chain, Election, Failover, Outage};
+use crate::measure::metric::{Metrics, Value};
+use crate::measure::outcome::{InvariantResult, Outcome};
+use crate::measure::placement::Placement;
+use crate::measure::series::Series;
+use crate::model::alloc::{AllocId, ClientStatus, Desired};
+use crate::model::job::JobId;
+use crate::model::resources::Comparable;
+use crate::model::topology::RegionId;
+use crate::report::{folder, json, text};
+use crate::world::event::{Group, Instance, System};
+use crate::world::spec::{EntryId, MachineId, WorldSpec};
+
+fn at(seconds: f64) -> Time {
+    Time::ZERO + Duration::from_secs_f64(seconds)
+}
+
+/// The world of `scenarios/node-crash.ron`: ten minutes, a machine lost at the fourth, 100 requests a second.
+fn spec() -> Arc<WorldSpec> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/node-crash.ron");
+    Arc::new(crate::scenario::load(&path, &[]).lowered.expect("the shipped scenario loads").world)
+}
+
+/// A run in which one allocation was lost; `slow` runs notice late and lose their Nomad leader.
+fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
+    let group = Group { system: System::Nomad, region: RegionId(0) };
+    let instance = |alloc| Instance { region: RegionId(0), alloc: AllocId(alloc) };
+    let servers = &spec.regions[RegionId(0)].nomad;
+    let (struck, noticed) = (240.0, if slow { 543.0 } else { 260.0 });
+    let ends = [0.0, 0.05, 0.7, 6.0, 6.1, 6.25].map(|after| Some(at(noticed + after)));
+    let chain = Chain {
+        lost: instance(0),
+        machine: MachineId(9),
+        place: (JobId(0), "web".into(), 0),
+        replacement: Some(instance(1)),
+        ends,
+    };
+    let elections = slow.then(|| Election { group, elected: Some(at(struck + 2.93)), ready: Some(at(struck + 3.1)) });
+    let failover = Failover {
+        entry: EntryId(0),
+        at: at(struck),
+        case: if slow { "nomad leader hit" } else { "no leader hit" }.to_owned(),
+        elections: elections.into_iter().collect(),
+        chains: vec![chain],
+        outages: IdVec::from(vec![Outage { seconds: 3, gap: Duration::from_millis(69) }]),
+    };
+    let reign = |server: usize, from: f64, until: Option<f64>| Reign {
+        group,
+        machine: servers[server],
+        from: at(from),
+        until: until.map(at),
+    };
+    let mut reigns = vec![reign(0, 2.5, slow.then_some(struck))];
+    if slow {
+        reigns.push(reign(1, struck + 2.93, None));
+    }
+    Outcome {
+        seed,
+        digest: 0xabc0 + seed,
+        simulated: spec.duration,
+        events: 1_234_567,
+        metrics: metrics(seed),
+        windows: std::collections::BTreeMap::new(),
+        series: series(),
+        failovers: vec![failover],
+        reigns,
+        placements: vec![placement(instance(0))],
+        invariants: vec![InvariantResult { name: "raft.election_safety", checks: 1_000, violations: 0, first: None }],
+    }
+}
+
+fn metrics(seed: u64) -> Metrics {
+    let mut metrics = Metrics::default();
+    let labels = [("service", "frontend"), ("traffic", "users")];
+    let mut latency = Distribution::new();
+    (1..=100).for_each(|ms| latency.record((ms + seed) * 1_000_003));
+    metrics.put("request.latency", &labels, Value::Times(latency.clone()));
+    metrics.put("request.success_ratio", &labels, Value::Share { part: 59_000 + seed, whole: 60_000 });
+    let error = [labels[0], labels[1], ("kind", "502")];
+    metrics.put("request.errors", &error, Value::Total { unit: "requests", count: 1_000 - seed });
+    metrics.put("plan.wait", &[("region", "us-east-1")], Value::Times(latency));
+    metrics.put("eval.wait", &[("region", "us-east-1")], Value::Times(Distribution::new()));
+    metrics
+}
+
+fn series() -> Vec<Series> {
+    let width = Duration::from_secs(5);
+    let series = |name: &str, unit, value: &dyn Fn(usize) -> Option<f64>| Series {
+        name: name.to_owned(),
+        unit,
+        width,
+        values: (0..120).map(value).collect(),
+    };
+    vec![
+        series("requests.good{traffic=users}", "1/s", &|b| Some(if b == 48 { 97.0 } else { 100.0 })),
+        series("requests.failed{traffic=users}", "1/s", &|b| Some(if b == 48 { 3.0 } else { 0.0 })),
+        series("request.latency{traffic=users} p50", "ms", &|b| (b > 3).then_some(1.0 / 3.0 + 50.0)),
+        series("request.latency{traffic=users} p99", "ms", &|b| {
+            (b > 3).then_some(if b == 48 { 4_000.0 } else { 90.0 })
+        }),
+        series("allocations{zone=us-east-1/a}", "allocs", &|b| Some(if b < 48 { 9.0 } else { 8.0 })),
+    ]
+}
+
+fn placement(instance: Instance) -> Placement {
+    Placement {
+        instance,
+        job: JobId(0),
+        job_name: "frontend".into(),
+        group: "web".into(),
+        index: 0,
+        machine: MachineId(9),
+        previous: None,
+        resources: Comparable::default(),
+        asked_at: at(20.0),
+        placed_at: at(20.1),
+        running_at: Some(at(24.0)),
+        ended: Some((at(260.0), Desired::Stop, ClientStatus::Lost)),
+    }
+}
+
+/// Three runs: seeds 1 and 3 are slow.
+fn ensemble() -> Ensemble {
+    let spec = spec();
+    let runs = vec![outcome(&spec, 1, true), outcome(&spec, 2, false), outcome(&spec, 3, true)];
+    let verdict = |text: &str, runs: [(&str, Judgement); 3], overall, met| Verdict {
+        text: text.to_owned(),
+        runs: runs.into_iter().map(|(text, judgement)| (text.to_owned(), judgement)).collect(),
+        overall,
+        met,
+    };
+    let detect = [("303 s", Fail), ("20 s", Pass), ("303 s", Fail)];
+    let leader = [("2.93 s", Pass), ("", NotExercised), ("2.93 s", Pass)];
+    let verdicts = vec![
+        verdict("failover.detect max < 45s", detect, Fail, false),
+        verdict("failover.leader max < 6s if exercised", leader, Pass, true),
+    ];
+    Ensemble::new(&spec, "0123456789abcdef".to_owned(), runs, verdicts)
+}
+
+fn file(name: &str) -> String {
+    let files = folder::files(&ensemble());
+    let names: Vec<&String> = files.iter().map(|(name, _)| name).collect();
+    let found = files.iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("{name} among {names:?}"));
+    String::from_utf8(found.1.clone()).unwrap()
+}
+
+fn check_contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is missing in\n{text}");
+    }
+}
+
+#[test]
+fn the_table_says_the_verdict_first_and_how_to_see_it_again_last() {
+    let text = text::render(&ensemble());
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "FAIL  node-crash: 1 of 2 expectations not met; 1 law checked 3 000 times, 0 violations");
+    assert_eq!(lines.last(), Some(&"reproduce: cossim run node-crash.ron --seed 1"));
+    assert!(lines.iter().all(|line| line.chars().count() <= 120) && lines.len() <= 60, "{text}");
+    check_contains(
+        &text,
+        &[
+            "case B  nomad leader hit  (seeds 1 3)",
+            "FAIL  failover.detect max < 45s  303 s in seed 1; fails in 2 of 3 runs",
+            "ok    failover.leader max < 6s if exercised  2.93 s in seed 1; not exercised in 1 of 3 runs",
+            "nomad leader elected, us-east-1",
+            "303 s / 303 s (2)",
+            "users (service frontend): 98.337 [98.336 … 98.338] % good of 180 000",
+            "failed: 2 994 x 502",
+            "plan.wait{region=us-east-1}",
+        ],
+    );
+    assert!(!text.contains("eval.wait"), "a metric without samples is not shown");
+}
+
+#[test]
+fn charts_name_their_run_and_what_they_show() {
+    let common = ["node-crash", "scenario digest 0123456789abcdef", env!("CARGO_PKG_VERSION")];
+    for (name, parts) in [
+        ("requests.svg", ["Requests", "failed requests per second", "node-crash"].as_slice()),
+        ("latency.svg", &["Latency of good requests", "logarithmic scale", "users p99"]),
+        ("zones.svg", &["Allocations by zone", "us-east-1/a", "seed 1"]),
+        ("leadership.svg", &["Leadership", "nomad us-east-1", "1 gap, 2.9 s", "run digest 000000000000abc1"]),
+        ("leadership-seed-2.svg", &["no gap", "seed 2"]),
+        (
+            "waterfall.svg",
+            &["From the fault", "seeds 1 2 3", "303 s", "node marked down", "650 ms", "nomad leader hit"],
+        ),
+    ] {
+        let svg = file(name);
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{name}");
+        check_contains(&svg, parts);
+        check_contains(&svg, &common);
+    }
+}
+
+#[test]
+fn a_table_of_values_has_units_and_no_noise() {
+    check_contains(
+        &file("metrics.csv"),
+        &[
+            "seed,metric,unit,samples,statistic,value\n",
+            "1,\"request.latency{service=frontend,traffic=users}\",ms,100,p50,51.000153\n",
+            "1,eval.wait{region=us-east-1},ms,0,,\n",
+            "1,\"request.success_ratio{service=frontend,traffic=users}\",%,60000,value,98.335\n",
+        ],
+    );
+    check_contains(
+        &file("series.csv"),
+        &["seed,series,unit,from_s,value\n", "1,request.latency{traffic=users} p50,ms,20,50.333333\n"],
+    );
+    check_contains(&file("failovers.csv"), &[",elect nomad us-east-1,2930,", ",detect,303000,303000,303000,1,0\n"]);
+    check_contains(&file("placements.csv"), &["cpu_mhz,memory_mib,asked_s", ",20,20.1,24,260,stop,lost\n"]);
+}
+
+#[test]
+fn the_summary_keeps_to_its_schema() {
+    let summary: serde_json::Value = serde_json::from_str(&file("summary.json")).unwrap();
+    assert_eq!(summary["schema"], json::SCHEMA);
+    assert_eq!(summary["runs"][0]["digest"], "000000000000abc1");
+    let latency = &summary["runs"][0]["metrics"]["request.latency{service=frontend,traffic=users}"];
+    assert_eq!((&latency["unit"], &latency["count"]), (&"ms".into(), &100.into()));
+    assert_eq!(latency["p50"], 51.000_153);
+    assert_eq!(
+        summary["runs"][0]["metrics"]["eval.wait{region=us-east-1}"],
+        serde_json::json!({"unit": "ms", "count": 0})
+    );
+    assert_eq!(summary["runs"][0]["failovers"][0]["stages"][0]["ms"], 303_000.0);
+    assert_eq!(summary["runs"][0]["expectations"][0]["verdict"], "fail");
+    let pooled = &summary["across_runs"]["plan.wait{region=us-east-1}"];
+    assert_eq!((&pooled["runs"], &pooled["samples"]), (&3.into(), &300.into()));
+    assert!(pooled["p99"]["ci95"][1].is_f64());
+    // Whatever the schema requires at the top is there, and nothing is there that it does not know.
+    let schema = serde_json::to_value(schemars::schema_for!(json::Summary)).unwrap();
+    let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&schema["properties"]), keys(&summary));
+    assert_eq!(keys(&schema["$defs"]["Run"]["properties"]), keys(&summary["runs"][0]));
+    assert_eq!(keys(&schema["$defs"]["Fault"]["properties"]), keys(&summary["runs"][0]["failovers"][0]));
+}
+
+#[test]
+fn the_same_runs_give_the_same_bytes() {
+    assert!(folder::files(&ensemble()) == folder::files(&ensemble()));
+}
+
+#[test]
+fn nothing_at_all_is_reported_too() {
+    let empty = Ensemble::new(&spec(), String::new(), Vec::new(), Vec::new());
+    assert_eq!(folder::files(&empty).len(), 5);
+    assert!(text::render(&empty).starts_with("PASS  node-crash: no expectations"));
+}
