@@ -112,9 +112,9 @@ const PROMISED: [&str; 27] = [
 fn windows_count_what_falls_into_them() {
     let lowered = small(
         false,
-        r#""failover.detect count >= 1", "failover.detect count >= 1 during node-crash",
-           "request.total < 7000 after node-crash", "raft.elections == 0 during node-crash",
-           "placement.utilization.cpu max > 1% during node-crash""#,
+        r#""failover.detect count >= 1", "failover.detect count during node-crash >= 1",
+           "request.total after node-crash < 7000", "raft.elections during node-crash == 0",
+           "placement.utilization.cpu max during node-crash > 1%""#,
     );
     let outcome = outcome(&lowered);
     assert_eq!(outcome.windows.len(), 2);
