@@ -121,7 +121,9 @@ pub fn run_all(plan: &Plan, mut tick: impl FnMut(&[Progress]) -> Wish) -> Result
             let _done = done;
             pool.install(|| {
                 let seeds = plan.seeds.par_iter().zip(&progress);
-                seeds.map(|(&seed, progress)| run(&plan.spec, &plan.windows, seed, &shared, progress)).collect::<Vec<_>>()
+                seeds
+                    .map(|(&seed, progress)| run(&plan.spec, &plan.windows, seed, &shared, progress))
+                    .collect::<Vec<_>>()
             })
         });
         while finished.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {

@@ -121,10 +121,10 @@ impl ConsulServer {
                 self.raft.handle(now, Input::Message { from, msg }, &mut raft_via(fx, &mut self.raft_events));
             }
             Wire::Lan(msg) => {
-                self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events))
+                self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events));
             }
             Wire::Wan(msg) => {
-                self.wan.handle(now, Input::Message { from, msg }, &mut wan_via(fx, &mut self.wan_events))
+                self.wan.handle(now, Input::Message { from, msg }, &mut wan_via(fx, &mut self.wan_events));
             }
             Wire::Catalog(msg) => {
                 let input = Input::Message { from, msg };
@@ -283,23 +283,19 @@ impl ConsulServer {
         match &event {
             ServerEvent::Propose { request, command } => {
                 let entry = CatalogEntry(Arc::clone(command));
-                match self.raft.propose(now, entry, &mut raft_via(fx, &mut self.raft_events)) {
-                    Ok(place) => {
-                        self.proposed.insert(place, *request);
-                    }
-                    Err(_) => {
-                        let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
-                        self.catalog.propose_failed(now, *request, RpcError::NoLeader, catalog_fx);
-                    }
+                if let Ok(place) = self.raft.propose(now, entry, &mut raft_via(fx, &mut self.raft_events)) {
+                    self.proposed.insert(place, *request);
+                } else {
+                    let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
+                    self.catalog.propose_failed(now, *request, RpcError::NoLeader, catalog_fx);
                 }
             }
             ServerEvent::VerifyLeader { request } => {
-                match self.raft.verify_leader(now, &mut raft_via(fx, &mut self.raft_events)) {
-                    Ok(ticket) => self.verifying.push_back((ticket, *request)),
-                    Err(_) => {
-                        let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
-                        self.catalog.leader_verified(now, *request, false, catalog_fx);
-                    }
+                if let Ok(ticket) = self.raft.verify_leader(now, &mut raft_via(fx, &mut self.raft_events)) {
+                    self.verifying.push_back((ticket, *request))
+                } else {
+                    let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
+                    self.catalog.leader_verified(now, *request, false, catalog_fx);
                 }
             }
             ServerEvent::Established

@@ -75,13 +75,12 @@ impl World {
             }
             Action::SlowDisk(_, factor) => {
                 for &machine in &machines {
-                    match factor {
-                        Some(factor) => self.engine.slow_disk(Self::host(machine), *factor),
-                        None => {
-                            let lasts = atlas.spec.timeline[entry].lasts;
-                            let until = lasts.map_or(Time::NEVER, |lasts| now + lasts);
-                            self.engine.stall_disk(Self::host(machine), until);
-                        }
+                    if let Some(factor) = factor {
+                        self.engine.slow_disk(Self::host(machine), *factor)
+                    } else {
+                        let lasts = atlas.spec.timeline[entry].lasts;
+                        let until = lasts.map_or(Time::NEVER, |lasts| now + lasts);
+                        self.engine.stall_disk(Self::host(machine), until);
                     }
                 }
                 Some(Standing::Disk(machines))
