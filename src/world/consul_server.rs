@@ -292,7 +292,7 @@ impl ConsulServer {
             }
             ServerEvent::VerifyLeader { request } => {
                 if let Ok(ticket) = self.raft.verify_leader(now, &mut raft_via(fx, &mut self.raft_events)) {
-                    self.verifying.push_back((ticket, *request))
+                    self.verifying.push_back((ticket, *request));
                 } else {
                     let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
                     self.catalog.leader_verified(now, *request, false, catalog_fx);

@@ -103,7 +103,7 @@ impl Runtime {
             Input::Start => {}
             Input::Message { from, msg: Wire::Http(msg) } => self.http(now, from, msg, fx),
             Input::Message { msg: Wire::Task(msg), .. } => self.task(now, msg, fx),
-            Input::Message { from, msg: Wire::Catalog(msg) } => self.catalog(now, from, msg, fx),
+            Input::Message { from, msg: Wire::Catalog(msg) } => self.catalog(now, from, &msg, fx),
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a task runtime"),
             Input::Refused { to } => {
                 if let Some(proxy) = &mut self.proxy {
@@ -292,15 +292,15 @@ impl Runtime {
         }
     }
 
-    fn catalog(&mut self, now: Time, from: ProcessId, msg: CatalogMsg, fx: &mut impl Fx<Process>) {
-        if let CatalogMsg::Probe { check, round, port, .. } = msg {
+    fn catalog(&mut self, now: Time, from: ProcessId, msg: &CatalogMsg, fx: &mut impl Fx<Process>) {
+        if let CatalogMsg::Probe { check, round, port, .. } = *msg {
             let port = u32::from(port);
             let well =
                 self.stations.station(port).is_some() || self.proxy.as_ref().is_some_and(|proxy| proxy.listens(port));
             let status = if well { CheckStatus::Passing } else { CheckStatus::Critical };
             fx.send(from, Wire::Catalog(CatalogMsg::ProbeReply { check, round, status, output: u32::from(well) }));
         } else if let Some(proxy) = &mut self.proxy {
-            proxy.told(now, &msg, fx);
+            proxy.told(now, msg, fx);
         }
     }
 

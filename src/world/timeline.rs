@@ -76,7 +76,7 @@ impl World {
             Action::SlowDisk(_, factor) => {
                 for &machine in &machines {
                     if let Some(factor) = factor {
-                        self.engine.slow_disk(Self::host(machine), *factor)
+                        self.engine.slow_disk(Self::host(machine), *factor);
                     } else {
                         let lasts = atlas.spec.timeline[entry].lasts;
                         let until = lasts.map_or(Time::NEVER, |lasts| now + lasts);

@@ -97,6 +97,7 @@ impl Outlet for HostEffects {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "inputs are handed on, as everywhere")]
 fn relabelled<T>(input: Input<HttpMsg, ()>) -> Input<HttpMsg, T> {
     match input {
         Input::Start => Input::Start,
