@@ -6,7 +6,8 @@
 //! counts from it, as long as a majority of the servers concerned is left.
 //!
 //! Left out: a fault excuses the whole world, not only those it touches, so a law that is broken far away from a
-//! lasting fault is noticed only after its end.
+//! lasting fault is noticed only after its end. A job that is reverted after a failed deployment is still held to the
+//! count of the version that failed; where the two differ, a violation is shown that is none.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -117,6 +117,8 @@ pub struct Runner {
     health: Option<HealthWatch>,
     health_due: Option<Time>,
     health_for: Option<DeploymentId>,
+    /// Whether all its checks passed when they last changed; a new watch begins with it.
+    checks_pass: bool,
     decided: Option<(bool, Time)>,
     finished_at: Option<Time>,
     told: Option<AllocUpdate>,
@@ -140,6 +142,7 @@ impl Runner {
             health: HealthWatch::new(desk.now, &alloc),
             health_due: None,
             health_for: alloc.deployment,
+            checks_pass: false,
             decided: None,
             finished_at: None,
             told: None,
@@ -209,6 +212,9 @@ impl Runner {
             self.health_for = self.alloc.deployment;
             self.decided = None;
             self.health = HealthWatch::new(desk.now, &self.alloc);
+            if let Some(health) = &mut self.health {
+                health.checks_passing(desk.now, self.checks_pass);
+            }
         }
         self.advance(desk);
     }
@@ -328,6 +334,7 @@ impl Runner {
 
     /// All checks of its services pass, or not.
     pub fn checks_passing(&mut self, passing: bool, desk: &mut Desk) {
+        self.checks_pass = passing;
         if let Some(health) = &mut self.health {
             health.checks_passing(desk.now, passing);
             self.judge_health(desk);
@@ -915,6 +922,12 @@ mod tests {
         }
         bench.run_until(60);
         assert_eq!(bench.told(), ["0 register", "4 start 0", "30 healthy=true"]);
+        bench.with(|runner, desk| {
+            let alloc = Alloc { deployment: Some(DeploymentId(1)), ..Alloc::clone(runner.alloc()) };
+            runner.update(Arc::new(alloc), desk);
+        });
+        bench.run_until(400);
+        assert_eq!(bench.told(), ["70 healthy=true"], "its checks pass all the time, and the next deployment sees it");
         let mut bench = Bench::start(checked);
         bench.run_until(400);
         assert_eq!(bench.told(), ["0 register", "4 start 0", "300 healthy=false"], "the deadline is 5 min");
