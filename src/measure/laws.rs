@@ -254,13 +254,7 @@ impl Laws {
         &self.atlas.spec.regions[region].name
     }
 
-    fn raft<E: Command>(
-        &mut self,
-        at: Time,
-        system: System,
-        who: ProcessId,
-        event: &crate::protocol::raft::Event<E>,
-    ) {
+    fn raft<E: Command>(&mut self, at: Time, system: System, who: ProcessId, event: &crate::protocol::raft::Event<E>) {
         let Some(fact) = raft::Fact::of(event) else { return };
         let Some(machine) = self.atlas.machine(who) else { return };
         let region = self.atlas.region(machine);
@@ -345,7 +339,11 @@ impl Laws {
         }
         if process == self.atlas.processes[machine].agent {
             let watch = &mut self.catalogs[region];
-            if up { watch.laws.node_back(process) } else { watch.laws.node_died(at, process) }
+            if up {
+                watch.laws.node_back(process)
+            } else {
+                watch.laws.node_died(at, process)
+            }
             if matches!(system, Some(System::Consul)) {
                 watch.deposed(process);
                 watch.laws.restarted(process);
@@ -448,7 +446,8 @@ impl RaftWatch {
 
 impl PoolWatch {
     fn new(atlas: &Atlas, members: impl Iterator<Item = (MachineId, ProcessId)>, bound: Duration) -> Self {
-        let named = |(machine, process): (MachineId, ProcessId)| (process, atlas.spec.machines[machine].name.to_string());
+        let named =
+            |(machine, process): (MachineId, ProcessId)| (process, atlas.spec.machines[machine].name.to_string());
         let members: Vec<(ProcessId, String)> = members.map(named).collect();
         let everybody: Vec<ProcessId> = members.iter().map(|(process, _)| *process).collect();
         let directory = Directory::new(members).expect("machines and their names are unique");
