@@ -3,19 +3,18 @@
 use super::Exit;
 use super::args::SchemaOf;
 use super::output::Output;
+use crate::report::json::Summary;
 use crate::scenario::schema::Scenario;
 
 pub(super) fn execute(of: SchemaOf, output: &mut Output) -> Exit {
     match of {
-        SchemaOf::Scenario => {
-            let schema = schemars::schema_for!(Scenario);
-            let text = serde_json::to_string_pretty(&schema).expect("a schema is plain JSON");
-            output.data(&format!("{text}\n"));
-        }
-        SchemaOf::Summary => output.data(SUMMARY),
+        SchemaOf::Scenario => output.data(&pretty(&schemars::schema_for!(Scenario))),
+        SchemaOf::Summary => output.data(&pretty(&schemars::schema_for!(Summary))),
     }
     Exit::Fine
 }
 
-/// The schema of `summary.json`, version 1.
-pub(super) const SUMMARY: &str = include_str!("summary.schema.json");
+fn pretty(schema: &schemars::Schema) -> String {
+    let text = serde_json::to_string_pretty(schema).expect("a schema is plain JSON");
+    format!("{text}\n")
+}

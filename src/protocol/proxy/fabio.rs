@@ -2,8 +2,7 @@
 //!
 //! The admin listener answers from the start and says 200 whatever the table holds; the proxy listener opens with the
 //! first table. A text that does not parse leaves the table as it is. Requests under way keep the target they were
-//! given.
-//! There is no retry, no ejection and no health feedback: what the table says is done.
+//! given. There is no retry, no ejection and no health feedback: what the table says is done.
 //!
 //! It speaks to the local Consul agent through events ([`FabioEvent::Ask`]) and [`FabioNode::answer`]; whoever contains
 //! it carries them. Left out: Go's transport re-sends a request once, to the same target, when a kept connection proves
