@@ -71,17 +71,20 @@ fn every_scenario_meets_its_expectations_and_keeps_its_digests() {
     assert!(mistakes.is_empty(), "\n{}", mistakes.join("\n"));
 }
 
+/// No files: an example names none.
+struct Nothing;
+
+impl scenario::lower::Files for Nothing {
+    fn read(&self, path: &str) -> Result<(String, String), String> {
+        Err(format!("{path} is not read in an example"))
+    }
+}
+
 /// The commands and the scenario of the README do what it says.
 #[test]
 fn the_readme_tells_the_truth() {
     let readme = fs::read_to_string(root().join("README.md")).expect("there is a README");
     let block = readme.split("```ron\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it shows a scenario");
-    struct Nothing;
-    impl scenario::lower::Files for Nothing {
-        fn read(&self, path: &str) -> Result<(String, String), String> {
-            Err(format!("{path} is not read in an example"))
-        }
-    }
     let loaded = scenario::load_text("README.md", block, &[], &Nothing);
     assert!(loaded.lowered.is_some(), "{}", loaded.sources.render(&loaded.findings, false));
     for command in ["cargo run --release -- run scenarios/az-outage.ron", "cargo test"] {
