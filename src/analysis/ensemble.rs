@@ -23,6 +23,8 @@ pub struct Ensemble {
     pub spec: Arc<WorldSpec>,
     /// Fingerprint of the scenario's files as read, in 16 hex digits.
     pub scenario_digest: String,
+    /// What follows `cossim run` to get this scenario again, without the seed; `NAME.ron` unless it is set.
+    pub arguments: String,
     /// The runs.
     pub runs: Vec<Outcome>,
     /// Metrics over all runs.
@@ -155,7 +157,8 @@ impl Ensemble {
             })
             .collect();
         let across = across(&runs.iter().collect::<Vec<_>>());
-        Self { spec: Arc::clone(spec), scenario_digest, runs, across, cases, verdicts }
+        let arguments = format!("{}.ron", spec.name);
+        Self { spec: Arc::clone(spec), scenario_digest, arguments, runs, across, cases, verdicts }
     }
 
     /// Whether every expectation and every law held.

@@ -4,9 +4,10 @@
 //! are not: each must hold the expectation, and the one that is furthest from holding it is reported.
 //!
 //! An expectation without data is *not exercised*: no sample, no request, no series with these labels, or a window that
-//! begins after the end of the run. A count is data even if it is zero, and so are totals and levels. A run that does
-//! not exercise an expectation counts as failed, or is left out if it says `if exercised`; of the others as many must
-//! hold as it says.
+//! begins after the end of the run. A wait that had not ended with the run is data, though it is no sample: a leader
+//! that was never elected is later than any bound. A count is data even if it is zero, and so are totals and levels. A
+//! run that does not exercise an expectation counts as failed, or is left out if it says `if exercised`; of the others
+//! as many must hold as it says.
 
 use crate::analysis::ensemble::Judgement;
 use crate::analysis::ensemble::Verdict;
@@ -23,6 +24,8 @@ use crate::scenario::lower::Expectation;
 
 /// What is shown for an expectation without data.
 pub const NO_DATA: &str = "no data";
+/// What is shown when the statistic falls on a wait that had not ended with the run.
+pub const NEVER: &str = "never";
 
 /// The parts of a run that these expectations look at, each once, without the whole.
 pub fn windows(expectations: &[Expectation]) -> Vec<Window> {
@@ -68,7 +71,8 @@ fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {
         None => (NO_DATA.to_owned(), Judgement::NotExercised),
         Some(observed) => {
             let holds = objective.comparison.holds(observed, objective.bound);
-            (objective.show(observed), if holds { Judgement::Pass } else { Judgement::Fail })
+            let shown = if observed.is_finite() { objective.show(observed) } else { NEVER.to_owned() };
+            (shown, if holds { Judgement::Pass } else { Judgement::Fail })
         }
     }
 }
@@ -92,7 +96,27 @@ fn observe(objective: &Objective, metrics: &Metrics) -> Option<f64> {
     if objective.statistic == Statistic::Count {
         return pooled.samples().map(|count| count as f64);
     }
-    figure(&pooled, objective.statistic)
+    match &pooled {
+        Value::Times(times) if times.unended() > 0 => among_unended(times, objective.statistic),
+        _ => figure(&pooled, objective.statistic),
+    }
+}
+
+/// A statistic of waits some of which had not ended with the run: they count as longer than any that had.
+fn among_unended(times: &Distribution, statistic: Statistic) -> Option<f64> {
+    let share = match statistic {
+        Statistic::Min => 0.0,
+        Statistic::P50 => 0.5,
+        Statistic::P90 => 0.9,
+        Statistic::P99 => 0.99,
+        Statistic::P999 => 0.999,
+        _ => 1.0,
+    };
+    let all = (times.count() + times.unended()) as f64;
+    let rank = libm::ceil(share * all).max(1.0);
+    // Half a rank below, so that rounding cannot reach the next one.
+    let within = (rank - 0.5) / times.count() as f64;
+    if within >= 1.0 { Some(f64::INFINITY) } else { times.quantile(within).map(|nanos| nanos as f64 / 1e6) }
 }
 
 fn figure(value: &Value, statistic: Statistic) -> Option<f64> {
@@ -229,6 +253,32 @@ mod tests {
         ] {
             let verdict = judged(text, &with(&values));
             assert_eq!((verdict.overall, verdict.met), (overall, met), "{text} {values:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_without_end_is_longer_than_any_bound() {
+        let mut waits = Distribution::new();
+        [1, 2, 3].iter().for_each(|at| waits.record(at * 1_000_000));
+        waits.record_unended();
+        let mut only = Distribution::new();
+        only.record_unended();
+        let run = run(
+            1,
+            vec![("failover.replace", "eu", Value::Times(waits)), ("failover.replace", "us", Value::Times(only))],
+        );
+        for (text, observed, judgement) in [
+            ("failover.replace{region=eu} max < 1h", NEVER, Judgement::Fail),
+            ("failover.replace{region=eu} mean < 1h", NEVER, Judgement::Fail),
+            ("failover.replace{region=eu} max > 1h", NEVER, Judgement::Pass),
+            ("failover.replace{region=eu} p50 <= 2ms", "2ms", Judgement::Pass),
+            ("failover.replace{region=eu} p90 <= 1h", NEVER, Judgement::Fail),
+            ("failover.replace{region=eu} count == 3", "3", Judgement::Pass),
+            ("failover.replace{region=us} min < 1h if exercised", NEVER, Judgement::Fail),
+            ("failover.replace p50 <= 3ms", "3ms", Judgement::Pass),
+        ] {
+            let verdict = judged(text, std::slice::from_ref(&run));
+            assert_eq!(verdict.runs, [(observed.to_owned(), judgement)], "{text}");
         }
     }
 

@@ -15,11 +15,10 @@ pub(super) fn execute(file: &Path, output: &mut Output) -> Exit {
         output.data(STARTER);
         return Exit::Fine;
     }
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .and_then(|mut opened| opened.write_all(STARTER.as_bytes()));
+    let written =
+        std::fs::OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut opened| {
+            opened.write_all(STARTER.as_bytes()).inspect_err(|_| drop(std::fs::remove_file(file)))
+        });
     let name = file.display();
     match written {
         Ok(()) => {

@@ -13,13 +13,16 @@ impl Output {
         Self
     }
 
-    /// Data, to stdout. A reader that has gone is no error: the process ends quietly, as `cat` does.
+    /// Data, to stdout. A reader that has gone is no error: the process ends quietly, as `cat` does; any other
+    /// failure ends it with an error.
     pub fn data(&mut self, text: &str) {
         let mut stdout = std::io::stdout().lock();
-        if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
-            && error.kind() == ErrorKind::BrokenPipe
-        {
-            std::process::exit(0);
+        if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            if error.kind() == ErrorKind::BrokenPipe {
+                std::process::exit(0);
+            }
+            self.say(&format!("error: cannot write to stdout: {error}"));
+            std::process::exit(i32::from(super::Exit::Wrong.code()));
         }
     }
 

@@ -81,7 +81,8 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
         }
     };
     let verdicts = judge(&expectations, &outcomes);
-    let ensemble = Ensemble::new(&spec, digest, outcomes, verdicts);
+    let mut ensemble = Ensemble::new(&spec, digest, outcomes, verdicts);
+    ensemble.arguments = arguments(run);
     if let Err(error) = folder.write(&ensemble) {
         output.say(&format!("error[E091]: {error}\nhint: free some space or choose another folder with `--out`"));
         return Exit::Wrong;
@@ -95,6 +96,22 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
         output.say(&format!("report in {}", target.display()));
     }
     if ensemble.passed() { Exit::Fine } else { Exit::Failed }
+}
+
+/// The scenario and its edits, as a shell takes them.
+fn arguments(run: &Run) -> String {
+    let mut words = vec![quoted(&run.scenario.to_string_lossy())];
+    words.extend(run.edits.iter().map(|edit| format!("--set {}", quoted(edit))));
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-=:,+%@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Runs the first seed twice and compares.

@@ -1,6 +1,5 @@
 //! Samples of one quantity: exact while there are few, log-linear once there are many. Integers only, so that merging
-//! is
-//! exact and independent of order.
+//! is exact and independent of order.
 
 /// A distribution of non-negative integers (nanoseconds, as a rule).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,6 +12,8 @@ pub struct Distribution {
     exact: Vec<u64>,
     /// Counts per bucket, once `exact` has been given up.
     buckets: Vec<u64>,
+    /// Waits that had not ended with the run; no samples, and in none of the figures here.
+    unended: u64,
 }
 
 /// Samples kept exactly.
@@ -42,8 +43,19 @@ impl Distribution {
         }
     }
 
+    /// Counts a wait that had not ended with the run.
+    pub fn record_unended(&mut self) {
+        self.unended += 1;
+    }
+
+    /// How many waits had not ended with the run.
+    pub fn unended(&self) -> u64 {
+        self.unended
+    }
+
     /// Adds all samples of `other`; the result does not depend on the order of merging.
     pub fn merge(&mut self, other: &Self) {
+        self.unended += other.unended;
         if other.count == 0 {
             return;
         }

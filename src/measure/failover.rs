@@ -52,7 +52,10 @@ pub struct Failover {
 pub struct Election {
     /// Which.
     pub group: Group,
-    /// When another leader was elected.
+    /// Whether the leader that was hit lost its office; a slow one may keep it. True of every election of a finished
+    /// run.
+    pub lost: bool,
+    /// When a leader was elected again: another, or the one that was hit if it came back in time.
     pub elected: Option<Time>,
     /// When it was ready to serve.
     pub ready: Option<Time>,
@@ -155,12 +158,14 @@ impl FailoverRecorder {
                     }
                 }
             }
-            Notice::LeaderElected { group, machine, .. } if !self.hit.contains(machine) => {
-                self.elections(*group, |election| election.elected = election.elected.or(Some(at)));
-            }
-            Notice::LeaderReady { group, machine } if !self.hit.contains(machine) => {
-                self.elections(*group, |election| election.ready = election.ready.or(Some(at)));
-            }
+            Notice::LeaderLost { group, .. } => self.elections(*group, |election| election.lost = true),
+            Notice::LeaderElected { group, .. } => self.elections(*group, |election| {
+                election.lost = true;
+                election.elected = election.elected.or(Some(at));
+            }),
+            Notice::LeaderReady { group, .. } => self.elections(*group, |election| {
+                election.ready = election.ready.or(election.elected.map(|_| at));
+            }),
             Notice::NodeStatus { machine, ready: false, .. } => self.node_down(at, *machine),
             Notice::AllocPlaced { .. } => self.placed(at, notice),
             Notice::TaskRunning { instance, running: true, .. } => self.stage(at, *instance, 2),
@@ -184,6 +189,7 @@ impl FailoverRecorder {
         }
         for (failover, end) in self.failovers.iter_mut().zip(ends) {
             let seconds = failover.at.as_nanos() / SECOND..end.as_nanos() / SECOND;
+            failover.elections.retain(|election| election.lost);
             for (traffic, outage) in failover.outages.iter_mut() {
                 outage.seconds = seconds
                     .clone()
@@ -213,7 +219,7 @@ impl FailoverRecorder {
             for region in self.spec.regions.ids() {
                 let group = Group { system, region };
                 if control.leader(group).is_some_and(|leader| self.hit.contains(&leader)) {
-                    elections.push(Election { group, elected: None, ready: None });
+                    elections.push(Election { group, lost: false, elected: None, ready: None });
                     if !hit_leaders.contains(&system.name()) {
                         hit_leaders.push(system.name());
                     }
@@ -342,8 +348,10 @@ impl FailoverRecorder {
                     ("region", region_name(election.group.region)),
                     ("system", election.group.system.name()),
                 ]);
-                if let Some(elected) = election.elected {
-                    times.entry(("failover.leader", labels)).or_default().record(elected.since(failover.at).as_nanos());
+                let leader = times.entry(("failover.leader", labels)).or_default();
+                match election.elected {
+                    Some(elected) => leader.record(elected.since(failover.at).as_nanos()),
+                    None => leader.record_unended(),
                 }
             }
             for chain in &failover.chains {
@@ -351,8 +359,12 @@ impl FailoverRecorder {
                     [(0, "failover.detect"), (1, "failover.replace"), (3, "failover.healthy"), (4, "failover.route")]
                 {
                     let labels = BTreeMap::from([("region", region_name(chain.lost.region))]);
-                    if let Some(end) = chain.ends[stage] {
-                        times.entry((name, labels)).or_default().record(end.since(failover.at).as_nanos());
+                    let times = times.entry((name, labels)).or_default();
+                    match chain.ends[stage] {
+                        Some(end) => times.record(end.since(failover.at).as_nanos()),
+                        // A node back in time was not to be replaced, and what has no checks is never healthy.
+                        None if stage == 1 && chain.ends[0].is_some() => times.record_unended(),
+                        None => {}
                     }
                 }
             }

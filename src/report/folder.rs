@@ -49,7 +49,8 @@ impl Folder {
         let name = target.file_name().map_or("report".into(), |name| name.to_string_lossy().into_owned());
         let staging = parent.join(format!(".{name}.{}", std::process::id()));
         let _ = fs::remove_dir_all(&staging);
-        fs::create_dir(&staging).map_err(failed(&staging))?;
+        // Only tried: a process that is killed while it simulates leaves nothing behind.
+        fs::create_dir(&staging).and_then(|()| fs::remove_dir(&staging)).map_err(failed(&staging))?;
         Ok(Self { target, staging })
     }
 
@@ -62,6 +63,7 @@ impl Folder {
     }
 
     fn put(&self, files: &[(String, Vec<u8>)]) -> Result<(), FolderError> {
+        fs::create_dir_all(&self.staging).map_err(failed(&self.staging))?;
         for (name, bytes) in files {
             let path = self.staging.join(name);
             let write = || -> io::Result<()> {
@@ -111,13 +113,31 @@ fn ours(target: &Path) -> Result<bool, FolderError> {
         }
         names.push(PathBuf::from(entry.file_name()));
     }
-    let known = |name: &PathBuf| name.extension().is_some_and(|kind| KINDS.iter().any(|&known| kind == known));
-    let empty = names.is_empty();
-    Ok(empty || (names.iter().all(known) && names.iter().any(|name| name.as_os_str() == "summary.json")))
+    if names.is_empty() {
+        return Ok(true);
+    }
+    // Other tools write a `summary.json` too; only ours says which cossim wrote it.
+    let summary = fs::read_to_string(target.join(SUMMARY)).unwrap_or_default();
+    let written_by_us = serde_json::from_str::<serde_json::Value>(&summary)
+        .is_ok_and(|summary| ["cossim", "schema"].iter().all(|key| summary.get(key).is_some()));
+    Ok(written_by_us && names.iter().all(|name| name.to_str().is_some_and(is_of_a_report)))
 }
 
-/// Kinds of files in a report.
-const KINDS: [&str; 6] = ["json", "csv", "svg", "html", "xml", "txt"];
+/// Whether a report has files of this name.
+fn is_of_a_report(name: &str) -> bool {
+    let chart = |known: &&str| {
+        let rest = name.strip_prefix(*known).and_then(|rest| rest.strip_suffix(".svg"));
+        let seed = |rest: &str| rest.strip_prefix("-seed-").is_some_and(|seed| seed.parse::<u64>().is_ok());
+        rest.is_some_and(|rest| rest.is_empty() || seed(rest))
+    };
+    name == SUMMARY || TABLES.contains(&name) || name == WATERFALL || CHARTS.iter().any(chart)
+}
+
+const SUMMARY: &str = "summary.json";
+const TABLES: [&str; 4] = ["metrics.csv", "series.csv", "failovers.csv", "placements.csv"];
+const WATERFALL: &str = "waterfall.svg";
+/// Drawn for one run of each case.
+const CHARTS: [&str; 4] = ["requests", "latency", "zones", "leadership"];
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -128,14 +148,14 @@ impl Drop for Folder {
 /// Every file of a report, by name.
 pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
     let mut files = vec![
-        ("summary.json".to_owned(), json::Summary::new(ensemble).text().into_bytes()),
+        (SUMMARY.to_owned(), json::Summary::new(ensemble).text().into_bytes()),
         ("metrics.csv".to_owned(), table::metrics(ensemble)),
         ("series.csv".to_owned(), table::series(ensemble)),
         ("failovers.csv".to_owned(), table::failovers(ensemble)),
         ("placements.csv".to_owned(), table::placements(ensemble)),
     ];
     let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, svg.into_bytes())));
-    add("waterfall.svg".to_owned(), waterfall::waterfall(ensemble));
+    add(WATERFALL.to_owned(), waterfall::waterfall(ensemble));
     // One run of each kind is drawn: the first of the ensemble without suffix, the first of every other case with its
     // seed.
     let mut drawn: Vec<usize> = ensemble.cases.iter().filter_map(|case| case.members.first().copied()).collect();
@@ -185,7 +205,11 @@ mod tests {
     }
 
     fn report(text: &str) -> Vec<(String, Vec<u8>)> {
-        vec![("summary.json".to_owned(), text.as_bytes().to_vec()), ("a.svg".to_owned(), Vec::new())]
+        vec![(SUMMARY.to_owned(), summary(text).into_bytes()), ("zones.svg".to_owned(), Vec::new())]
+    }
+
+    fn summary(text: &str) -> String {
+        format!("{{\"schema\": 1, \"cossim\": \"0.1.0\", \"name\": \"{text}\"}}")
     }
 
     #[test]
@@ -193,10 +217,10 @@ mod tests {
         let scratch = Scratch::new("replace");
         let target = scratch.0.join("deep/report");
         Folder::open(&target).unwrap().put(&report("1")).unwrap();
-        fs::write(target.join("stale.csv"), "").unwrap();
+        fs::write(target.join("latency-seed-7.svg"), "").unwrap();
         Folder::open(&target).unwrap().put(&report("2")).unwrap();
-        assert_eq!(fs::read_to_string(target.join("summary.json")).unwrap(), "2");
-        assert!(!target.join("stale.csv").exists());
+        assert_eq!(fs::read_to_string(target.join(SUMMARY)).unwrap(), summary("2"));
+        assert!(!target.join("latency-seed-7.svg").exists());
         assert_eq!(fs::read_dir(scratch.0.join("deep")).unwrap().count(), 1);
     }
 
@@ -214,11 +238,11 @@ mod tests {
         Folder::open(&target).unwrap().put(&report("1")).unwrap();
         let folder = Folder::open(&target).unwrap();
         // What a full disk does: one file is written, the next cannot be.
-        fs::create_dir(folder.staging.join("a.svg")).unwrap();
+        fs::create_dir_all(folder.staging.join("zones.svg")).unwrap();
         let error = folder.put(&report("2")).unwrap_err();
-        assert!(error.to_string().contains("a.svg"), "{error}");
+        assert!(error.to_string().contains("zones.svg"), "{error}");
         drop(folder);
-        assert_eq!(fs::read_to_string(target.join("summary.json")).unwrap(), "1");
+        assert_eq!(fs::read_to_string(target.join(SUMMARY)).unwrap(), summary("1"));
         assert_eq!(scratch.entries(), ["report"]);
     }
 
@@ -232,13 +256,17 @@ mod tests {
         assert!(taken(&scratch.0), "a folder with something else in it");
         let mixed = scratch.0.join("mixed");
         Folder::open(&mixed).unwrap().put(&report("1")).unwrap();
-        fs::write(mixed.join("thesis.tex"), "mine").unwrap();
+        fs::write(mixed.join("costs.csv"), "mine").unwrap();
         assert!(taken(&mixed), "a report with something else in it");
+        let other = scratch.0.join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join(SUMMARY), "{\"total\": 3}").unwrap();
+        assert!(taken(&other), "another tool's summary");
         let below = file.join("report");
         assert!(matches!(Folder::open(&below), Err(FolderError::Write { .. })), "below a file");
         let empty = scratch.0.join("empty");
         fs::create_dir(&empty).unwrap();
         Folder::open(&empty).unwrap().put(&report("1")).unwrap();
-        assert_eq!(scratch.entries(), ["empty", "mixed", "notes.txt"]);
+        assert_eq!(scratch.entries(), ["empty", "mixed", "notes.txt", "other"]);
     }
 }

@@ -258,7 +258,7 @@ fn reproduce(ensemble: &Ensemble, out: &mut String) {
     let Some((_, run)) = failing.or(ensemble.runs.iter().enumerate().next()) else { return };
     let word = if ensemble.passed() { "again" } else { "reproduce" };
     out.push('\n');
-    line(out, &format!("{word}: cossim run {}.ron --seed {}", ensemble.spec.name, run.seed));
+    line(out, &format!("{word}: cossim run {} --seed {}", ensemble.arguments, run.seed));
 }
 
 fn figure<'a>(across: &'a Across, name: &str) -> Option<&'a Figure> {

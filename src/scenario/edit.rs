@@ -42,16 +42,25 @@ fn apply_one(sources: &mut Sources, current: SourceId, edit: &str) -> Result<Sou
         let (open, close) = quotes(value, Some(node), &text);
         return Ok(splice(sources, current, node.span.clone(), (open, argument, value_at, close)));
     }
-    match (&steps[taken..], &node.shape) {
-        ([Step::Field(name)], Shape::Struct(_) | Shape::List(_) | Shape::Map(_))
+    // What was left out is added, with the blocks around it.
+    let field = |step: &Step| match step {
+        Step::Field(name) => Some((*name).to_owned()),
+        Step::Index(_) => None,
+    };
+    let missing: Option<Vec<String>> = steps[taken..].iter().map(field).collect();
+    match (missing, &node.shape) {
+        (Some(mut missing), Shape::Struct(_) | Shape::List(_) | Shape::Map(_))
             if text[node.span.clone()].ends_with([')', '}'])
                 && !matches!(&node.shape, Shape::List(items) if !items.is_empty()) =>
         {
             let bracket = if text[node.span.clone()].ends_with('}') { '{' } else { '(' };
             let inside = node.span.start + text[node.span.clone()].find(bracket).map_or(0, |at| at + 1);
             let (open, close) = quotes(value, None, &text);
-            let name = if bracket == '{' { format!("\"{name}\"") } else { (*name).to_owned() };
-            let (open, close) = (format!("{name}: {open}"), format!("{close}, "));
+            if bracket == '{' {
+                missing[0] = format!("\"{}\"", missing[0]);
+            }
+            let close = format!("{close}{}, ", ")".repeat(missing.len() - 1));
+            let open = format!("{}: {open}", missing.join(": ("));
             Ok(splice(sources, current, inside..inside, (&open, argument, value_at, &close)))
         }
         _ => Err(wrong(0..path.len(), format!("the scenario has nothing at `{path}`"))),

@@ -414,13 +414,14 @@ fn schedule(atlas: &Atlas, region: RegionId) -> Vec<(Time, Arc<Operation>)> {
             }
             _ => continue,
         };
-        plan.push((entry.at, Arc::new(operation)));
+        plan.push((entry.at.max(Time::ZERO + FIRST_JOB), Arc::new(operation)));
     }
     plan.sort_by_key(|(at, _)| *at);
     plan
 }
 
-/// Jobs of the start are registered once leaders have been elected and clients are there.
+/// Jobs are registered, and acted on, once leaders have been elected and clients are there; what the scenario asks for
+/// before that waits, the jobs of the start first.
 const FIRST_JOB: Duration = Duration::from_secs(25);
 
 /// Nothing before `start`, then the rates.

@@ -124,10 +124,17 @@ fn variables(builder: &mut Builder<'_>, reader: &mut Reader, body: &structure::B
     let locals: Vec<_> = body.get_blocks("locals").flat_map(|block| block.body.attributes()).collect();
     // Locals may use each other in any order; as many passes as there are locals resolve every chain.
     for _ in 0..locals.len().min(LOCALS_MAX) {
-        let known = locals
-            .iter()
-            .filter_map(|local| Some((local.key.as_str().to_owned(), builder.evaluate(&local.value)?)))
-            .collect::<hcl::Map<String, hcl::Value>>();
+        let mut known: hcl::Map<String, hcl::Value> = hcl::Map::new();
+        for local in &locals {
+            let Some(value) = builder.evaluate(&local.value) else { continue };
+            // Locals that repeat each other grow with every pass.
+            if size(&value) > LOCAL_SIZE_MAX {
+                let message = format!("local `{}` grows beyond {LOCAL_SIZE_MAX} bytes", local.key.as_str());
+                reader.error("E010", local.span().unwrap_or_default(), message);
+                return;
+            }
+            known.insert(local.key.as_str().to_owned(), value);
+        }
         let before = builder.variables.insert("local".to_owned(), hcl::Value::Object(known));
         if before.as_ref() == builder.variables.get("local") {
             break;
@@ -417,6 +424,18 @@ fn label_of(block: &Block) -> (String, Range<usize>) {
 const BLOCKS_MAX: usize = 10_000;
 /// Locals that may depend on each other.
 const LOCALS_MAX: usize = 64;
+/// Bytes of text in one local.
+const LOCAL_SIZE_MAX: usize = 1 << 16;
+
+/// About how many bytes a value takes.
+fn size(value: &hcl::Value) -> usize {
+    match value {
+        hcl::Value::Null | hcl::Value::Bool(_) | hcl::Value::Number(_) => 8,
+        hcl::Value::String(text) => text.len(),
+        hcl::Value::Array(items) => items.iter().map(size).sum::<usize>() + 8,
+        hcl::Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + size(value)).sum::<usize>() + 8,
+    }
+}
 
 const JOB_READ: &[&str] = &[
     "id",
