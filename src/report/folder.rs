@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::analysis::ensemble::Ensemble;
+use crate::measure::outcome::Outcome;
 use crate::report::{chart, json, leadership, table, waterfall};
 
 /// Why the files could not be written.
@@ -125,19 +126,33 @@ fn ours(target: &Path) -> Result<bool, FolderError> {
 
 /// Whether a report has files of this name.
 fn is_of_a_report(name: &str) -> bool {
-    let chart = |known: &&str| {
-        let rest = name.strip_prefix(*known).and_then(|rest| rest.strip_suffix(".svg"));
+    let chart = |(known, _): &(&str, Chart)| {
+        let rest = name.strip_prefix(known).and_then(|rest| rest.strip_suffix(".svg"));
         let seed = |rest: &str| rest.strip_prefix("-seed-").is_some_and(|seed| seed.parse::<u64>().is_ok());
         rest.is_some_and(|rest| rest.is_empty() || seed(rest))
     };
-    name == SUMMARY || TABLES.contains(&name) || name == WATERFALL || CHARTS.iter().any(chart)
+    name == SUMMARY || TABLES.iter().any(|(known, _)| name == *known) || name == WATERFALL || CHARTS.iter().any(chart)
 }
 
 const SUMMARY: &str = "summary.json";
-const TABLES: [&str; 4] = ["metrics.csv", "series.csv", "failovers.csv", "placements.csv"];
+const TABLES: [(&str, Table); 4] = [
+    ("metrics.csv", table::metrics),
+    ("series.csv", table::series),
+    ("failovers.csv", table::failovers),
+    ("placements.csv", table::placements),
+];
 const WATERFALL: &str = "waterfall.svg";
 /// Drawn for one run of each case.
-const CHARTS: [&str; 4] = ["requests", "latency", "zones", "leadership"];
+const CHARTS: [(&str, Chart); 4] = [
+    ("requests", chart::requests),
+    ("latency", chart::latency),
+    ("zones", chart::zones),
+    ("leadership", leadership::leadership),
+];
+
+type Table = fn(&Ensemble) -> Vec<u8>;
+/// `None` where there is nothing to draw.
+type Chart = fn(&Ensemble, &Outcome) -> Option<String>;
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -147,13 +162,8 @@ impl Drop for Folder {
 
 /// Every file of a report, by name.
 pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
-    let mut files = vec![
-        (SUMMARY.to_owned(), json::Summary::new(ensemble).text().into_bytes()),
-        ("metrics.csv".to_owned(), table::metrics(ensemble)),
-        ("series.csv".to_owned(), table::series(ensemble)),
-        ("failovers.csv".to_owned(), table::failovers(ensemble)),
-        ("placements.csv".to_owned(), table::placements(ensemble)),
-    ];
+    let mut files = vec![(SUMMARY.to_owned(), json::Summary::new(ensemble).text().into_bytes())];
+    files.extend(TABLES.iter().map(|(name, table)| ((*name).to_owned(), table(ensemble))));
     let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, svg.into_bytes())));
     add(WATERFALL.to_owned(), waterfall::waterfall(ensemble));
     // One run of each kind is drawn: the first of the ensemble without suffix, the first of every other case with its
@@ -163,14 +173,13 @@ pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
     drawn.sort_unstable();
     drawn.dedup();
     for (position, run) in drawn.into_iter().filter_map(|member| Some((member, ensemble.runs.get(member)?))) {
-        let name = |chart: &str| match position {
-            0 => format!("{chart}.svg"),
-            _ => format!("{chart}-seed-{}.svg", run.seed),
-        };
-        add(name("requests"), chart::requests(ensemble, run));
-        add(name("latency"), chart::latency(ensemble, run));
-        add(name("zones"), chart::zones(ensemble, run));
-        add(name("leadership"), leadership::leadership(ensemble, run));
+        for (name, chart) in CHARTS {
+            let file = match position {
+                0 => format!("{name}.svg"),
+                _ => format!("{name}-seed-{}.svg", run.seed),
+            };
+            add(file, chart(ensemble, run));
+        }
     }
     files
 }
