@@ -2,6 +2,7 @@
 //! contract between a protocol and whatever drives it.
 
 pub mod id;
+pub mod index;
 pub mod machine;
 pub mod math;
 pub mod persistent;

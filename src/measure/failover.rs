@@ -21,6 +21,7 @@ use crate::model::alloc::AllocId;
 use crate::model::job::{JobId, JobKind};
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
+use crate::protocol::proxy::message::RequestNumber;
 use crate::world::event::{Group, Instance, Notice, Outcome, System};
 use crate::world::spec::{Action, EntryId, MachineId, TrafficId, WorldSpec};
 
@@ -52,9 +53,6 @@ pub struct Failover {
 pub struct Election {
     /// Which.
     pub group: Group,
-    /// Whether the leader that was hit lost its office; a slow one may keep it. True of every election of a finished
-    /// run.
-    pub lost: bool,
     /// When a leader was elected again: another, or the one that was hit if it came back in time.
     pub elected: Option<Time>,
     /// When it was ready to serve.
@@ -125,6 +123,10 @@ pub struct FailoverRecorder {
     waiting_by_lost: BTreeMap<Instance, usize>,
     last_good: IdVec<TrafficId, Time>,
     hit: BTreeSet<MachineId>,
+    /// Groups whose leader was hit by the current fault and still leads; a slow one may keep its office.
+    in_office: BTreeSet<Group>,
+    /// Good answers of replacements that have had none yet, on their way to the users.
+    first_served: BTreeMap<RequestNumber, usize>,
 }
 
 impl FailoverRecorder {
@@ -137,6 +139,8 @@ impl FailoverRecorder {
             waiting_by_lost: BTreeMap::new(),
             last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
             hit: BTreeSet::new(),
+            in_office: BTreeSet::new(),
+            first_served: BTreeMap::new(),
         }
     }
 
@@ -146,23 +150,21 @@ impl FailoverRecorder {
             Notice::EntryBegins { entry, machines } if is_fault(&self.spec.timeline[*entry].action) => {
                 self.begin(at, *entry, machines, placement, control);
             }
-            Notice::RequestEnded { traffic, outcome: Outcome::Ok, instance, .. } => {
-                let gap = at.since(std::mem::replace(&mut self.last_good[*traffic], at));
-                if let Some(failover) = self.failovers.last_mut() {
-                    let outage = &mut failover.outages[*traffic];
-                    outage.gap = outage.gap.max(gap);
-                    if let Some(instance) = instance
-                        && let Some(&chain) = self.by_replacement.get(&instance.instance)
-                    {
-                        end_stage(&mut failover.chains[chain], SERVED, at);
-                    }
+            Notice::RequestServed { number, instance } => {
+                if let Some(&chain) = self.by_replacement.get(&instance.instance)
+                    && self.failovers.last().is_some_and(|failover| failover.chains[chain].ends[SERVED].is_none())
+                {
+                    self.first_served.insert(*number, chain);
                 }
             }
-            Notice::LeaderLost { group, .. } => self.elections(*group, |election| election.lost = true),
-            Notice::LeaderElected { group, .. } => self.elections(*group, |election| {
-                election.lost = true;
-                election.elected = election.elected.or(Some(at));
-            }),
+            Notice::RequestEnded { traffic, number, outcome, .. } => {
+                self.request_ended(at, *traffic, *number, *outcome)
+            }
+            Notice::LeaderLost { group, .. } => self.office_lost(*group),
+            Notice::LeaderElected { group, .. } => {
+                self.office_lost(*group);
+                self.elections(*group, |election| election.elected = election.elected.or(Some(at)));
+            }
             Notice::LeaderReady { group, .. } => self.elections(*group, |election| {
                 election.ready = election.ready.or(election.elected.map(|_| at));
             }),
@@ -189,7 +191,7 @@ impl FailoverRecorder {
         }
         for (failover, end) in self.failovers.iter_mut().zip(ends) {
             let seconds = failover.at.as_nanos() / SECOND..end.as_nanos() / SECOND;
-            failover.elections.retain(|election| election.lost);
+            failover.elections.sort_by_key(|election| election.group);
             for (traffic, outage) in failover.outages.iter_mut() {
                 outage.seconds = seconds
                     .clone()
@@ -214,12 +216,13 @@ impl FailoverRecorder {
     ) {
         self.hit = machines.iter().copied().collect();
         let mut hit_leaders = Vec::new();
-        let mut elections = Vec::new();
+        self.in_office.clear();
+        self.first_served.clear();
         for system in [System::Nomad, System::Consul] {
             for region in self.spec.regions.ids() {
                 let group = Group { system, region };
                 if control.leader(group).is_some_and(|leader| self.hit.contains(&leader)) {
-                    elections.push(Election { group, lost: false, elected: None, ready: None });
+                    self.in_office.insert(group);
                     if !hit_leaders.contains(&system.name()) {
                         hit_leaders.push(system.name());
                     }
@@ -247,7 +250,7 @@ impl FailoverRecorder {
         self.waiting_by_lost = chains.iter().enumerate().map(|(index, chain)| (chain.lost, index)).collect();
         self.by_replacement.clear();
         let outages = self.spec.traffic.ids().map(|_| Outage::default()).collect();
-        self.failovers.push(Failover { entry, at, case, elections, chains, outages });
+        self.failovers.push(Failover { entry, at, case, elections: Vec::new(), chains, outages });
     }
 
     /// Whether a job's work stands on every node: what a node held of it comes back with the node and is not replaced.
@@ -261,6 +264,30 @@ impl FailoverRecorder {
             .chain(later)
             .find(|(of, job)| *of == region && &*job.name == name)
             .is_some_and(|(_, job)| matches!(job.kind, JobKind::System | JobKind::SysBatch))
+    }
+
+    /// A request of the replacements' users is over.
+    fn request_ended(&mut self, at: Time, traffic: TrafficId, number: RequestNumber, outcome: Outcome) {
+        let served = if self.first_served.is_empty() { None } else { self.first_served.remove(&number) };
+        if outcome != Outcome::Ok {
+            return;
+        }
+        let gap = at.since(std::mem::replace(&mut self.last_good[traffic], at));
+        let Some(failover) = self.failovers.last_mut() else { return };
+        let outage = &mut failover.outages[traffic];
+        outage.gap = outage.gap.max(gap);
+        if let Some(chain) = served {
+            end_stage(&mut failover.chains[chain], SERVED, at);
+        }
+    }
+
+    /// A leader that was hit no longer leads: what follows is an election the fault forced.
+    fn office_lost(&mut self, group: Group) {
+        if self.in_office.remove(&group)
+            && let Some(failover) = self.failovers.last_mut()
+        {
+            failover.elections.push(Election { group, elected: None, ready: None });
+        }
     }
 
     fn elections(&mut self, group: Group, change: impl Fn(&mut Election)) {

@@ -179,8 +179,7 @@ impl Laws {
             | Event::Agent { .. }
             | Event::Client { .. }
             | Event::Proxy { .. }
-            | Event::Balancer(_)
-            | Event::Served { .. } => {}
+            | Event::Balancer(_) => {}
         }
         if at >= self.look_at {
             self.look(at);

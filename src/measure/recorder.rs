@@ -53,7 +53,7 @@ impl Recorder {
 
     /// Takes in a notice.
     pub fn observe(&mut self, at: Time, notice: &Notice) {
-        if let Notice::RequestEnded { .. } = notice {
+        if let Notice::RequestServed { .. } | Notice::RequestEnded { .. } = notice {
             self.requests.observe(at, notice);
             self.failover.observe(at, notice, &self.placement, &self.control);
             return;

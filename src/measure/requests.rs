@@ -6,7 +6,7 @@ use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
-use crate::measure::series::{Counts, Percentiles, Series};
+use crate::measure::series::{Counts, Percentiles, Series, bucket};
 use crate::world::event::{Notice, Outcome};
 use crate::world::spec::{TrafficId, WorldSpec};
 
@@ -22,29 +22,27 @@ struct Source {
     latency: Distribution,
     outcomes: [u64; Outcome::ALL.len()],
     retries: u64,
+    /// Good and bad answers, by the second they ended in.
     good: Counts,
     bad: Counts,
-    /// Good and bad per second, by the second they ended in: what outages are judged by.
-    good_by_second: Counts,
-    bad_by_second: Counts,
     percentiles: Percentiles,
 }
 
 /// Width of the buckets of the charts.
-pub const WIDTH: Duration = Duration::from_secs(5);
+pub const WIDTH: Duration = Duration::from_secs(SECONDS as u64);
+const SECONDS: usize = 5;
+/// What outages are judged by.
+const SECOND: Duration = Duration::from_secs(1);
 
 impl RequestRecorder {
     /// A recorder for this world.
     pub fn new(spec: &Arc<WorldSpec>) -> Self {
-        let second = Duration::from_secs(1);
         let source = || Source {
             latency: Distribution::new(),
             outcomes: [0; Outcome::ALL.len()],
             retries: 0,
-            good: Counts::new(WIDTH),
-            bad: Counts::new(WIDTH),
-            good_by_second: Counts::new(second),
-            bad_by_second: Counts::new(second),
+            good: Counts::new(SECOND),
+            bad: Counts::new(SECOND),
             percentiles: Percentiles::new(WIDTH),
         };
         Self { spec: Arc::clone(spec), sources: spec.traffic.ids().map(|_| source()).collect() }
@@ -52,22 +50,21 @@ impl RequestRecorder {
 
     /// Takes in a notice.
     pub fn observe(&mut self, at: Time, notice: &Notice) {
-        let Notice::RequestEnded { traffic, sent, outcome, attempts, .. } = notice else { return };
+        let Notice::RequestEnded { traffic, number, sent, outcome } = notice else { return };
         let source = &mut self.sources[*traffic];
         let good = *outcome == Outcome::Ok;
+        let second = bucket(at, SECOND);
         if good {
-            source.good.record(at);
-            source.good_by_second.record(at);
-            source.percentiles.record(at, at.since(*sent).as_nanos());
+            source.good.record(second);
+            source.percentiles.record(second / SECONDS, at.since(*sent).as_nanos());
         } else {
-            source.bad.record(at);
-            source.bad_by_second.record(at);
+            source.bad.record(second);
         }
         if sent.since(Time::ZERO) < self.spec.warmup {
             return;
         }
         source.outcomes[*outcome as usize] += 1;
-        source.retries += u64::from(attempts.saturating_sub(1));
+        source.retries += u64::from(number.attempt());
         if good {
             source.latency.record(at.since(*sent).as_nanos());
         }
@@ -76,7 +73,7 @@ impl RequestRecorder {
     /// Good and bad answers of a source in one second of the run.
     pub fn second(&self, traffic: TrafficId, second: usize) -> (u64, u64) {
         let source = &self.sources[traffic];
-        (source.good_by_second.get(second), source.bad_by_second.get(second))
+        (source.good.get(second), source.bad.get(second))
     }
 
     /// Writes the metrics and series.
@@ -99,8 +96,8 @@ impl RequestRecorder {
                 }
             }
             let labels = format!("{{traffic={}}}", spec.name);
-            series.push(source.good.rates(&format!("requests.good{labels}"), buckets));
-            series.push(source.bad.rates(&format!("requests.failed{labels}"), buckets));
+            series.push(source.good.rates(&format!("requests.good{labels}"), SECONDS, buckets));
+            series.push(source.bad.rates(&format!("requests.failed{labels}"), SECONDS, buckets));
             series.extend(source.percentiles.clone().finish(&format!("request.latency{labels}"), buckets));
         }
     }

@@ -28,9 +28,8 @@ impl Counts {
         Self { width, counts: Vec::new() }
     }
 
-    /// Counts one occurrence.
-    pub fn record(&mut self, at: Time) {
-        let bucket = bucket(at, self.width);
+    /// Counts one occurrence in this bucket.
+    pub fn record(&mut self, bucket: usize) {
         if bucket >= self.counts.len() {
             self.counts.resize(bucket + 1, 0);
         }
@@ -42,11 +41,13 @@ impl Counts {
         self.counts.get(bucket).copied().unwrap_or(0)
     }
 
-    /// As a rate per second over `buckets` buckets.
-    pub fn rates(&self, name: &str, buckets: usize) -> Series {
-        let seconds = self.width.as_secs_f64();
-        let values = (0..buckets).map(|b| Some(self.get(b) as f64 / seconds)).collect();
-        Series { name: name.to_owned(), unit: "1/s", width: self.width, values }
+    /// As a rate per second over `buckets` wider buckets, each of which takes `joined` of these together.
+    pub fn rates(&self, name: &str, joined: usize, buckets: usize) -> Series {
+        let width = self.width * joined as u64;
+        let seconds = width.as_secs_f64();
+        let count = |bucket: usize| (bucket * joined..(bucket + 1) * joined).map(|b| self.get(b)).sum::<u64>();
+        let values = (0..buckets).map(|bucket| Some(count(bucket) as f64 / seconds)).collect();
+        Series { name: name.to_owned(), unit: "1/s", width, values }
     }
 }
 
@@ -104,9 +105,8 @@ impl Percentiles {
         Self { width, open: 0, samples: Vec::new(), closed: Vec::new() }
     }
 
-    /// Adds a sample in nanoseconds.
-    pub fn record(&mut self, at: Time, nanos: u64) {
-        let bucket = bucket(at, self.width);
+    /// Adds a sample in nanoseconds to this bucket, the open one or a later one.
+    pub fn record(&mut self, bucket: usize, nanos: u64) {
         if bucket != self.open {
             self.close(bucket);
         }
@@ -114,10 +114,10 @@ impl Percentiles {
     }
 
     fn close(&mut self, upto: usize) {
-        self.samples.sort_unstable();
+        let samples = &mut self.samples;
         let figures = [0.5, 0.9, 0.99].map(|q| {
-            let rank = (libm::ceil(q * self.samples.len() as f64) as usize).max(1);
-            self.samples.get(rank - 1).map(|&nanos| nanos as f64 / 1e6)
+            let rank = (libm::ceil(q * samples.len() as f64) as usize).max(1);
+            (rank <= samples.len()).then(|| *samples.select_nth_unstable(rank - 1).1 as f64 / 1e6)
         });
         self.closed.resize(self.open, [None; 3]);
         self.closed.push(figures);
@@ -153,15 +153,15 @@ mod tests {
     fn buckets_keep_counts_levels_and_percentiles() {
         let at = |s| Time::ZERO + Duration::from_secs(s);
         let width = Duration::from_secs(10);
-        let mut counts = Counts::new(width);
+        let mut counts = Counts::new(width / 2);
         let mut levels = Levels::new(width, 1.0);
         let mut percentiles = Percentiles::new(width);
         for s in [3, 4, 25] {
-            counts.record(at(s));
+            counts.record(bucket(at(s), width / 2));
             levels.add(at(s), 1.0);
-            percentiles.record(at(s), s * 1_000_000);
+            percentiles.record(bucket(at(s), width), s * 1_000_000);
         }
-        assert_eq!(counts.rates("r", 3).values, [Some(0.2), Some(0.0), Some(0.1)]);
+        assert_eq!(counts.rates("r", 2, 3).values, [Some(0.2), Some(0.0), Some(0.1)]);
         assert_eq!(levels.finish("l", "x", 3).values, [Some(3.0), Some(3.0), Some(4.0)]);
         assert_eq!(percentiles.finish("p", 4)[2].values, [Some(4.0), None, Some(25.0), None]);
     }

@@ -46,8 +46,7 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         replacement: Some(instance(1)),
         ends,
     };
-    let elections =
-        slow.then(|| Election { group, lost: true, elected: Some(at(struck + 2.93)), ready: Some(at(struck + 3.1)) });
+    let elections = slow.then(|| Election { group, elected: Some(at(struck + 2.93)), ready: Some(at(struck + 3.1)) });
     let failover = Failover {
         entry: EntryId(0),
         at: at(struck),

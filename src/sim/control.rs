@@ -140,7 +140,7 @@ impl<P: Actor> Core<P> {
         seat.incarnation = seat.incarnation.wrapping_add(1);
         for held in std::mem::take(&mut locker.held) {
             if let Held::Parcel(place) = held {
-                drop(self.parcels.take(place));
+                self.parcels.take(place);
             }
         }
         for at in 0..self.lockers[process].streams.len() {

@@ -37,6 +37,8 @@ pub(super) struct Host {
 #[derive(Debug, Clone)]
 pub(super) struct Seat<T> {
     pub(super) host: HostId,
+    zone: u32,
+    region: u32,
     /// Its place among causes of events at one instant: a hash of name and seed, no two alike.
     pub(super) tie: u32,
     /// Events caused so far, modulo 2^32.
@@ -130,7 +132,7 @@ impl<P: Actor> Core<P> {
             hosts: IdVec::new(),
             seats: IdVec::new(),
             lockers: IdVec::new(),
-            streams: Streams::new(),
+            streams: Streams::default(),
             causes: Causes::default(),
             digest: Digest::new(seed),
             trace: Trace::default(),
@@ -172,8 +174,11 @@ impl<P: Actor> Core<P> {
         };
         let state = State::Stopped;
         let timers = Timers::new();
+        let Host { zone, region, .. } = self.hosts[host];
         let process = self.seats.push(Seat {
             host,
+            zone,
+            region,
             tie,
             count: 0,
             incarnation: 0,
@@ -190,15 +195,15 @@ impl<P: Actor> Core<P> {
 
     /// Queues a parcel, in the order of the effects of `by`.
     #[inline]
-    pub(super) fn post(&mut self, at: Time, by: ProcessId, parcel: Parcel<P::Msg>) {
-        let place = self.parcels.put(parcel);
+    pub(super) fn post(&mut self, at: Time, by: ProcessId, parcel: Parcel) {
+        let place = self.parcels.put(parcel, None);
         self.post_place(at, by, place);
     }
 
     #[inline]
     pub(super) fn post_place(&mut self, at: Time, by: ProcessId, place: u32) {
         if at == Time::NEVER {
-            drop(self.parcels.take(place));
+            self.parcels.take(place);
             return;
         }
         let rank = self.seats[by].next_rank();
@@ -218,28 +223,30 @@ impl<P: Actor> Core<P> {
         seat.datagrams += 1;
         let number = seat.datagrams;
         let transit = self.datagram_transit(from, to, msg.bytes(), number);
+        let parcel = Parcel::Datagram { from, to, cause };
         if let Some(delay) = transit.second {
-            let copy = Parcel::Datagram { from, to, cause, msg: msg.clone() };
-            self.post(self.now + delay.max(SHORTEST), from, copy);
+            let place = self.parcels.put(parcel, Some(msg.clone()));
+            self.post_place(self.now + delay.max(SHORTEST), from, place);
         }
         if let Some(delay) = transit.first {
-            self.post(self.now + delay.max(SHORTEST), from, Parcel::Datagram { from, to, cause, msg });
+            let place = self.parcels.put(parcel, Some(msg));
+            self.post_place(self.now + delay.max(SHORTEST), from, place);
         }
     }
 
     #[inline]
     fn datagram_transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Transit {
         let number = self.link_number(from, to, number);
-        let (link, queued) = self.link(from, to, bytes);
+        let queued = self.queued(from, to, bytes);
         let mut transit = if self.rules.is_empty() {
-            network::datagram(&link, None, self.link_draws, number)
+            network::datagram(self.link(from, to), None, self.link_draws, number)
         } else {
             match self.judge(from, to, Channel::Datagram, bytes) {
                 Ruling::Drop => Transit { first: None, second: None },
                 Ruling::Deliver(delay) => return Transit { first: Some(delay), second: None },
                 Ruling::Pass(how) => {
                     let degrade = (how != Degrade::NONE).then_some(&how);
-                    network::datagram(&link, degrade, self.link_draws, number)
+                    network::datagram(self.link(from, to), degrade, self.link_draws, number)
                 }
             }
         };
@@ -261,15 +268,17 @@ impl<P: Actor> Core<P> {
     ) -> Option<Duration> {
         // Bit 63 keeps streams apart from the datagrams between the same two.
         let number = self.link_number(from, to, 1 << 63 | u64::from(sent));
-        let (link, queued) = self.link(from, to, bytes);
+        let queued = self.queued(from, to, bytes);
         if self.rules.is_empty() {
-            return Some(queued + network::segment(&link, None, self.link_draws, number));
+            return Some(queued + network::segment(self.link(from, to), None, self.link_draws, number));
         }
         match self.judge(from, to, Channel::Stream, bytes) {
             Ruling::Drop => None,
             Ruling::Deliver(delay) => Some(delay),
             Ruling::Pass(how) if how.loss >= 1.0 => None,
-            Ruling::Pass(how) => Some(queued + network::segment(&link, Some(&how), self.link_draws, number)),
+            Ruling::Pass(how) => {
+                Some(queued + network::segment(self.link(from, to), Some(&how), self.link_draws, number))
+            }
         }
     }
 
@@ -279,26 +288,30 @@ impl<P: Actor> Core<P> {
         (self.seats[from].key ^ self.seats[to].key.rotate_left(32)).wrapping_add(number.wrapping_mul(STRIDE))
     }
 
-    /// The link between two processes, and the wait at the sender's interface.
+    /// The link between two processes.
     #[inline]
-    fn link(&mut self, from: ProcessId, to: ProcessId, bytes: u32) -> (Link, Duration) {
-        let (from, to) = (self.seats[from].host, self.seats[to].host);
-        if from == to {
-            return (self.network.same_host, Duration::ZERO);
-        }
-        let (a, b) = (&self.hosts[from], &self.hosts[to]);
-        let link = if a.region != b.region {
+    fn link(&self, from: ProcessId, to: ProcessId) -> &Link {
+        let (a, b) = (&self.seats[from], &self.seats[to]);
+        if a.host == b.host {
+            &self.network.same_host
+        } else if a.region != b.region {
             self.network.between_regions(a.region, b.region)
         } else if a.zone != b.zone {
-            self.network.same_region
+            &self.network.same_region
         } else {
-            self.network.same_zone
-        };
-        let queued = match a.egress {
-            None => Duration::ZERO,
-            Some(bandwidth) => occupy(&mut self.hosts[from].egress_free, self.now, bandwidth, bytes),
-        };
-        (link, queued)
+            &self.network.same_zone
+        }
+    }
+
+    /// The wait at the sender's interface.
+    #[inline]
+    fn queued(&mut self, from: ProcessId, to: ProcessId, bytes: u32) -> Duration {
+        let (from, to) = (self.seats[from].host, self.seats[to].host);
+        let host = &mut self.hosts[from];
+        match host.egress {
+            Some(bandwidth) if from != to => occupy(&mut host.egress_free, self.now, bandwidth, bytes),
+            _ => Duration::ZERO,
+        }
     }
 
     fn judge(&mut self, from: ProcessId, to: ProcessId, channel: Channel, bytes: u32) -> Ruling {

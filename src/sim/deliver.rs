@@ -45,17 +45,29 @@ impl<P: Actor> Core<P> {
         }
     }
 
+    #[inline]
     fn open_parcel(&mut self, place: u32) -> Option<Ready<P>> {
-        match self.parcels.take(place) {
-            Parcel::Datagram { from, to, cause, msg } => {
-                if self.holds(to) {
-                    self.hold(to, Parcel::Datagram { from, to, cause, msg });
+        match self.parcels.at(place) {
+            Parcel::Segment(segment) => self.open_segment(segment, place),
+            Parcel::Datagram { from, to, cause } => {
+                let seat = &self.seats[to];
+                if seat.paused {
+                    self.hold(to, place);
                     return None;
                 }
-                (self.seats[to].state == State::Running).then_some((to, cause, Input::Message { from, msg }))
+                let is_running = seat.state == State::Running;
+                let msg = self.parcels.take(place).filter(|_| is_running)?;
+                Some((to, cause, Input::Message { from, msg }))
             }
-            Parcel::Segment(segment) => self.open_segment(segment),
+            parcel => self.open_other(parcel, place),
+        }
+    }
+
+    /// What carries no message.
+    fn open_other(&mut self, parcel: Parcel, place: u32) -> Option<Ready<P>> {
+        match parcel {
             Parcel::Start(ticket) => {
+                self.parcels.take(place);
                 let seat = &mut self.seats[ticket.process];
                 if seat.incarnation != ticket.incarnation || seat.state != State::Starting {
                     return None;
@@ -64,26 +76,15 @@ impl<P: Actor> Core<P> {
                 Some((ticket.process, ticket.cause, Input::Start))
             }
             Parcel::Refused { ticket, peer } => {
-                if !self.is_current(ticket) {
-                    return None;
-                }
-                if self.holds(ticket.process) {
-                    self.hold(ticket.process, Parcel::Refused { ticket, peer });
-                    return None;
-                }
-                Some((ticket.process, ticket.cause, Input::Refused { to: peer }))
+                self.due(ticket, place).then_some((ticket.process, ticket.cause, Input::Refused { to: peer }))
             }
             Parcel::Done { ticket, token, work } => {
-                if !self.is_current(ticket) {
-                    return None;
-                }
-                if work == Work::Write && self.disk_stalls(ticket.process) {
+                if work == Work::Write && self.is_current(ticket) && self.disk_stalls(ticket.process) {
                     let until = self.hosts[self.seats[ticket.process].host].disk_stalled_until;
-                    self.post(until, ticket.process, Parcel::Done { ticket, token, work });
+                    self.post_place(until, ticket.process, place);
                     return None;
                 }
-                if self.holds(ticket.process) {
-                    self.hold(ticket.process, Parcel::Done { ticket, token, work });
+                if !self.due(ticket, place) {
                     return None;
                 }
                 if work == Work::Write {
@@ -93,21 +94,31 @@ impl<P: Actor> Core<P> {
                 Some((ticket.process, ticket.cause, Input::Done(token)))
             }
             Parcel::Retry { stream, side, attempt } => {
+                self.parcels.take(place);
                 self.retry(stream, side, attempt);
                 None
             }
-            Parcel::Free(_) => unreachable!("the queue names places in use"),
+            Parcel::Segment(_) | Parcel::Datagram { .. } => unreachable!("messages are opened apart"),
         }
     }
 
-    #[inline]
-    fn holds(&self, process: ProcessId) -> bool {
-        self.seats[process].paused
+    /// Whether a parcel of one life is to be handed out now; otherwise it is held back or gone.
+    fn due(&mut self, ticket: Ticket, place: u32) -> bool {
+        if !self.is_current(ticket) {
+            self.parcels.take(place);
+            return false;
+        }
+        if self.seats[ticket.process].paused {
+            self.hold(ticket.process, place);
+            return false;
+        }
+        self.parcels.take(place);
+        true
     }
 
+    /// Keeps a parcel until its process goes on.
     #[cold]
-    fn hold(&mut self, process: ProcessId, parcel: Parcel<P::Msg>) {
-        let place = self.parcels.put(parcel);
+    fn hold(&mut self, process: ProcessId, place: u32) {
         self.lockers[process].held.push_back(Held::Parcel(place));
     }
 
@@ -129,37 +140,39 @@ impl<P: Actor> Core<P> {
     }
 
     #[inline]
-    fn open_segment(&mut self, segment: Segment<P::Msg>) -> Option<Ready<P>> {
-        let Segment { from, to, cause, .. } = segment;
-        let stream = &mut self.streams[segment.stream];
+    fn open_segment(&mut self, segment: Segment, place: u32) -> Option<Ready<P>> {
+        let Segment { from, to, cause, stream: index, generation, number } = segment;
+        let stream = &mut self.streams[index];
         let side = stream.side_of(from);
-        if stream.lanes[side].generation != segment.generation {
+        if stream.lanes[side].generation != generation {
+            self.parcels.take(place);
             return None;
         }
         let seat = &self.seats[to];
         if seat.state != State::Running {
             if self.hosts[seat.host].up {
-                self.refuse(segment.stream, side, cause);
+                self.parcels.take(place);
+                self.refuse(index, side, cause);
             } else {
-                let (stream, number) = (segment.stream, segment.number);
-                let place = self.parcels.put(Parcel::Segment(segment));
-                self.stall(stream, side, number, place);
+                self.stall(index, side, number, place);
             }
             return None;
         }
         let life = &mut stream.lives[1 - side];
         if *life.get_or_insert(seat.incarnation) != seat.incarnation {
-            self.refuse(segment.stream, side, cause);
+            self.parcels.take(place);
+            self.refuse(index, side, cause);
             return None;
         }
         if stream.state == StreamState::Opening {
             stream.state = StreamState::Established;
         }
         if seat.paused {
-            self.hold(to, Parcel::Segment(segment));
+            self.hold(to, place);
             return None;
         }
-        Some((to, cause, Input::Message { from, msg: segment.msg }))
+        let msg = self.parcels.take(place)?;
+        Some((to, cause, Input::Message { from, msg }))
     }
 
     #[inline]
@@ -183,8 +196,8 @@ impl<P: Actor> Core<P> {
         let generation = lane.generation;
         let is_stalled = lane.stalled.is_some();
         let bytes = msg.bytes();
-        let place =
-            self.parcels.put(Parcel::Segment(Segment { from, to, cause, stream: index, generation, number, msg }));
+        let segment = Segment { from, to, cause, stream: index, generation, number };
+        let place = self.parcels.put(Parcel::Segment(segment), Some(msg));
         if is_stalled {
             self.stall(index, side, number, place);
             return;
@@ -272,7 +285,7 @@ impl<P: Actor> Core<P> {
             Box::new(Stalled { waiting: VecDeque::new(), since: now, timeout: RETRANSMIT_FIRST })
         });
         if stalled.waiting.len() == WAITING_MAX {
-            drop(self.parcels.take(place));
+            self.parcels.take(place);
             return;
         }
         let at = stalled.waiting.partition_point(|(earlier, _)| number.wrapping_sub(*earlier) as i32 > 0);
@@ -308,7 +321,7 @@ impl<P: Actor> Core<P> {
             let waiting = std::mem::take(&mut stalled.waiting);
             self.streams[index].lanes[side].stalled = None;
             for (number, place) in waiting {
-                let bytes = self.parcels.segment(place).msg.bytes();
+                let bytes = self.parcels.message(place).map_or(0, Message::bytes);
                 match self.segment_transit(from, to, bytes, number) {
                     Some(delay) => self.dispatch(index, side, place, self.now + delay.max(SHORTEST)),
                     None => self.stall(index, side, number, place),
@@ -325,7 +338,7 @@ impl<P: Actor> Core<P> {
     pub(super) fn forget_stalled(&mut self, index: u32, side: usize) {
         if let Some(stalled) = self.streams[index].lanes[side].stalled.take() {
             for (_, place) in stalled.waiting {
-                drop(self.parcels.take(place));
+                self.parcels.take(place);
             }
         }
     }

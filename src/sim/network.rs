@@ -91,8 +91,8 @@ impl Network {
     }
 
     #[inline]
-    pub(super) fn between_regions(&self, from: u32, to: u32) -> Link {
-        self.regions.get(from as usize).and_then(|row| row.get(to as usize)).copied().unwrap_or(self.elsewhere)
+    pub(super) fn between_regions(&self, from: u32, to: u32) -> &Link {
+        self.regions.get(from as usize).and_then(|row| row.get(to as usize)).unwrap_or(&self.elsewhere)
     }
 }
 

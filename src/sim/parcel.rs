@@ -1,54 +1,42 @@
-//! What is under way besides timers, in one slab; queue entries name the place.
+//! What is under way besides timers, in one slab; queue entries name the place. Messages lie apart from what says for
+//! whom they are, so that each is moved twice: in by its sender, out to its receiver.
 
 use crate::base::id::ProcessId;
 use crate::base::machine::Token;
 use crate::sim::trace::Cause;
 
-/// Something that will reach a process, or the stream it belongs to.
-#[derive(Debug, Clone)]
-pub(super) enum Parcel<M> {
-    /// An unused place; the next one.
-    Free(u32),
+/// What is due at its place's time. Those that carry a message have it in the slab beside them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Parcel {
+    /// A process starts.
     Start(Ticket),
-    Datagram {
-        from: ProcessId,
-        to: ProcessId,
-        cause: Cause,
-        msg: M,
-    },
-    Segment(Segment<M>),
-    Refused {
-        ticket: Ticket,
-        peer: ProcessId,
-    },
-    Done {
-        ticket: Ticket,
-        token: Token,
-        work: Work,
-    },
-    /// Time to try again what a stream could not send.
-    Retry {
-        stream: u32,
-        side: usize,
-        attempt: u32,
-    },
+    /// A message that nobody vouches for.
+    Datagram { from: ProcessId, to: ProcessId, cause: Cause },
+    /// A message in a stream.
+    Segment(Segment),
+    /// Word that a stream was refused or reset.
+    Refused { ticket: Ticket, peer: ProcessId },
+    /// A write or computation is done.
+    Done { ticket: Ticket, token: Token, work: Work },
+    /// A stream tries again what it holds back.
+    Retry { stream: u32, side: usize, attempt: u32 },
 }
 
-/// A message on a stream.
-#[derive(Debug, Clone)]
-pub(super) struct Segment<M> {
+/// A message in a stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
     pub(super) from: ProcessId,
     pub(super) to: ProcessId,
     pub(super) cause: Cause,
+    /// Which stream.
     pub(super) stream: u32,
-    /// Of the lane, when it was sent.
+    /// Generation of its lane when it was sent.
     pub(super) generation: u32,
-    /// In the order sent on the lane.
+    /// Which of its lane, for its draws.
     pub(super) number: u32,
-    pub(super) msg: M,
 }
 
-/// Addressed to one life of a process.
+/// Something for one life of a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
     pub(super) process: ProcessId,
@@ -65,44 +53,45 @@ pub(super) enum Work {
 /// The slab.
 #[derive(Debug, Clone)]
 pub(super) struct Parcels<M> {
-    places: Vec<Parcel<M>>,
-    free: u32,
+    places: Vec<Parcel>,
+    messages: Vec<Option<M>>,
+    free: Vec<u32>,
 }
 
 impl<M> Parcels<M> {
     pub(super) fn new() -> Self {
-        Self { places: Vec::new(), free: NONE }
+        Self { places: Vec::new(), messages: Vec::new(), free: Vec::new() }
     }
 
+    /// Keeps a parcel and the message it carries, if it carries one.
     #[inline]
-    pub(super) fn put(&mut self, parcel: Parcel<M>) -> u32 {
-        if self.free == NONE {
-            let place = u32::try_from(self.places.len()).expect("fewer than 2^32 messages are under way");
-            self.places.push(parcel);
+    pub(super) fn put(&mut self, parcel: Parcel, message: Option<M>) -> u32 {
+        if let Some(place) = self.free.pop() {
+            self.places[place as usize] = parcel;
+            self.messages[place as usize] = message;
             return place;
         }
-        let place = self.free;
-        let Parcel::Free(next) = std::mem::replace(&mut self.places[place as usize], parcel) else {
-            unreachable!("the free list holds free places")
-        };
-        self.free = next;
+        let place = u32::try_from(self.places.len()).expect("fewer than 2^32 messages are under way");
+        self.places.push(parcel);
+        self.messages.push(message);
         place
     }
 
+    /// What lies at a place in use.
     #[inline]
-    pub(super) fn take(&mut self, place: u32) -> Parcel<M> {
-        let parcel = std::mem::replace(&mut self.places[place as usize], Parcel::Free(self.free));
-        self.free = place;
-        parcel
+    pub(super) fn at(&self, place: u32) -> Parcel {
+        self.places[place as usize]
     }
 
-    /// The stream segment at a place that holds one.
-    pub(super) fn segment(&self, place: u32) -> &Segment<M> {
-        match &self.places[place as usize] {
-            Parcel::Segment(segment) => segment,
-            _ => unreachable!("streams keep segments only"),
-        }
+    /// The message at a place whose parcel carries one.
+    pub(super) fn message(&self, place: u32) -> Option<&M> {
+        self.messages[place as usize].as_ref()
+    }
+
+    /// Frees a place in use; the message it held, if any.
+    #[inline]
+    pub(super) fn take(&mut self, place: u32) -> Option<M> {
+        self.free.push(place);
+        self.messages[place as usize].take()
     }
 }
-
-const NONE: u32 = u32::MAX;

@@ -6,11 +6,12 @@
 //! wheel; Varghese and Lauck 1987). *Front*: the bucket that is due, sorted once and read off. A bucket with few events
 //! is sorted
 //! whatever its width, so that sparse events do not sink level by level; a crowded one is spread over the level below
-//! (as in a ladder queue; Tang, Goh and Thng 2005). *Late*: a binary heap for what is scheduled before the end of the
-//! bucket that is due.
+//! (as in a ladder queue; Tang, Goh and Thng 2005). *Late*: what is scheduled before the end of the bucket that is
+//! due; the soonest few in a sorted list, the others in a binary heap.
 //!
 //! Invariants: everything before `edge` is in front or late, everything else in a bucket; `base <= edge`; a bucket's
-//! events share all bits of the time above its level with `base`. Keys are unique, so the order in which events entered
+//! events share all bits of the time above its level with `base`; nothing in the heap is due before the last of the
+//! list, which is empty only if the heap is. Keys are unique, so the order in which events entered
 //! plays no part. Memory is proportional to the largest number of events pending at once (chunks are recycled).
 
 use std::cmp::Ordering;
@@ -52,7 +53,7 @@ impl Ord for Entry {
 pub struct Queue {
     front: Vec<Entry>,
     front_next: usize,
-    late: BinaryHeap<Entry>,
+    late: Late,
     base: u64,
     edge: u64,
     levels: u32,
@@ -74,7 +75,7 @@ impl Queue {
         Self {
             front: Vec::new(),
             front_next: 0,
-            late: BinaryHeap::new(),
+            late: Late::default(),
             base: 0,
             edge: 0,
             levels: 0,
@@ -110,32 +111,32 @@ impl Queue {
     #[inline]
     pub fn pop_before(&mut self, limit: u64) -> Option<Entry> {
         loop {
-            if let Some(&first) = self.front.get(self.front_next) {
-                if self.late.peek().is_some_and(|late| late.key() < first.key()) {
-                    return self.pop_late(limit);
+            let front = self.front.get(self.front_next);
+            let entry = match (front, self.late.first()) {
+                (Some(front), Some(late)) if late.key() < front.key() => late,
+                (Some(front), _) => {
+                    let front = *front;
+                    if front.time >= limit {
+                        return None;
+                    }
+                    self.front_next += 1;
+                    self.len -= 1;
+                    return Some(front);
                 }
-                if first.time >= limit {
-                    return None;
+                (None, Some(late)) => late,
+                (None, None) => {
+                    if !self.advance(limit) {
+                        return None;
+                    }
+                    continue;
                 }
-                self.front_next += 1;
-                self.len -= 1;
-                return Some(first);
-            }
-            if !self.late.is_empty() {
-                return self.pop_late(limit);
-            }
-            if !self.advance(limit) {
+            };
+            if entry.time >= limit {
                 return None;
             }
+            self.len -= 1;
+            return self.late.pop();
         }
-    }
-
-    fn pop_late(&mut self, limit: u64) -> Option<Entry> {
-        if self.late.peek()?.time >= limit {
-            return None;
-        }
-        self.len -= 1;
-        self.late.pop()
     }
 
     #[inline]
@@ -200,6 +201,51 @@ impl Queue {
             chunk = self.chunks.release(chunk);
             filled = CHUNK;
         }
+    }
+}
+
+/// Events that came after the bucket that is due was sorted.
+#[derive(Debug, Clone, Default)]
+struct Late {
+    /// The soonest, latest first.
+    soon: Vec<Entry>,
+    others: BinaryHeap<Entry>,
+}
+
+impl Late {
+    #[inline]
+    fn first(&self) -> Option<&Entry> {
+        self.soon.last()
+    }
+
+    #[inline]
+    fn push(&mut self, entry: Entry) {
+        let key = entry.key();
+        if !self.others.is_empty() && self.soon.first().is_some_and(|last| last.key() < key) {
+            return self.others.push(entry);
+        }
+        // Most are due before all but a few: the search begins with the soonest.
+        let at = self.soon.iter().rposition(|other| other.key() > key).map_or(0, |before| before + 1);
+        self.soon.insert(at, entry);
+        if self.soon.len() > SOON_MAX {
+            self.others.extend(self.soon.drain(..SOON_MAX / 2));
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.soon.pop();
+        if self.soon.is_empty() && !self.others.is_empty() {
+            self.refill();
+        }
+        entry
+    }
+
+    #[cold]
+    fn refill(&mut self) {
+        let others = &mut self.others;
+        self.soon.extend(std::iter::from_fn(|| others.pop()).take(SOON_MAX / 2));
+        self.soon.reverse();
     }
 }
 
@@ -297,6 +343,8 @@ const SLOTS: usize = 1 << BITS;
 const LEVELS: usize = 11;
 /// A bucket with more events than this is spread over the level below before it is sorted; found by measurement.
 const CROWD: u32 = 512;
+/// So many late events are kept sorted; found by measurement.
+const SOON_MAX: usize = 64;
 /// Entries per chunk.
 const CHUNK: usize = 16;
 const NONE: u32 = u32::MAX;

@@ -19,6 +19,7 @@
 use std::collections::VecDeque;
 
 use crate::base::id::ProcessId;
+use crate::base::index::{Index, hash_pair};
 use crate::base::time::{Duration, Time};
 
 /// One stream.
@@ -73,56 +74,31 @@ impl Stream {
 }
 
 /// All streams, found by their ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Streams {
     list: Vec<Stream>,
-    /// Open addressing, linear probing, never more than half full; index + 1, zero for empty. Never iterated.
-    table: Vec<u32>,
+    index: Index,
 }
 
 impl Streams {
-    pub(super) fn new() -> Self {
-        Self { list: Vec::new(), table: vec![0; 64] }
-    }
-
     /// The stream between two processes, and whether it is new.
     #[inline]
     pub(super) fn between(&mut self, a: ProcessId, b: ProcessId) -> (u32, bool) {
         let ends = [a.min(b), a.max(b)];
-        let mut at = self.home(ends);
-        loop {
-            match self.table[at] {
-                0 => break,
-                index if self.list[index as usize - 1].ends == ends => return (index - 1, false),
-                _ => at = (at + 1) & (self.table.len() - 1),
-            }
+        let hash = hash_of(ends);
+        if let Some(known) = self.index.find(hash, |place| self.list[place].ends == ends) {
+            return (known, false);
         }
+        let fresh = self.index.push(hash, |place| hash_of(self.list[place].ends));
         let lanes = [Lane::default(), Lane::default()];
         self.list.push(Stream { ends, lives: [None, None], state: StreamState::Closed, lanes });
-        let index = u32::try_from(self.list.len()).expect("fewer than 2^32 streams");
-        self.table[at] = index;
-        if self.list.len() * 2 > self.table.len() {
-            self.grow();
-        }
-        (index - 1, true)
+        (fresh, true)
     }
+}
 
-    fn home(&self, ends: [ProcessId; 2]) -> usize {
-        let key = u64::from(ends[0].0) << 32 | u64::from(ends[1].0);
-        let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        ((mixed ^ mixed >> 32) as usize).wrapping_mul(0x2545_F491) & (self.table.len() - 1)
-    }
-
-    fn grow(&mut self) {
-        self.table = vec![0; self.table.len() * 4];
-        for index in 0..self.list.len() {
-            let mut at = self.home(self.list[index].ends);
-            while self.table[at] != 0 {
-                at = (at + 1) & (self.table.len() - 1);
-            }
-            self.table[at] = index as u32 + 1;
-        }
-    }
+#[inline]
+fn hash_of([a, b]: [ProcessId; 2]) -> u64 {
+    hash_pair(a.0, b.0)
 }
 
 impl std::ops::Index<u32> for Streams {
@@ -152,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_pair_has_one_stream_whoever_speaks_first() {
-        let mut streams = Streams::new();
+        let mut streams = Streams::default();
         for a in 0..100 {
             for b in a..100 {
                 let (index, new) = streams.between(ProcessId(a), ProcessId(b));

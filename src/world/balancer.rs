@@ -5,9 +5,8 @@ use std::mem;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::model::topology::ZoneId;
-use crate::protocol::proxy::alb::{Alb, AlbEvent, AlbTimer};
+use crate::protocol::proxy::alb::{Alb, AlbEvent};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::message::HttpMsg;
 use crate::world::event::Event;
 use crate::world::process::Process;
 use crate::world::via::Via;
@@ -59,6 +58,6 @@ impl Balancer {
     }
 }
 
-fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<AlbEvent>) -> Via<'a, F, HttpMsg, AlbTimer, AlbEvent> {
+fn via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<AlbEvent>) -> impl Fx<Alb> {
     Via { fx, events, wire: Wire::Http, alarm: Alarm::Balancer, lane: 0 }
 }

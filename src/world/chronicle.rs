@@ -20,11 +20,10 @@ use crate::protocol::catalog::registry::Fact;
 use crate::protocol::catalog::server::ServerEvent;
 use crate::protocol::gossip::members::State as MemberState;
 use crate::protocol::gossip::{serf, swim};
-use crate::protocol::proxy::message::RequestNumber;
 use crate::protocol::raft;
 use crate::protocol::scheduler::event::{Change, Event as NomadEvent};
 use crate::world::atlas::Atlas;
-use crate::world::event::{Event, Group, Instance, Notice, Pool, RoutedInstance, System};
+use crate::world::event::{Event, Group, Instance, Notice, Pool, System};
 use crate::world::naming::alloc_of;
 use crate::world::spec::MachineId;
 
@@ -45,8 +44,6 @@ pub struct Chronicle {
     /// Desired and client status last told, by instance.
     told: BTreeMap<Instance, (Desired, ClientStatus)>,
     queued: BTreeMap<(RegionId, JobId, Arc<str>), u32>,
-    /// Instances whose good answers are on their way to the users. What a user gave up waiting for stays.
-    served: BTreeMap<RequestNumber, RoutedInstance>,
 }
 
 /// States of the checks of an instance, and the worst that was told.
@@ -76,7 +73,6 @@ impl Chronicle {
             dequeued: BTreeMap::new(),
             told: BTreeMap::new(),
             queued: BTreeMap::new(),
-            served: BTreeMap::new(),
         }
     }
 
@@ -90,20 +86,8 @@ impl Chronicle {
             Event::Nomad { region, event } => self.nomad(at, *region, process, event, tell),
             Event::Catalog { region, event } => self.catalog(*region, process, event, tell),
             Event::Agent { machine, event } => self.agent(*machine, event, tell),
-            Event::Served { number, instance } => {
-                self.served.insert(*number, *instance);
-            }
-            Event::Ended { traffic, number, sent, outcome } => {
-                let instance = self.served.remove(number);
-                let attempts = u32::from(number.attempt()) + 1;
-                tell(&Notice::RequestEnded {
-                    traffic: *traffic,
-                    number: number.sequence(),
-                    sent: *sent,
-                    outcome: *outcome,
-                    attempts,
-                    instance,
-                });
+            &Event::Ended { traffic, number, sent, outcome } => {
+                tell(&Notice::RequestEnded { traffic, number, sent, outcome });
             }
             Event::Client { .. }
             | Event::Proxy { .. }

@@ -153,9 +153,6 @@ impl ConsulAgent {
     }
 }
 
-type AgentVia<'a, F> =
-    Via<'a, F, crate::protocol::catalog::message::CatalogMsg, crate::protocol::catalog::agent::AgentTimer, AgentEvent>;
-
-fn agent_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<AgentEvent>) -> AgentVia<'a, F> {
+fn agent_via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<AgentEvent>) -> impl Fx<CatalogAgent> {
     Via { fx, events, wire: Wire::Catalog, alarm: Alarm::Agent, lane: 0 }
 }

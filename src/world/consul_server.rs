@@ -197,8 +197,21 @@ impl ConsulServer {
     }
 
     fn on_raft(&mut self, now: Time, event: raft::Event<CatalogEntry>, fx: &mut impl Fx<Process>) {
+        if matches!(event, raft::Event::SnapshotDue) {
+            let state = self.catalog.state().clone();
+            let bytes = u32::try_from(state.nodes().len()).unwrap_or(u32::MAX).saturating_mul(2_048);
+            self.raft.snapshot_taken(state, bytes, &mut raft_via(fx, &mut self.raft_events));
+        }
+        self.tell_catalog(now, &event, fx);
+        if let Some(contact) = self.raft.last_contact() {
+            self.catalog.leader_contact(contact);
+        }
+        fx.emit(Event::CatalogRaft(event));
+    }
+
+    fn tell_catalog(&mut self, now: Time, event: &raft::Event<CatalogEntry>, fx: &mut impl Fx<Process>) {
         let catalog_fx = &mut catalog_via(fx, &mut self.catalog_events);
-        match &event {
+        match event {
             raft::Event::Apply { index, term, entry, .. } => {
                 let request = self.proposed.remove(&(*term, *index));
                 self.catalog.applied(now, index.0, &entry.0, request, catalog_fx);
@@ -218,12 +231,8 @@ impl ConsulServer {
                 }
             }
             raft::Event::Restore { snapshot } => self.catalog.restore(now, snapshot.state.clone(), catalog_fx),
-            raft::Event::SnapshotDue => {
-                let state = self.catalog.state().clone();
-                let bytes = u32::try_from(state.nodes().len()).unwrap_or(u32::MAX).saturating_mul(2_048);
-                self.raft.snapshot_taken(state, bytes, &mut raft_via(fx, &mut self.raft_events));
-            }
-            raft::Event::StateChanged { .. }
+            raft::Event::SnapshotDue
+            | raft::Event::StateChanged { .. }
             | raft::Event::TermChanged { .. }
             | raft::Event::VoteGranted { .. }
             | raft::Event::Appended { .. }
@@ -234,10 +243,6 @@ impl ConsulServer {
             | raft::Event::SnapshotStored { .. }
             | raft::Event::ConfigurationChanged { .. } => {}
         }
-        if let Some(contact) = self.raft.last_contact() {
-            self.catalog.leader_contact(contact);
-        }
-        fx.emit(Event::CatalogRaft(event));
     }
 
     fn on_lan(&mut self, now: Time, event: serf::Event, fx: &mut impl Fx<Process>) {
@@ -357,31 +362,22 @@ pub(super) fn subject(event: &serf::Event) -> Option<ProcessId> {
     }
 }
 
-type RaftVia<'a, F> = Via<'a, F, raft::Msg<CatalogEntry>, raft::Timer, raft::Event<CatalogEntry>>;
-
-fn raft_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<raft::Event<CatalogEntry>>) -> RaftVia<'a, F> {
+fn raft_via<'a>(
+    fx: &'a mut impl Fx<Process>,
+    events: &'a mut Vec<raft::Event<CatalogEntry>>,
+) -> impl Fx<RaftNode<CatalogEntry>> {
     Via { fx, events, wire: Wire::CatalogRaft, alarm: Alarm::Raft, lane: RAFT }
 }
 
-type SerfVia<'a, F> = Via<'a, F, crate::protocol::gossip::message::Msg, serf::Timer, serf::Event>;
-
 /// The effects of a Serf in the LAN pool.
-pub(super) fn lan_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<serf::Event>) -> SerfVia<'a, F> {
+pub(super) fn lan_via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<serf::Event>) -> impl Fx<Serf> {
     Via { fx, events, wire: Wire::Lan, alarm: Alarm::Serf, lane: 1 }
 }
 
-fn wan_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<serf::Event>) -> SerfVia<'a, F> {
+fn wan_via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<serf::Event>) -> impl Fx<Serf> {
     Via { fx, events, wire: Wire::Wan, alarm: Alarm::Wan, lane: 2 }
 }
 
-type CatalogVia<'a, F> = Via<
-    'a,
-    F,
-    crate::protocol::catalog::message::CatalogMsg,
-    crate::protocol::catalog::server::ServerTimer,
-    ServerEvent,
->;
-
-fn catalog_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<ServerEvent>) -> CatalogVia<'a, F> {
+fn catalog_via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<ServerEvent>) -> impl Fx<CatalogServer> {
     Via { fx, events, wire: Wire::Catalog, alarm: Alarm::Catalog, lane: 3 }
 }

@@ -83,13 +83,6 @@ pub enum Event {
         /// All its targets.
         targets: Arc<[Endpoint]>,
     },
-    /// A proxy passed on a good answer.
-    Served {
-        /// To this attempt.
-        number: RequestNumber,
-        /// From this instance.
-        instance: RoutedInstance,
-    },
     /// A request of a source begins.
     Issued {
         /// Its first attempt.
@@ -139,7 +132,6 @@ impl Notable for Event {
             | Self::Proxy { .. }
             | Self::Balancer(_)
             | Self::Table { .. }
-            | Self::Served { .. }
             | Self::Issued { .. }
             | Self::Ended { .. } => false,
         }
@@ -496,19 +488,22 @@ pub enum Notice {
         /// Targets it lost.
         lost: Arc<[RoutedInstance]>,
     },
+    /// A proxy passed on a good answer; its user has yet to get it.
+    RequestServed {
+        /// To this attempt.
+        number: RequestNumber,
+        /// From this instance.
+        instance: RoutedInstance,
+    },
     /// A request ended, for its user.
     RequestEnded {
         /// Of which source.
         traffic: TrafficId,
-        /// Its number.
-        number: u64,
+        /// Its last attempt.
+        number: RequestNumber,
         /// When it was sent.
         sent: Time,
         /// How it ended.
         outcome: Outcome,
-        /// Tries it took.
-        attempts: u32,
-        /// The instance that answered, if one did.
-        instance: Option<RoutedInstance>,
     },
 }

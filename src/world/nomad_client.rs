@@ -10,9 +10,8 @@ use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::protocol::catalog::message::{CatalogMsg, CheckDefinition, ServiceDefinition};
 use crate::protocol::catalog::record::{InstanceId, ServiceSpec};
-use crate::protocol::client::agent::{NomadClient, Timer};
+use crate::protocol::client::agent::NomadClient;
 use crate::protocol::client::event::Event as ClientEvent;
-use crate::protocol::scheduler::message::Message as NomadMsg;
 use crate::world::atlas::Atlas;
 use crate::world::event::Event;
 use crate::world::naming;
@@ -152,6 +151,6 @@ impl ClientProcess {
     }
 }
 
-fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<ClientEvent>) -> Via<'a, F, NomadMsg, Timer, ClientEvent> {
+fn via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<ClientEvent>) -> impl Fx<NomadClient> {
     Via { fx, events, wire: Wire::Nomad, alarm: Alarm::Client, lane: 0 }
 }

@@ -13,8 +13,7 @@ use crate::protocol::gossip::serf::{self, Serf};
 use crate::protocol::raft::{self, Index, RaftNode, Term};
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Event as NomadEvent, Proposal};
-use crate::protocol::scheduler::message::Message as NomadMsg;
-use crate::protocol::scheduler::server::{Server, Timer};
+use crate::protocol::scheduler::server::Server;
 use crate::protocol::scheduler::state::State;
 use crate::world::atlas::Atlas;
 use crate::world::consul_server::{keep, subject};
@@ -165,8 +164,18 @@ impl NomadServer {
     }
 
     fn on_raft(&mut self, now: Time, event: raft::Event<NomadEntry>, fx: &mut impl Fx<Process>) {
+        if matches!(event, raft::Event::SnapshotDue) {
+            let state = self.server.state().clone();
+            let bytes = u32::try_from(state.index()).unwrap_or(u32::MAX).saturating_mul(64);
+            self.raft.snapshot_taken(state, bytes, &mut raft_via(fx, &mut self.raft_events));
+        }
+        self.tell_server(now, &event, fx);
+        fx.emit(Event::NomadRaft(event));
+    }
+
+    fn tell_server(&mut self, now: Time, event: &raft::Event<NomadEntry>, fx: &mut impl Fx<Process>) {
         let server_fx = &mut server_via(fx, &mut self.server_events);
-        match &event {
+        match event {
             raft::Event::Apply { index, term, entry, .. } => {
                 let proposal = self.proposed.remove(&(*term, *index));
                 self.server.applied(now, index.0, proposal, &entry.0, server_fx);
@@ -178,12 +187,8 @@ impl NomadServer {
             }
             raft::Event::LeaderChanged { leader } => self.server.leader_known(*leader),
             raft::Event::Restore { snapshot } => self.server.install(snapshot.state.clone()),
-            raft::Event::SnapshotDue => {
-                let state = self.server.state().clone();
-                let bytes = u32::try_from(state.index()).unwrap_or(u32::MAX).saturating_mul(64);
-                self.raft.snapshot_taken(state, bytes, &mut raft_via(fx, &mut self.raft_events));
-            }
-            raft::Event::StateChanged { .. }
+            raft::Event::SnapshotDue
+            | raft::Event::StateChanged { .. }
             | raft::Event::TermChanged { .. }
             | raft::Event::VoteGranted { .. }
             | raft::Event::Appended { .. }
@@ -195,7 +200,6 @@ impl NomadServer {
             | raft::Event::SnapshotStored { .. }
             | raft::Event::ConfigurationChanged { .. } => {}
         }
-        fx.emit(Event::NomadRaft(event));
     }
 
     fn on_serf(&mut self, event: serf::Event, fx: &mut impl Fx<Process>) {
@@ -210,7 +214,8 @@ impl NomadServer {
     fn on_server(&mut self, now: Time, event: NomadEvent, fx: &mut impl Fx<Process>) {
         if let NomadEvent::Propose { proposal, command } = event {
             let entry = NomadEntry(command);
-            match self.raft.propose(now, entry, &mut raft_via(fx, &mut self.raft_events)) {
+            let place = self.raft.propose(now, entry, &mut raft_via(fx, &mut self.raft_events));
+            match place {
                 Ok(place) => {
                     self.proposed.insert(place, proposal);
                 }
@@ -238,20 +243,17 @@ impl NomadServer {
     }
 }
 
-type RaftVia<'a, F> = Via<'a, F, raft::Msg<NomadEntry>, raft::Timer, raft::Event<NomadEntry>>;
-
-fn raft_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<raft::Event<NomadEntry>>) -> RaftVia<'a, F> {
+fn raft_via<'a>(
+    fx: &'a mut impl Fx<Process>,
+    events: &'a mut Vec<raft::Event<NomadEntry>>,
+) -> impl Fx<RaftNode<NomadEntry>> {
     Via { fx, events, wire: Wire::NomadRaft, alarm: Alarm::Raft, lane: RAFT }
 }
 
-type SerfVia<'a, F> = Via<'a, F, gossip::message::Msg, serf::Timer, serf::Event>;
-
-fn serf_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<serf::Event>) -> SerfVia<'a, F> {
+fn serf_via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<serf::Event>) -> impl Fx<Serf> {
     Via { fx, events, wire: Wire::NomadSerf, alarm: Alarm::Serf, lane: 1 }
 }
 
-type ServerVia<'a, F> = Via<'a, F, NomadMsg, Timer, NomadEvent>;
-
-fn server_via<'a, F>(fx: &'a mut F, events: &'a mut Vec<NomadEvent>) -> ServerVia<'a, F> {
+fn server_via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<NomadEvent>) -> impl Fx<Server<Decision>> {
     Via { fx, events, wire: Wire::Nomad, alarm: Alarm::Nomad, lane: SERVER }
 }

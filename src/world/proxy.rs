@@ -160,7 +160,7 @@ impl Proxy {
                 if status == 200
                     && let Some(instance) = instance
                 {
-                    fx.emit(Event::Served { number, instance });
+                    fx.emit(Event::Notice(Notice::RequestServed { number, instance }));
                 }
             }
             FabioEvent::Sent { .. } | FabioEvent::Opened | FabioEvent::Rejected { .. } | FabioEvent::Exited => {
@@ -272,6 +272,6 @@ pub fn routes(atlas: &Atlas) -> Arc<[HttpRoute]> {
         .collect()
 }
 
-fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<FabioEvent>) -> Via<'a, F, HttpMsg, FabioTimer, FabioEvent> {
+fn via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<FabioEvent>) -> impl Fx<FabioNode> {
     Via { fx, events, wire: Wire::Http, alarm: Alarm::Proxy, lane: 0 }
 }

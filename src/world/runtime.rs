@@ -102,7 +102,10 @@ impl Runtime {
         match input {
             Input::Start => {}
             Input::Message { from, msg: Wire::Http(msg) } => self.http(now, from, msg, fx),
-            Input::Message { msg: Wire::Task(msg), .. } => self.task(now, msg, fx),
+            Input::Message { msg: Wire::Task(msg), .. } => {
+                self.task(now, msg, fx);
+                self.live(now, fx);
+            }
             Input::Message { from, msg: Wire::Catalog(msg) } => self.catalog(now, from, &msg, fx),
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a task runtime"),
             Input::Refused { to } => {
@@ -110,7 +113,7 @@ impl Runtime {
                     proxy.handle(now, Input::Refused { to }, fx);
                 }
             }
-            Input::Fired(Alarm::Runtime(RuntimeTimer::Life)) => {}
+            Input::Fired(Alarm::Runtime(RuntimeTimer::Life)) => self.live(now, fx),
             Input::Fired(Alarm::Runtime(RuntimeTimer::Station(slot))) => {
                 self.stations.fired(now, slot, &mut Doors(fx));
             }
@@ -126,7 +129,6 @@ impl Runtime {
                 }
             }
         }
-        self.live(now, fx);
     }
 
     /// The machine lost power: every task is gone.

@@ -6,8 +6,7 @@ use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::protocol::proxy::dns::DnsSet;
-use crate::protocol::proxy::message::HttpMsg;
-use crate::protocol::workload::client::{Client, ClientEvent, ClientTimer, Outcome as Ending};
+use crate::protocol::workload::client::{Client, ClientEvent, Outcome as Ending};
 use crate::world::event::{Event, Outcome};
 use crate::world::process::Process;
 use crate::world::spec::TrafficId;
@@ -96,6 +95,6 @@ fn seen(ending: Ending) -> Outcome {
     }
 }
 
-fn via<'a, F>(fx: &'a mut F, events: &'a mut Vec<ClientEvent>) -> Via<'a, F, HttpMsg, ClientTimer, ClientEvent> {
+fn via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<ClientEvent>) -> impl Fx<Client> {
     Via { fx, events, wire: Wire::Http, alarm: Alarm::User, lane: 0 }
 }

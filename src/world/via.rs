@@ -10,24 +10,26 @@ use crate::world::wire::{Alarm, Wire};
 const LANES: u64 = 4;
 
 /// The effects of a part, carried out by its process. What the part emits waits in `events` for the process to read.
-#[derive(Debug)]
-pub struct Via<'a, F, M, T, E> {
+#[expect(missing_debug_implementations, reason = "the constructors it holds are functions, which have none")]
+pub struct Via<'a, F, W, A, E> {
     /// The process's effects.
     pub fx: &'a mut F,
     /// A buffer the process keeps, so that nothing is allocated.
     pub events: &'a mut Vec<E>,
     /// The part's message as the process sends it.
-    pub wire: fn(M) -> Wire,
+    pub wire: W,
     /// The part's alarm as the process's.
-    pub alarm: fn(T) -> Alarm,
+    pub alarm: A,
     /// Which part, for tokens: below `LANES`.
     pub lane: u64,
 }
 
-impl<Inner, F> Fx<Inner> for Via<'_, F, Inner::Msg, Inner::Timer, Inner::Event>
+impl<Inner, F, W, A> Fx<Inner> for Via<'_, F, W, A, Inner::Event>
 where
     Inner: Machine,
     F: Fx<Process>,
+    W: Fn(Inner::Msg) -> Wire,
+    A: Fn(Inner::Timer) -> Alarm,
 {
     #[inline]
     fn send(&mut self, to: ProcessId, msg: Inner::Msg) {
@@ -52,6 +54,7 @@ where
         self.fx.compute(wrap(token, self.lane), cost);
     }
 
+    #[inline]
     fn emit(&mut self, event: Inner::Event) {
         self.events.push(event);
     }

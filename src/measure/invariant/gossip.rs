@@ -107,8 +107,8 @@ pub struct NotDeadForEver {
     pub tally: Tally,
     bound: Duration,
     running: BTreeSet<Member>,
-    /// Pairs of who holds whom for dead.
-    dead: BTreeSet<(Member, Member)>,
+    /// Who is held for dead, and by whom.
+    dead: BTreeMap<Member, BTreeSet<Member>>,
     faults: u32,
     /// When a fault last ended, or somebody started or stopped.
     disturbed: Time,
@@ -121,7 +121,7 @@ impl NotDeadForEver {
             tally: Tally::default(),
             bound,
             running: BTreeSet::new(),
-            dead: BTreeSet::new(),
+            dead: BTreeMap::new(),
             faults: 0,
             disturbed: Time::ZERO,
         }
@@ -132,7 +132,7 @@ impl NotDeadForEver {
         match observation.fact {
             Fact::Started(member) => {
                 self.running.insert(member);
-                self.dead.retain(|&(by, _)| by != member);
+                self.dead.values_mut().for_each(|holders| holders.retain(|by| *by != member));
                 self.disturbed = observation.at;
             }
             Fact::Stopped(member) => {
@@ -141,10 +141,12 @@ impl NotDeadForEver {
             }
             Fact::Changed { by, about, after, .. } => match after {
                 State::Dead => {
-                    self.dead.insert((by, about));
+                    self.dead.entry(about).or_default().insert(by);
                 }
                 State::Alive | State::Suspect | State::Left | State::Absent => {
-                    self.dead.remove(&(by, about));
+                    if let Some(holders) = self.dead.get_mut(&about) {
+                        holders.remove(&by);
+                    }
                 }
             },
             Fact::FaultBegan => self.faults += 1,
@@ -162,7 +164,11 @@ impl NotDeadForEver {
         if self.faults > 0 || now.since(self.disturbed) <= self.bound {
             return;
         }
-        let wronged = self.dead.iter().find(|(by, about)| self.running.contains(by) && self.running.contains(about));
+        let wronged =
+            self.dead.iter().filter(|(about, _)| self.running.contains(about)).find_map(|(about, holders)| {
+                let by = holders.iter().find(|by| self.running.contains(by))?;
+                Some((by, about))
+            });
         self.tally.check(now, wronged.is_none(), || match wronged {
             Some((by, about)) => format!("{by} still holds {about} for dead, {} after the last fault", self.bound),
             None => String::new(),

@@ -1,6 +1,6 @@
 //! Laws of the request path: a proxy sends only to targets of its table; a request ends exactly once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::id::ProcessId;
 use crate::base::time::Time;
@@ -11,14 +11,17 @@ use crate::protocol::proxy::message::RequestNumber;
 /// No request is sent to a target that is absent from the table in force at its proxy.
 #[derive(Debug, Clone, Default)]
 pub struct SentWithinTable {
-    tables: BTreeMap<ProcessId, BTreeSet<Endpoint>>,
+    /// By proxy, its targets in order.
+    tables: BTreeMap<ProcessId, Vec<Endpoint>>,
     tally: Tally,
 }
 
 impl SentWithinTable {
     /// A proxy has a new table; these are all its targets.
     pub fn applied(&mut self, proxy: ProcessId, targets: impl IntoIterator<Item = Endpoint>) {
-        self.tables.insert(proxy, targets.into_iter().collect());
+        let mut targets: Vec<Endpoint> = targets.into_iter().collect();
+        targets.sort_unstable();
+        self.tables.insert(proxy, targets);
     }
 
     /// A proxy starts anew, without a table.
@@ -28,7 +31,7 @@ impl SentWithinTable {
 
     /// A proxy chose a target for a request.
     pub fn sent(&mut self, at: Time, proxy: ProcessId, number: RequestNumber, target: Endpoint) {
-        let is_known = self.tables.get(&proxy).is_some_and(|table| table.contains(&target));
+        let is_known = self.tables.get(&proxy).is_some_and(|table| table.binary_search(&target).is_ok());
         self.tally.check(at, is_known, || format!("{proxy} sent request {number} to {target}, absent from its table"));
     }
 
@@ -42,7 +45,7 @@ impl SentWithinTable {
 #[derive(Debug, Clone, Default)]
 pub struct EndsOnce {
     /// By source: the sequence of the first request remembered, and for each from there whether it ended.
-    sources: BTreeMap<u16, (u64, VecDeque<bool>)>,
+    sources: Vec<(u64, VecDeque<bool>)>,
     open: u64,
     tally: Tally,
 }
@@ -50,7 +53,7 @@ pub struct EndsOnce {
 impl EndsOnce {
     /// A request begins. Requests of a source come in sequence.
     pub fn issued(&mut self, at: Time, number: RequestNumber) {
-        let (first, ended) = self.sources.entry(number.source()).or_default();
+        let (first, ended) = of_source(&mut self.sources, number);
         let expected = *first + ended.len() as u64;
         if ended.is_empty() && expected == 0 {
             *first = number.sequence();
@@ -65,7 +68,7 @@ impl EndsOnce {
 
     /// A request is over, in whatever way.
     pub fn ended(&mut self, at: Time, number: RequestNumber) {
-        let (first, ended) = self.sources.entry(number.source()).or_default();
+        let (first, ended) = of_source(&mut self.sources, number);
         let place = number.sequence().checked_sub(*first).map(|place| place as usize);
         // What was forgotten had ended.
         let state = place.and_then(|place| ended.get_mut(place));
@@ -91,6 +94,14 @@ impl EndsOnce {
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
+}
+
+fn of_source(sources: &mut Vec<(u64, VecDeque<bool>)>, number: RequestNumber) -> &mut (u64, VecDeque<bool>) {
+    let source = usize::from(number.source());
+    if sources.len() <= source {
+        sources.resize_with(source + 1, Default::default);
+    }
+    &mut sources[source]
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use crate::protocol::gossip::members::Member;
 use crate::protocol::gossip::message::{COMPOUND_OVERHEAD, Rumour};
 
@@ -30,9 +32,12 @@ pub fn transmit_limit(mult: u32, members: usize) -> u32 {
 /// The queue.
 #[derive(Debug, Clone, Default)]
 pub struct Broadcasts {
-    waiting: BTreeMap<Key, Waiting>,
-    /// Where the rumour about a member waits, for those that replace each other.
-    named: BTreeMap<Member, Key>,
+    /// The queue itself: places in `rumours`.
+    waiting: BTreeMap<Key, u32>,
+    rumours: Vec<Waiting>,
+    free: Vec<u32>,
+    /// Where the rumour about a member is, for those that replace each other.
+    named: BTreeMap<Member, u32>,
     count: u32,
 }
 
@@ -46,6 +51,7 @@ struct Key {
 
 #[derive(Debug, Clone)]
 struct Waiting {
+    key: Key,
     rumour: Rumour,
     name: Option<Member>,
     ticket: Option<Ticket>,
@@ -65,66 +71,76 @@ impl Broadcasts {
     /// Queues a rumour that replaces the waiting one about the same member, whose ticket (if any) is returned: it will
     /// not be transmitted any more.
     pub fn push_named(&mut self, name: Member, rumour: Rumour, ticket: Option<Ticket>) -> Option<Ticket> {
-        let former = self.named.remove(&name).and_then(|key| self.waiting.remove(&key));
-        let key = self.insert(Waiting { rumour, name: Some(name), ticket });
-        self.named.insert(name, key);
-        former.and_then(|waiting| waiting.ticket)
+        let former = self.named.get(&name).map(|&place| self.rumours[place as usize].key);
+        let ticket_of_former = former.and_then(|key| self.remove(key));
+        let place = self.insert(rumour, Some(name), ticket);
+        self.named.insert(name, place);
+        ticket_of_former
     }
 
     /// Queues a rumour that replaces nothing.
     pub fn push(&mut self, rumour: Rumour, ticket: Option<Ticket>) {
-        self.insert(Waiting { rumour, name: None, ticket });
+        self.insert(rumour, None, ticket);
     }
 
-    fn insert(&mut self, waiting: Waiting) -> Key {
+    fn insert(&mut self, rumour: Rumour, name: Option<Member>, ticket: Option<Ticket>) -> u32 {
         self.count = self.count.wrapping_add(1);
-        let key = Key { transmits: 0, bytes: Reverse(waiting.rumour.bytes()), id: Reverse(self.count) };
-        self.waiting.insert(key, waiting);
-        key
+        let key = Key { transmits: 0, bytes: Reverse(rumour.bytes()), id: Reverse(self.count) };
+        let waiting = Waiting { key, rumour, name, ticket };
+        let place = if let Some(place) = self.free.pop() {
+            self.rumours[place as usize] = waiting;
+            place
+        } else {
+            self.rumours.push(waiting);
+            u32::try_from(self.rumours.len() - 1).expect("fewer than 2^32 rumours wait")
+        };
+        self.waiting.insert(key, place);
+        place
+    }
+
+    /// Drops a rumour; its ticket is returned.
+    fn remove(&mut self, key: Key) -> Option<Ticket> {
+        let place = self.waiting.remove(&key)?;
+        self.free.push(place);
+        let Waiting { name, ticket, .. } = self.rumours[place as usize];
+        if let Some(name) = name {
+            self.named.remove(&name);
+        }
+        ticket
     }
 
     /// Drops the most transmitted rumours until `max` are left (`Prune`).
     pub fn prune(&mut self, max: usize) {
         while self.waiting.len() > max {
-            let (_, waiting) = self.waiting.pop_last().expect("more than `max` wait");
-            if let Some(name) = waiting.name {
-                self.named.remove(&name);
-            }
+            let (&key, _) = self.waiting.last_key_value().expect("more than `max` wait");
+            self.remove(key);
         }
     }
 
     /// Takes what fits into `packet`, tier by tier of transmissions, larger ones first, and counts one transmission
     /// each. `overhead` bytes are charged per rumour.
     pub fn take(&mut self, limit: u32, overhead: u32, packet: &mut Packet) {
-        let mut again: Vec<(Key, Waiting)> = Vec::new();
-        let mut tier = match self.waiting.first_key_value() {
-            Some((key, _)) => key.transmits,
-            None => return,
-        };
+        let Some((&Key { transmits: mut tier, .. }, _)) = self.waiting.first_key_value() else { return };
+        let mut again: SmallVec<[(Key, u32); 32]> = SmallVec::new();
         while let Some(free) = packet.free.checked_sub(overhead).filter(|&free| free > 0) {
             let from = Key { transmits: tier, bytes: Reverse(free), id: Reverse(u32::MAX) };
-            let Some((&key, _)) = self.waiting.range(from..).next() else { break };
+            let Some((&key, &place)) = self.waiting.range(from..).next() else { break };
             if key.transmits > tier {
                 tier = key.transmits;
                 continue;
             }
-            let waiting = self.waiting.remove(&key).expect("just found");
             packet.free -= overhead + key.bytes.0;
-            packet.rumours.push(waiting.rumour.clone());
+            packet.rumours.push(self.rumours[place as usize].rumour.clone());
             if key.transmits + 1 >= limit {
-                if let Some(name) = waiting.name {
-                    self.named.remove(&name);
-                }
-                packet.spent.extend(waiting.ticket);
+                packet.spent.extend(self.remove(key));
             } else {
-                again.push((Key { transmits: key.transmits + 1, ..key }, waiting));
+                self.waiting.remove(&key);
+                again.push((Key { transmits: key.transmits + 1, ..key }, place));
             }
         }
-        for (key, waiting) in again {
-            if let Some(name) = waiting.name {
-                self.named.insert(name, key);
-            }
-            self.waiting.insert(key, waiting);
+        for (key, place) in again {
+            self.rumours[place as usize].key = key;
+            self.waiting.insert(key, place);
         }
     }
 }

@@ -3,9 +3,10 @@
 //! Invariants: a slot is found only under the number it was opened with; every open request is on the list of exactly
 //! one upstream; the idle connections of an upstream are kept oldest first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::id::ProcessId;
+use crate::base::index::{Index, hash_pair};
 use crate::base::time::{Duration, Time};
 use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::message::{Exchange, RequestNumber};
@@ -60,7 +61,7 @@ struct Entry<T> {
 /// Requests under way to upstreams, with what the hop wants to remember of each.
 #[derive(Debug, Clone)]
 pub struct InFlight<T> {
-    index: BTreeMap<Endpoint, u32>,
+    index: Index,
     upstreams: Vec<Upstream>,
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
@@ -70,7 +71,7 @@ pub struct InFlight<T> {
 impl<T: Copy> InFlight<T> {
     /// None under way.
     pub fn new(keep_alive: KeepAlive) -> Self {
-        Self { index: BTreeMap::new(), upstreams: Vec::new(), entries: Vec::new(), free: Vec::new(), keep_alive }
+        Self { index: Index::default(), upstreams: Vec::new(), entries: Vec::new(), free: Vec::new(), keep_alive }
     }
 
     /// Requests under way.
@@ -172,9 +173,10 @@ impl<T: Copy> InFlight<T> {
 
     /// A process refused: every request under way to it ends, newest first per port, into `failed`.
     pub fn refused(&mut self, process: ProcessId, failed: &mut Vec<T>) {
-        let ports = Endpoint { process, port: 0 }..=Endpoint { process, port: u32::MAX };
-        let upstreams: Vec<u32> = self.index.range(ports).map(|(_, &upstream)| upstream).collect();
-        for upstream in upstreams {
+        let ports = (0..).zip(&self.upstreams).filter(|(_, upstream)| upstream.endpoint.process == process);
+        let mut upstreams: Vec<(u32, u32)> = ports.map(|(place, upstream)| (upstream.endpoint.port, place)).collect();
+        upstreams.sort_unstable();
+        for (_, upstream) in upstreams {
             self.upstreams[upstream as usize].idle.clear();
             while let Some(exchange) = self.first_of(upstream) {
                 failed.extend(self.close(exchange).map(|(_, data)| data));
@@ -208,13 +210,19 @@ impl<T: Copy> InFlight<T> {
     }
 
     fn upstream(&mut self, endpoint: Endpoint) -> u32 {
-        let next = u32::try_from(self.upstreams.len()).expect("fewer than 2^32 upstreams");
-        let upstream = *self.index.entry(endpoint).or_insert(next);
-        if upstream == next {
-            self.upstreams.push(Upstream { endpoint, head: NONE, idle: VecDeque::new() });
+        let hash = hash_of(endpoint);
+        if let Some(known) = self.index.find(hash, |place| self.upstreams[place].endpoint == endpoint) {
+            return known;
         }
-        upstream
+        let fresh = self.index.push(hash, |place| hash_of(self.upstreams[place].endpoint));
+        self.upstreams.push(Upstream { endpoint, head: NONE, idle: VecDeque::new() });
+        fresh
     }
+}
+
+#[inline]
+fn hash_of(endpoint: Endpoint) -> u64 {
+    hash_pair(endpoint.process.0, endpoint.port)
 }
 
 /// Deadlines of equal length: a queue with one alarm.
