@@ -123,6 +123,8 @@ pub struct FailoverRecorder {
     waiting_by_lost: BTreeMap<Instance, usize>,
     last_good: IdVec<TrafficId, Time>,
     hit: BTreeSet<MachineId>,
+    /// Whether what stood on them is lost with them.
+    takes_machines: bool,
     /// Groups whose leader was hit by the current fault and still leads; a slow one may keep its office.
     in_office: BTreeSet<Group>,
     /// Good answers of replacements that have had none yet, on their way to the users.
@@ -139,6 +141,7 @@ impl FailoverRecorder {
             waiting_by_lost: BTreeMap::new(),
             last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
             hit: BTreeSet::new(),
+            takes_machines: false,
             in_office: BTreeSet::new(),
             first_served: BTreeMap::new(),
         }
@@ -158,7 +161,7 @@ impl FailoverRecorder {
                 }
             }
             Notice::RequestEnded { traffic, number, outcome, .. } => {
-                self.request_ended(at, *traffic, *number, *outcome)
+                self.request_ended(at, *traffic, *number, *outcome);
             }
             Notice::LeaderLost { group, .. } => self.office_lost(*group),
             Notice::LeaderElected { group, .. } => {
@@ -168,7 +171,7 @@ impl FailoverRecorder {
             Notice::LeaderReady { group, .. } => self.elections(*group, |election| {
                 election.ready = election.ready.or(election.elected.map(|_| at));
             }),
-            Notice::NodeStatus { machine, ready: false, .. } => self.node_down(at, *machine),
+            Notice::NodeStatus { machine, ready: false, .. } => self.node_down(at, *machine, placement),
             Notice::AllocPlaced { .. } => self.placed(at, notice),
             Notice::TaskRunning { instance, running: true, .. } => self.stage(at, *instance, 2),
             Notice::InstanceHealth { instance, status: CheckStatus::Passing, .. } => self.stage(at, *instance, 3),
@@ -234,19 +237,9 @@ impl FailoverRecorder {
             [one] => format!("{one} leader hit"),
             _ => "both leaders hit".to_owned(),
         };
-        let chains: Vec<Chain> = placement
-            .placements()
-            .filter(|p| p.ended.is_none() && self.hit.contains(&p.machine))
-            .filter(|_| loses_machines(&self.spec.timeline[entry].action))
-            .filter(|p| !self.is_bound(p.instance.region, &p.job_name))
-            .map(|p| Chain {
-                lost: p.instance,
-                machine: p.machine,
-                place: (p.job, Arc::clone(&p.group), p.index),
-                replacement: None,
-                ends: [None; STAGES.len()],
-            })
-            .collect();
+        self.takes_machines = loses_machines(&self.spec.timeline[entry].action);
+        let is_lost = |machine| self.takes_machines && self.hit.contains(&machine);
+        let chains: Vec<Chain> = self.chains(placement, is_lost).collect();
         self.waiting_by_lost = chains.iter().enumerate().map(|(index, chain)| (chain.lost, index)).collect();
         self.by_replacement.clear();
         let outages = self.spec.traffic.ids().map(|_| Outage::default()).collect();
@@ -296,11 +289,31 @@ impl FailoverRecorder {
         }
     }
 
-    fn node_down(&mut self, at: Time, machine: MachineId) {
-        if let Some(failover) = self.failovers.last_mut() {
-            for chain in failover.chains.iter_mut().filter(|chain| chain.machine == machine) {
-                end_stage(chain, 0, at);
+    /// What stands on some machines now and would be replaced elsewhere.
+    fn chains(&self, placement: &PlacementRecorder, is_lost: impl Fn(MachineId) -> bool) -> impl Iterator<Item = Chain> {
+        let standing = placement.placements().filter(move |p| p.ended.is_none() && is_lost(p.machine));
+        standing.filter(|p| !self.is_bound(p.instance.region, &p.job_name)).map(|p| Chain {
+            lost: p.instance,
+            machine: p.machine,
+            place: (p.job, Arc::clone(&p.group), p.index),
+            replacement: None,
+            ends: [None; STAGES.len()],
+        })
+    }
+
+    fn node_down(&mut self, at: Time, machine: MachineId, placement: &PlacementRecorder) {
+        // What a fault does not take at once (a pause, a lossy link) is lost when its node is given up.
+        let is_lost = |other| other == machine && !(self.takes_machines && self.hit.contains(&other));
+        let given_up: Vec<Chain> = self.chains(placement, is_lost).collect();
+        let Some(failover) = self.failovers.last_mut() else { return };
+        for chain in given_up {
+            if !self.by_replacement.contains_key(&chain.lost) && !self.waiting_by_lost.contains_key(&chain.lost) {
+                self.waiting_by_lost.insert(chain.lost, failover.chains.len());
+                failover.chains.push(chain);
             }
+        }
+        for chain in failover.chains.iter_mut().filter(|chain| chain.machine == machine) {
+            end_stage(chain, 0, at);
         }
     }
 

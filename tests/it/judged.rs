@@ -216,3 +216,21 @@ fn a_dead_machine_is_a_blow_and_no_lasting_excuse() {
     assert!(broken(&results).contains(&"gossip.not_dead_for_ever"), "{results:?}");
     assert!(broken(&results).contains(&"raft.liveness"), "nobody ever led: {results:?}");
 }
+
+/// A client that is only paused loses its work when its node is given up; that counts from the pause on.
+#[test]
+fn what_a_silent_node_held_is_lost_when_the_node_is_given_up() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/node-crash.ron");
+    let pause = r#"timeline=[At("4m", ProcessPause(target: "1 random machines of frontend in us-east-1", process: Agent, lasts: "3m"))]"#;
+    let edits = [pause.to_owned(), "duration=8m".to_owned(), "expect=[]".to_owned()];
+    let outcome = outcome(&scenario::load(&path, &edits).lowered.expect("it loads"));
+    let [failover] = outcome.failovers.as_slice() else { panic!("one fault, one failover") };
+    assert!(!failover.chains.is_empty());
+    for chain in &failover.chains {
+        let [detected, replaced, ..] = chain.spans(failover.at);
+        let detected = detected.expect("the node was given up").as_secs_f64();
+        // TTL of at least 10 s, 10 s grace, less what had passed of it.
+        assert!((10.0..45.0).contains(&detected), "{detected}");
+        assert!(replaced.is_some(), "two thirds of the nodes are free to take its work");
+    }
+}

@@ -154,6 +154,25 @@ fn targets_are_read_as_people_write_them() {
     }
 }
 
+/// What a target or a scaling asks for has to be there.
+#[test]
+fn more_machines_than_there_are_and_a_scaled_system_job_are_refused() {
+    let file = at("scenarios/leader-crash.ron");
+    for (edit, message, way_out) in [
+        ("timeline[0].target=99 random clients in us-east-1/b", "99 are wanted, but there are 9", "write `9` or `all`"),
+        ("timeline[0].target=4 nomad servers of us-east-1", "4 are wanted, but there are 3", "write `3` or `all`"),
+        (
+            "timeline=[At(\"1m\", ScaleJob(job: \"fabio\", count: 3))]",
+            "job `fabio` is a system job: it runs on every node and cannot be scaled",
+            "change the number of client nodes instead",
+        ),
+    ] {
+        let loaded = scenario::load(&file, &[edit.to_owned()]);
+        let text = shown(&loaded);
+        assert!(loaded.lowered.is_none() && text.contains(message) && text.contains(way_out), "{edit}: {text}");
+    }
+}
+
 #[test]
 fn what_is_no_text_is_refused() {
     let folder = std::env::temp_dir().join(format!("cossim-it-{}", std::process::id()));

@@ -10,6 +10,7 @@ use super::work::Roofs;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
+use crate::model::job::JobKind;
 use crate::model::topology::RegionId;
 use crate::scenario::quantity;
 use crate::scenario::schema;
@@ -55,7 +56,7 @@ impl Lowering<'_> {
         let names: Vec<(Arc<str>, RegionId)> =
             placed.iter().map(|job| (job.spec.job.name.clone(), job.spec.region)).collect();
         let by_name: BTreeMap<&str, MachineId> = machines.iter().map(|(id, machine)| (&*machine.name, id)).collect();
-        let cast = Cast { machines: &by_name, jobs: &names, datacenters: &datacenters };
+        let cast = Cast { specs: machines, machines: &by_name, jobs: &names, datacenters: &datacenters };
         let mut out = IdVec::new();
         for (index, schema::At(at, action)) in self.scenario.timeline.iter().enumerate() {
             let path = format!("timeline[{index}]");
@@ -287,6 +288,11 @@ impl Lowering<'_> {
         let found = self.jobs_named(path, job, region, placed);
         let mut actions = Vec::new();
         for (region, placed) in found {
+            if matches!(placed.spec.job.kind, JobKind::System | JobKind::SysBatch) {
+                let message = format!("job `{job}` is a system job: it runs on every node and cannot be scaled");
+                self.error("E015", path, message).hint("change the number of client nodes instead".to_owned());
+                return None;
+            }
             let names: Vec<&str> = placed.spec.job.groups.iter().map(|group| &*group.name).collect();
             let group = match group {
                 Some(group) if names.contains(&group) => group,

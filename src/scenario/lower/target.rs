@@ -18,11 +18,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lowering;
+use crate::base::id::IdVec;
 use crate::model::topology::RegionId;
 use crate::scenario::suggest;
 use crate::world::spec::Among;
 use crate::world::spec::Count;
 use crate::world::spec::MachineId;
+use crate::world::spec::MachineRole;
+use crate::world::spec::MachineSpec;
 use crate::world::spec::ProcessKind;
 use crate::world::spec::Side;
 use crate::world::spec::Target;
@@ -30,7 +33,9 @@ use crate::world::spec::Target;
 /// What targets are resolved against.
 #[derive(Clone, Copy)]
 pub(super) struct Cast<'a> {
-    /// All machines by name.
+    /// All machines.
+    pub(super) specs: &'a IdVec<MachineId, MachineSpec>,
+    /// Their numbers by name.
     pub(super) machines: &'a BTreeMap<&'a str, MachineId>,
     /// Names of all jobs, with the regions they are registered in.
     pub(super) jobs: &'a [(Arc<str>, RegionId)],
@@ -57,6 +62,8 @@ enum TargetError {
     NoRegion(String),
     #[error("`0` machines cannot be hit")]
     Zero,
+    #[error("{wanted} are wanted, but there are {there}")]
+    TooMany { wanted: u32, there: usize },
 }
 
 impl Lowering<'_> {
@@ -95,6 +102,11 @@ impl Lowering<'_> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (count, words) = read_count(&words)?;
         let among = self.read_among(words, cast)?;
+        if let Count::Random(wanted) = count
+            && let Some(there) = self.reach(&among, cast).filter(|&there| there < wanted as usize)
+        {
+            return Err(TargetError::TooMany { wanted, there });
+        }
         let process = match &among {
             Among::JobMachines { job, .. } => ProcessKind::Tasks(job.clone()),
             Among::Machine(_)
@@ -107,6 +119,31 @@ impl Lowering<'_> {
             | Among::Clients { .. } => ProcessKind::Main,
         };
         Ok(Target { among, process, count })
+    }
+
+    /// How many machines a target can name; `None` if that is known only when it strikes.
+    fn reach(&self, among: &Among, cast: Cast<'_>) -> Option<usize> {
+        let count = |of: RegionId, is_one: &dyn Fn(&MachineSpec) -> bool| {
+            let there = cast.specs.as_slice().iter();
+            there.filter(|spec| self.geography.zones[spec.zone].region == of && is_one(spec)).count()
+        };
+        let nomad = |of| count(of, &|spec| matches!(spec.role, MachineRole::NomadServer));
+        let consul = |of| count(of, &|spec| matches!(spec.role, MachineRole::ConsulServer));
+        match among {
+            Among::Machine(_) | Among::NomadLeader(_) | Among::ConsulLeader(_) => Some(1),
+            Among::NomadServers(of) => Some(nomad(*of)),
+            Among::ConsulServers(of) => Some(consul(*of)),
+            Among::NomadFollowers(of) => Some(nomad(*of).saturating_sub(1)),
+            Among::ConsulFollowers(of) => Some(consul(*of).saturating_sub(1)),
+            Among::Clients { region, zone, datacenter } => Some(count(*region, &|spec| match &spec.role {
+                MachineRole::Client(node) => {
+                    zone.is_none_or(|zone| zone == spec.zone)
+                        && datacenter.as_ref().is_none_or(|name| **name == *node.datacenter)
+                }
+                MachineRole::NomadServer | MachineRole::ConsulServer => false,
+            })),
+            Among::JobMachines { .. } => None,
+        }
     }
 
     fn read_among(&self, words: &[&str], cast: Cast<'_>) -> Result<Among, TargetError> {
@@ -219,6 +256,7 @@ impl Lowering<'_> {
                 suggest::hint(name, known.iter().map(String::as_str))
             }
             TargetError::Job { job, .. } => suggest::hint(job, cast.jobs.iter().map(|(name, _)| &**name)),
+            TargetError::TooMany { there, .. } => format!("write `{there}` or `all`"),
             TargetError::NoRegion(text) => {
                 let region = self.geography.region_names().next().unwrap_or("us-east-1");
                 format!("write `{text} in {region}`")
