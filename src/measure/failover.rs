@@ -290,7 +290,11 @@ impl FailoverRecorder {
     }
 
     /// What stands on some machines now and would be replaced elsewhere.
-    fn chains(&self, placement: &PlacementRecorder, is_lost: impl Fn(MachineId) -> bool) -> impl Iterator<Item = Chain> {
+    fn chains(
+        &self,
+        placement: &PlacementRecorder,
+        is_lost: impl Fn(MachineId) -> bool,
+    ) -> impl Iterator<Item = Chain> {
         let standing = placement.placements().filter(move |p| p.ended.is_none() && is_lost(p.machine));
         standing.filter(|p| !self.is_bound(p.instance.region, &p.job_name)).map(|p| Chain {
             lost: p.instance,

@@ -1,7 +1,5 @@
 //! A balancer node: one per zone and ingress, outside the machines of the scenario, lost with its zone.
 
-use std::mem;
-
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::model::topology::ZoneId;
@@ -43,13 +41,11 @@ impl Balancer {
             Input::Done(token) => unreachable!("a balancer writes nothing, so nothing is done: {token:?}"),
         };
         self.alb.handle(now, input, &mut via(fx, &mut self.events));
-        let mut events = mem::take(&mut self.events);
-        for event in events.drain(..) {
+        for event in self.events.drain(..) {
             if let AlbEvent::Health { .. } | AlbEvent::Deregistered { .. } = event {
                 fx.emit(Event::Balancer(event));
             }
         }
-        self.events = events;
     }
 
     /// The node was lost and comes back.

@@ -1,6 +1,5 @@
 //! The Consul agent of a machine: its Serf in the LAN pool and its local state.
 
-use std::mem;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
@@ -12,12 +11,12 @@ use crate::model::topology::RegionId;
 use crate::protocol::catalog::agent::{AgentConfig, AgentEvent, CatalogAgent};
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::world::atlas::Atlas;
-use crate::world::consul_server::{keep, lan_via, subject};
+use crate::world::consul_server::{lan_via, subject};
 use crate::world::event::{Event, Pool};
 use crate::world::naming::alloc_of;
 use crate::world::process::Process;
 use crate::world::spec::{MachineId, MachineRole};
-use crate::world::via::{Via, unwrap};
+use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, TaskMsg, Wire};
 
 /// A Consul agent.
@@ -89,18 +88,9 @@ impl ConsulAgent {
     }
 
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
-        while !self.lan_events.is_empty() || !self.agent_events.is_empty() {
-            let mut events = mem::take(&mut self.lan_events);
-            for event in events.drain(..) {
-                self.on_lan(now, event, fx);
-            }
-            keep(&mut self.lan_events, events);
-            let mut events = mem::take(&mut self.agent_events);
-            for event in events.drain(..) {
-                self.on_agent(event, fx);
-            }
-            keep(&mut self.agent_events, events);
-        }
+        while hear_out(self, |p| &mut p.lan_events, |p, event| p.on_lan(now, event, fx))
+            | hear_out(self, |p| &mut p.agent_events, |p, event| p.on_agent(event, fx))
+        {}
     }
 
     fn on_lan(&mut self, now: Time, event: serf::Event, fx: &mut impl Fx<Process>) {

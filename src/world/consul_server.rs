@@ -1,7 +1,6 @@
 //! A Consul server process: its Raft, its Serf in the LAN and in the WAN pool, and its catalog.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::mem;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
@@ -18,7 +17,7 @@ use crate::world::atlas::Atlas;
 use crate::world::entry::CatalogEntry;
 use crate::world::event::{Event, Pool};
 use crate::world::process::Process;
-use crate::world::via::{Via, unwrap};
+use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, Wire};
 
 /// A Consul server.
@@ -165,35 +164,11 @@ impl ConsulServer {
 
     /// Lets the parts hear of each other until none has anything more to say.
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
-        loop {
-            if !self.raft_events.is_empty() {
-                let mut events = mem::take(&mut self.raft_events);
-                for event in events.drain(..) {
-                    self.on_raft(now, event, fx);
-                }
-                keep(&mut self.raft_events, events);
-            } else if !self.lan_events.is_empty() {
-                let mut events = mem::take(&mut self.lan_events);
-                for event in events.drain(..) {
-                    self.on_lan(now, event, fx);
-                }
-                keep(&mut self.lan_events, events);
-            } else if !self.wan_events.is_empty() {
-                let mut events = mem::take(&mut self.wan_events);
-                for event in events.drain(..) {
-                    self.on_wan(event, fx);
-                }
-                keep(&mut self.wan_events, events);
-            } else if !self.catalog_events.is_empty() {
-                let mut events = mem::take(&mut self.catalog_events);
-                for event in events.drain(..) {
-                    self.on_catalog(now, event, fx);
-                }
-                keep(&mut self.catalog_events, events);
-            } else {
-                return;
-            }
-        }
+        while hear_out(self, |p| &mut p.raft_events, |p, event| p.on_raft(now, event, fx))
+            || hear_out(self, |p| &mut p.lan_events, |p, event| p.on_lan(now, event, fx))
+            || hear_out(self, |p| &mut p.wan_events, |p, event| p.on_wan(event, fx))
+            || hear_out(self, |p| &mut p.catalog_events, |p, event| p.on_catalog(now, event, fx))
+        {}
     }
 
     fn on_raft(&mut self, now: Time, event: raft::Event<CatalogEntry>, fx: &mut impl Fx<Process>) {
@@ -334,13 +309,6 @@ impl ConsulServer {
             matches!(self.atlas.spec.machines[machine].role, crate::world::spec::MachineRole::ConsulServer)
         });
         if is_server { MemberRole::Server } else { MemberRole::Client }
-    }
-}
-
-/// Puts a drained buffer back, unless new events have taken its place.
-pub(super) fn keep<E>(place: &mut Vec<E>, drained: Vec<E>) {
-    if place.is_empty() {
-        *place = drained;
     }
 }
 

@@ -1,7 +1,6 @@
 //! The Nomad client of a machine, and its dealings with the task runtime and the Consul agent beside it.
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
@@ -17,7 +16,7 @@ use crate::world::event::Event;
 use crate::world::naming;
 use crate::world::process::Process;
 use crate::world::spec::MachineId;
-use crate::world::via::Via;
+use crate::world::via::{Via, hear_out};
 use crate::world::wire::{Alarm, TaskMsg, Wire};
 
 /// A Nomad client.
@@ -81,11 +80,7 @@ impl ClientProcess {
     }
 
     fn settle(&mut self, fx: &mut impl Fx<Process>) {
-        let mut events = mem::take(&mut self.events);
-        for event in events.drain(..) {
-            self.on_event(event, fx);
-        }
-        self.events = events;
+        hear_out(self, |p| &mut p.events, |p, event| p.on_event(event, fx));
     }
 
     fn on_event(&mut self, event: ClientEvent, fx: &mut impl Fx<Process>) {

@@ -1,7 +1,6 @@
 //! A Nomad server process: its Raft, its Serf in the pool of all servers, and everything a server does with them.
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
@@ -16,11 +15,11 @@ use crate::protocol::scheduler::event::{Event as NomadEvent, Proposal};
 use crate::protocol::scheduler::server::Server;
 use crate::protocol::scheduler::state::State;
 use crate::world::atlas::Atlas;
-use crate::world::consul_server::{keep, subject};
+use crate::world::consul_server::subject;
 use crate::world::entry::NomadEntry;
 use crate::world::event::{Event, Pool};
 use crate::world::process::Process;
-use crate::world::via::{Via, unwrap};
+use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, Wire};
 
 /// A Nomad server.
@@ -138,29 +137,10 @@ impl NomadServer {
 
     /// Lets the parts hear of each other until none has anything more to say.
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
-        loop {
-            if !self.raft_events.is_empty() {
-                let mut events = mem::take(&mut self.raft_events);
-                for event in events.drain(..) {
-                    self.on_raft(now, event, fx);
-                }
-                keep(&mut self.raft_events, events);
-            } else if !self.serf_events.is_empty() {
-                let mut events = mem::take(&mut self.serf_events);
-                for event in events.drain(..) {
-                    self.on_serf(event, fx);
-                }
-                keep(&mut self.serf_events, events);
-            } else if !self.server_events.is_empty() {
-                let mut events = mem::take(&mut self.server_events);
-                for event in events.drain(..) {
-                    self.on_server(now, event, fx);
-                }
-                keep(&mut self.server_events, events);
-            } else {
-                return;
-            }
-        }
+        while hear_out(self, |p| &mut p.raft_events, |p, event| p.on_raft(now, event, fx))
+            || hear_out(self, |p| &mut p.serf_events, |p, event| p.on_serf(event, fx))
+            || hear_out(self, |p| &mut p.server_events, |p, event| p.on_server(now, event, fx))
+        {}
     }
 
     fn on_raft(&mut self, now: Time, event: raft::Event<NomadEntry>, fx: &mut impl Fx<Process>) {

@@ -25,7 +25,7 @@ use crate::world::event::{Event, Notice, RoutedInstance};
 use crate::world::naming::{PROXY, instance_of};
 use crate::world::process::Process;
 use crate::world::spec::{IngressSpec, MachineId, Matcher, Picker};
-use crate::world::via::Via;
+use crate::world::via::{Via, hear_out};
 use crate::world::wire::{Alarm, Wire};
 
 /// A fabio and its dealings with the agent.
@@ -134,11 +134,7 @@ impl Proxy {
     }
 
     fn settle(&mut self, fx: &mut impl Fx<Process>) {
-        let mut events = mem::take(&mut self.events);
-        for event in events.drain(..) {
-            self.on_event(event, fx);
-        }
-        self.events = events;
+        hear_out(self, |p| &mut p.events, |p, event| p.on_event(event, fx));
     }
 
     fn on_event(&mut self, event: FabioEvent, fx: &mut impl Fx<Process>) {

@@ -1,7 +1,5 @@
 //! The users behind one traffic source: the client machine and the name it resolves.
 
-use std::mem;
-
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
@@ -10,7 +8,7 @@ use crate::protocol::workload::client::{Client, ClientEvent, Outcome as Ending};
 use crate::world::event::{Event, Outcome};
 use crate::world::process::Process;
 use crate::world::spec::TrafficId;
-use crate::world::via::Via;
+use crate::world::via::{Via, hear_out};
 use crate::world::wire::{Alarm, Wire};
 
 /// One traffic source.
@@ -55,19 +53,19 @@ impl Users {
             Input::Done(token) => unreachable!("users write nothing, so nothing is done: {token:?}"),
         };
         self.client.handle(now, input, &mut via(fx, &mut self.events));
-        let mut events = mem::take(&mut self.events);
-        for event in events.drain(..) {
-            match event {
-                ClientEvent::Resolve => self.resolve(now),
-                ClientEvent::Ended { number, outcome, issued } => {
-                    let (traffic, outcome) = (self.traffic, seen(outcome));
-                    fx.emit(Event::Ended { traffic, number, sent: issued, outcome });
-                }
-                ClientEvent::Issued { number } => fx.emit(Event::Issued { number }),
-                ClientEvent::Retried { .. } => {}
+        hear_out(self, |p| &mut p.events, |p, event| p.on_event(now, event, fx));
+    }
+
+    fn on_event(&mut self, now: Time, event: ClientEvent, fx: &mut impl Fx<Process>) {
+        match event {
+            ClientEvent::Resolve => self.resolve(now),
+            ClientEvent::Ended { number, outcome, issued } => {
+                let (traffic, outcome) = (self.traffic, seen(outcome));
+                fx.emit(Event::Ended { traffic, number, sent: issued, outcome });
             }
+            ClientEvent::Issued { number } => fx.emit(Event::Issued { number }),
+            ClientEvent::Retried { .. } => {}
         }
-        self.events = events;
     }
 
     /// Users do not die; the contract wants an answer all the same.

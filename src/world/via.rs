@@ -1,5 +1,7 @@
 //! How a machine inside a process acts: its effects, spelt as the process's.
 
+use std::mem;
+
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Machine, Token};
 use crate::base::time::Duration;
@@ -58,6 +60,22 @@ where
     fn emit(&mut self, event: Inner::Event) {
         self.events.push(event);
     }
+}
+
+/// Hands a process everything that waits in one of its buffers, in order; what that adds to the buffer waits for the
+/// next call. True if anything waited.
+pub fn hear_out<P, E>(process: &mut P, buffer: fn(&mut P) -> &mut Vec<E>, mut hear: impl FnMut(&mut P, E)) -> bool {
+    let mut events = mem::take(buffer(process));
+    let any = !events.is_empty();
+    for event in events.drain(..) {
+        hear(process, event);
+    }
+    let place = buffer(process);
+    if place.is_empty() {
+        // Nothing was added, so that the buffer need not grow anew.
+        *place = events;
+    }
+    any
 }
 
 /// A part's token as the process's.
