@@ -19,7 +19,7 @@ use crate::protocol::gossip::serf::Serf;
 use crate::protocol::proxy::alb::{Alb, AlbConfig, Algorithm, Reach};
 use crate::protocol::proxy::dns::{DnsConfig, DnsSet};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::fabio::FabioConfig;
+use crate::protocol::proxy::fabio_config::FabioConfig;
 use crate::protocol::proxy::health::HealthConfig;
 use crate::protocol::proxy::message::RouteId;
 use crate::protocol::raft::{self, Configuration, PreVote, RaftNode};

@@ -1,26 +1,30 @@
 //! Catalog answers as proxies read them, translated once for all proxies that got the same answer.
 //!
-//! Every translation is a function of the answer and the atlas alone, so that it does not matter who asked first.
+//! Every translation is a function of the answer and the atlas alone, so that it does not matter who asked first. What
+//! an answer shares with the last one on the same subject, its translation shares with that one's.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::protocol::catalog::health::{CheckList, ServiceRow};
-use crate::protocol::catalog::record::{CheckId, InstanceId};
+use crate::base::id::ProcessId;
+use crate::model::topology::RegionId;
+use crate::protocol::catalog::health::{CheckList, ServiceRow, rows};
+use crate::protocol::catalog::record::{CheckId, InstanceId, ServiceSpec};
+use crate::protocol::catalog::registry::NodeEntry;
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck};
-use crate::protocol::proxy::workshop::{Memo, Same, Workshop};
+use crate::protocol::proxy::memo::{Memo, Same, Shelf};
+use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck, NodeChecks};
+use crate::protocol::proxy::workshop::Workshop;
 use crate::world::atlas::Atlas;
 use crate::world::event::{Instance, RoutedInstance};
 use crate::world::naming::alloc_of;
 
 /// The instances of a service: as the proxy reads them, and who stands behind their endpoints.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Listing {
     /// As the proxy reads them.
-    pub entries: Arc<[CatalogEntry]>,
-    /// Allocations by endpoint; a proxy's own registration of itself is left out.
+    pub entries: Arc<[Arc<CatalogEntry>]>,
+    /// Allocations by endpoint, in ascending order; a proxy's own registration of itself is left out.
     pub instances: Vec<(Endpoint, RoutedInstance)>,
 }
 
@@ -34,40 +38,64 @@ pub struct Desk {
 
 #[derive(Default)]
 struct Kept {
-    checks: Memo<Same<CheckList>, Arc<[HealthCheck]>>,
+    nodes: Shelf<Option<RegionId>, Same<NodeEntry>, NodeChecks>,
+    checks: Memo<Same<CheckList>, Arc<[NodeChecks]>>,
+    /// By region and service.
+    entries: Shelf<(Option<RegionId>, Arc<str>), RowKey, Option<Entry>>,
     listings: Memo<Same<[ServiceRow]>, Arc<Listing>>,
-    /// Texts by which proxies know instances.
-    names: BTreeMap<InstanceId, Arc<str>>,
+}
+
+/// All of a row that its translation depends on.
+type RowKey = (ProcessId, InstanceId, Same<ServiceSpec>);
+
+#[derive(Clone)]
+struct Entry {
+    catalog: Arc<CatalogEntry>,
+    resident: Option<(Endpoint, RoutedInstance)>,
 }
 
 impl Desk {
-    /// All checks.
-    pub fn checks(&self, atlas: &Atlas, list: &Arc<CheckList>) -> Arc<[HealthCheck]> {
-        let kept = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = &mut kept.names;
-        kept.checks.get(Same(Arc::clone(list)), |list| health_checks(atlas, &list.0, names))
+    /// All checks, by node.
+    pub fn checks(&self, atlas: &Atlas, list: &Arc<CheckList>) -> Arc<[NodeChecks]> {
+        let Kept { nodes, checks, .. } = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.get(Same(Arc::clone(list)), |list| {
+            let region = list.0.nodes.first().and_then(|node| region(atlas, node.node));
+            let nodes = nodes.map(region, list.0.nodes.iter().cloned().map(Same), |node| node_checks(atlas, &node.0));
+            nodes.iter().map(|(_, checks)| Arc::clone(checks)).collect()
+        })
     }
 
     /// The instances of a service.
     pub fn listing(&self, atlas: &Atlas, rows: &Arc<[ServiceRow]>) -> Arc<Listing> {
-        let kept = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = &mut kept.names;
-        kept.listings.get(Same(Arc::clone(rows)), |rows| Arc::new(listing(atlas, &rows.0, names)))
+        let Kept { entries, listings, .. } = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        listings.get_settled(Same(Arc::clone(rows)), |rows| {
+            let Some(first) = rows.0.first() else {
+                return Arc::new(Listing { entries: Arc::default(), instances: Vec::new() });
+            };
+            let subject = (region(atlas, first.node), Arc::clone(&first.spec.name));
+            let keys = rows.0.iter().map(|row| (row.node, row.instance, Same(Arc::clone(&row.spec))));
+            let entries = entries.map(subject, keys, |key| entry(atlas, key));
+            Arc::new(listing(entries.iter().filter_map(|(_, entry)| entry.as_ref())))
+        })
     }
 }
 
-fn health_checks(atlas: &Atlas, list: &CheckList, names: &mut BTreeMap<InstanceId, Arc<str>>) -> Arc<[HealthCheck]> {
+fn region(atlas: &Atlas, node: ProcessId) -> Option<RegionId> {
+    atlas.machine(node).map(|machine| atlas.region(machine))
+}
+
+fn node_checks(atlas: &Atlas, node: &NodeEntry) -> NodeChecks {
+    let Some(machine) = atlas.machine(node.node) else { return NodeChecks::default() };
     let words = &atlas.words;
     let mut checks = Vec::new();
     // The checks of an instance come together.
     let mut recent: Option<(InstanceId, Arc<str>)> = None;
-    for row in list.rows() {
-        let Some(machine) = atlas.machine(row.node) else { continue };
+    for row in rows(node) {
         let (service, service_id, tags) = match row.service {
             Some((id, spec)) => {
                 let name = match &recent {
                     Some((same, name)) if *same == id => Arc::clone(name),
-                    _ => name(names, id),
+                    _ => id.to_string().into(),
                 };
                 recent = Some((id, Arc::clone(&name)));
                 (Arc::clone(&spec.name), name, Arc::clone(&spec.tags))
@@ -87,31 +115,33 @@ fn health_checks(atlas: &Atlas, list: &CheckList, names: &mut BTreeMap<InstanceI
     checks.into()
 }
 
-fn listing(atlas: &Atlas, rows: &[ServiceRow], names: &mut BTreeMap<InstanceId, Arc<str>>) -> Listing {
-    let (mut entries, mut instances) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-    for row in rows {
-        let Some(machine) = atlas.machine(row.node) else { continue };
-        let endpoint = Endpoint { process: row.spec.address, port: u32::from(row.spec.port) };
-        if let Some(alloc) = alloc_of(row.instance) {
-            let instance = Instance { region: atlas.region(machine), alloc };
-            instances.push((endpoint, RoutedInstance { machine, instance }));
-        }
-        let address = atlas.address(row.spec.address);
-        entries.push(CatalogEntry {
-            node: Arc::clone(&atlas.spec.machines[machine].name),
-            service_id: name(names, row.instance),
-            service: Arc::clone(&row.spec.name),
-            service_address: Arc::clone(&address),
-            node_address: address,
-            port: endpoint.port,
-            tags: Arc::clone(&row.spec.tags),
-        });
-    }
-    Listing { entries: entries.into(), instances }
+fn entry(atlas: &Atlas, (node, id, Same(spec)): &RowKey) -> Option<Entry> {
+    let machine = atlas.machine(*node)?;
+    let endpoint = Endpoint { process: spec.address, port: u32::from(spec.port) };
+    let resident = alloc_of(*id).map(|alloc| {
+        let instance = Instance { region: atlas.region(machine), alloc };
+        (endpoint, RoutedInstance { machine, instance })
+    });
+    let address = atlas.address(spec.address);
+    let catalog = Arc::new(CatalogEntry {
+        node: Arc::clone(&atlas.spec.machines[machine].name),
+        service_id: id.to_string().into(),
+        service: Arc::clone(&spec.name),
+        service_address: Arc::clone(&address),
+        node_address: address,
+        port: endpoint.port,
+        tags: Arc::clone(&spec.tags),
+    });
+    Some(Entry { catalog, resident })
 }
 
-fn name(names: &mut BTreeMap<InstanceId, Arc<str>>, id: InstanceId) -> Arc<str> {
-    Arc::clone(names.entry(id).or_insert_with(|| id.to_string().into()))
+fn listing<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> Listing {
+    let mut instances: Vec<_> = entries.clone().filter_map(|entry| entry.resident).collect();
+    // The last of those that share an endpoint is the one that counts.
+    instances.reverse();
+    instances.sort_by_key(|(endpoint, _)| *endpoint);
+    instances.dedup_by_key(|(endpoint, _)| *endpoint);
+    Listing { entries: entries.map(|entry| Arc::clone(&entry.catalog)).collect(), instances }
 }
 
 impl fmt::Debug for Desk {

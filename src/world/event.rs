@@ -80,7 +80,7 @@ pub enum Event {
     Balancer(AlbEvent),
     /// A proxy has a new table in force; told before anything is sent by it.
     Table {
-        /// All its targets.
+        /// All its targets, in ascending order.
         targets: Arc<[Endpoint]>,
     },
     /// A request of a source begins.

@@ -18,6 +18,7 @@ pub mod nomad_client;
 pub mod runtime;
 pub mod station;
 pub mod desk;
+pub mod residents;
 pub mod proxy;
 pub mod balancer;
 pub mod users;

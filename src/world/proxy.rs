@@ -10,20 +10,22 @@ use crate::base::rng::Draws;
 use crate::base::time::Time;
 use crate::model::alloc::AllocId;
 use crate::model::service::{Check, CheckKind, CheckStatus};
+use crate::protocol::catalog::health::ServiceRow;
 use crate::protocol::catalog::message::{CatalogMsg, CheckDefinition, ServiceDefinition};
 use crate::protocol::catalog::query::{Answer as CatalogAnswer, Mode, Query as CatalogQuery, QueryKind, Reply};
 use crate::protocol::catalog::record::{CheckId, InstanceId, ServiceSpec};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::fabio::{FabioConfig, FabioEvent, FabioNode, FabioTimer, HttpRoute, Registration};
+use crate::protocol::proxy::fabio::{FabioEvent, FabioNode, FabioTimer, HttpRoute, Registration};
+use crate::protocol::proxy::fabio_config::FabioConfig;
 use crate::protocol::proxy::message::HttpMsg;
 use crate::protocol::proxy::pick::Strategy;
 use crate::protocol::proxy::table::Matcher as PathMatcher;
 use crate::protocol::proxy::watcher::{Answer, Query};
 use crate::world::atlas::Atlas;
-use crate::world::desk::Listing;
 use crate::world::event::{Event, Notice, RoutedInstance};
 use crate::world::naming::{PROXY, instance_of};
 use crate::world::process::Process;
+use crate::world::residents::{Residents, only};
 use crate::world::spec::{IngressSpec, MachineId, Matcher, Picker};
 use crate::world::via::{Via, hear_out};
 use crate::world::wire::{Alarm, Wire};
@@ -38,9 +40,9 @@ pub struct Proxy {
     node: FabioNode,
     events: Vec<FabioEvent>,
     /// The last catalog answers, by service.
-    listings: BTreeMap<Arc<str>, Arc<Listing>>,
+    listings: BTreeMap<Arc<str>, Arc<[ServiceRow]>>,
     /// Whose endpoints they named.
-    instances: BTreeMap<Endpoint, RoutedInstance>,
+    residents: Residents,
     /// Targets of the table in force, sorted.
     targets: Vec<RoutedInstance>,
 }
@@ -69,7 +71,7 @@ impl Proxy {
             node,
             events: Vec::new(),
             listings: BTreeMap::new(),
-            instances: BTreeMap::new(),
+            residents: Residents::default(),
             targets: Vec::new(),
         }
     }
@@ -152,7 +154,7 @@ impl Proxy {
             FabioEvent::Deregister => self.to_agent(CatalogMsg::Deregister(own), fx),
             FabioEvent::Applied { .. } => self.swapped(fx),
             FabioEvent::Answered { number, status, target } => {
-                let instance = target.and_then(|target| self.instances.get(&target).copied());
+                let instance = target.and_then(|target| self.residents.at(target));
                 if status == 200
                     && let Some(instance) = instance
                 {
@@ -193,7 +195,7 @@ impl Proxy {
             }
             (CatalogAnswer::Service(rows), CATALOG) => {
                 let listing = self.atlas.desk.listing(&self.atlas, rows);
-                self.learn(&listing);
+                self.learn(rows, &listing.instances);
                 Answer::Catalog { entries: Arc::clone(&listing.entries) }
             }
             (
@@ -208,15 +210,15 @@ impl Proxy {
         }
     }
 
-    /// Remembers who stands behind the endpoints of a listing, if it is news.
-    fn learn(&mut self, listing: &Arc<Listing>) {
-        let Some(first) = listing.entries.first() else { return };
-        match self.listings.get_mut(&first.service) {
-            Some(known) if Arc::ptr_eq(known, listing) => return,
-            Some(known) => *known = Arc::clone(listing),
-            None => drop(self.listings.insert(Arc::clone(&first.service), Arc::clone(listing))),
+    /// Remembers who stands behind the endpoints of an answer, if it is news.
+    fn learn(&mut self, rows: &Arc<[ServiceRow]>, instances: &[(Endpoint, RoutedInstance)]) {
+        let Some(first) = rows.first() else { return };
+        match self.listings.get_mut(&first.spec.name) {
+            Some(known) if Arc::ptr_eq(known, rows) => return,
+            Some(known) => *known = Arc::clone(rows),
+            None => drop(self.listings.insert(Arc::clone(&first.spec.name), Arc::clone(rows))),
         }
-        self.instances.extend(listing.instances.iter().copied());
+        self.residents.learn(instances);
     }
 
     fn definition(&self, id: InstanceId, registration: Registration) -> ServiceDefinition {
@@ -234,14 +236,9 @@ impl Proxy {
 
     /// Compares the table in force with the one before.
     fn swapped(&mut self, fx: &mut impl Fx<Process>) {
-        fx.emit(Event::Table { targets: self.node.endpoints().collect() });
-        let mut targets: Vec<RoutedInstance> =
-            self.node.endpoints().filter_map(|endpoint| self.instances.get(&endpoint).copied()).collect();
-        targets.sort_unstable();
-        targets.dedup();
-        let only = |a: &[RoutedInstance], b: &[RoutedInstance]| -> Arc<[RoutedInstance]> {
-            a.iter().filter(|target| b.binary_search(target).is_err()).copied().collect()
-        };
+        let endpoints = self.node.table().endpoints();
+        fx.emit(Event::Table { targets: Arc::clone(endpoints) });
+        let targets = self.residents.of(endpoints);
         let (gained, lost) = (only(&targets, &self.targets), only(&self.targets, &targets));
         self.targets = targets;
         let swap = Notice::TableSwapped { proxy: self.machine, gained, lost };

@@ -2,6 +2,7 @@
 
 mod cli;
 mod judged;
+mod desk;
 mod golden;
 mod tidy;
 mod scenarios;

@@ -73,16 +73,19 @@ impl CheckList {
         Self { nodes: state.nodes().filter(|node| node.all_checks().next().is_some()).cloned().collect() }
     }
 
-    /// The rows, by node, the node's own checks first.
+    /// The rows, by node.
     pub fn rows(&self) -> impl Iterator<Item = CheckRow<'_>> {
-        self.nodes.iter().flat_map(|node| {
-            let own = node.checks.iter().map(move |check| row(node.node, None, check));
-            let of_instances = node.instances.iter().flat_map(move |instance| {
-                instance.checks.iter().map(move |check| row(node.node, Some((instance.id, &instance.spec)), check))
-            });
-            own.chain(of_instances)
-        })
+        self.nodes.iter().flat_map(|node| rows(node))
     }
+}
+
+/// The rows of one node, its own checks first.
+pub fn rows(node: &NodeEntry) -> impl Iterator<Item = CheckRow<'_>> {
+    let own = node.checks.iter().map(|check| row(node.node, None, check));
+    let of_instances = node.instances.iter().flat_map(|instance| {
+        instance.checks.iter().map(|check| row(node.node, Some((instance.id, &instance.spec)), check))
+    });
+    own.chain(of_instances)
 }
 
 /// The instances of a service that pass the filter, by node, then id; none for an unknown name.

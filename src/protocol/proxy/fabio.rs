@@ -14,72 +14,16 @@ use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Slot, Token};
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
+use crate::protocol::proxy::configuration::{Configuration, Piece};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::forward::{ProxyConfig, UpstreamFailure, admit, normalise};
-use crate::protocol::proxy::inflight::{Callers, Deadlines, InFlight, KeepAlive, Opening, Phase};
+use crate::protocol::proxy::fabio_config::FabioConfig;
+use crate::protocol::proxy::forward::{UpstreamFailure, admit, normalise};
+use crate::protocol::proxy::inflight::{Callers, Deadlines, InFlight, Opening, Phase};
 use crate::protocol::proxy::message::{Exchange, HttpMsg, RequestNumber, RouteId};
 use crate::protocol::proxy::pick::pick;
 use crate::protocol::proxy::table::{Request, RoutePlace, Table};
-use crate::protocol::proxy::watcher::{Answer, Query, Step, WatchConfig, Watcher};
+use crate::protocol::proxy::watcher::{Answer, Query, Step, Watcher};
 use crate::protocol::proxy::workshop::Workshop;
-
-/// How a fabio process is configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FabioConfig {
-    /// Requests.
-    pub proxy: ProxyConfig,
-    /// Registry.
-    pub watch: WatchConfig,
-    /// `proxy.addr`. Default 9999.
-    pub proxy_port: u32,
-    /// `ui.addr`. Default 9998.
-    pub admin_port: u32,
-    /// `proxy.dialtimeout`. Default 30 s.
-    pub dial_timeout: Duration,
-    /// `proxy.responseheadertimeout`. Default none: a hung instance holds its requests.
-    pub response_header_timeout: Option<Duration>,
-    /// `proxy.idleconntimeout` (15 s) and `proxy.maxconn` (10 000).
-    pub keep_alive: KeepAlive,
-    /// `registry.retry` at startup. Default 0.5 s.
-    pub startup_retry: Duration,
-    /// `registry.timeout`: without a Consul agent for this long after the start, fabio exits. Default 10 s.
-    pub startup_timeout: Duration,
-    /// `registry.consul.register.enabled`. Default true.
-    pub registers: bool,
-    /// Time between two refreshes of the own TTL check and looks at the own registration. 10 s.
-    pub heartbeat: Duration,
-    /// Whether `/fabio/config` is watched for overrides. fabio always does; without keys there the watch only adds
-    /// queries, so that the default here is false.
-    pub watches_overrides: bool,
-    /// `proxy.deregistergraceperiod`. Default zero.
-    pub deregister_grace: Duration,
-    /// `proxy.shutdownwait`. Default zero.
-    pub shutdown_wait: Duration,
-    /// Nominal processor time to read one command and place its target, an estimate.
-    pub build_cost_per_command: Duration,
-}
-
-impl Default for FabioConfig {
-    fn default() -> Self {
-        Self {
-            proxy: ProxyConfig::default(),
-            watch: WatchConfig::default(),
-            proxy_port: 9_999,
-            admin_port: 9_998,
-            dial_timeout: Duration::from_secs(30),
-            response_header_timeout: None,
-            keep_alive: KeepAlive { idle: Duration::from_secs(15), count_max: 10_000 },
-            startup_retry: Duration::from_millis(500),
-            startup_timeout: Duration::from_secs(10),
-            registers: true,
-            heartbeat: Duration::from_secs(10),
-            watches_overrides: false,
-            deregister_grace: Duration::ZERO,
-            shutdown_wait: Duration::ZERO,
-            build_cost_per_command: Duration::from_micros(20),
-        }
-    }
-}
 
 /// A (host, path) that clients ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,10 +160,10 @@ pub struct FabioNode {
     overrides_ticket: Option<u32>,
     overrides_index: u64,
     next_ticket: u32,
-    service_text: Option<Arc<str>>,
-    overrides: Arc<str>,
-    applied: Option<Arc<str>>,
-    building: Option<(Token, Arc<Table>, Arc<str>)>,
+    services: Option<Arc<Configuration>>,
+    overrides: Arc<Piece>,
+    applied: Option<Arc<Configuration>>,
+    building: Option<(Token, Arc<Table>, Arc<Configuration>)>,
     next_token: u64,
     table: Arc<Table>,
     generation: u32,
@@ -254,8 +198,8 @@ impl FabioNode {
             overrides_ticket: None,
             overrides_index: 0,
             next_ticket: 0,
-            service_text: None,
-            overrides: "".into(),
+            services: None,
+            overrides: Arc::default(),
             applied: None,
             building: None,
             next_token: 0,
@@ -290,11 +234,6 @@ impl FabioNode {
     /// Requests under way.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
-    }
-
-    /// Every process the table sends requests to, with repeats.
-    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
-        self.table.routes().flat_map(|route| &route.targets).filter_map(|target| target.endpoint)
     }
 
     /// The local agent answered the question with this ticket. Answers to forgotten questions are ignored.
@@ -417,8 +356,8 @@ impl FabioNode {
         match step {
             Step::Ask(query) => self.ask_watch(query, fx),
             Step::Wait(delay) => fx.arm(FabioTimer::HealthRetry, delay),
-            Step::Configuration { text, next } => {
-                self.service_text = Some(text);
+            Step::Configured { configuration, next } => {
+                self.services = Some(configuration);
                 self.rebuild(fx);
                 self.ask_watch(next, fx);
             }
@@ -431,7 +370,7 @@ impl FabioNode {
             return;
         };
         self.overrides_index = *index;
-        self.overrides = text.clone();
+        self.overrides = Arc::new(Piece::read(text.to_string()));
         self.rebuild(fx);
         self.ask_overrides(fx);
     }
@@ -439,32 +378,35 @@ impl FabioNode {
     /// Builds a table from what both sources say, unless that is what is in force already. A newer text overtakes one
     /// that is still being built.
     fn rebuild(&mut self, fx: &mut impl Fx<Self>) {
-        let text = match &self.service_text {
+        let configuration = match &self.services {
             // Nothing but empty lines tells the two apart, and those mean nothing.
-            Some(text) if self.overrides.is_empty() => Arc::clone(text),
-            text => format!("{}\n{}", text.as_deref().unwrap_or(""), self.overrides).into(),
+            Some(services) if self.overrides.text().is_empty() => Arc::clone(services),
+            Some(services) => Arc::new(services.followed_by(&self.overrides)),
+            None => Arc::new(Configuration::default().followed_by(&self.overrides)),
         };
-        if self.applied.as_ref() == Some(&text) {
+        if self.applied.as_ref() == Some(&configuration) {
             self.building = None;
             return;
         }
-        match self.workshop.table(&text, self.config.proxy.release) {
+        match self.workshop.table(&configuration, self.config.proxy.release) {
             Err(error) => fx.emit(FabioEvent::Rejected { reason: error.to_string().into() }),
             Ok(table) => {
                 let token = Token(self.next_token);
                 self.next_token += 1;
-                let lines = text.lines().count().max(1) as u64;
+                let lines = configuration.line_count.max(1) as u64;
                 fx.compute(token, self.config.build_cost_per_command * lines);
-                self.building = Some((token, table, text));
+                self.building = Some((token, table, configuration));
             }
         }
     }
 
     fn apply(&mut self, token: Token, fx: &mut impl Fx<Self>) {
-        let Some((_, table, text)) = self.building.take_if(|(building, _, _)| *building == token) else { return };
+        let Some((_, table, configuration)) = self.building.take_if(|(building, _, _)| *building == token) else {
+            return;
+        };
         let routes = table.route_count();
         self.table = table;
-        self.applied = Some(text);
+        self.applied = Some(configuration);
         self.generation += 1;
         self.candidates.clear();
         self.candidates.resize(self.routes.len(), None);

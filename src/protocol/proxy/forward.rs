@@ -7,9 +7,8 @@ use crate::base::id::ProcessId;
 use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::pick::Strategy;
 use crate::protocol::proxy::release::Release;
-use crate::protocol::proxy::table::{
-    HostMatching, Matcher, Request, Route, RoutePlace, Table, Target, redirect_location,
-};
+use crate::protocol::proxy::table::{HostMatching, Matcher, Request, Route, RoutePlace, Table, redirect_location};
+use crate::protocol::proxy::target::Target;
 use crate::protocol::proxy::url::{Url, clean};
 
 /// How fabio is configured, as far as a single request is concerned.

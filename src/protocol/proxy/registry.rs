@@ -22,6 +22,9 @@ pub struct HealthCheck {
     pub tags: Arc<[Arc<str>]>,
 }
 
+/// All checks of one node: its own, and those of the instances on it.
+pub type NodeChecks = Arc<[HealthCheck]>;
+
 /// `registry.consul.checksRequired`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChecksRequired {
@@ -207,13 +210,6 @@ fn expand(text: &str, datacenter: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-/// The service part of the configuration: every command, in descending order, so that equal paths come in a fixed
-/// order.
-pub fn configuration(mut commands: Vec<String>) -> String {
-    commands.sort_unstable_by(|a, b| b.cmp(a));
-    commands.join("\n")
 }
 
 #[cfg(test)]

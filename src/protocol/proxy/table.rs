@@ -1,19 +1,21 @@
 //! The routing table: hosts, their routes by descending path, and the lookup (fabio `route.Table`).
 //!
 //! A table is built whole from commands or not at all, and never changes afterwards; round-robin counters live with its
-//! user. Descending byte order of paths is what makes the longer of two prefixes win.
+//! user. Tables share the targets they have in common. Descending byte order of paths is what makes the longer of two
+//! prefixes win.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use std::sync::Arc;
 
 use crate::protocol::proxy::access::Access;
-use crate::protocol::proxy::command::{Add, Command, CommandError, Delete, Weigh, parse_config};
+use crate::protocol::proxy::command::{CommandError, Delete, Weigh};
+use crate::protocol::proxy::configuration::{Configuration, Order, Piece};
 use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::glob::{Glob, GlobError};
 use crate::protocol::proxy::redirect::{self, Rewrite};
 use crate::protocol::proxy::release::Release;
+use crate::protocol::proxy::target::{Addition, Target, split_source};
 use crate::protocol::proxy::url::{Url, UrlError};
 use crate::protocol::proxy::weight::Shares;
 
@@ -34,35 +36,6 @@ pub enum TableError {
     NoMatch,
 }
 
-/// One target of a route.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Target {
-    /// Service it belongs to.
-    pub service: String,
-    /// Service tags.
-    pub tags: Vec<String>,
-    /// All options.
-    pub options: BTreeMap<String, String>,
-    /// Where requests go.
-    pub url: Url,
-    /// Weight as configured; zero or less is dynamic.
-    pub fixed_weight: f64,
-    /// `redirect=` code in 300..=399.
-    pub redirect_code: Option<u16>,
-    /// Access rules.
-    pub access: Access,
-    /// The process behind `url`, if its host is the address of one.
-    pub endpoint: Option<Endpoint>,
-    text: String,
-}
-
-impl Target {
-    /// An option, empty when not given.
-    pub fn option(&self, key: &str) -> &str {
-        self.options.get(key).map_or("", String::as_str)
-    }
-}
-
 /// Targets that share host and path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -70,8 +43,8 @@ pub struct Route {
     pub host: String,
     /// Path prefix or pattern; empty for TCP.
     pub path: String,
-    /// In order of configuration.
-    pub targets: Vec<Target>,
+    /// In order of configuration; tables share those they have in common.
+    pub targets: Vec<Arc<Target>>,
     /// Their shares.
     pub shares: Shares,
     glob: Glob,
@@ -138,6 +111,7 @@ pub struct RoutePlace {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Table {
     hosts: Vec<Host>,
+    endpoints: Arc<[Endpoint]>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -150,22 +124,27 @@ struct Host {
 }
 
 impl Table {
-    /// Parses and builds.
+    /// Reads and builds.
     pub fn parse(text: &str, release: Release) -> Result<Self, TableError> {
-        Self::build(parse_config(text)?, release)
+        Self::of(&Configuration::new(vec![Arc::new(Piece::read(text.to_owned()))]), release)
     }
 
-    /// Applies commands strictly in order.
-    pub fn build(commands: Vec<Command>, release: Release) -> Result<Self, TableError> {
+    /// Carries out the commands strictly in order.
+    pub fn of(configuration: &Configuration, release: Release) -> Result<Self, TableError> {
         let mut draft = Draft { hosts: BTreeMap::new(), added: BTreeSet::new(), release };
-        for command in commands {
-            match command {
-                Command::Add(add) => draft.add(add)?,
-                Command::Delete(delete) => draft.delete(&delete)?,
-                Command::Weigh(weigh) => draft.weigh(&weigh)?,
+        for order in configuration.orders()? {
+            match order {
+                Order::Add(addition) => draft.add(addition)?,
+                Order::Delete(delete) => draft.delete(delete)?,
+                Order::Weigh(weigh) => draft.weigh(weigh)?,
             }
         }
         Ok(draft.finish())
+    }
+
+    /// Every listener the table sends requests to, in ascending order.
+    pub fn endpoints(&self) -> &Arc<[Endpoint]> {
+        &self.endpoints
     }
 
     /// All routes, hosts in ascending order.
@@ -218,7 +197,7 @@ impl Table {
         let (mut chosen, mut is_last_generic) = (None, false);
         for &place in candidates {
             let route = self.route(place);
-            let target = &route.targets[pick(place, route)];
+            let target: &Target = &route.targets[pick(place, route)];
             chosen = Some((place, target));
             is_last_generic = route.host.is_empty();
             if target.redirect_code.is_none() || !loops(target, request) {
@@ -348,17 +327,6 @@ fn reverse_host(host: &str) -> String {
     }
 }
 
-/// `:port` is a host without path; a source without slash has the path `/`.
-fn split_source(source: &str) -> (&str, String) {
-    if source.starts_with(':') {
-        return (source, String::new());
-    }
-    match source.split_once('/') {
-        Some((host, path)) => (host, format!("/{path}")),
-        None => (source, "/".to_owned()),
-    }
-}
-
 fn index(index: usize) -> u32 {
     u32::try_from(index).expect("fewer than 2^32 routes")
 }
@@ -371,31 +339,33 @@ struct Draft {
 }
 
 impl Draft {
-    fn add(&mut self, add: Add) -> Result<(), TableError> {
-        let (host, path) = split_source(&add.source);
-        let host = host.to_lowercase();
-        let url = Url::parse(&add.target)?;
-        let text = url.to_string();
-        let hash = [&host, &path]
-            .into_iter()
-            .fold(xxh3_64(text.as_bytes()), |hash, part| xxh3_64_with_seed(part.as_bytes(), hash));
-        let target = if self.added.insert(hash) { Addition::First } else { Addition::MaybeAgain };
-        let routes = self.hosts.get_mut(&host).map(|routes| routes.iter_mut().find(|route| route.path == path));
+    fn add(&mut self, addition: &Addition) -> Result<(), TableError> {
+        let Addition { host, path, target, hash } = addition;
+        let target = self.fit(target.as_ref().map_err(Clone::clone)?);
+        let is_first = self.added.insert(*hash);
+        let routes = self.hosts.get_mut(host).map(|routes| routes.iter_mut().find(|route| route.path == *path));
         if let Some(Some(route)) = routes {
-            add_target(route, add, (url, text), target, self.release);
+            if is_first || !has_equal(route, &target) {
+                route.targets.push(target);
+            }
             return Ok(());
         }
-        let glob = Glob::compile(&path)?;
-        let lower_path = path.to_lowercase();
-        let (targets, shares) = (Vec::new(), Shares::default());
-        let mut route = Route { host: host.clone(), path, targets, shares, glob, lower_path };
-        add_target(&mut route, add, (url, text), target, self.release);
-        self.hosts.entry(host).or_default().push(route);
+        let (glob, lower_path) = (Glob::compile(path)?, path.to_lowercase());
+        let (host, path, targets, shares) = (host.clone(), path.clone(), vec![target], Shares::default());
+        self.hosts.entry(host.clone()).or_default().push(Route { host, path, targets, shares, glob, lower_path });
         Ok(())
     }
 
+    /// The target as this release sees it.
+    fn fit(&self, target: &Arc<Target>) -> Arc<Target> {
+        if self.release.has_access_rules() || target.access.is_open() {
+            return Arc::clone(target);
+        }
+        Arc::new(Target { access: Access::default(), ..Target::clone(target) })
+    }
+
     fn delete(&mut self, delete: &Delete) -> Result<(), TableError> {
-        let of_service = |target: &Target| target.service == delete.service;
+        let of_service = |target: &Arc<Target>| target.service == delete.service;
         if !delete.tags.is_empty() {
             for route in self.hosts.values_mut().flatten() {
                 route.targets.retain(|target| {
@@ -422,11 +392,11 @@ impl Draft {
     }
 
     fn weigh(&mut self, weigh: &Weigh) -> Result<(), TableError> {
-        let is_match = |target: &Target| {
+        let is_match = |target: &Arc<Target>| {
             (weigh.service.is_empty() || target.service == weigh.service) && has_all(&target.tags, &weigh.tags)
         };
         let release = self.release;
-        let matched: Vec<&mut Target> = self
+        let matched: Vec<&mut Arc<Target>> = self
             .find(&weigh.source)
             .map(|route| route.targets.iter_mut().filter(|target| is_match(target)).collect())
             .unwrap_or_default();
@@ -435,7 +405,7 @@ impl Draft {
         }
         let share = weigh.weight / matched.len() as f64;
         for target in matched {
-            target.fixed_weight = share;
+            Arc::make_mut(target).fixed_weight = share;
         }
         Ok(())
     }
@@ -460,45 +430,23 @@ impl Draft {
             first_route += index(host.routes.len());
             host
         });
-        Table { hosts: hosts.collect() }
+        let hosts: Vec<Host> = hosts.collect();
+        let targets = hosts.iter().flat_map(|host| &host.routes).flat_map(|route| &route.targets);
+        let mut endpoints: Vec<Endpoint> = targets.filter_map(|target| target.endpoint).collect();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        Table { hosts, endpoints: endpoints.into() }
     }
 }
 
-/// Whether a route can have a target already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Addition {
-    /// Nothing with this URL was added to it before.
-    First,
-    MaybeAgain,
-}
-
-/// Appends a target unless an equal one (options aside) is there.
-fn add_target(route: &mut Route, add: Add, (url, text): (Url, String), addition: Addition, release: Release) {
-    let fixed_weight = if add.weight < 0.0 { 0.0 } else { add.weight };
-    let is_same = |target: &Target| {
-        target.service == add.service
-            && target.text == text
-            && target.fixed_weight.to_bits() == fixed_weight.to_bits()
-            && target.tags == add.tags
-    };
-    if addition == Addition::MaybeAgain && route.targets.iter().any(is_same) {
-        return;
-    }
-    let redirect_code =
-        add.options.get("redirect").and_then(|code| code.parse::<u16>().ok()).filter(|code| (300..=399).contains(code));
-    let access = if release.has_access_rules() { Access::parse(&add.options).0 } else { Access::default() };
-    let endpoint = Endpoint::parse(&url.host);
-    route.targets.push(Target {
-        service: add.service,
-        tags: add.tags,
-        options: add.options,
-        url,
-        fixed_weight,
-        redirect_code,
-        access,
-        endpoint,
-        text,
-    });
+/// Whether a route has an equal target, options aside.
+fn has_equal(route: &Route, target: &Target) -> bool {
+    route.targets.iter().any(|known| {
+        known.service == target.service
+            && known.text == target.text
+            && known.fixed_weight.to_bits() == target.fixed_weight.to_bits()
+            && known.tags == target.tags
+    })
 }
 
 fn has_all(tags: &[String], wanted: &[String]) -> bool {

@@ -7,9 +7,12 @@
 use std::sync::Arc;
 
 use crate::base::time::Duration;
-use crate::protocol::proxy::registry::{CatalogEntry, ChecksRequired, HealthCheck};
+use crate::protocol::proxy::configuration::Configuration;
+use crate::protocol::proxy::memo::Same;
+use crate::protocol::proxy::passing::Passing;
+use crate::protocol::proxy::registry::{CatalogEntry, ChecksRequired, NodeChecks};
 use crate::protocol::proxy::release::Release;
-use crate::protocol::proxy::workshop::{Lines, Passing, Reading, Same, Workshop};
+use crate::protocol::proxy::workshop::{Lines, Reading, Workshop};
 
 /// How the registry is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +75,13 @@ pub enum Answer {
     Health {
         /// Index to ask from next.
         index: u64,
-        /// All checks.
-        checks: Arc<[HealthCheck]>,
+        /// All checks. No node comes twice; one that did not change may be the same as in the last answer.
+        checks: Arc<[NodeChecks]>,
     },
     /// To [`Query::Catalog`].
     Catalog {
-        /// Its instances.
-        entries: Arc<[CatalogEntry]>,
+        /// Its instances; those that did not change may be the same as in the last answer.
+        entries: Arc<[Arc<CatalogEntry>]>,
     },
     /// To [`Query::Manual`].
     Manual {
@@ -99,9 +102,9 @@ pub enum Step {
     /// Ask for health again after this long.
     Wait(Duration),
     /// A new service configuration; ask this next.
-    Configuration {
-        /// Commands, one per line.
-        text: Arc<str>,
+    Configured {
+        /// All commands.
+        configuration: Arc<Configuration>,
         /// The next query.
         next: Query,
     },
@@ -132,7 +135,7 @@ impl Watcher {
     }
 
     /// The health query was answered.
-    pub fn on_health(&mut self, index: u64, checks: &Arc<[HealthCheck]>) -> Step {
+    pub fn on_health(&mut self, index: u64, checks: &Arc<[NodeChecks]>) -> Step {
         self.index = index;
         self.passing = self.workshop.passing(&self.reading, checks);
         self.unread = self.passing.0.services.len();
@@ -146,7 +149,7 @@ impl Watcher {
     }
 
     /// The catalog read was answered.
-    pub fn on_catalog(&mut self, entries: &Arc<[CatalogEntry]>) -> Step {
+    pub fn on_catalog(&mut self, entries: &Arc<[Arc<CatalogEntry>]>) -> Step {
         self.lines.push(self.workshop.lines(&self.reading, &self.passing, entries));
         self.on_catalog_failed()
     }
@@ -161,7 +164,7 @@ impl Watcher {
         if let Some(last) = self.unread.checked_sub(1) {
             return Step::Ask(Query::Catalog { service: Arc::clone(&self.passing.0.services[last]) });
         }
-        let text = self.workshop.text(&std::mem::take(&mut self.lines));
-        Step::Configuration { text, next: self.health() }
+        let configuration = self.workshop.configuration(&std::mem::take(&mut self.lines));
+        Step::Configured { configuration, next: self.health() }
     }
 }

@@ -2,107 +2,19 @@
 //!
 //! Every result here is a pure function of its input, so that who asks first, or whether anything is kept at all,
 //! changes no answer; a proxy with a workshop of its own behaves the same. Inputs are recognised by identity, the
-//! answers of a catalog being shared by all who asked; one that is equal but not the same is worked out again.
+//! answers of a catalog being shared by all who asked; one that is equal but not the same is worked out again. From one
+//! answer to the next only what follows from a changed node or instance is worked out; the rest is put together anew.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use smallvec::SmallVec;
-
-use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck, HealthFilter, commands, configuration, passing};
+use crate::protocol::proxy::configuration::{Configuration, Piece};
+use crate::protocol::proxy::memo::{Memo, Same, Shelf};
+use crate::protocol::proxy::passing::{NodePassing, Passing};
+use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck, NodeChecks, commands};
 use crate::protocol::proxy::release::Release;
 use crate::protocol::proxy::table::{Table, TableError};
 use crate::protocol::proxy::watcher::WatchConfig;
-
-/// A shared value, equal to itself only.
-#[derive(Debug)]
-pub struct Same<T: ?Sized>(pub Arc<T>);
-
-impl<T: ?Sized> Clone for Same<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T: ?Sized> PartialEq for Same<T> {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-/// The latest results by input, oldest first.
-#[derive(Debug, Clone)]
-pub struct Memo<K, V> {
-    kept: VecDeque<(K, V)>,
-}
-
-impl<K, V> Default for Memo<K, V> {
-    fn default() -> Self {
-        Self { kept: VecDeque::new() }
-    }
-}
-
-impl<K: PartialEq, V: Clone> Memo<K, V> {
-    /// The result for `key`, made if it is not kept.
-    pub fn get(&mut self, key: K, make: impl FnOnce(&K) -> V) -> V {
-        if let Some((_, value)) = self.kept.iter().rev().find(|(kept, _)| *kept == key) {
-            return value.clone();
-        }
-        let value = make(&key);
-        if self.kept.len() == KEPT_MAX {
-            self.kept.pop_front();
-        }
-        self.kept.push_back((key, value.clone()));
-        value
-    }
-}
-
-impl<K: PartialEq, T: PartialEq + ?Sized> Memo<K, Arc<T>> {
-    /// As [`Memo::get`], but equal results are the same one, so that what follows from it is found as well.
-    pub fn get_settled(&mut self, key: K, make: impl FnOnce(&K) -> Arc<T>) -> Arc<T> {
-        let former: SmallVec<[Arc<T>; KEPT_MAX]> = self.kept.iter().rev().map(|(_, kept)| Arc::clone(kept)).collect();
-        self.get(key, |key| {
-            let fresh = make(key);
-            former.into_iter().find(|former| *former == fresh).unwrap_or(fresh)
-        })
-    }
-}
-
-/// Which instances may get traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Passing {
-    /// (node, instance), sorted.
-    instances: Vec<(Arc<str>, Arc<str>)>,
-    /// Their services, in descending order.
-    pub services: Vec<Arc<str>>,
-}
-
-impl Passing {
-    fn of(checks: &[HealthCheck], config: &WatchConfig) -> Self {
-        let statuses: Vec<&str> = config.statuses.iter().map(String::as_str).collect();
-        let filter = HealthFilter {
-            statuses: &statuses,
-            required: config.checks_required,
-            prefix: &config.tag_prefix,
-            release: config.release,
-        };
-        let found = passing(checks, filter);
-        let mut instances: Vec<_> =
-            found.iter().map(|check| (Arc::clone(&check.node), Arc::clone(&check.service_id))).collect();
-        instances.sort_unstable();
-        instances.dedup();
-        let mut services: Vec<_> = found.iter().map(|check| Arc::clone(&check.service)).collect();
-        services.sort_unstable_by(|a, b| b.cmp(a));
-        services.dedup();
-        Self { instances, services }
-    }
-
-    fn has(&self, entry: &CatalogEntry) -> bool {
-        let wanted = (&*entry.node, &*entry.service_id);
-        self.instances.binary_search_by(|(node, id)| (&**node, &**id).cmp(&wanted)).is_ok()
-    }
-}
 
 /// How a catalog is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,22 +26,26 @@ pub struct Reading {
 }
 
 /// The commands of a service's passing instances.
-pub type Lines = Arc<[String]>;
+pub type Lines = Arc<[Arc<Piece>]>;
 
 /// A workshop, used by any number of proxies.
 #[derive(Clone, Default)]
 pub struct Workshop(Arc<Mutex<Bench>>);
 
-type PassingKey = (Same<Reading>, Same<[HealthCheck]>);
-type LinesKey = (Same<Reading>, Same<Passing>, Same<[CatalogEntry]>);
+type PassingKey = (Same<Reading>, Same<[NodeChecks]>);
+type LinesKey = (Same<Reading>, Same<Passing>, Same<[Arc<CatalogEntry>]>);
+type ConfigurationKey = Vec<Same<[Arc<Piece>]>>;
 
 #[derive(Default)]
 struct Bench {
-    passing: Memo<PassingKey, Arc<Passing>>,
-    lines: Memo<LinesKey, Lines>,
-    texts: Memo<Vec<Same<[String]>>, Arc<str>>,
-    tables: Memo<(Arc<str>, Release), Result<Arc<Table>, TableError>>,
     readings: Vec<Same<Reading>>,
+    nodes: Shelf<Same<Reading>, Same<[HealthCheck]>, Arc<NodePassing>>,
+    passing: Memo<PassingKey, Arc<Passing>>,
+    /// By service, of all its instances.
+    commands: Shelf<(Same<Reading>, Arc<str>), Same<CatalogEntry>, Lines>,
+    lines: Memo<LinesKey, Lines>,
+    configurations: Memo<ConfigurationKey, Arc<Configuration>>,
+    tables: Memo<(Arc<Configuration>, Release), Result<Arc<Table>, TableError>>,
 }
 
 impl Workshop {
@@ -145,34 +61,45 @@ impl Workshop {
     }
 
     /// Whom these checks let pass.
-    pub fn passing(&self, reading: &Same<Reading>, checks: &Arc<[HealthCheck]>) -> Same<Passing> {
+    pub fn passing(&self, reading: &Same<Reading>, checks: &Arc<[NodeChecks]>) -> Same<Passing> {
+        let Bench { passing, nodes, .. } = &mut *self.bench();
         let key = (reading.clone(), Same(Arc::clone(checks)));
-        let make = |(reading, checks): &PassingKey| Arc::new(Passing::of(&checks.0, &reading.0.config));
-        Same(self.bench().passing.get_settled(key, make))
+        Same(passing.get_settled(key, |(reading, checks)| {
+            let groups = checks.0.iter().cloned().map(Same);
+            let judge = |group: &Same<_>| Arc::new(NodePassing::of(&group.0, &reading.0.config));
+            let nodes = nodes.map(reading.clone(), groups, judge);
+            Arc::new(Passing::of(nodes.iter().map(|(_, node)| Arc::clone(node)).collect()))
+        }))
     }
 
-    /// The commands of those among the entries that pass.
-    pub fn lines(&self, reading: &Same<Reading>, passing: &Same<Passing>, entries: &Arc<[CatalogEntry]>) -> Lines {
+    /// The commands of those among a service's entries that pass.
+    pub fn lines(&self, reading: &Same<Reading>, passing: &Same<Passing>, entries: &Arc<[Arc<CatalogEntry>]>) -> Lines {
+        let Some(first) = entries.first() else { return Arc::default() };
+        let Bench { lines, commands, .. } = &mut *self.bench();
         let key = (reading.clone(), passing.clone(), Same(Arc::clone(entries)));
-        self.bench().lines.get(key, |(reading, passing, entries)| {
-            let Reading { config, datacenter } = &*reading.0;
-            let lines = entries.0.iter().filter(|entry| passing.0.has(entry));
-            lines.flat_map(|entry| commands(entry, &config.tag_prefix, datacenter, config.release)).collect()
+        lines.get(key, |(reading, passing, entries)| {
+            let subject = (reading.clone(), Arc::clone(&first.service));
+            let commands =
+                commands.map(subject, entries.0.iter().cloned().map(Same), |entry| read(&entry.0, &reading.0));
+            let mut passes = passing.0.judge();
+            let of_passing = commands.iter().filter(|(entry, _)| passes(&entry.0));
+            of_passing.flat_map(|(_, lines)| lines.iter().cloned()).collect()
         })
     }
 
     /// The service part of the configuration.
-    pub fn text(&self, lines: &[Lines]) -> Arc<str> {
+    pub fn configuration(&self, lines: &[Lines]) -> Arc<Configuration> {
         let key: Vec<_> = lines.iter().cloned().map(Same).collect();
-        self.bench().texts.get_settled(key, |lines| {
-            configuration(lines.iter().flat_map(|lines| lines.0.iter().cloned()).collect()).into()
+        self.bench().configurations.get_settled(key, |lines| {
+            let commands = lines.iter().flat_map(|lines| lines.0.iter().cloned()).collect();
+            Arc::new(Configuration::of_services(commands))
         })
     }
 
     /// The table of a configuration.
-    pub fn table(&self, text: &Arc<str>, release: Release) -> Result<Arc<Table>, TableError> {
-        let key = (Arc::clone(text), release);
-        self.bench().tables.get(key, |(text, release)| Table::parse(text, *release).map(Arc::new))
+    pub fn table(&self, configuration: &Arc<Configuration>, release: Release) -> Result<Arc<Table>, TableError> {
+        let key = (Arc::clone(configuration), release);
+        self.bench().tables.get(key, |(configuration, release)| Table::of(configuration, *release).map(Arc::new))
     }
 
     fn bench(&self) -> MutexGuard<'_, Bench> {
@@ -181,52 +108,96 @@ impl Workshop {
     }
 }
 
+fn read(entry: &CatalogEntry, reading: &Reading) -> Lines {
+    let Reading { config, datacenter } = reading;
+    let commands = commands(entry, &config.tag_prefix, datacenter, config.release);
+    commands.into_iter().map(|text| Arc::new(Piece::read(text))).collect()
+}
+
 impl fmt::Debug for Workshop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Workshop")
     }
 }
 
-/// Results of one kind that are kept: proxies lag behind each other by a round trip, in which the catalog changes a
-/// few times at most.
-const KEPT_MAX: usize = 16;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_result_is_made_once_and_forgotten_when_many_followed() {
-        let mut memo = Memo::default();
-        let mut made = 0;
-        for key in [1, 2, 1, 2].into_iter().chain(3..3 + KEPT_MAX).chain([1]) {
-            assert_eq!(
-                memo.get(key, |key| {
-                    made += 1;
-                    key * 10
-                }),
-                key * 10
-            );
-        }
-        assert_eq!(made, 2 + KEPT_MAX + 1);
+    fn reading(shop: &Workshop) -> Same<Reading> {
+        shop.reading(Reading { config: WatchConfig::default(), datacenter: "dc1".into() })
     }
 
-    #[test]
-    fn equal_results_of_different_checks_are_one() {
-        let shop = Workshop::default();
-        let reading = shop.reading(Reading { config: WatchConfig::default(), datacenter: "dc1".into() });
-        let check = |status: &str, id: &str| HealthCheck {
-            node: "n".into(),
+    fn check(node: &str, id: &str, status: &str) -> HealthCheck {
+        HealthCheck {
+            node: node.into(),
             check_id: id.into(),
             status: status.into(),
             service: "a".into(),
             service_id: "a1".into(),
             tags: ["urlprefix-/".into()].into(),
-        };
-        let before: Arc<[HealthCheck]> = [check("passing", "c")].into();
-        let after: Arc<[HealthCheck]> = [check("passing", "c"), check("critical", "d")].into();
-        assert!(shop.passing(&reading, &before) == shop.passing(&reading, &after));
-        let gone: Arc<[HealthCheck]> = [check("critical", "c")].into();
-        assert!(shop.passing(&reading, &before) != shop.passing(&reading, &gone));
+        }
+    }
+
+    fn entry(node: &str, port: u32) -> Arc<CatalogEntry> {
+        Arc::new(CatalogEntry {
+            node: node.into(),
+            service_id: "a1".into(),
+            service: "a".into(),
+            service_address: "10.0.0.1".into(),
+            node_address: "".into(),
+            port,
+            tags: ["urlprefix-/".into()].into(),
+        })
+    }
+
+    /// The table after these answers.
+    fn table(shop: &Workshop, checks: &[NodeChecks], entries: &[Arc<CatalogEntry>]) -> Arc<Table> {
+        let reading = reading(shop);
+        let passing = shop.passing(&reading, &checks.into());
+        let lines = shop.lines(&reading, &passing, &entries.into());
+        shop.table(&shop.configuration(&[lines]), Release::V1_7_3).unwrap()
+    }
+
+    #[test]
+    fn equal_results_of_different_checks_are_one() {
+        let shop = Workshop::default();
+        let reading = reading(&shop);
+        let passing = |checks: &[HealthCheck]| shop.passing(&reading, &[checks.into()].into());
+        let before = passing(&[check("n", "c", "passing")]);
+        let after = passing(&[check("n", "c", "passing"), check("n", "d", "critical")]);
+        assert!(before == after);
+        let gone = passing(&[check("n", "c", "critical")]);
+        assert!(before != gone);
+    }
+
+    #[test]
+    fn a_line_is_read_once_and_tables_share_what_it_means() {
+        let shop = Workshop::default();
+        let up: Vec<NodeChecks> = ["n1", "n2"].iter().map(|node| [check(node, "c", "passing")].into()).collect();
+        let down: NodeChecks = [check("n2", "c", "critical")].into();
+        let entries = [entry("n1", 1), entry("n2", 2)];
+        let both = table(&shop, &up, &entries);
+        let one = table(&shop, &[Arc::clone(&up[0]), down], &entries);
+        let again = table(&shop, &up, &[Arc::clone(&entries[0]), Arc::clone(&entries[1]), entry("n3", 3)]);
+        let targets = |table: &Table| -> Vec<_> { table.routes().flat_map(|route| route.targets.clone()).collect() };
+        let (both, one, again) = (targets(&both), targets(&one), targets(&again));
+        assert_eq!((both.len(), one.len(), again.len()), (2, 1, 2));
+        assert!(one.iter().all(|target| both.iter().any(|known| Arc::ptr_eq(known, target))));
+        assert!(both.iter().zip(&again).all(|(a, b)| Arc::ptr_eq(a, b)));
+    }
+
+    #[test]
+    fn who_asked_before_changes_no_table() {
+        let shared = Workshop::default();
+        for round in 0..40 {
+            let status = |place: u32| if (round * 7 + place * 3) % 5 < 3 { "passing" } else { "critical" };
+            let nodes: Vec<String> = (0..6).map(|place| format!("n{}", (place + round) % 8)).collect();
+            let checks: Vec<NodeChecks> =
+                (0..).zip(&nodes).map(|(place, node)| [check(node, "c", status(place))].into()).collect();
+            let entries: Vec<_> = (0..).zip(&nodes).map(|(place, node)| entry(node, place + round % 3)).collect();
+            let alone = table(&Workshop::default(), &checks, &entries);
+            assert_eq!(table(&shared, &checks, &entries), alone, "round {round}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Recordings of fabio 1.7.3: weights, lookup, commands, tags, health filter, redirects, access rules, proxying; and of
 //! queueing theory, which stations must agree with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
@@ -211,11 +211,18 @@ fn passing_instances() {
         let statuses: Vec<&str> = statuses.iter().map(String::as_str).collect();
         let required = if text(vector, "checks_required") == "all" { ChecksRequired::All } else { ChecksRequired::One };
         let filter = HealthFilter { statuses: &statuses, required, prefix: "urlprefix-", release: RELEASE };
-        let found: Vec<String> = passing(&checks, filter)
-            .iter()
-            .map(|check| format!("{}/{}/{}", check.node, check.service_id, check.check_id))
-            .collect();
-        same("passing", &found, &texts(vector, "passing"))
+        let name = |check: &HealthCheck| format!("{}/{}/{}", check.node, check.service_id, check.check_id);
+        let found: Vec<String> = passing(&checks, filter).into_iter().map(name).collect();
+        same("passing", &found, &texts(vector, "passing"))?;
+        // The checks of a node are all that decides about what is on it.
+        let mut nodes: BTreeMap<&str, Vec<HealthCheck>> = BTreeMap::new();
+        for check in &checks {
+            nodes.entry(&check.node).or_default().push(check.clone());
+        }
+        let apart = nodes.values().flat_map(|checks| passing(checks, filter));
+        let (apart, found): (BTreeSet<String>, BTreeSet<String>) =
+            (apart.map(name).collect(), found.into_iter().collect());
+        same("node by node", &apart, &found)
     });
     assert!(count >= 48);
 }

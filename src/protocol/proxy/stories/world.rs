@@ -11,10 +11,11 @@ use crate::base::time::{Duration, Time};
 use crate::model::topology::ZoneId;
 use crate::protocol::proxy::alb::{Alb, AlbConfig, AlbEvent, AlbTimer};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::fabio::{FabioConfig, FabioEvent, FabioNode, FabioTimer, HttpRoute};
+use crate::protocol::proxy::fabio::{FabioEvent, FabioNode, FabioTimer, HttpRoute};
+use crate::protocol::proxy::fabio_config::FabioConfig;
 use crate::protocol::proxy::health::HealthState;
 use crate::protocol::proxy::message::{HttpMsg, RouteId};
-use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck};
+use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck, NodeChecks};
 use crate::protocol::proxy::watcher::{Answer, Query};
 use crate::protocol::workload::arrival::{Arrivals, Gaps};
 use crate::protocol::workload::client::{Client, ClientConfig, ClientEvent, ClientTimer, Outcome};
@@ -427,7 +428,7 @@ impl World {
                 FabioEvent::Rejected { reason } => self.rejected.push(reason.to_string()),
                 FabioEvent::Applied { .. } => self.applied += 1,
                 FabioEvent::Sent { target, .. } => {
-                    let known = self.fabios[fabio].endpoints().any(|endpoint| endpoint == target);
+                    let known = self.fabios[fabio].table().endpoints().contains(&target);
                     assert!(known, "{process} sent to {target}, absent from its table");
                 }
                 FabioEvent::Register(_)
@@ -448,7 +449,7 @@ impl World {
             _ if !self.catalog.has_leader || self.catalog.reads_fail => Answer::Failed,
             Query::Catalog { service } => {
                 let of_service = self.catalog.instances.iter().filter(|instance| *instance.service == *service);
-                Answer::Catalog { entries: of_service.map(catalog_entry).collect() }
+                Answer::Catalog { entries: of_service.map(catalog_entry).map(Arc::new).collect() }
             }
             Query::Manual { index } => Answer::Manual { index, text: "".into() },
         };
@@ -462,7 +463,11 @@ impl World {
         if index == self.catalog.index {
             return self.catalog.waiting.push((process, ticket, index));
         }
-        let checks = self.catalog.instances.iter().flat_map(health_checks).collect();
+        let mut nodes: BTreeMap<ProcessId, Vec<HealthCheck>> = BTreeMap::new();
+        for instance in &self.catalog.instances {
+            nodes.entry(instance.host).or_default().extend(health_checks(instance));
+        }
+        let checks = nodes.into_values().map(NodeChecks::from).collect();
         self.answer(process, ticket, Answer::Health { index: self.catalog.index, checks });
     }
 
