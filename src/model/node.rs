@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::time::Time;
 use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
 use crate::model::topology::ZoneId;
 
@@ -119,6 +120,17 @@ pub enum Eligibility {
     Ineligible,
 }
 
+/// How a node is drained (Nomad `DrainStrategy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainStrategy {
+    /// When everything left is moved; `None` for never.
+    pub deadline: Option<Time>,
+    /// Leave system jobs running.
+    pub ignore_system_jobs: bool,
+    /// When the drain began; later strategies of the same drain keep it.
+    pub started_at: Time,
+}
+
 /// A node as the servers know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -132,8 +144,8 @@ pub struct Node {
     pub status: NodeStatus,
     /// Operator's word.
     pub eligibility: Eligibility,
-    /// Whether a drain strategy is set.
-    pub draining: bool,
+    /// How it is drained; `None` while it is not.
+    pub drain: Option<DrainStrategy>,
     /// Raft index of creation.
     pub create_index: u64,
     /// Raft index of the last change.
@@ -143,6 +155,6 @@ pub struct Node {
 impl Node {
     /// May receive allocations: ready, eligible, not draining.
     pub fn is_ready(&self) -> bool {
-        self.status == NodeStatus::Ready && self.eligibility == Eligibility::Eligible && !self.draining
+        self.status == NodeStatus::Ready && self.eligibility == Eligibility::Eligible && self.drain.is_none()
     }
 }

@@ -140,6 +140,7 @@ fn can_retry(error: RpcError) -> bool {
         | RpcError::UnknownJob
         | RpcError::UnknownGroup
         | RpcError::UnknownAlloc
+        | RpcError::UnsupportedKind
         | RpcError::Broker(_) => false,
     }
 }

@@ -322,7 +322,7 @@ mod tests {
             computed_class: 0,
             status: NodeStatus::Ready,
             eligibility: Eligibility::Eligible,
-            draining: false,
+            drain: None,
             create_index: 1,
             modify_index: 1,
         };

@@ -11,7 +11,7 @@ use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desire
 use crate::model::deployment::{Deployment, DeploymentId};
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation};
 use crate::model::job::{Job, JobId, JobKind};
-use crate::model::node::{Eligibility, Node, NodeId, NodeSpec, NodeStatus};
+use crate::model::node::{DrainStrategy, Eligibility, Node, NodeId, NodeSpec, NodeStatus};
 use crate::protocol::scheduler::classes::computed_class;
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, Unblock};
 use crate::protocol::scheduler::plan::{PlanResult, Preemption, Stop};
@@ -45,7 +45,7 @@ impl Writer<'_> {
             Command::DeregisterNodes(ids) => self.deregister_nodes(ids),
             Command::NodeStatus { id, status } => self.node_status(*id, *status),
             Command::NodeEligibility { id, eligibility } => self.node_eligibility(*id, *eligibility),
-            Command::NodeDrain { id, draining, mark_eligible } => self.node_drain(*id, *draining, *mark_eligible),
+            Command::NodeDrain { id, strategy, mark_eligible } => self.node_drain(*id, *strategy, *mark_eligible),
             Command::RegisterJob { job, eval } => {
                 self.register_job(job);
                 self.upsert_evals(eval.as_deref());
@@ -159,7 +159,7 @@ impl Writer<'_> {
                 computed_class: class,
                 status,
                 eligibility: Eligibility::Eligible,
-                draining: false,
+                drain: None,
                 create_index: index,
                 modify_index: index,
             };
@@ -222,14 +222,16 @@ impl Writer<'_> {
         }
     }
 
-    fn node_drain(&mut self, id: NodeId, draining: bool, mark_eligible: bool) {
+    /// A new strategy for a draining node keeps the time at which its drain began.
+    fn node_drain(&mut self, id: NodeId, strategy: Option<DrainStrategy>, mark_eligible: bool) {
         self.change_node(id, |node| {
-            node.draining = draining;
-            if draining {
+            let started_at = node.drain.map(|before| before.started_at);
+            node.drain = strategy.map(|new| DrainStrategy { started_at: started_at.unwrap_or(new.started_at), ..new });
+            if strategy.is_some() {
                 node.eligibility = Eligibility::Ineligible;
             }
         });
-        if !draining && mark_eligible {
+        if strategy.is_none() && mark_eligible {
             self.node_eligibility(id, Eligibility::Eligible);
         }
     }
@@ -266,10 +268,11 @@ impl Writer<'_> {
 
     fn put_job(&mut self, job: Arc<Job>) {
         let id = job.id;
-        if matches!(job.kind, JobKind::System | JobKind::SysBatch)
-            && let Err(at) = self.state.system_jobs.binary_search(&id)
-        {
-            Arc::make_mut(&mut self.state.system_jobs).insert(at, id);
+        let is_system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
+        match self.state.system_jobs.binary_search(&id) {
+            Err(at) if is_system => Arc::make_mut(&mut self.state.system_jobs).insert(at, id),
+            Ok(at) if !is_system => drop(Arc::make_mut(&mut self.state.system_jobs).remove(at)),
+            Ok(_) | Err(_) => {}
         }
         let entry = self.job_entry(id);
         entry.versions.insert(0, Arc::clone(&job));

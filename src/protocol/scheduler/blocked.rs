@@ -1,9 +1,10 @@
 //! Evaluations that wait for capacity.
 //!
 //! Covers Nomad 1.1.0 `nomad/blocked_evals.go` and `blocked_evals_system.go`: one blocked evaluation per job,
-//! unblocking
-//! by computed class and by node, missed unblocks, duplicates. Lives in memory, on the leader only; what it releases is
-//! returned for the broker. Evaluations of system jobs that name a node are kept one per job and node.
+//! unblocking by computed class and by node, missed unblocks, duplicates. Lives in memory, on the leader only; what it
+//! releases is returned for the broker. Evaluations of system jobs that name a node are listed there, too: one per job
+//! and node, also when one for another node has superseded it as the job's (a quirk: it is canceled as a duplicate and
+//! released all the same when its node has room).
 //!
 //! Left out: quotas (an Enterprise feature). The buffer of 8096 unblocks between the state machine and the tracker is
 //! not modelled: an unblock acts at once.
@@ -32,8 +33,11 @@ pub struct Blocked {
     enabled: bool,
     captured: BTreeMap<EvalId, Held>,
     escaped: BTreeMap<EvalId, Held>,
-    jobs: BTreeMap<(JobId, Option<NodeId>), EvalId>,
-    by_node: BTreeMap<NodeId, BTreeSet<EvalId>>,
+    jobs: BTreeMap<JobId, EvalId>,
+    /// Evaluations of system jobs by job and node, whether or not they are the job's one.
+    system: BTreeMap<(JobId, NodeId), Held>,
+    /// The jobs in `system` by node.
+    by_node: BTreeMap<NodeId, BTreeSet<JobId>>,
     unblocked: BTreeMap<u64, Unblock>,
     duplicates: Vec<Arc<Evaluation>>,
 }
@@ -54,8 +58,7 @@ impl Blocked {
         if !self.enabled {
             return None;
         }
-        let key = key(&eval);
-        if let Some(known) = self.jobs.get(&key).copied()
+        if let Some(known) = self.jobs.get(&eval.job).copied()
             && known != eval.id
         {
             let held = self.held(known).expect("the job index names a tracked evaluation");
@@ -63,19 +66,24 @@ impl Blocked {
                 self.duplicates.push(eval);
                 return None;
             }
-            let held = self.remove(known).expect("it was just found");
+            let held = self.supersede(known).expect("it was just found");
             self.duplicates.push(held.eval);
         }
         self.remove(eval.id);
         if self.missed_unblock(&eval) {
             return Some((eval, token));
         }
-        self.jobs.insert(key, eval.id);
-        if let (_, Some(node)) = key {
-            self.by_node.entry(node).or_default().insert(eval.id);
+        self.jobs.insert(eval.job, eval.id);
+        let held = Held { eval, token };
+        if held.eval.escaped {
+            self.escaped.insert(held.eval.id, held);
+        } else {
+            if let Some(key) = key(&held.eval) {
+                self.by_node.entry(key.1).or_default().insert(key.0);
+                self.system.insert(key, held.clone());
+            }
+            self.captured.insert(held.eval.id, held);
         }
-        let map = if eval.escaped { &mut self.escaped } else { &mut self.captured };
-        map.insert(eval.id, Held { eval, token });
         None
     }
 
@@ -101,9 +109,11 @@ impl Blocked {
 
     /// This node may have room again for the system jobs that did not fit on it.
     pub fn unblock_node(&mut self, node: NodeId, out: &mut Vec<Released>) {
-        let Some(ids) = self.by_node.get(&node) else { return };
-        let ids = ids.iter().copied().collect();
-        self.release(ids, out);
+        for job in self.by_node.remove(&node).unwrap_or_default() {
+            let held = self.system.remove(&(job, node)).expect("the node's jobs have an evaluation there");
+            self.supersede(held.eval.id);
+            out.push((held.eval, held.token));
+        }
     }
 
     /// Releases evaluations that only gave up because their plans kept being rejected. The leader does so every 60 s.
@@ -120,9 +130,12 @@ impl Blocked {
 
     /// The job was placed whole: nothing of it waits any more.
     pub fn untrack(&mut self, job: JobId) {
-        let range = (job, None)..=(job, Some(NodeId(u32::MAX)));
-        let ids: Vec<EvalId> = self.jobs.range(range).map(|(_, id)| *id).collect();
-        for id in ids {
+        let range = (job, NodeId(0))..=(job, NodeId(u32::MAX));
+        let nodes: Vec<NodeId> = self.system.range(range).map(|((_, node), _)| *node).collect();
+        for node in nodes {
+            self.unlist((job, node));
+        }
+        if let Some(id) = self.jobs.get(&job).copied() {
             self.remove(id);
         }
     }
@@ -151,19 +164,32 @@ impl Blocked {
         self.captured.get(&id).or_else(|| self.escaped.get(&id))
     }
 
+    /// Takes it out, from its node as well.
     fn remove(&mut self, id: EvalId) -> Option<Held> {
-        let held = self.captured.remove(&id).or_else(|| self.escaped.remove(&id))?;
-        let key = key(&held.eval);
-        self.jobs.remove(&key);
-        if let (_, Some(node)) = key
-            && let Some(ids) = self.by_node.get_mut(&node)
+        let held = self.supersede(id)?;
+        if let Some(key) = key(&held.eval)
+            && self.system.get(&key).is_some_and(|listed| listed.eval.id == id)
         {
-            ids.remove(&id);
-            if ids.is_empty() {
-                self.by_node.remove(&node);
-            }
+            self.unlist(key);
         }
         Some(held)
+    }
+
+    /// It is no longer its job's evaluation.
+    fn supersede(&mut self, id: EvalId) -> Option<Held> {
+        let held = self.captured.remove(&id).or_else(|| self.escaped.remove(&id))?;
+        self.jobs.remove(&held.eval.job);
+        Some(held)
+    }
+
+    fn unlist(&mut self, key: (JobId, NodeId)) {
+        self.system.remove(&key);
+        if let Some(jobs) = self.by_node.get_mut(&key.1) {
+            jobs.remove(&key.0);
+            if jobs.is_empty() {
+                self.by_node.remove(&key.1);
+            }
+        }
     }
 
     fn release(&mut self, ids: Vec<EvalId>, out: &mut Vec<Released>) {
@@ -198,9 +224,10 @@ struct Unblock {
     at: Time,
 }
 
-fn key(eval: &Evaluation) -> (JobId, Option<NodeId>) {
+/// Where an evaluation of a system job is listed.
+fn key(eval: &Evaluation) -> Option<(JobId, NodeId)> {
     let per_node = matches!(eval.kind, JobKind::System | JobKind::SysBatch);
-    (eval.job, eval.node.filter(|_| per_node))
+    Some((eval.job, eval.node.filter(|_| per_node)?))
 }
 
 fn freshness(eval: &Evaluation) -> u64 {
@@ -271,19 +298,25 @@ mod tests {
     }
 
     #[test]
-    fn system_evaluations_wait_per_node() {
+    fn a_system_job_has_one_tracked_evaluation_and_one_listed_at_every_full_node() {
         let mut b = blocked();
-        for node in [1, 2] {
+        for node in [1, 2, 3] {
             let mut e = eval(node, 1, 50);
             e.kind = JobKind::System;
             e.node = Some(NodeId(node));
             b.block(e.into(), None);
         }
-        let mut out = Vec::new();
-        b.unblock_node(NodeId(2), &mut out);
-        assert_eq!(out.len(), 1);
-        assert_eq!(out[0].0.id, EvalId(2));
         assert_eq!(b.len(), (1, 0));
+        assert_eq!(b.take_duplicates().iter().map(|e| e.id.0).collect::<Vec<_>>(), [1, 2]);
+        let released = |b: &mut Blocked, node| {
+            let mut out = Vec::new();
+            b.unblock_node(NodeId(node), &mut out);
+            out.iter().map(|(e, _)| e.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!((released(&mut b, 2), b.len()), (vec![2], (1, 0)), "superseded, and released all the same");
+        assert_eq!((released(&mut b, 3), b.len()), (vec![3], (0, 0)));
+        b.untrack(JobId(1));
+        assert!(released(&mut b, 1).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::model::alloc::{AllocId, ClientStatus, Transition};
 use crate::model::deployment::{DeploymentId, DeploymentStatus};
 use crate::model::evaluation::{EvalId, Evaluation};
 use crate::model::job::{Job, JobId};
-use crate::model::node::{Eligibility, NodeId, NodeSpec, NodeStatus};
+use crate::model::node::{DrainStrategy, Eligibility, NodeId, NodeSpec, NodeStatus};
 use crate::protocol::scheduler::plan::PlanResult;
 
 /// A log entry of the servers. Times are the leader's when it proposed the entry.
@@ -46,8 +46,8 @@ pub enum Command {
     NodeDrain {
         /// Which.
         id: NodeId,
-        /// Whether a drain strategy is set from now on.
-        draining: bool,
+        /// How it is drained from now on; `None` ends the drain.
+        strategy: Option<DrainStrategy>,
         /// Make it eligible when the drain is taken away.
         mark_eligible: bool,
     },

@@ -34,6 +34,9 @@ impl Default for CostModel {
     }
 }
 
+/// Most identifiers in one log entry (Nomad `MaxUUIDsPerWriteRequest`).
+pub const IDS_PER_ENTRY: usize = 7_281;
+
 /// Settings of one server. Defaults are Nomad 1.1.0's.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {

@@ -131,14 +131,16 @@ impl<D: Decide> Server<D> {
         self.rollouts.gathering.entry(id).or_default()
     }
 
-    /// Promotes by itself when all groups ask for it and all canaries are healthy.
+    /// Promotes by itself when all groups ask for it and all canaries are healthy. Until 1.1.4 a group without canaries
+    /// has to ask for it, too (a quirk).
     fn promote_if_ready(&mut self, now: Time, deployment: &Deployment, fx: &mut impl Fx<Self>) -> bool {
         let waits = deployment.groups.values().any(|group| group.desired_canaries > 0 && !group.promoted);
         let healthy = |id: &AllocId| {
             self.state.alloc(*id).and_then(|alloc| alloc.health).is_some_and(|health| health.healthy == Some(true))
         };
+        let skips = self.config.scheduler.behaviour.canaryless_groups_promote;
         let ready = deployment.status == DeploymentStatus::Running
-            && deployment.groups.values().all(|group| {
+            && deployment.groups.values().filter(|group| group.desired_canaries > 0 || !skips).all(|group| {
                 group.auto_promote
                     && group.desired_canaries as usize == group.placed_canaries.len()
                     && group.placed_canaries.iter().all(healthy)

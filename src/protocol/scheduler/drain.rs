@@ -1,8 +1,8 @@
 //! The drainer of the leader (Nomad 1.1.0 `nomad/drainer`): moves work off draining nodes, few at a time.
 //!
-//! Whatever may let more work move (a plan, a report of clients, a new drain) makes it look again after the 1 s for
-//! which marks are gathered, unless marks are still on their way into the log. Deadlines are in the leader's memory:
-//! a new leader gives every draining node the command line's default of 1 h, whereas Nomad keeps them in the state.
+//! Whatever may let more work move (a plan, a report of clients, a changed job, a new drain) makes it look again after
+//! the 1 s for which marks are gathered, unless marks are still on their way into the log. Strategies are part of the
+//! replicated state, so that a new leader goes on where the old one stopped.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -13,10 +13,9 @@ use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, Transition};
 use crate::model::evaluation::{Evaluation, Trigger};
 use crate::model::job::{JobId, JobKind};
-use crate::model::node::NodeId;
+use crate::model::node::{DrainStrategy, NodeId};
 use crate::protocol::scheduler::command::Command;
-use crate::protocol::scheduler::forward::Origin;
-use crate::protocol::scheduler::message::RpcError;
+use crate::protocol::scheduler::config::IDS_PER_ENTRY;
 use crate::protocol::scheduler::server::{After, Server, Timer};
 use crate::protocol::scheduler::worker::Decide;
 
@@ -24,24 +23,14 @@ use crate::protocol::scheduler::worker::Decide;
 const GATHER: Duration = Duration::from_secs(1);
 /// Deadlines that lie this close together are handled at the latest of them.
 const COALESCE: Duration = Duration::from_secs(5);
-/// Deadline given by the command line when none is asked for.
-const DEADLINE_DEFAULT: Duration = Duration::from_hours(1);
-
-/// How a node is drained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DrainStrategy {
-    /// When everything left is moved; `None` for never.
-    deadline: Option<Time>,
-    ignore_system_jobs: bool,
-}
 
 /// The drainer; it holds something on the leader only.
 #[derive(Debug, Clone, Default)]
 pub struct Drains {
     nodes: BTreeMap<NodeId, DrainStrategy>,
     armed: bool,
-    /// Marks are on their way into the log.
-    marking: bool,
+    /// Entries with marks that are on their way into the log.
+    marking: usize,
     /// Something changed meanwhile.
     again: bool,
 }
@@ -49,53 +38,42 @@ pub struct Drains {
 impl<D: Decide> Server<D> {
     /// Leadership begins.
     pub(super) fn restore_drains(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        let strategy = DrainStrategy { deadline: Some(now + DEADLINE_DEFAULT), ignore_system_jobs: false };
-        let draining = self.state.nodes().values().filter(|entry| entry.node.draining);
-        self.drains.nodes = draining.map(|entry| (entry.node.id, strategy)).collect();
-        self.arm_deadlines(now, fx);
-        self.look_at_drains(fx);
-    }
-
-    /// An operator's drain: what to write, and what follows.
-    pub(super) fn drain_start(
-        &self,
-        now: Time,
-        (node, origin): (NodeId, Origin),
-        deadline: Option<Duration>,
-        ignore_system_jobs: bool,
-    ) -> Result<(Command, After), RpcError> {
-        self.state.node(node).ok_or(RpcError::UnknownNode)?;
-        let strategy = DrainStrategy { deadline: deadline.map(|deadline| now + deadline), ignore_system_jobs };
-        let command = Command::NodeDrain { id: node, draining: true, mark_eligible: false };
-        Ok((command, After::Drain { node, origin, strategy }))
-    }
-
-    /// The drain is written.
-    pub(super) fn track_drain(&mut self, now: Time, node: NodeId, strategy: DrainStrategy, fx: &mut impl Fx<Self>) {
-        self.drains.nodes.insert(node, strategy);
+        let strategies = self.state.nodes().values().filter_map(|entry| Some((entry.node.id, entry.node.drain?)));
+        self.drains.nodes = strategies.collect();
         self.arm_deadlines(now, fx);
         self.look_at_drains(fx);
     }
 
     /// A committed entry may let more work move.
-    pub(super) fn drains_applied(&mut self, command: &Command, fx: &mut impl Fx<Self>) {
+    pub(super) fn drains_applied(&mut self, now: Time, command: &Command, fx: &mut impl Fx<Self>) {
         match command {
-            Command::Plan(_) | Command::ClientUpdate { .. } => self.look_at_drains(fx),
-            Command::NodeDrain { id, draining: false, .. } => drop(self.drains.nodes.remove(id)),
-            Command::Noop
-            | Command::RegisterNode { .. }
-            | Command::DeregisterNodes(_)
-            | Command::NodeStatus { .. }
-            | Command::NodeEligibility { .. }
-            | Command::NodeDrain { .. }
+            Command::Plan(_)
+            | Command::ClientUpdate { .. }
             | Command::RegisterJob { .. }
             | Command::DeregisterJob { .. }
+            | Command::DeploymentStatus { job: Some(_), .. }
+            | Command::AllocHealth { .. }
+            | Command::Reap { .. } => self.look_at_drains(fx),
+            Command::NodeDrain { id, .. } => {
+                match self.state.node(*id).and_then(|entry| entry.node.drain) {
+                    Some(strategy) => drop(self.drains.nodes.insert(*id, strategy)),
+                    None => drop(self.drains.nodes.remove(id)),
+                }
+                self.arm_deadlines(now, fx);
+                self.look_at_drains(fx);
+            }
+            Command::DeregisterNodes(ids) => {
+                self.drains.nodes.retain(|node, _| !ids.contains(node));
+                self.look_at_drains(fx);
+            }
+            Command::Noop
+            | Command::RegisterNode { .. }
+            | Command::NodeStatus { .. }
+            | Command::NodeEligibility { .. }
             | Command::UpsertEvals(_)
             | Command::Transitions { .. }
-            | Command::DeploymentStatus { .. }
-            | Command::PromoteDeployment { .. }
-            | Command::AllocHealth { .. }
-            | Command::Reap { .. } => {}
+            | Command::DeploymentStatus { job: None, .. }
+            | Command::PromoteDeployment { .. } => {}
         }
     }
 
@@ -103,7 +81,7 @@ impl<D: Decide> Server<D> {
         if self.drains.nodes.is_empty() {
             return;
         }
-        if self.drains.marking {
+        if self.drains.marking > 0 {
             self.drains.again = true;
         } else if !self.drains.armed {
             self.drains.armed = true;
@@ -113,8 +91,8 @@ impl<D: Decide> Server<D> {
 
     /// The marks are in the log, or did not get there.
     pub(super) fn marked(&mut self, fx: &mut impl Fx<Self>) {
-        self.drains.marking = false;
-        if std::mem::take(&mut self.drains.again) {
+        self.drains.marking -= 1;
+        if self.drains.marking == 0 && std::mem::take(&mut self.drains.again) {
             self.look_at_drains(fx);
         }
     }
@@ -122,13 +100,15 @@ impl<D: Decide> Server<D> {
     /// Marks what may move, and ends the drain of empty nodes.
     pub(super) fn drain(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.drains.armed = false;
+        let clients = self.config.scheduler.behaviour.drain_awaits_clients;
         let mut groups = BTreeSet::new();
         let mut done = Vec::new();
         for node in self.drains.nodes.keys() {
             let mut left = false;
-            for alloc in self.state.allocs_of_node(*node).filter(|alloc| !alloc.is_terminal() && !is_system(alloc)) {
-                left = true;
-                if alloc.job.kind == JobKind::Service && alloc.task_group().migrate.is_some() {
+            for alloc in self.state.allocs_of_node(*node).filter(|alloc| !is_system(alloc)) {
+                // Until 1.5.4 the servers' wish was enough, and a drain could end before its tasks did (a quirk).
+                left |= if clients { !alloc.is_client_terminal() } else { !alloc.is_terminal() };
+                if !alloc.is_terminal() && alloc.job.kind == JobKind::Service && alloc.task_group().migrate.is_some() {
                     groups.insert((alloc.job_id, alloc.task_group().name.clone()));
                 }
             }
@@ -155,7 +135,7 @@ impl<D: Decide> Server<D> {
         drainable.take(healthy.saturating_sub(keep)).map(|alloc| alloc.id).collect()
     }
 
-    /// One entry: the wishes, and an evaluation per job.
+    /// The wishes, and an evaluation per job: one entry, unless there are too many.
     fn mark(&mut self, now: Time, marks: &[AllocId], fx: &mut impl Fx<Self>) {
         if marks.is_empty() {
             return;
@@ -169,14 +149,14 @@ impl<D: Decide> Server<D> {
             };
             evals.entry(alloc.job_id).or_insert_with(eval);
         }
-        let transitions = marks.iter().map(|id| (*id, wish)).collect();
-        self.drains.marking = true;
-        self.propose(
-            now,
-            Command::Transitions { transitions, evals: evals.into_values().collect() },
-            After::Marked,
-            fx,
-        );
+        let mut evals: Vec<Evaluation> = evals.into_values().collect();
+        let entries = marks.len().div_ceil(IDS_PER_ENTRY);
+        self.drains.marking += entries;
+        for (at, marks) in marks.chunks(IDS_PER_ENTRY).enumerate() {
+            let transitions = marks.iter().map(|id| (*id, wish)).collect();
+            let evals = if at + 1 == entries { std::mem::take(&mut evals) } else { Vec::new() };
+            self.propose(now, Command::Transitions { transitions, evals }, After::Marked, fx);
+        }
     }
 
     /// The nodes are empty but for system jobs: those are marked, and the strategy goes. The nodes stay ineligible.
@@ -190,14 +170,17 @@ impl<D: Decide> Server<D> {
         }
         self.mark(now, &marks, fx);
         for node in nodes {
-            let command = Command::NodeDrain { id: *node, draining: false, mark_eligible: false };
+            let command = Command::NodeDrain { id: *node, strategy: None, mark_eligible: false };
             self.propose(now, command, After::Nothing, fx);
         }
     }
 
     fn arm_deadlines(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         let deadlines = || self.drains.nodes.values().filter_map(|strategy| strategy.deadline);
-        let Some(first) = deadlines().min() else { return };
+        let Some(first) = deadlines().min() else {
+            fx.disarm(Timer::DrainDeadline);
+            return;
+        };
         let last = deadlines().filter(|deadline| deadline.since(first) <= COALESCE).max().unwrap_or(first);
         fx.arm(Timer::DrainDeadline, last.since(now));
     }

@@ -69,7 +69,7 @@ pub(super) fn taint(state: &State, node: NodeId) -> Taint {
     match state.node(node) {
         None => Taint::Gone,
         Some(entry) if entry.node.status == NodeStatus::Down => Taint::Gone,
-        Some(entry) if entry.node.draining => Taint::Draining,
+        Some(entry) if entry.node.drain.is_some() => Taint::Draining,
         Some(_) => Taint::None,
     }
 }

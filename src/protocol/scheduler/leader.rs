@@ -233,10 +233,6 @@ impl<D: Decide> Server<D> {
                 }
                 self.settle_leader(now, fx);
             }
-            After::Drain { node, origin, strategy } => {
-                self.track_drain(now, node, strategy, fx);
-                self.reply(now, origin, Reply::Operated { index, eval: None }, fx);
-            }
             After::Marked => self.marked(fx),
             After::Nothing => {}
         }
@@ -254,7 +250,6 @@ impl<D: Decide> Server<D> {
             }
             After::Operated(origin)
             | After::Eligibility { origin, .. }
-            | After::Drain { origin, .. }
             | After::Written(origin)
             | After::Reblocked { origin, .. } => self.reply(now, origin, failed(), fx),
             After::NodeWritten { origin, .. } | After::NodeEvals { origin, .. } => {

@@ -293,6 +293,9 @@ pub enum RpcError {
     /// The allocation does not exist.
     #[error("alloc not found")]
     UnknownAlloc,
+    /// The release has no scheduler for jobs of this type.
+    #[error("job type is not supported")]
+    UnsupportedKind,
     /// A deployment of the job is active.
     #[error("job scaling blocked due to active deployment")]
     DeploymentActive,
@@ -437,6 +440,7 @@ impl RpcError {
             Self::Flushed => 11,
             Self::StateTimeout => 12,
             Self::NotCommitted => 13,
+            Self::UnsupportedKind => 16,
             Self::Broker(BrokerError::NotOutstanding) => 14,
             Self::Broker(BrokerError::TokenMismatch) => 15,
         }

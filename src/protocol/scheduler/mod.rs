@@ -55,6 +55,8 @@ pub mod worker;
 pub mod decide;
 
 #[cfg(test)]
+mod control_tests;
+#[cfg(test)]
 mod server_tests;
 #[cfg(test)]
 pub(crate) mod story;

@@ -8,7 +8,7 @@ use crate::base::time::Time;
 use crate::model::alloc::{AllocId, Transition};
 use crate::model::evaluation::{Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind};
-use crate::model::node::Eligibility;
+use crate::model::node::{DrainStrategy, Eligibility};
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
@@ -19,6 +19,11 @@ impl<D: Decide> Server<D> {
     /// Carries out an operator's command, on the leader.
     pub(super) fn operate_here(&mut self, now: Time, origin: Origin, operation: &Operation, fx: &mut impl Fx<Self>) {
         let outcome = match operation {
+            Operation::RegisterJob(job)
+                if job.kind == JobKind::SysBatch && !self.config.scheduler.behaviour.sysbatch =>
+            {
+                Err(RpcError::UnsupportedKind)
+            }
             Operation::RegisterJob(job) => {
                 let eval = Some(Box::new(Evaluation::new(job, Trigger::JobRegister, now)));
                 Ok((Command::RegisterJob { job: job.clone(), eval }, After::Operated(origin)))
@@ -37,7 +42,11 @@ impl<D: Decide> Server<D> {
                 self.alloc_stop(now, *alloc).map(|command| (command, After::Operated(origin)))
             }
             Operation::Drain { node, deadline, ignore_system_jobs } => {
-                self.drain_start(now, (*node, origin), *deadline, *ignore_system_jobs)
+                let deadline = deadline.map(|deadline| now + deadline);
+                let strategy = DrainStrategy { deadline, ignore_system_jobs: *ignore_system_jobs, started_at: now };
+                let command = Command::NodeDrain { id: *node, strategy: Some(strategy), mark_eligible: false };
+                let known = self.state.node(*node).ok_or(RpcError::UnknownNode);
+                known.map(|_| (command, After::Operated(origin)))
             }
             Operation::Eligibility { node, eligibility } => {
                 let before = self.state.node(*node).map(|entry| entry.node.eligibility);

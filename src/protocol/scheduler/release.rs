@@ -75,6 +75,13 @@ pub struct Behaviour {
     pub datacenters_destructive: bool,
     /// The wildcard `*` in a job's datacenters (1.5.0, GH-11170).
     pub datacenter_wildcards: bool,
+    /// Groups without canaries do not hold an automatic promotion up (1.1.4, GH-11013).
+    pub canaryless_groups_promote: bool,
+    /// The scheduler type `sysbatch` (1.2.0, GH-9160).
+    pub sysbatch: bool,
+    /// A drain is over once clients have stopped what was on the node, not once servers want it stopped (1.5.4,
+    /// GH-14348).
+    pub drain_awaits_clients: bool,
     /// `distinct_hosts` with the value `false` is off (1.5.4, GH-16907).
     pub distinct_hosts_value: bool,
     /// Dynamic ports of one ask exclude each other (1.5.1, GH-16401).
@@ -106,6 +113,9 @@ impl Behaviour {
             spread_limit: if release.fixed_in((1, 10), (2, 4)) { Some(100) } else { None },
             datacenters_destructive: release.at_least(1, 3),
             datacenter_wildcards: release.at_least(5, 0),
+            canaryless_groups_promote: release.at_least(1, 4),
+            sysbatch: release.at_least(2, 0),
+            drain_awaits_clients: release.at_least(5, 4),
             distinct_hosts_value: release.at_least(5, 4),
             dynamic_ports_exclusive: release.at_least(5, 1),
             spread_implicit_pooled: release.at_least(5, 6),

@@ -27,7 +27,7 @@ use crate::protocol::scheduler::broker::{Broker, EvalToken};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
 use crate::protocol::scheduler::config::ServerConfig;
 use crate::protocol::scheduler::deployment_watcher::Rollouts;
-use crate::protocol::scheduler::drain::{DrainStrategy, Drains};
+use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Change, Event, OperatorTag, Proposal};
 use crate::protocol::scheduler::forward::{Forwarding, Origin};
 use crate::protocol::scheduler::heartbeat::Heartbeats;
@@ -130,8 +130,6 @@ pub(super) enum After {
     Reblocked { origin: Origin, token: EvalToken },
     /// The failed evaluation is acknowledged.
     Reaped { eval: EvalId, token: EvalToken },
-    /// The drain is tracked, and who asked is told.
-    Drain { node: NodeId, origin: Origin, strategy: DrainStrategy },
     /// Draining nodes are looked at again.
     Marked,
     /// Nothing.
@@ -358,7 +356,7 @@ impl<D: Decide> Server<D> {
         if self.is_ready() {
             self.lead_applied(now, applied, fx);
             self.rollouts_applied(now, command, applied, fx);
-            self.drains_applied(command, fx);
+            self.drains_applied(now, command, fx);
         }
         self.notify(now, command, applied, fx);
         if let Some(after) = proposal.and_then(|proposal| Some((proposal, self.proposals.remove(&proposal)?))) {

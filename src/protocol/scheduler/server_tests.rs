@@ -421,7 +421,7 @@ fn a_drained_node_hands_its_work_over_one_by_one() {
     assert!(state.allocs_of_node(NodeId(0)).all(|alloc| alloc.is_terminal()));
     assert_eq!(region.count(ClientStatus::Running), 4);
     let node = &state.node(NodeId(0)).expect("registered").node;
-    assert!(!node.draining && node.eligibility == Eligibility::Ineligible, "done, and stays ineligible");
+    assert!(node.drain.is_none() && node.eligibility == Eligibility::Ineligible, "done, and stays ineligible");
     let moved: Vec<_> = region
         .told
         .iter()

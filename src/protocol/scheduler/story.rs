@@ -262,8 +262,19 @@ const DELAY: Duration = Duration::from_millis(1);
 const FOLLOWER_LAG: Duration = Duration::from_millis(30);
 
 impl<D: Decide> Region<D> {
-    /// `servers` servers and `clients` clients with room for `room` allocations each; server 0 leads.
+    /// `servers` servers and `clients` clients with room for `room` allocations each; server 0 leads. Release 1.1.0.
     pub(crate) fn new(servers: usize, clients: usize, room: u64) -> Self {
+        Self::configured(servers, clients, room, |_| ())
+    }
+
+    /// As [`Self::new`], of another release.
+    pub(crate) fn of(release: &str, servers: usize, clients: usize, room: u64) -> Self {
+        let behaviour = Behaviour::of(release.parse().unwrap());
+        Self::configured(servers, clients, room, |config| config.scheduler.behaviour = behaviour)
+    }
+
+    /// As [`Self::new`], with other settings of the servers.
+    pub(crate) fn configured(servers: usize, clients: usize, room: u64, configure: impl Fn(&mut ServerConfig)) -> Self {
         let ids: Vec<ProcessId> = (0..servers as u32).map(ProcessId).collect();
         let mut region = Self {
             now: Time::ZERO,
@@ -287,6 +298,7 @@ impl<D: Decide> Region<D> {
         for id in &ids {
             let mut config = ServerConfig::new(*id, RegionId(0), 4, 7);
             config.scheduler.behaviour = Behaviour::of(Release::V1_1_0);
+            configure(&mut config);
             let mut server = Server::new(config, &format!("s{id}"));
             server.peers_changed([(RegionId(0), ids.clone())].into());
             region.servers.push(server);

@@ -9,7 +9,7 @@ use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired, Transition};
 use crate::model::constraint::{Constraint, Spread};
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind, Task, TaskGroup, Update};
-use crate::model::node::{NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus};
+use crate::model::node::{DrainStrategy, NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus};
 use crate::model::resources::{NetworkAsk, PortAsk};
 use crate::model::topology::ZoneId;
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
@@ -221,7 +221,8 @@ fn a_dead_node_loses_its_allocations_and_a_drained_one_gives_them_away() {
     }
     let moving = region.live(JobId(0))[0].id;
     let drained = region.state.alloc(moving).unwrap().node;
-    region.apply(Command::NodeDrain { id: drained, draining: true, mark_eligible: false });
+    let strategy = DrainStrategy { deadline: None, ignore_system_jobs: false, started_at: region.now };
+    region.apply(Command::NodeDrain { id: drained, strategy: Some(strategy), mark_eligible: false });
     let migrate = Transition { migrate: true, ..Transition::default() };
     let on_node: Vec<_> = region.state.node(drained).unwrap().live.iter().map(|id| (*id, migrate)).collect();
     region.apply(Command::Transitions { transitions: on_node, evals: Vec::new() });

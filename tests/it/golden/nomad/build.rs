@@ -11,7 +11,9 @@ use cossim::model::evaluation::EvalId;
 use cossim::model::job::{
     DelayFunction, Hook, Job, JobId, JobKind, Lifecycle, Migrate, Reschedule, Task, TaskGroup, Update,
 };
-use cossim::model::node::{Eligibility, NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus};
+use cossim::model::node::{
+    DrainStrategy, Eligibility, NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus,
+};
 use cossim::model::resources::{AssignedPort, Comparable, NetworkAsk, PortAsk};
 use cossim::model::topology::ZoneId;
 use cossim::protocol::scheduler::command::Command;
@@ -317,7 +319,8 @@ pub(super) fn world(case: &Value) -> World {
             apply(&mut state, Command::NodeEligibility { id, eligibility: Eligibility::Ineligible });
         }
         if flag(&n["drain"]) {
-            apply(&mut state, Command::NodeDrain { id, draining: true, mark_eligible: false });
+            let strategy = DrainStrategy { deadline: None, ignore_system_jobs: false, started_at: Time::ZERO };
+            apply(&mut state, Command::NodeDrain { id, strategy: Some(strategy), mark_eligible: false });
         }
     }
     let mut jobs = BTreeMap::new();

@@ -195,7 +195,7 @@ fn dynamic_case(mismatches: &mut Mismatches, number: usize, case: &Value) {
         computed_class: 0,
         status: NodeStatus::Ready,
         eligibility: Eligibility::Eligible,
-        draining: false,
+        drain: None,
         create_index: 1,
         modify_index: 1,
     };
