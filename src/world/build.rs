@@ -24,7 +24,7 @@ use crate::protocol::proxy::health::HealthConfig;
 use crate::protocol::proxy::message::RouteId;
 use crate::protocol::raft::{self, Configuration, PreVote, RaftNode};
 use crate::protocol::scheduler::config::ServerConfig;
-use crate::protocol::scheduler::message::Operation;
+use crate::protocol::scheduler::operation::Operation;
 use crate::protocol::scheduler::release::{Algorithm as Scoring, Behaviour, Release};
 use crate::protocol::scheduler::server::Server;
 use crate::protocol::workload::arrival::{Arrivals as ArrivalProcess, Gaps, RateStep};

@@ -8,7 +8,8 @@ use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input};
 use crate::base::time::{Duration, Time};
 use crate::model::topology::RegionId;
-use crate::protocol::scheduler::message::{Call, Message, Operation, Reply, Request, RpcError};
+use crate::protocol::scheduler::message::{Call, Message, Reply, Request, RpcError};
+use crate::protocol::scheduler::operation::Operation;
 use crate::world::process::Process;
 use crate::world::wire::{Alarm, Wire};
 
@@ -141,6 +142,10 @@ fn can_retry(error: RpcError) -> bool {
         | RpcError::UnknownGroup
         | RpcError::UnknownAlloc
         | RpcError::UnsupportedKind
+        | RpcError::UnknownDeployment
+        | RpcError::DeploymentTerminal
+        | RpcError::PriorityOutOfRange
+        | RpcError::Refused(_)
         | RpcError::Broker(_) => false,
     }
 }

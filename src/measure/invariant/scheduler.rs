@@ -302,7 +302,7 @@ mod tests {
     use crate::model::node::{Eligibility, Node, NodeStatus};
     use crate::model::resources::AssignedPort;
     use crate::protocol::scheduler::decide::Decision;
-    use crate::protocol::scheduler::message::Operation;
+    use crate::protocol::scheduler::operation::Operation;
     use crate::protocol::scheduler::plan::{Stop, StopReason};
     use crate::protocol::scheduler::story::{self, node_spec, place};
     use crate::protocol::scheduler::test_support::{eval, job};

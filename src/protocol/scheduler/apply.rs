@@ -79,16 +79,22 @@ impl Writer<'_> {
                 }
                 self.upsert_evals(eval.as_deref());
             }
-            Command::PromoteDeployment { id, groups, eval, time } => {
-                if self.promote(*id, groups, *time) {
-                    self.upsert_evals(eval.as_deref());
+            Command::PromoteDeployment { id, groups, eval, time } => match self.promote(*id, groups, *time) {
+                Ok(()) => self.upsert_evals(eval.as_deref()),
+                Err(refusal) => self.applied.refused = Some(refusal),
+            },
+            Command::AllocHealth { id, healthy, unhealthy, update, job, eval, time } => {
+                if let Err(refusal) = self.may_set_health(*id, healthy.iter().chain(unhealthy)) {
+                    self.applied.refused = Some(refusal);
+                    return;
                 }
-            }
-            Command::AllocHealth { id, healthy, unhealthy, update, eval, time } => {
-                self.set_health(*id, healthy, true, *time);
-                self.set_health(*id, unhealthy, false, *time);
+                self.set_health(healthy, true, *time);
+                self.set_health(unhealthy, false, *time);
                 if let Some(update) = update {
                     self.deployment_status(*update);
+                }
+                if let Some(job) = job {
+                    self.register_job(job);
                 }
                 self.upsert_evals(eval.as_deref());
             }

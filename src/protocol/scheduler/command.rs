@@ -117,6 +117,8 @@ pub enum Command {
         unhealthy: Vec<AllocId>,
         /// A status change that goes with it.
         update: Option<DeploymentUpdate>,
+        /// A version of the job to register again (auto-revert).
+        job: Option<Arc<Job>>,
         /// The evaluation that acts on it.
         eval: Option<Box<Evaluation>>,
         /// When.
@@ -180,8 +182,44 @@ pub struct Applied {
     pub reported: Vec<AllocId>,
     /// The deployment created.
     pub deployment: Option<DeploymentId>,
+    /// Why the entry changed nothing.
+    pub refused: Option<Refusal>,
     /// Whether the entry changed anything beyond the indexes.
     pub changed: bool,
+}
+
+/// Why a committed entry changed nothing: what it is about was not as its proposer thought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such deployment.
+    #[error("deployment does not exist")]
+    NoDeployment,
+    /// The deployment is failed, successful or cancelled.
+    #[error("deployment has terminal status")]
+    DeploymentEnded,
+    /// Fewer canaries of a group are healthy than it wants.
+    #[error("task group has `{healthy}` of `{wanted}` healthy canaries")]
+    UnhealthyCanaries {
+        /// Healthy and not terminal.
+        healthy: u32,
+        /// As many as it wants.
+        wanted: u32,
+    },
+    /// An allocation does not belong to the deployment.
+    #[error("alloc is not part of the deployment")]
+    ForeignAlloc,
+}
+
+impl Refusal {
+    /// Tells refusals apart in digests.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::NoDeployment => 0,
+            Self::DeploymentEnded => 1,
+            Self::ForeignAlloc => 2,
+            Self::UnhealthyCanaries { healthy, wanted } => 3 | u64::from(healthy) << 8 | u64::from(wanted) << 32,
+        }
+    }
 }
 
 /// Capacity that appeared (Nomad `BlockedEvals.Unblock`).

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use crate::base::time::Duration;
-use crate::model::job::{Job, JobId, JobKind, TaskGroup, Update};
-use crate::model::node::NodeId;
-use crate::protocol::scheduler::command::Command;
+use crate::model::alloc::{AllocId, ClientStatus};
+use crate::model::deployment::DeploymentStatus;
+use crate::model::job::{HealthCheck, Job, JobId, JobKind, Migrate, TaskGroup, Update};
+use crate::model::node::{Eligibility, NodeId};
+use crate::protocol::client::event::Exit;
+use crate::protocol::scheduler::command::{Command, Refusal};
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::Event;
-use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
+use crate::protocol::scheduler::message::{Reply, RpcError};
+use crate::protocol::scheduler::operation::{DeploymentOf, Operation};
 use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::story;
 use crate::protocol::scheduler::test_support::job;
@@ -98,13 +102,13 @@ fn a_drain_s_deadline_and_its_start_survive_a_change_of_leaders() {
 #[test]
 fn a_drain_goes_on_when_a_smaller_count_frees_an_allocation() {
     let mut narrow = job(0, 50, 2);
-    narrow.groups[0].migrate = Some(crate::model::job::Migrate { max_parallel: 0, ..Default::default() });
+    narrow.groups[0].migrate = Some(Migrate { max_parallel: 0, ..Default::default() });
     let mut region = running("1.6", 2, 6, narrow.clone());
     region.operate(1, Operation::Drain { node: NodeId(0), deadline: None, ignore_system_jobs: false });
     region.run_for(secs(30));
     let marked = |state: &State| state.allocs().values().filter(|alloc| alloc.transition.migrate).count();
     assert_eq!(marked(region.servers[0].state()), 0, "nothing may move");
-    narrow.groups[0].migrate = Some(crate::model::job::Migrate::default());
+    narrow.groups[0].migrate = Some(Migrate::default());
     region.operate(1, Operation::RegisterJob(Arc::new(narrow)));
     region.run_for(secs(3));
     assert_eq!(marked(region.servers[0].state()), 1);
@@ -131,4 +135,143 @@ fn a_job_that_is_no_system_job_any_more_leaves_their_list() {
     spec.kind = JobKind::Service;
     state.apply(2, &Command::RegisterJob { job: Arc::new(spec), eval: None });
     assert_eq!(state.system_jobs(), []);
+}
+
+/// A rolling job of three whose second version is being rolled out, its first instance just placed.
+fn rolling(update: Update) -> (Region, Job) {
+    let mut spec = job(0, 50, 3);
+    spec.groups[0].update = Some(update);
+    let mut region = running("1.6", 2, 6, spec.clone());
+    let next = changed(&spec);
+    region.operate(0, Operation::RegisterJob(Arc::new(next.clone())));
+    region.run_for(secs(5));
+    (region, next)
+}
+
+fn versions(region: &Region) -> Vec<u64> {
+    let state = region.servers[region.leader.expect("a leader")].state();
+    state.allocs().values().filter(|alloc| !alloc.is_terminal()).map(|alloc| alloc.job.version).collect()
+}
+
+fn answer(region: &mut Region, operation: Operation) -> Reply {
+    let before = region.answers().len();
+    region.operate(1, operation);
+    region.run_for(secs(2));
+    region.answers().get(before).expect("an answer").clone()
+}
+
+const DEPLOYMENT: DeploymentOf = DeploymentOf::Job(JobId(0));
+
+#[test]
+fn canaries_are_promoted_by_hand_once_they_are_healthy() {
+    let (mut region, _) = rolling(Update { canary: 1, ..Update::default() });
+    let groups = || vec![Arc::from("web")];
+    let early = answer(&mut region, Operation::Promote { deployment: DEPLOYMENT, groups: groups() });
+    assert_eq!(early, Reply::Failed(Refusal::UnhealthyCanaries { healthy: 0, wanted: 1 }.into()));
+    region.run_for(secs(60));
+    assert_eq!(versions(&region), [0, 0, 0, 1], "the canary beside the old ones");
+    let done = answer(&mut region, Operation::Promote { deployment: DEPLOYMENT, groups: Vec::new() });
+    assert!(matches!(done, Reply::Operated { eval: Some(_), .. }));
+    region.run_for(secs(90));
+    assert_eq!(versions(&region), [1, 1, 1]);
+    let late = answer(&mut region, Operation::Promote { deployment: DEPLOYMENT, groups: groups() });
+    assert_eq!(late, Reply::Failed(RpcError::DeploymentTerminal));
+    let unknown = Operation::Promote { deployment: DeploymentOf::Job(JobId(7)), groups: Vec::new() };
+    assert_eq!(answer(&mut region, unknown), Reply::Failed(RpcError::UnknownDeployment));
+}
+
+#[test]
+fn a_paused_deployment_stands_still_until_it_is_resumed() {
+    let (mut region, _) = rolling(Update::default());
+    assert!(matches!(answer(&mut region, Operation::Pause(DEPLOYMENT)), Reply::Operated { eval: None, .. }));
+    region.run_for(secs(60));
+    assert_eq!(versions(&region), [0, 0, 1]);
+    assert!(matches!(answer(&mut region, Operation::Resume(DEPLOYMENT)), Reply::Operated { eval: Some(_), .. }));
+    region.run_for(secs(60));
+    assert_eq!(versions(&region), [1, 1, 1]);
+}
+
+#[test]
+fn a_deployment_failed_by_hand_goes_back_if_a_group_asks_for_it() {
+    let after = |auto_revert| {
+        let (mut region, _) = rolling(Update { auto_revert, ..Update::default() });
+        region.run_for(secs(1));
+        answer(&mut region, Operation::Fail(DEPLOYMENT));
+        region.run_for(secs(120));
+        region.servers[0].state().job(JobId(0)).expect("registered").version
+    };
+    assert_eq!((after(false), after(true)), (1, 2));
+}
+
+#[test]
+fn health_set_by_hand_moves_a_manual_rollout_on_or_fails_it() {
+    let manual = Update { health_check: HealthCheck::Manual, auto_revert: false, ..Update::default() };
+    let mut spec = job(0, 50, 2);
+    spec.groups[0].update = Some(manual);
+    let mut region = running("1.6", 2, 6, spec.clone());
+    let ids = |region: &Region| -> Vec<AllocId> {
+        region.servers[0].state().allocs().values().filter(|alloc| !alloc.is_terminal()).map(|a| a.id).collect()
+    };
+    let set = |healthy, unhealthy| Operation::SetHealth { deployment: DEPLOYMENT, healthy, unhealthy };
+    let foreign = answer(&mut region, set(vec![AllocId(99)], Vec::new()));
+    assert_eq!(foreign, Reply::Failed(Refusal::ForeignAlloc.into()));
+    let both = ids(&region);
+    answer(&mut region, set(both, Vec::new()));
+    region.run_for(secs(5));
+    let status = |region: &Region| region.servers[0].state().latest_deployment(JobId(0)).expect("one").status;
+    assert_eq!(status(&region), DeploymentStatus::Successful);
+    region.operate(0, Operation::RegisterJob(Arc::new(changed(&spec))));
+    region.run_for(secs(20));
+    let newest = *ids(&region).last().expect("the second version's first");
+    answer(&mut region, set(Vec::new(), vec![newest]));
+    assert_eq!(status(&region), DeploymentStatus::Failed);
+}
+
+#[test]
+fn a_drain_can_be_taken_back_and_the_node_is_evaluated() {
+    let mut region = running("1.6", 2, 6, job(0, 50, 2));
+    let drain = |deadline| Operation::Drain { node: NodeId(0), deadline, ignore_system_jobs: false };
+    answer(&mut region, drain(None));
+    let kept = answer(&mut region, Operation::CancelDrain { node: NodeId(0), mark_eligible: false });
+    assert!(matches!(kept, Reply::Operated { eval: None, .. }));
+    let node = |region: &Region| region.servers[0].state().node(NodeId(0)).expect("registered").node.clone();
+    assert!(node(&region).drain.is_none() && node(&region).eligibility == Eligibility::Ineligible);
+    let back = answer(&mut region, Operation::CancelDrain { node: NodeId(0), mark_eligible: true });
+    assert!(matches!(back, Reply::Operated { eval: Some(_), .. }), "jobs on it are evaluated");
+    assert!(node(&region).is_ready());
+    let asked = answer(&mut region, Operation::EvaluateNode(NodeId(1)));
+    assert!(matches!(asked, Reply::Operated { eval: Some(_), .. }));
+    assert_eq!(answer(&mut region, Operation::EvaluateNode(NodeId(9))), Reply::Failed(RpcError::UnknownNode));
+}
+
+#[test]
+fn failed_allocations_are_replaced_at_once_when_asked_for() {
+    let mut region = running("1.6", 2, 6, job(0, 50, 1));
+    let alloc = region.servers[0].state().allocs().values().next().expect("one").clone();
+    for _ in 0..3 {
+        region.exit(alloc.node.0 as usize, alloc.id, Exit::Failure);
+        region.run_for(secs(18));
+    }
+    assert_eq!(region.count(ClientStatus::Running), 0, "the first delay is 30 s");
+    answer(&mut region, Operation::RescheduleFailed(JobId(0)));
+    region.run_for(secs(5));
+    assert_eq!(region.count(ClientStatus::Running), 1);
+}
+
+#[test]
+fn an_evaluation_can_be_given_a_priority_from_1_2_4_on() {
+    let priorities = |release: &str| {
+        let mut region = running(release, 1, 4, job(0, 50, 1));
+        let more = Operation::RegisterJob(Arc::new(job(0, 50, 2)));
+        answer(&mut region, Operation::EvalPriority { priority: 90, of: Arc::new(more) });
+        let stop = Operation::DeregisterJob { job: JobId(0), purge: true };
+        answer(&mut region, Operation::EvalPriority { priority: 80, of: Arc::new(stop) });
+        assert_eq!(region.count(ClientStatus::Running), 0);
+        assert!(region.servers[0].state().job(JobId(0)).is_none(), "purged");
+        region.servers[0].state().evals().values().map(|eval| eval.priority).collect::<Vec<_>>()
+    };
+    assert_eq!((priorities("1.2.3"), priorities("1.2.4")), (vec![50, 50, 50], vec![50, 90, 80]));
+    let mut region = running("1.6", 1, 4, job(0, 50, 1));
+    let none = Operation::EvalPriority { priority: 0, of: Arc::new(Operation::EvaluateJob(JobId(0))) };
+    assert_eq!(answer(&mut region, none), Reply::Failed(RpcError::PriorityOutOfRange));
 }

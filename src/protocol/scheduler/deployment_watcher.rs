@@ -4,7 +4,7 @@
 //! It looks only at allocations whose health was just reported; when leadership begins, at all of active deployments.
 //! Evaluations and allowed replacements are gathered for 1 s per deployment, then for 250 ms across deployments, and
 //! written together. Left out: the limit of 100 state queries per second, which an incremental watcher does not need;
-//! pausing and resuming by operators; multi-region deployments.
+//! multi-region deployments.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -155,15 +155,21 @@ impl<D: Decide> Server<D> {
     }
 
     fn fail_deployment(&mut self, now: Time, deployment: &Deployment, revert: bool, fx: &mut impl Fx<Self>) {
+        let command = self.failing(now, deployment, revert);
+        self.forget_rollout(deployment.id);
+        self.propose(now, command, After::Nothing, fx);
+    }
+
+    /// What fails a deployment, and goes back to the stable version if wanted.
+    pub(super) fn failing(&self, now: Time, deployment: &Deployment, revert: bool) -> Command {
         let update = DeploymentUpdate { id: deployment.id, status: DeploymentStatus::Failed };
         let job = if revert { self.stable_version(deployment.job) } else { None };
         let eval = self.rollout_eval(now, deployment.job, deployment.id).map(Box::new);
-        self.forget_rollout(deployment.id);
-        self.propose(now, Command::DeploymentStatus { update, eval, job }, After::Nothing, fx);
+        Command::DeploymentStatus { update, eval, job }
     }
 
     /// The newest stable version, if it differs from the current one.
-    fn stable_version(&self, job: JobId) -> Option<Arc<Job>> {
+    pub(super) fn stable_version(&self, job: JobId) -> Option<Arc<Job>> {
         let entry = self.state.job_entry(job)?;
         let current = entry.job.as_ref()?;
         let stable = entry.versions.iter().find(|job| job.stable && job.version != current.version)?;
@@ -175,7 +181,7 @@ impl<D: Decide> Server<D> {
         (same != **current).then(|| stable.clone())
     }
 
-    fn rollout_eval(&self, now: Time, job: JobId, id: DeploymentId) -> Option<Evaluation> {
+    pub(super) fn rollout_eval(&self, now: Time, job: JobId, id: DeploymentId) -> Option<Evaluation> {
         let job = self.state.job(job)?;
         Some(Evaluation { deployment: Some(id), ..Evaluation::new(job, Trigger::DeploymentWatcher, now) })
     }

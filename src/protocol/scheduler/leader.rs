@@ -197,7 +197,10 @@ impl<D: Decide> Server<D> {
         let eval = applied.evals.first().map(|eval| eval.id);
         match after {
             After::Barrier => self.establish(now, fx),
-            After::Operated(origin) => self.reply(now, origin, Reply::Operated { index, eval }, fx),
+            After::Operated(origin) => {
+                let reply = applied.refused.map_or(Reply::Operated { index, eval }, |why| Reply::Failed(why.into()));
+                self.reply(now, origin, reply, fx);
+            }
             After::NodeWritten { node, origin, before, to } => {
                 self.node_written(now, (node, origin), before, to, fx);
             }
@@ -340,7 +343,7 @@ impl<D: Decide> Server<D> {
     }
 
     /// One evaluation per job with an allocation on the node, and per system job (Nomad `createNodeEvals`).
-    fn node_evals(&self, now: Time, node: NodeId) -> Vec<Evaluation> {
+    pub(super) fn node_evals(&self, now: Time, node: NodeId) -> Vec<Evaluation> {
         let Some(entry) = self.state.node(node) else { return Vec::new() };
         let mut jobs: Vec<&Arc<Job>> = self.state.allocs_of_node(node).map(|alloc| &alloc.job).collect();
         jobs.sort_by_key(|job| (job.id, job.version));

@@ -11,11 +11,11 @@ use crate::base::machine::{Channel, Message as Travels};
 use crate::base::time::Duration;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::evaluation::{EvalId, Evaluation};
-use crate::model::job::{Job, JobId};
-use crate::model::node::{Eligibility, NodeId, NodeSpec, NodeStatus};
+use crate::model::node::{NodeId, NodeSpec, NodeStatus};
 use crate::model::topology::RegionId;
 use crate::protocol::scheduler::broker::{BrokerError, EvalToken};
-use crate::protocol::scheduler::command::AllocUpdate;
+use crate::protocol::scheduler::command::{AllocUpdate, Refusal};
+use crate::protocol::scheduler::operation::Operation;
 use crate::protocol::scheduler::plan::{Plan, PlanResult};
 
 /// Names one exchange of one asker.
@@ -146,49 +146,6 @@ pub struct EvalsRequest {
     pub evals: Vec<Evaluation>,
 }
 
-/// What an operator can do to a region.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Operation {
-    /// `nomad job run`.
-    RegisterJob(Arc<Job>),
-    /// `nomad job stop`.
-    DeregisterJob {
-        /// Which.
-        job: JobId,
-        /// `-purge`.
-        purge: bool,
-    },
-    /// `nomad job scale`. Refused while a deployment of the job is active.
-    ScaleJob {
-        /// Which.
-        job: JobId,
-        /// Which group.
-        group: Arc<str>,
-        /// How many instances.
-        count: u32,
-    },
-    /// `nomad job eval`.
-    EvaluateJob(JobId),
-    /// `nomad alloc stop`.
-    StopAlloc(AllocId),
-    /// `nomad node drain`.
-    Drain {
-        /// Which node.
-        node: NodeId,
-        /// Time given; zero drains at once, `None` waits for ever. The command line's default is 1 h.
-        deadline: Option<Duration>,
-        /// Leave system jobs running.
-        ignore_system_jobs: bool,
-    },
-    /// `nomad node eligibility`.
-    Eligibility {
-        /// Which node.
-        node: NodeId,
-        /// Whether it may receive allocations.
-        eligibility: Eligibility,
-    },
-}
-
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -296,6 +253,18 @@ pub enum RpcError {
     /// The release has no scheduler for jobs of this type.
     #[error("job type is not supported")]
     UnsupportedKind,
+    /// There is no such deployment.
+    #[error("deployment not found")]
+    UnknownDeployment,
+    /// The deployment is failed, successful or cancelled.
+    #[error("deployment is terminal")]
+    DeploymentTerminal,
+    /// An evaluation's priority is outside 1..=100.
+    #[error("eval priority must be between `1` and `100`")]
+    PriorityOutOfRange,
+    /// The entry was committed and changed nothing.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A deployment of the job is active.
     #[error("job scaling blocked due to active deployment")]
     DeploymentActive,
@@ -371,23 +340,6 @@ impl Request {
     }
 }
 
-impl Operation {
-    fn fingerprint(&self) -> u64 {
-        match self {
-            Self::RegisterJob(job) => mix(1, u64::from(job.id.0) ^ (job.groups.len() as u64) << 32),
-            Self::DeregisterJob { job, purge } => mix(2, u64::from(job.0) ^ u64::from(*purge) << 32),
-            Self::ScaleJob { job, count, .. } => mix(3, u64::from(job.0) ^ u64::from(*count) << 32),
-            Self::EvaluateJob(job) => mix(4, u64::from(job.0)),
-            Self::StopAlloc(alloc) => mix(5, u64::from(alloc.0)),
-            Self::Drain { node, deadline, ignore_system_jobs } => {
-                let deadline = deadline.map_or(u64::MAX, Duration::as_nanos);
-                mix(mix(7, u64::from(node.0) ^ u64::from(*ignore_system_jobs) << 32), deadline)
-            }
-            Self::Eligibility { node, eligibility } => mix(6, u64::from(node.0) ^ (*eligibility as u64) << 32),
-        }
-    }
-}
-
 impl Reply {
     fn bytes(&self) -> u32 {
         match self {
@@ -441,6 +393,10 @@ impl RpcError {
             Self::StateTimeout => 12,
             Self::NotCommitted => 13,
             Self::UnsupportedKind => 16,
+            Self::UnknownDeployment => 17,
+            Self::DeploymentTerminal => 18,
+            Self::PriorityOutOfRange => 19,
+            Self::Refused(refusal) => 64 + refusal.number(),
             Self::Broker(BrokerError::NotOutstanding) => 14,
             Self::Broker(BrokerError::TokenMismatch) => 15,
         }
@@ -501,20 +457,6 @@ impl fmt::Display for Request {
     }
 }
 
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RegisterJob(job) => write!(f, "register {}", job.id),
-            Self::DeregisterJob { job, purge } => write!(f, "deregister {job} purge={purge}"),
-            Self::ScaleJob { job, group, count } => write!(f, "scale {job} {group} to {count}"),
-            Self::EvaluateJob(job) => write!(f, "evaluate {job}"),
-            Self::StopAlloc(alloc) => write!(f, "stop {alloc}"),
-            Self::Drain { node, .. } => write!(f, "drain {node}"),
-            Self::Eligibility { node, eligibility } => write!(f, "{node} {eligibility:?}"),
-        }
-    }
-}
-
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -538,7 +480,7 @@ fn length(n: usize) -> u32 {
 }
 
 /// One round of multiply and rotate: cheap, and enough for a digest that hashes again.
-fn mix(hash: u64, value: u64) -> u64 {
+pub(super) fn mix(hash: u64, value: u64) -> u64 {
     (hash.rotate_left(23) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 

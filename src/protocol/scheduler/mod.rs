@@ -48,6 +48,8 @@ pub mod heartbeat;
 pub mod leader;
 pub mod message;
 mod operate;
+mod operate_deployment;
+pub mod operation;
 pub mod queue;
 pub mod server;
 pub mod watch;

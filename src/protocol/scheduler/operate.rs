@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::base::machine::Fx;
 use crate::base::time::Time;
-use crate::model::alloc::{AllocId, Transition};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, Transition};
 use crate::model::evaluation::{Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind};
-use crate::model::node::{DrainStrategy, Eligibility};
+use crate::model::node::{DrainStrategy, Eligibility, NodeId};
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::forward::Origin;
-use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
+use crate::protocol::scheduler::message::{Reply, RpcError};
+use crate::protocol::scheduler::operation::Operation;
 use crate::protocol::scheduler::server::{After, Server};
 use crate::protocol::scheduler::worker::Decide;
 
@@ -19,42 +20,30 @@ impl<D: Decide> Server<D> {
     /// Carries out an operator's command, on the leader.
     pub(super) fn operate_here(&mut self, now: Time, origin: Origin, operation: &Operation, fx: &mut impl Fx<Self>) {
         let outcome = match operation {
-            Operation::RegisterJob(job)
-                if job.kind == JobKind::SysBatch && !self.config.scheduler.behaviour.sysbatch =>
-            {
-                Err(RpcError::UnsupportedKind)
-            }
-            Operation::RegisterJob(job) => {
-                let eval = Some(Box::new(Evaluation::new(job, Trigger::JobRegister, now)));
-                Ok((Command::RegisterJob { job: job.clone(), eval }, After::Operated(origin)))
-            }
-            Operation::DeregisterJob { job, purge } => {
-                Ok((self.deregistration(now, *job, *purge), After::Operated(origin)))
-            }
-            Operation::ScaleJob { job, group, count } => {
-                self.scaling(now, *job, group, *count).map(|command| (command, After::Operated(origin)))
-            }
-            Operation::EvaluateJob(job) => self.state.job(*job).ok_or(RpcError::UnknownJob).map(|job| {
-                let eval = Evaluation::new(job, Trigger::JobRegister, now);
-                (Command::UpsertEvals(vec![eval]), After::Operated(origin))
-            }),
-            Operation::StopAlloc(alloc) => {
-                self.alloc_stop(now, *alloc).map(|command| (command, After::Operated(origin)))
-            }
-            Operation::Drain { node, deadline, ignore_system_jobs } => {
-                let deadline = deadline.map(|deadline| now + deadline);
-                let strategy = DrainStrategy { deadline, ignore_system_jobs: *ignore_system_jobs, started_at: now };
-                let command = Command::NodeDrain { id: *node, strategy: Some(strategy), mark_eligible: false };
-                let known = self.state.node(*node).ok_or(RpcError::UnknownNode);
-                known.map(|_| (command, After::Operated(origin)))
+            Operation::EvaluateNode(node) => return self.evaluate_node(now, origin, *node, fx),
+            Operation::CancelDrain { node, mark_eligible } => {
+                let command = Command::NodeDrain { id: *node, strategy: None, mark_eligible: *mark_eligible };
+                let eligibility = if *mark_eligible { Eligibility::Eligible } else { Eligibility::Ineligible };
+                self.eligibility_change(origin, *node, eligibility, command)
             }
             Operation::Eligibility { node, eligibility } => {
-                let before = self.state.node(*node).map(|entry| entry.node.eligibility);
-                before.ok_or(RpcError::UnknownNode).map(|before| {
-                    let regained = before == Eligibility::Ineligible && *eligibility == Eligibility::Eligible;
-                    let command = Command::NodeEligibility { id: *node, eligibility: *eligibility };
-                    (command, After::Eligibility { node: *node, origin, regained })
-                })
+                let command = Command::NodeEligibility { id: *node, eligibility: *eligibility };
+                self.eligibility_change(origin, *node, *eligibility, command)
+            }
+            Operation::RegisterJob(_)
+            | Operation::DeregisterJob { .. }
+            | Operation::ScaleJob { .. }
+            | Operation::EvaluateJob(_)
+            | Operation::RescheduleFailed(_)
+            | Operation::EvalPriority { .. }
+            | Operation::StopAlloc(_)
+            | Operation::Drain { .. }
+            | Operation::Promote { .. }
+            | Operation::Pause(_)
+            | Operation::Resume(_)
+            | Operation::Fail(_)
+            | Operation::SetHealth { .. } => {
+                self.ordered(now, operation).map(|command| (command, After::Operated(origin)))
             }
         };
         match outcome {
@@ -63,6 +52,95 @@ impl<D: Decide> Server<D> {
             }
             Err(error) => self.reply(now, origin, Reply::Failed(error), fx),
         }
+    }
+
+    /// The one entry that does what is asked.
+    fn ordered(&self, now: Time, operation: &Operation) -> Result<Command, RpcError> {
+        match operation {
+            Operation::RegisterJob(job) => self.registration(now, job),
+            Operation::DeregisterJob { job, purge } => Ok(self.deregistration(now, *job, *purge)),
+            Operation::ScaleJob { job, group, count } => self.scaling(now, *job, group, *count),
+            Operation::EvaluateJob(job) => {
+                let job = self.state.job(*job).ok_or(RpcError::UnknownJob)?;
+                Ok(Command::UpsertEvals(vec![Evaluation::new(job, Trigger::JobRegister, now)]))
+            }
+            Operation::RescheduleFailed(job) => self.forced_rescheduling(now, *job),
+            Operation::EvalPriority { priority, of } => {
+                if !(1..=100).contains(priority) {
+                    return Err(RpcError::PriorityOutOfRange);
+                }
+                let command = self.ordered(now, of)?;
+                let known = self.config.scheduler.behaviour.eval_priority_override;
+                Ok(if known { with_priority(command, *priority) } else { command })
+            }
+            Operation::StopAlloc(alloc) => self.alloc_stop(now, *alloc),
+            Operation::Drain { node, deadline, ignore_system_jobs } => {
+                let deadline = deadline.map(|deadline| now + deadline);
+                let strategy = DrainStrategy { deadline, ignore_system_jobs: *ignore_system_jobs, started_at: now };
+                self.state.node(*node).ok_or(RpcError::UnknownNode)?;
+                Ok(Command::NodeDrain { id: *node, strategy: Some(strategy), mark_eligible: false })
+            }
+            Operation::Promote { deployment, groups } => self.promotion(now, *deployment, groups),
+            Operation::Pause(deployment) => self.pausing(*deployment),
+            Operation::Resume(deployment) => self.resuming(now, *deployment),
+            Operation::Fail(deployment) => self.failure(now, *deployment),
+            Operation::SetHealth { deployment, healthy, unhealthy } => {
+                self.health(now, *deployment, healthy, unhealthy)
+            }
+            Operation::EvaluateNode(_) | Operation::CancelDrain { .. } | Operation::Eligibility { .. } => {
+                unreachable!("these take more than one entry")
+            }
+        }
+    }
+
+    fn registration(&self, now: Time, job: &Arc<Job>) -> Result<Command, RpcError> {
+        if job.kind == JobKind::SysBatch && !self.config.scheduler.behaviour.sysbatch {
+            return Err(RpcError::UnsupportedKind);
+        }
+        let eval = Some(Box::new(Evaluation::new(job, Trigger::JobRegister, now)));
+        Ok(Command::RegisterJob { job: job.clone(), eval })
+    }
+
+    /// A node that becomes eligible is evaluated once that is written.
+    fn eligibility_change(
+        &self,
+        origin: Origin,
+        node: NodeId,
+        to: Eligibility,
+        command: Command,
+    ) -> Result<(Command, After), RpcError> {
+        let before = self.state.node(node).ok_or(RpcError::UnknownNode)?.node.eligibility;
+        let regained = before == Eligibility::Ineligible && to == Eligibility::Eligible;
+        Ok((command, After::Eligibility { node, origin, regained }))
+    }
+
+    fn evaluate_node(&mut self, now: Time, origin: Origin, node: NodeId, fx: &mut impl Fx<Self>) {
+        let evals = self.node_evals(now, node);
+        if self.state.node(node).is_none() {
+            self.reply(now, origin, Reply::Failed(RpcError::UnknownNode), fx);
+        } else if evals.is_empty() {
+            self.reply(now, origin, Reply::Operated { index: self.state.index(), eval: None }, fx);
+        } else {
+            self.propose(now, Command::UpsertEvals(evals), After::Operated(origin), fx);
+        }
+    }
+
+    /// Failed allocations of groups that are rescheduled at all, not replaced and not marked before.
+    fn forced_rescheduling(&self, now: Time, id: JobId) -> Result<Command, RpcError> {
+        let job = self.state.job(id).ok_or(RpcError::UnknownJob)?;
+        let wish = Transition { force_reschedule: true, ..Transition::default() };
+        let is_enabled = |alloc: &Alloc| {
+            let policy = job.group(&alloc.task_group().name).and_then(|group| group.reschedule.as_ref());
+            policy.is_some_and(|policy| policy.unlimited || policy.attempts > 0)
+        };
+        let failed = self.state.allocs_of_job(id).filter(|alloc| {
+            alloc.client == ClientStatus::Failed
+                && alloc.next.is_none()
+                && !alloc.transition.force_reschedule
+                && is_enabled(alloc)
+        });
+        let transitions = failed.map(|alloc| (alloc.id, wish)).collect();
+        Ok(Command::Transitions { transitions, evals: vec![Evaluation::new(job, Trigger::JobRegister, now)] })
     }
 
     /// The evaluation is of type service whatever the job is, as in Nomad.
@@ -100,4 +178,14 @@ impl<D: Decide> Server<D> {
     fn operator_priority(&self, job: &Job) -> u8 {
         if self.config.scheduler.behaviour.job_priority_kept { job.priority } else { 50 }
     }
+}
+
+/// The same entry with another priority of its evaluation.
+fn with_priority(mut command: Command, priority: u8) -> Command {
+    if let Command::RegisterJob { eval: Some(eval), .. } | Command::DeregisterJob { eval: Some(eval), .. } =
+        &mut command
+    {
+        eval.priority = priority;
+    }
+    command
 }

@@ -82,6 +82,9 @@ pub struct Behaviour {
     /// A drain is over once clients have stopped what was on the node, not once servers want it stopped (1.5.4,
     /// GH-14348).
     pub drain_awaits_clients: bool,
+    /// Operators may give the evaluation of a registration or deregistration a priority of its own (1.1.10 and 1.2.4,
+    /// GH-11532).
+    pub eval_priority_override: bool,
     /// `distinct_hosts` with the value `false` is off (1.5.4, GH-16907).
     pub distinct_hosts_value: bool,
     /// Dynamic ports of one ask exclude each other (1.5.1, GH-16401).
@@ -116,6 +119,7 @@ impl Behaviour {
             canaryless_groups_promote: release.at_least(1, 4),
             sysbatch: release.at_least(2, 0),
             drain_awaits_clients: release.at_least(5, 4),
+            eval_priority_override: release.fixed_in((1, 10), (2, 4)),
             distinct_hosts_value: release.at_least(5, 4),
             dynamic_ports_exclusive: release.at_least(5, 1),
             spread_implicit_pooled: release.at_least(5, 6),

@@ -7,7 +7,7 @@ use crate::model::alloc::{Alloc, AllocId, DeploymentHealth};
 use crate::model::deployment::{Deployment, DeploymentId, DeploymentStatus};
 use crate::model::job::JobId;
 use crate::protocol::scheduler::apply::Writer;
-use crate::protocol::scheduler::command::DeploymentUpdate;
+use crate::protocol::scheduler::command::{DeploymentUpdate, Refusal};
 
 impl Writer<'_> {
     pub(super) fn put_deployment(&mut self, mut deployment: Deployment) {
@@ -89,10 +89,14 @@ impl Writer<'_> {
         self.put_deployment(deployment);
     }
 
-    /// Whether the canaries of every selected group were healthy enough.
-    pub(super) fn promote(&mut self, id: DeploymentId, groups: &[Arc<str>], time: Time) -> bool {
-        let Some(deployment) = self.state.deployments.get(id) else { return false };
-        let mut deployment = Deployment::clone(deployment);
+    fn active_deployment(&self, id: DeploymentId) -> Result<&Arc<Deployment>, Refusal> {
+        let deployment = self.state.deployments.get(id).ok_or(Refusal::NoDeployment)?;
+        if deployment.is_active() { Ok(deployment) } else { Err(Refusal::DeploymentEnded) }
+    }
+
+    /// Refused unless enough canaries of every selected group are healthy.
+    pub(super) fn promote(&mut self, id: DeploymentId, groups: &[Arc<str>], time: Time) -> Result<(), Refusal> {
+        let mut deployment = Deployment::clone(self.active_deployment(id)?);
         let mut promoted: Vec<AllocId> = Vec::new();
         let selected = |name: &Arc<str>| groups.is_empty() || groups.contains(name);
         for (_, group) in
@@ -103,8 +107,10 @@ impl Writer<'_> {
                     !alloc.is_terminal() && alloc.health.is_some_and(|health| health.healthy == Some(true))
                 })
             };
-            if (group.placed_canaries.iter().filter(healthy).count() as u32) < group.desired_canaries {
-                return false;
+            let (healthy, wanted) =
+                (group.placed_canaries.iter().filter(healthy).count() as u32, group.desired_canaries);
+            if healthy < wanted {
+                return Err(Refusal::UnhealthyCanaries { healthy, wanted });
             }
             group.promoted = true;
             if group.require_progress_by.is_some() {
@@ -120,15 +126,23 @@ impl Writer<'_> {
                 }
             });
         }
-        true
+        Ok(())
     }
 
-    pub(super) fn set_health(&mut self, id: DeploymentId, allocs: &[AllocId], healthy: bool, time: Time) {
+    /// Refused unless the deployment goes on and all allocations are part of it.
+    pub(super) fn may_set_health<'a>(
+        &self,
+        id: DeploymentId,
+        mut allocs: impl Iterator<Item = &'a AllocId>,
+    ) -> Result<(), Refusal> {
+        self.active_deployment(id)?;
+        let is_part = |alloc: &AllocId| self.state.allocs.get(*alloc).is_some_and(|it| it.deployment == Some(id));
+        if allocs.all(is_part) { Ok(()) } else { Err(Refusal::ForeignAlloc) }
+    }
+
+    pub(super) fn set_health(&mut self, allocs: &[AllocId], healthy: bool, time: Time) {
         let index = self.index;
         for alloc in allocs {
-            if self.state.allocs.get(*alloc).is_none_or(|alloc| alloc.deployment != Some(id)) {
-                continue;
-            }
             self.change_alloc(*alloc, |alloc| {
                 let canary = alloc.health.is_some_and(|health| health.canary);
                 alloc.health =

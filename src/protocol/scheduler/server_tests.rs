@@ -10,7 +10,8 @@ use crate::model::node::{Eligibility, NodeId, NodeStatus};
 use crate::protocol::client::event::{Event as ClientEvent, Exit};
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Change, Event};
-use crate::protocol::scheduler::message::{Operation, Reply, RpcError};
+use crate::protocol::scheduler::message::{Reply, RpcError};
+use crate::protocol::scheduler::operation::Operation;
 use crate::protocol::scheduler::story::{self, Filler};
 use crate::protocol::scheduler::test_support::job;
 

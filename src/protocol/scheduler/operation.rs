@@ -1,0 +1,174 @@
+//! What operators ask of a region's servers, as the command line and the API let them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::time::Duration;
+use crate::model::alloc::AllocId;
+use crate::model::deployment::DeploymentId;
+use crate::model::job::{Job, JobId};
+use crate::model::node::{Eligibility, NodeId};
+use crate::protocol::scheduler::message::mix;
+
+/// What an operator can do to a region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// `nomad job run`.
+    RegisterJob(Arc<Job>),
+    /// `nomad job stop`.
+    DeregisterJob {
+        /// Which.
+        job: JobId,
+        /// `-purge`.
+        purge: bool,
+    },
+    /// `nomad job scale`. Refused while a deployment of the job is active.
+    ScaleJob {
+        /// Which.
+        job: JobId,
+        /// Which group.
+        group: Arc<str>,
+        /// How many instances.
+        count: u32,
+    },
+    /// `nomad job eval`.
+    EvaluateJob(JobId),
+    /// `nomad job eval -force-reschedule`: failed allocations that were not replaced are replaced at once.
+    RescheduleFailed(JobId),
+    /// The API's node evaluation: every job concerned by the node is looked at.
+    EvaluateNode(NodeId),
+    /// `-eval-priority`: registers or deregisters with another priority of the evaluation (1.1.10 and 1.2.4, GH-11532).
+    EvalPriority {
+        /// In 1..=100.
+        priority: u8,
+        /// What it goes with.
+        of: Arc<Operation>,
+    },
+    /// `nomad alloc stop`.
+    StopAlloc(AllocId),
+    /// `nomad node drain`.
+    Drain {
+        /// Which node.
+        node: NodeId,
+        /// Time given; zero drains at once, `None` waits for ever. The command line's default is 1 h.
+        deadline: Option<Duration>,
+        /// Leave system jobs running.
+        ignore_system_jobs: bool,
+    },
+    /// `nomad node drain -disable`.
+    CancelDrain {
+        /// Which node.
+        node: NodeId,
+        /// Without `-keep-ineligible`.
+        mark_eligible: bool,
+    },
+    /// `nomad deployment promote`.
+    Promote {
+        /// Which.
+        deployment: DeploymentOf,
+        /// Only these groups; none means all.
+        groups: Vec<Arc<str>>,
+    },
+    /// `nomad deployment pause`.
+    Pause(DeploymentOf),
+    /// `nomad deployment resume`.
+    Resume(DeploymentOf),
+    /// `nomad deployment fail`.
+    Fail(DeploymentOf),
+    /// The API's health of allocations of a deployment.
+    SetHealth {
+        /// Which.
+        deployment: DeploymentOf,
+        /// Found healthy.
+        healthy: Vec<AllocId>,
+        /// Found unhealthy.
+        unhealthy: Vec<AllocId>,
+    },
+    /// `nomad node eligibility`.
+    Eligibility {
+        /// Which node.
+        node: NodeId,
+        /// Whether it may receive allocations.
+        eligibility: Eligibility,
+    },
+}
+
+/// Which deployment an operator means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeploymentOf {
+    /// The one of this number.
+    Number(DeploymentId),
+    /// The newest one of a job.
+    Job(JobId),
+}
+
+impl DeploymentOf {
+    fn number(self) -> u64 {
+        match self {
+            Self::Number(id) => u64::from(id.0),
+            Self::Job(id) => 1 << 32 | u64::from(id.0),
+        }
+    }
+}
+
+impl fmt::Display for DeploymentOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(id) => id.fmt(f),
+            Self::Job(id) => write!(f, "the newest deployment of {id}"),
+        }
+    }
+}
+
+impl Operation {
+    /// Mixes what is asked into a digest.
+    pub fn fingerprint(&self) -> u64 {
+        match self {
+            Self::RegisterJob(job) => mix(1, u64::from(job.id.0) ^ (job.groups.len() as u64) << 32),
+            Self::DeregisterJob { job, purge } => mix(2, u64::from(job.0) ^ u64::from(*purge) << 32),
+            Self::ScaleJob { job, count, .. } => mix(3, u64::from(job.0) ^ u64::from(*count) << 32),
+            Self::EvaluateJob(job) => mix(4, u64::from(job.0)),
+            Self::RescheduleFailed(job) => mix(8, u64::from(job.0)),
+            Self::EvaluateNode(node) => mix(9, u64::from(node.0)),
+            Self::EvalPriority { priority, of } => mix(mix(10, u64::from(*priority)), of.fingerprint()),
+            Self::CancelDrain { node, mark_eligible } => mix(11, u64::from(node.0) ^ u64::from(*mark_eligible) << 32),
+            Self::Promote { deployment, groups } => mix(mix(12, deployment.number()), groups.len() as u64),
+            Self::Pause(deployment) => mix(13, deployment.number()),
+            Self::Resume(deployment) => mix(14, deployment.number()),
+            Self::Fail(deployment) => mix(15, deployment.number()),
+            Self::SetHealth { deployment, healthy, unhealthy } => {
+                let hash = healthy.iter().fold(mix(16, deployment.number()), |hash, id| mix(hash, u64::from(id.0)));
+                unhealthy.iter().fold(mix(hash, 0), |hash, id| mix(hash, u64::from(id.0)))
+            }
+            Self::StopAlloc(alloc) => mix(5, u64::from(alloc.0)),
+            Self::Drain { node, deadline, ignore_system_jobs } => {
+                let deadline = deadline.map_or(u64::MAX, Duration::as_nanos);
+                mix(mix(7, u64::from(node.0) ^ u64::from(*ignore_system_jobs) << 32), deadline)
+            }
+            Self::Eligibility { node, eligibility } => mix(6, u64::from(node.0) ^ (*eligibility as u64) << 32),
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RegisterJob(job) => write!(f, "register {}", job.id),
+            Self::DeregisterJob { job, purge } => write!(f, "deregister {job} purge={purge}"),
+            Self::ScaleJob { job, group, count } => write!(f, "scale {job} {group} to {count}"),
+            Self::EvaluateJob(job) => write!(f, "evaluate {job}"),
+            Self::RescheduleFailed(job) => write!(f, "reschedule {job}"),
+            Self::EvaluateNode(node) => write!(f, "evaluate {node}"),
+            Self::EvalPriority { priority, of } => write!(f, "{of} at {priority}"),
+            Self::CancelDrain { node, .. } => write!(f, "end drain of {node}"),
+            Self::Promote { deployment, .. } => write!(f, "promote {deployment}"),
+            Self::Pause(deployment) => write!(f, "pause {deployment}"),
+            Self::Resume(deployment) => write!(f, "resume {deployment}"),
+            Self::Fail(deployment) => write!(f, "fail {deployment}"),
+            Self::SetHealth { deployment, .. } => write!(f, "set health of {deployment}"),
+            Self::StopAlloc(alloc) => write!(f, "stop {alloc}"),
+            Self::Drain { node, .. } => write!(f, "drain {node}"),
+            Self::Eligibility { node, eligibility } => write!(f, "{node} {eligibility:?}"),
+        }
+    }
+}
