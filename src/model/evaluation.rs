@@ -18,7 +18,34 @@ crate::id!(
 impl EvalId {
     /// Stands in log entries for an evaluation that gets its number when the entry is applied.
     pub const NEW: Self = Self(u32::MAX);
+
+    /// Number `count` of the core evaluations, which live in the leader's memory only and are never written.
+    pub const fn core(count: u32) -> Self {
+        Self(CORE_FIRST | (count % CORE_COUNT))
+    }
+
+    /// Whether it is that of a core evaluation.
+    pub const fn is_core(self) -> bool {
+        CORE_FIRST <= self.0 && self.0 < CORE_FIRST + CORE_COUNT
+    }
 }
+
+const CORE_FIRST: u32 = 0xFFE0_0000;
+const CORE_COUNT: u32 = 0x0010_0000;
+
+/// What the servers look after themselves (Nomad's jobs of type `_core`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are those of Nomad's core jobs")]
+pub enum CoreJob {
+    EvalGc,
+    NodeGc,
+    JobGc,
+    DeploymentGc,
+    ForceGc,
+}
+
+/// Priority of core evaluations: before everything else (Nomad `CoreJobPriority`).
+const CORE_PRIORITY: u8 = 200;
 
 /// Why an evaluation exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +65,7 @@ pub enum Trigger {
     QueuedAllocs,
     Preemption,
     JobScaling,
+    Scheduled,
 }
 
 impl fmt::Display for Trigger {
@@ -57,6 +85,7 @@ impl fmt::Display for Trigger {
             Self::QueuedAllocs => "queued-allocs",
             Self::Preemption => "preemption",
             Self::JobScaling => "job-scaling",
+            Self::Scheduled => "scheduled",
         })
     }
 }
@@ -106,8 +135,10 @@ pub struct Evaluation {
     pub id: EvalId,
     /// 1..=100; 200 for core evaluations.
     pub priority: u8,
-    /// Which scheduler.
+    /// Which scheduler, unless it is a core evaluation.
     pub kind: JobKind,
+    /// The servers' own work it is about, instead of a job (type `_core`).
+    pub core: Option<CoreJob>,
     /// Why.
     pub trigger: Trigger,
     /// The job.
@@ -153,6 +184,7 @@ impl Evaluation {
             id: EvalId::NEW,
             priority: job.priority,
             kind: job.kind,
+            core: None,
             trigger,
             job: job.id,
             node: None,
@@ -170,6 +202,34 @@ impl Evaluation {
             snapshot_index: 0,
             create_index: 0,
             modify_index: 0,
+            create_time: now,
+        }
+    }
+
+    /// A core evaluation, for the broker only; whoever takes it waits for state `index`.
+    pub fn core(id: EvalId, core: CoreJob, index: u64, now: Time) -> Self {
+        Self {
+            id,
+            priority: CORE_PRIORITY,
+            kind: JobKind::Service,
+            core: Some(core),
+            trigger: Trigger::Scheduled,
+            job: JobId(u32::MAX - core as u32),
+            node: None,
+            deployment: None,
+            status: EvalStatus::Pending,
+            wait: Duration::ZERO,
+            wait_until: None,
+            previous: None,
+            next: None,
+            blocked: None,
+            failed_groups: BTreeMap::new(),
+            class_eligibility: BTreeMap::new(),
+            escaped: false,
+            queued: BTreeMap::new(),
+            snapshot_index: 0,
+            create_index: index,
+            modify_index: index,
             create_time: now,
         }
     }

@@ -4,6 +4,7 @@
 //! Costs grow with what changes, not with the state. Entries that name things which are gone change nothing; the
 //! proposer learns it from [`Applied`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::time::Time;
@@ -284,6 +285,7 @@ impl Writer<'_> {
         entry.versions.insert(0, Arc::clone(&job));
         entry.versions.truncate(JOB_VERSIONS_KEPT);
         entry.job = Some(job);
+        entry.collected = false;
         self.state.tables.jobs = self.index;
         self.applied.changed = true;
     }
@@ -548,10 +550,13 @@ impl Writer<'_> {
     // Garbage collection.
 
     fn reap(&mut self, evals: &[EvalId], allocs: &[AllocId], deployments: &[DeploymentId], jobs: &[JobId]) {
+        let mut touched = BTreeSet::new();
         for id in evals {
             let Some(eval) = self.state.evals.remove(*id) else { continue };
+            touched.insert(eval.job);
             let entry = self.job_entry(eval.job);
             entry.evals.remove(*id);
+            entry.collected = true;
             entry.pending.retain(|held| held != id);
             entry.blocked.retain(|held| held != id);
             self.state.tables.evals = self.index;
@@ -559,6 +564,7 @@ impl Writer<'_> {
         for id in allocs {
             let Some(alloc) = self.state.allocs.remove(*id) else { continue };
             let live = !alloc.is_terminal();
+            touched.insert(alloc.job_id);
             let entry = self.job_entry(alloc.job_id);
             entry.allocs.remove(*id);
             entry.live_count -= u32::from(live);
@@ -573,6 +579,7 @@ impl Writer<'_> {
         }
         for id in deployments {
             let Some(deployment) = self.state.deployments.remove(*id) else { continue };
+            touched.insert(deployment.job);
             self.job_entry(deployment.job).deployments.retain(|held| held != id);
             if let Ok(at) = self.state.active_deployments.binary_search(id) {
                 Arc::make_mut(&mut self.state.active_deployments).remove(at);
@@ -581,8 +588,14 @@ impl Writer<'_> {
         }
         for id in jobs {
             self.deregister_job(*id, true);
-            if self.state.jobs.get(*id).is_some_and(|entry| entry.allocs.is_empty() && entry.evals.is_empty()) {
-                self.state.jobs.remove(*id);
+            touched.insert(*id);
+        }
+        for id in touched {
+            let is_empty = |entry: &Arc<JobEntry>| {
+                entry.job.is_none() && entry.allocs.is_empty() && entry.evals.is_empty() && entry.deployments.is_empty()
+            };
+            if self.state.jobs.get(id).is_some_and(is_empty) {
+                self.state.jobs.remove(id);
             }
         }
         self.applied.changed = true;

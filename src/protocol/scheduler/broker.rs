@@ -8,7 +8,7 @@
 //! Invariants: an evaluation is in exactly one of ready, pending, waiting, outstanding; at most one evaluation of a job
 //! is ready, waiting after a nack, or outstanding.
 //!
-//! Left out: core (garbage collection) evaluations and the scheduler version check; neither changes placements.
+//! Left out: the scheduler version check, which changes no placement.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -182,13 +182,13 @@ impl Broker {
         } else if let Some(until) = eval.wait_until.filter(|until| *until > now) {
             self.wait(until, eval);
         } else {
-            let queue = queue_of(eval.kind);
+            let queue = queue_of(&eval);
             self.enqueue_ready(now, eval, queue);
         }
         true
     }
 
-    /// Hands out the most urgent evaluation of these kinds, if there is one.
+    /// Hands out the most urgent evaluation of these kinds, or a core evaluation, if there is one.
     pub fn dequeue(&mut self, now: Time, kinds: &[JobKind]) -> Option<Delivery> {
         let queue = self.choose_queue(kinds)?;
         Some(self.deliver(now, queue))
@@ -265,7 +265,7 @@ impl Broker {
             Alarm::Wait => {
                 self.alarms.remove(&(at, id, alarm));
                 let eval = self.waiting.remove(&id).expect("a wait alarm belongs to a waiting evaluation");
-                let queue = queue_of(eval.kind);
+                let queue = queue_of(&eval);
                 self.enqueue_ready(now, eval, queue);
                 Some(Expired::Waited(id))
             }
@@ -315,7 +315,7 @@ impl Broker {
         if heap.is_empty() {
             self.pending.remove(&job);
         }
-        let queue = queue_of(next.kind);
+        let queue = queue_of(&next);
         self.enqueue_ready(now, next, queue);
     }
 
@@ -325,7 +325,7 @@ impl Broker {
         let mut count = 0;
         for queue in 0..FAILED {
             let heap = &self.ready[queue];
-            let wanted = kinds.iter().any(|kind| queue_of(*kind) == queue);
+            let wanted = queue == CORE || kinds.iter().any(|kind| queue_of_kind(*kind) == queue);
             let peeked = if self.config.peek_last_slot { heap.items.last() } else { heap.items.first() };
             let Some(peeked) = peeked.filter(|_| wanted) else { continue };
             if count == 0 || peeked.priority > best {
@@ -390,7 +390,7 @@ impl Broker {
             n => self.config.nack_delay_next * u64::from(n - 1),
         };
         if delay.is_zero() {
-            let queue = queue_of(held.eval.kind);
+            let queue = queue_of(&held.eval);
             self.enqueue_ready(now, held.eval, queue);
         } else {
             self.wait(now + delay, held.eval);
@@ -472,7 +472,11 @@ fn served_first(a: &Evaluation, b: &Evaluation) -> bool {
     if a.job != b.job && a.priority != b.priority { a.priority > b.priority } else { a.create_index < b.create_index }
 }
 
-fn queue_of(kind: JobKind) -> usize {
+fn queue_of(eval: &Evaluation) -> usize {
+    if eval.core.is_some() { CORE } else { queue_of_kind(eval.kind) }
+}
+
+fn queue_of_kind(kind: JobKind) -> usize {
     match kind {
         JobKind::Batch => 0,
         JobKind::Service => 1,
@@ -481,8 +485,9 @@ fn queue_of(kind: JobKind) -> usize {
     }
 }
 
-const FAILED: usize = 4;
-const QUEUES: usize = 5;
+const CORE: usize = 4;
+const FAILED: usize = 5;
+const QUEUES: usize = 6;
 
 #[cfg(test)]
 mod tests {

@@ -37,6 +37,36 @@ impl Default for CostModel {
 /// Most identifiers in one log entry (Nomad `MaxUUIDsPerWriteRequest`).
 pub const IDS_PER_ENTRY: usize = 7_281;
 
+/// What is collected as garbage, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GarbageConfig {
+    /// Time between two looks (`eval_gc_interval` and its like). Default 5 min.
+    pub interval: Duration,
+    /// Age of evaluations and their allocations (`eval_gc_threshold`). Default 1 h.
+    pub eval: Duration,
+    /// Age of evaluations of batch jobs from 1.5.0 on (`batch_eval_gc_threshold`). Default 24 h.
+    pub batch_eval: Duration,
+    /// Age of dead jobs (`job_gc_threshold`). Default 4 h.
+    pub job: Duration,
+    /// Age of nodes that are down (`node_gc_threshold`). Default 24 h.
+    pub node: Duration,
+    /// Age of ended deployments (`deployment_gc_threshold`). Default 1 h.
+    pub deployment: Duration,
+}
+
+impl Default for GarbageConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_mins(5),
+            eval: Duration::from_hours(1),
+            batch_eval: Duration::from_hours(24),
+            job: Duration::from_hours(4),
+            node: Duration::from_hours(24),
+            deployment: Duration::from_hours(1),
+        }
+    }
+}
+
 /// Settings of one server. Defaults are Nomad 1.1.0's.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -50,6 +80,8 @@ pub struct ServerConfig {
     pub broker: BrokerConfig,
     /// Heartbeat settings.
     pub heartbeat: HeartbeatConfig,
+    /// Garbage collection.
+    pub garbage: GarbageConfig,
     /// Scheduling workers (`num_schedulers`). Default: the cores of the host.
     pub workers: u16,
     /// How long a dequeue waits for an evaluation. Default 500 ms.
@@ -87,6 +119,7 @@ impl ServerConfig {
             scheduler: SchedulerConfig::default(),
             broker: BrokerConfig::default(),
             heartbeat: HeartbeatConfig::default(),
+            garbage: GarbageConfig::default(),
             workers,
             dequeue_timeout: Duration::from_millis(500),
             rpc_hold: Duration::from_secs(5),

@@ -80,6 +80,7 @@ impl<D: Decide> Server<D> {
         fx.emit(Event::LeaderEstablished { after: now.since(since) });
         fx.arm(Timer::UnblockFailed, UNBLOCK_FAILED_INTERVAL);
         fx.arm(Timer::Prune, PRUNE_INTERVAL);
+        fx.arm(Timer::Garbage, self.config.garbage.interval);
         let up = self.state.nodes().values().filter(|entry| entry.node.status != NodeStatus::Down);
         up.for_each(|entry| self.heartbeats.restore(now, entry.node.id));
         self.arm_heartbeat(now, fx);
@@ -118,6 +119,7 @@ impl<D: Decide> Server<D> {
             Timer::Establish,
             Timer::UnblockFailed,
             Timer::Prune,
+            Timer::Garbage,
             Timer::Reap,
             Timer::Broker,
             Timer::Heartbeat,
@@ -179,6 +181,9 @@ impl<D: Decide> Server<D> {
             Request::SubmitPlan(body) => self.submit_plan(now, origin, body, fx),
             Request::WriteEvals(body) => self.write_evals(now, origin, &body, fx),
             Request::Reblock(body) => self.reblock(now, origin, &body, fx),
+            Request::Reap(command) => {
+                self.propose(now, Command::clone(&command), After::Written(origin), fx);
+            }
             stale @ (Request::ClientAllocs { .. } | Request::Allocs(_) | Request::Alloc { .. }) => {
                 self.query(now, origin, stale, fx);
             }
@@ -417,7 +422,7 @@ impl<D: Decide> Server<D> {
         token: Option<EvalToken>,
         fx: &mut impl Fx<Self>,
     ) {
-        if self.broker.enqueue(now, eval.clone(), token) {
+        if self.broker.enqueue(now, eval.clone(), token) && eval.core.is_none() {
             fx.emit(Event::EvalEnqueued { eval });
         }
     }
@@ -435,7 +440,9 @@ impl<D: Decide> Server<D> {
             let waited = self.broker.ready_since(eval.id).map_or(Duration::ZERO, |since| now.since(since));
             let newest = self.state.job_entry(eval.job).map_or(0, |entry| entry.evals_index);
             let wait_index = newest.max(eval.modify_index);
-            fx.emit(Event::EvalDequeued { eval: eval.clone(), waited });
+            if eval.core.is_none() {
+                fx.emit(Event::EvalDequeued { eval: eval.clone(), waited });
+            }
             self.reply(now, origin, Reply::Dequeued(Dequeued { eval, token: delivery.token, wait_index }.into()), fx);
         }
         self.reap_failed(now, fx);
@@ -466,8 +473,8 @@ impl<D: Decide> Server<D> {
         self.broker_due = None;
         while let Some(expired) = self.broker.expire(now) {
             match expired {
-                Expired::Nacked(eval) => fx.emit(Event::EvalNacked { eval, timeout: true }),
-                Expired::Waited(_) => {}
+                Expired::Nacked(eval) if !eval.is_core() => fx.emit(Event::EvalNacked { eval, timeout: true }),
+                Expired::Nacked(_) | Expired::Waited(_) => {}
             }
         }
         self.settle_leader(now, fx);
@@ -487,7 +494,9 @@ impl<D: Decide> Server<D> {
     fn ack(&mut self, now: Time, origin: Origin, eval: EvalId, token: EvalToken, fx: &mut impl Fx<Self>) {
         let reply = match self.broker.ack(now, eval, token) {
             Ok(()) => {
-                fx.emit(Event::EvalAcked { eval });
+                if !eval.is_core() {
+                    fx.emit(Event::EvalAcked { eval });
+                }
                 Reply::Done { index: 0 }
             }
             Err(error) => Reply::Failed(error.into()),
@@ -500,7 +509,9 @@ impl<D: Decide> Server<D> {
     fn nack(&mut self, now: Time, origin: Origin, eval: EvalId, token: EvalToken, fx: &mut impl Fx<Self>) {
         let reply = match self.broker.nack(now, eval, token) {
             Ok(()) => {
-                fx.emit(Event::EvalNacked { eval, timeout: false });
+                if !eval.is_core() {
+                    fx.emit(Event::EvalNacked { eval, timeout: false });
+                }
                 Reply::Done { index: 0 }
             }
             Err(error) => Reply::Failed(error.into()),
@@ -549,12 +560,19 @@ impl<D: Decide> Server<D> {
         self.settle_leader(now, fx);
     }
 
-    /// Evaluations at the delivery limit are written as failed, with one to follow later.
+    /// Evaluations at the delivery limit are written as failed, with one to follow later. Failed core evaluations are
+    /// only forgotten: the next ones follow anyway.
     fn reap_failed(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         if self.reaping {
             return;
         }
-        let Some(delivery) = self.broker.dequeue_failed(now) else { return };
+        let delivery = loop {
+            match self.broker.dequeue_failed(now) {
+                None => return,
+                Some(delivery) if delivery.eval.core.is_none() => break delivery,
+                Some(core) => drop(self.broker.ack(now, core.eval.id, core.token)),
+            }
+        };
         self.reaping = true;
         let mut failed = Evaluation::clone(&delivery.eval);
         failed.status = EvalStatus::Failed;

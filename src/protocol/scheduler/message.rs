@@ -14,7 +14,7 @@ use crate::model::evaluation::{EvalId, Evaluation};
 use crate::model::node::{NodeId, NodeSpec, NodeStatus};
 use crate::model::topology::RegionId;
 use crate::protocol::scheduler::broker::{BrokerError, EvalToken};
-use crate::protocol::scheduler::command::{AllocUpdate, Refusal};
+use crate::protocol::scheduler::command::{AllocUpdate, Command, Refusal};
 use crate::protocol::scheduler::operation::Operation;
 use crate::protocol::scheduler::plan::{Plan, PlanResult};
 
@@ -100,6 +100,8 @@ pub enum Request {
     SubmitPlan(Arc<PlanRequest>),
     /// Eval.Update or Eval.Create: evaluations to be written on behalf of a held one.
     WriteEvals(Arc<EvalsRequest>),
+    /// Eval.Reap, Deployment.Reap, Job.BatchDeregister or Node.BatchDeregister: the entry that collects garbage.
+    Reap(Arc<Command>),
     /// Eval.Reblock: the held evaluation waits for capacity again.
     Reblock(Arc<EvalsRequest>),
 }
@@ -302,6 +304,7 @@ impl Request {
             | Self::Nack { .. }
             | Self::SubmitPlan(_)
             | Self::WriteEvals(_)
+            | Self::Reap(_)
             | Self::Reblock(_) => false,
         }
     }
@@ -315,6 +318,7 @@ impl Request {
             Self::Operate { .. } => 3_000,
             Self::Dequeue | Self::Ack { .. } | Self::Nack { .. } => 200,
             Self::SubmitPlan(_) => 4_000,
+            Self::Reap(command) => command.bytes(),
             Self::WriteEvals(request) | Self::Reblock(request) => 200 + 600 * length(request.evals.len()),
         }
     }
@@ -335,6 +339,7 @@ impl Request {
             Self::Nack { eval, token } => mix(mix(10, u64::from(eval.0)), token.0),
             Self::SubmitPlan(body) => mix(mix(11, u64::from(body.eval.0)), body.token.0),
             Self::WriteEvals(body) => mix(mix(12, u64::from(body.eval.0)), body.evals.len() as u64),
+            Self::Reap(command) => mix(14, command.fingerprint()),
             Self::Reblock(body) => mix(mix(13, u64::from(body.eval.0)), body.token.0),
         }
     }
@@ -452,6 +457,7 @@ impl fmt::Display for Request {
             Self::Nack { eval, .. } => write!(f, "Nack {eval}"),
             Self::SubmitPlan(body) => write!(f, "SubmitPlan {}", body.eval),
             Self::WriteEvals(body) => write!(f, "WriteEvals {} n={}", body.eval, body.evals.len()),
+            Self::Reap(command) => write!(f, "Reap {}", command.kind()),
             Self::Reblock(body) => write!(f, "Reblock {}", body.eval),
         }
     }

@@ -40,10 +40,12 @@ pub mod applier;
 pub mod blocked;
 pub mod broker;
 pub mod config;
+mod core_jobs;
 pub mod deployment_watcher;
 pub mod drain;
 pub mod event;
 pub mod forward;
+pub mod garbage;
 pub mod heartbeat;
 pub mod leader;
 pub mod message;
@@ -58,6 +60,8 @@ pub mod decide;
 
 #[cfg(test)]
 mod control_tests;
+#[cfg(test)]
+mod garbage_tests;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::machine::Fx;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Transition};
-use crate::model::evaluation::{Evaluation, Trigger};
+use crate::model::evaluation::{CoreJob, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{DrainStrategy, Eligibility, NodeId};
 use crate::protocol::scheduler::command::Command;
@@ -20,6 +20,11 @@ impl<D: Decide> Server<D> {
     /// Carries out an operator's command, on the leader.
     pub(super) fn operate_here(&mut self, now: Time, origin: Origin, operation: &Operation, fx: &mut impl Fx<Self>) {
         let outcome = match operation {
+            Operation::CollectGarbage => {
+                self.enqueue_core(now, CoreJob::ForceGc, fx);
+                self.reply(now, origin, Reply::Operated { index: self.state.index(), eval: None }, fx);
+                return self.settle_leader(now, fx);
+            }
             Operation::EvaluateNode(node) => return self.evaluate_node(now, origin, *node, fx),
             Operation::CancelDrain { node, mark_eligible } => {
                 let command = Command::NodeDrain { id: *node, strategy: None, mark_eligible: *mark_eligible };
@@ -87,8 +92,11 @@ impl<D: Decide> Server<D> {
             Operation::SetHealth { deployment, healthy, unhealthy } => {
                 self.health(now, *deployment, healthy, unhealthy)
             }
-            Operation::EvaluateNode(_) | Operation::CancelDrain { .. } | Operation::Eligibility { .. } => {
-                unreachable!("these take more than one entry")
+            Operation::CollectGarbage
+            | Operation::EvaluateNode(_)
+            | Operation::CancelDrain { .. }
+            | Operation::Eligibility { .. } => {
+                unreachable!("these take none, or more than one")
             }
         }
     }

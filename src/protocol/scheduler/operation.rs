@@ -84,6 +84,8 @@ pub enum Operation {
         /// Found unhealthy.
         unhealthy: Vec<AllocId>,
     },
+    /// `nomad system gc`: everything that can go is forgotten, whatever its age.
+    CollectGarbage,
     /// `nomad node eligibility`.
     Eligibility {
         /// Which node.
@@ -128,6 +130,7 @@ impl Operation {
             Self::DeregisterJob { job, purge } => mix(2, u64::from(job.0) ^ u64::from(*purge) << 32),
             Self::ScaleJob { job, count, .. } => mix(3, u64::from(job.0) ^ u64::from(*count) << 32),
             Self::EvaluateJob(job) => mix(4, u64::from(job.0)),
+            Self::CollectGarbage => 17,
             Self::RescheduleFailed(job) => mix(8, u64::from(job.0)),
             Self::EvaluateNode(node) => mix(9, u64::from(node.0)),
             Self::EvalPriority { priority, of } => mix(mix(10, u64::from(*priority)), of.fingerprint()),
@@ -157,6 +160,7 @@ impl fmt::Display for Operation {
             Self::DeregisterJob { job, purge } => write!(f, "deregister {job} purge={purge}"),
             Self::ScaleJob { job, group, count } => write!(f, "scale {job} {group} to {count}"),
             Self::EvaluateJob(job) => write!(f, "evaluate {job}"),
+            Self::CollectGarbage => f.write_str("collect garbage"),
             Self::RescheduleFailed(job) => write!(f, "reschedule {job}"),
             Self::EvaluateNode(node) => write!(f, "evaluate {node}"),
             Self::EvalPriority { priority, of } => write!(f, "{of} at {priority}"),

@@ -180,7 +180,7 @@ impl Process {
     fn knows_trigger(&self) -> bool {
         let foreign =
             matches!(self.eval.trigger, Trigger::MaxPlanAttempts | Trigger::PeriodicJob | Trigger::AllocFailure);
-        !(self.eval.kind == JobKind::System && foreign)
+        self.eval.trigger != Trigger::Scheduled && !(self.eval.kind == JobKind::System && foreign)
     }
 
     fn attempts_max(&self) -> u32 {

@@ -85,6 +85,9 @@ pub struct Behaviour {
     /// Operators may give the evaluation of a registration or deregistration a priority of its own (1.1.10 and 1.2.4,
     /// GH-11532).
     pub eval_priority_override: bool,
+    /// Evaluations of batch jobs are collected after a time of their own, and with them terminal allocations of older
+    /// versions, not only of older incarnations (1.5.0, GH-15097).
+    pub batch_evals_kept: bool,
     /// `distinct_hosts` with the value `false` is off (1.5.4, GH-16907).
     pub distinct_hosts_value: bool,
     /// Dynamic ports of one ask exclude each other (1.5.1, GH-16401).
@@ -120,6 +123,7 @@ impl Behaviour {
             sysbatch: release.at_least(2, 0),
             drain_awaits_clients: release.at_least(5, 4),
             eval_priority_override: release.fixed_in((1, 10), (2, 4)),
+            batch_evals_kept: release.at_least(5, 0),
             distinct_hosts_value: release.at_least(5, 4),
             dynamic_ports_exclusive: release.at_least(5, 1),
             spread_implicit_pooled: release.at_least(5, 6),

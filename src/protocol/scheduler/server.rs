@@ -7,8 +7,7 @@
 //! Invariant: the broker, the blocked tracker, the plan queue and the heartbeat timers hold something only while this
 //! server leads and has established itself.
 //!
-//! Left out: periodic dispatch, garbage collection, autopilot (Raft membership), ACLs. Without garbage
-//! collection terminal evaluations and allocations stay for ever, which costs memory and changes no placement.
+//! Left out: periodic dispatch, autopilot (Raft membership), ACLs.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -30,6 +29,7 @@ use crate::protocol::scheduler::deployment_watcher::Rollouts;
 use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Change, Event, OperatorTag, Proposal};
 use crate::protocol::scheduler::forward::{Forwarding, Origin};
+use crate::protocol::scheduler::garbage::TimeTable;
 use crate::protocol::scheduler::heartbeat::Heartbeats;
 use crate::protocol::scheduler::message::{Message, Request};
 use crate::protocol::scheduler::operation::Operation;
@@ -70,6 +70,8 @@ pub enum Timer {
     Drain,
     /// The earliest deadline of a drain.
     DrainDeadline,
+    /// Garbage is to be looked for.
+    Garbage,
     /// A worker's pause is over.
     Worker(u16),
 }
@@ -92,7 +94,8 @@ impl Slot for Timer {
             Self::Rollout => 12,
             Self::Drain => 13,
             Self::DrainDeadline => 14,
-            Self::Worker(worker) => 15 + usize::from(worker),
+            Self::Garbage => 15,
+            Self::Worker(worker) => 16 + usize::from(worker),
         }
     }
 }
@@ -167,6 +170,10 @@ pub struct Server<D: Decide> {
     pub(super) updaters: Vec<Origin>,
     pub(super) reaping: bool,
     pub(super) reap_armed: bool,
+    /// When indexes were applied here. Rebuilt with the log, so that after a restart things look younger.
+    pub(super) times: TimeTable,
+    /// Core evaluations so far.
+    pub(super) core_evals: u32,
     pub(super) proposals: BTreeMap<Proposal, After>,
     pub(super) next_proposal: u32,
 }
@@ -196,6 +203,7 @@ impl<D: Decide> Machine for Server<D> {
             Input::Fired(Timer::Rollout) => self.rollouts_expired(now, fx),
             Input::Fired(Timer::Drain) => self.drain(now, fx),
             Input::Fired(Timer::DrainDeadline) => self.drain_deadline(now, fx),
+            Input::Fired(Timer::Garbage) => self.start_core_jobs(now, fx),
             Input::Fired(Timer::Worker(worker)) => self.worker_timer(now, worker, fx),
             Input::Done(token) => self.computed(now, token, fx),
         }
@@ -223,6 +231,7 @@ impl<D: Decide> Machine for Server<D> {
         self.updaters.clear();
         self.reaping = false;
         self.reap_armed = false;
+        self.times = TimeTable::default();
         self.proposals.clear();
     }
 }
@@ -261,6 +270,8 @@ impl<D: Decide> Server<D> {
             updaters: Vec::new(),
             reaping: false,
             reap_armed: false,
+            times: TimeTable::default(),
+            core_evals: 0,
             proposals: BTreeMap::new(),
             next_proposal: 0,
             config,
@@ -351,6 +362,7 @@ impl<D: Decide> Server<D> {
         applied: &Applied,
         fx: &mut impl Fx<Self>,
     ) {
+        self.times.witness(applied.index, now);
         if self.role != Role::Follower {
             self.tell(prior, command, applied, fx);
         }

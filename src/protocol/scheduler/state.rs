@@ -167,6 +167,8 @@ pub struct JobEntry {
     pub blocked: Vec<EvalId>,
     /// Evaluations with status pending, ascending.
     pub pending: Vec<EvalId>,
+    /// Evaluations of this version were collected as garbage: with nothing left the job is dead, not pending.
+    pub collected: bool,
     /// Raft index of the last change of one of its evaluations.
     pub evals_index: u64,
     /// Its deployments, ascending.
@@ -331,7 +333,7 @@ impl State {
             JobStatus::Running
         } else if !entry.pending.is_empty() || !entry.blocked.is_empty() {
             JobStatus::Pending
-        } else if !entry.allocs.is_empty() || !entry.evals.is_empty() {
+        } else if !entry.allocs.is_empty() || !entry.evals.is_empty() || entry.collected {
             JobStatus::Dead
         } else {
             JobStatus::Pending

@@ -71,6 +71,7 @@ impl<D: Decide> Server<D> {
             | Request::Nack { .. }
             | Request::SubmitPlan(_)
             | Request::WriteEvals(_)
+            | Request::Reap(_)
             | Request::Reblock(_) => self.reply(now, origin, Reply::Failed(RpcError::NotReady), fx),
         }
     }

@@ -4,6 +4,7 @@
 //! A worker has at most one call under way. The decision is a resumable computation behind [`Decide`]; what it computes
 //! between two calls takes the time the cost model says.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::base::machine::{Fx, Token};
 use crate::base::time::{Duration, Time};
 use crate::model::evaluation::Evaluation;
 use crate::protocol::scheduler::broker::EvalToken;
+use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::config::{backoff, state_poll};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{EvalsRequest, PlanRequest, Planned, Reply, Request, RpcError};
@@ -73,14 +75,14 @@ pub struct Work {
 
 /// An evaluation a worker holds.
 #[derive(Debug, Clone)]
-struct Holding {
-    eval: Arc<Evaluation>,
+pub(super) struct Holding {
+    pub(super) eval: Arc<Evaluation>,
     token: EvalToken,
 }
 
 /// Where a worker stands.
 #[derive(Debug, Clone)]
-enum Stage<D> {
+pub(super) enum Stage<D> {
     /// Paused, or the process has not started.
     Parked,
     /// Asked the leader for an evaluation.
@@ -93,6 +95,8 @@ enum Stage<D> {
     Thinking { holding: Holding, process: D, step: Step },
     /// A call of the scheduler is under way, or waits to be made again.
     Asking { holding: Holding, process: D, request: Request },
+    /// Collecting garbage: these entries are still to be asked for.
+    Collecting { holding: Holding, left: VecDeque<Command> },
     /// The ack or nack is under way.
     Closing,
 }
@@ -102,7 +106,7 @@ enum Stage<D> {
 pub struct Worker<D> {
     paused: bool,
     failures: u32,
-    stage: Stage<D>,
+    pub(super) stage: Stage<D>,
 }
 
 impl<D> Default for Worker<D> {
@@ -175,6 +179,10 @@ impl<D: Decide> Server<D> {
             Stage::Asking { holding, process, request } => {
                 self.scheduler_answer(now, worker, (holding, process, request), reply, fx);
             }
+            Stage::Collecting { holding, left } => match reply {
+                Reply::Failed(_) => self.close(now, worker, &holding, false, fx),
+                _ => self.collect_next(now, worker, (holding, left), fx),
+            },
             Stage::Closing => self.dequeue_for(now, worker, fx),
             stage @ (Stage::Parked | Stage::BackingOff | Stage::Lagging { .. } | Stage::Thinking { .. }) => {
                 it.stage = stage;
@@ -239,7 +247,7 @@ impl<D: Decide> Server<D> {
                 let request = request.clone();
                 self.route(now, Origin::Worker(worker), request, fx);
             }
-            Stage::Parked | Stage::Dequeuing | Stage::Thinking { .. } | Stage::Closing => {}
+            Stage::Parked | Stage::Dequeuing | Stage::Thinking { .. } | Stage::Collecting { .. } | Stage::Closing => {}
         }
     }
 
@@ -251,6 +259,9 @@ impl<D: Decide> Server<D> {
             return;
         };
         if self.state.index() >= index {
+            if holding.eval.core.is_some() {
+                return self.look_for_garbage(now, worker, holding, fx);
+            }
             let state = self.state.clone();
             let (process, answer) = match resume {
                 Some((process, planned)) => (process, Answer::Planned { planned, state: Some(state) }),
@@ -285,9 +296,18 @@ impl<D: Decide> Server<D> {
     pub(super) fn worker_done(&mut self, now: Time, worker: u16, fx: &mut impl Fx<Self>) {
         let it = &mut self.workers[usize::from(worker)];
         let stage = std::mem::replace(&mut it.stage, Stage::Parked);
-        let Stage::Thinking { holding, process, step } = stage else {
-            it.stage = stage;
-            return;
+        let (holding, process, step) = match stage {
+            Stage::Thinking { holding, process, step } => (holding, process, step),
+            Stage::Collecting { holding, left } => return self.collect_next(now, worker, (holding, left), fx),
+            Stage::Parked
+            | Stage::Dequeuing
+            | Stage::BackingOff
+            | Stage::Lagging { .. }
+            | Stage::Asking { .. }
+            | Stage::Closing => {
+                it.stage = stage;
+                return;
+            }
         };
         let (eval, token) = (holding.eval.id, holding.token);
         let request = match step {
@@ -302,7 +322,7 @@ impl<D: Decide> Server<D> {
     }
 
     /// Acknowledges, or gives back. The answer does not matter.
-    fn close(&mut self, now: Time, worker: u16, holding: &Holding, well: bool, fx: &mut impl Fx<Self>) {
+    pub(super) fn close(&mut self, now: Time, worker: u16, holding: &Holding, well: bool, fx: &mut impl Fx<Self>) {
         let it = &mut self.workers[usize::from(worker)];
         it.failures = 0;
         it.stage = Stage::Closing;
