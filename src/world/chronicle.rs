@@ -199,7 +199,7 @@ impl Chronicle {
                 eval: *eval,
                 waited: *waited,
                 nodes: u32::try_from(*nodes).unwrap_or(u32::MAX),
-                rejected: u32::try_from(*rejected).unwrap_or(u32::MAX),
+                rejected: u32::try_from(rejected.len()).unwrap_or(u32::MAX),
             }),
             NomadEvent::Propose { .. }
             | NomadEvent::Operated { .. }

@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use crate::base::machine::{Fx, Token};
 use crate::base::time::Time;
+use crate::model::node::NodeId;
 use crate::protocol::scheduler::command::{Applied, Command};
 use crate::protocol::scheduler::config::state_poll;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{PlanRequest, Planned, Reply, RpcError};
-use crate::protocol::scheduler::plan::{PlanResult, evaluate_plan};
+use crate::protocol::scheduler::plan::{PlanResult, Rejection, evaluate_plan};
 use crate::protocol::scheduler::queue::PlanQueue;
+use crate::protocol::scheduler::rejections::RejectionTracker;
 use crate::protocol::scheduler::server::{After, Server, TOKEN_APPLIER, Timer};
 use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::worker::Decide;
@@ -64,6 +66,8 @@ pub struct Applier {
     inflight: Option<Inflight>,
     previous_index: u64,
     snapshot: Option<State>,
+    /// Outlives leaderships, not the process.
+    rejections: RejectionTracker,
     /// Tells computations of this leadership from earlier ones.
     epoch: u64,
 }
@@ -73,6 +77,12 @@ impl Applier {
     pub fn enable(&mut self) {
         self.queue.enable();
         self.epoch += 1;
+    }
+
+    /// The process died.
+    pub fn crash(&mut self) {
+        let epoch = self.epoch + 1;
+        *self = Self { epoch, ..Self::default() };
     }
 
     /// Leadership is over: returns those who wait for an answer.
@@ -140,12 +150,17 @@ impl<D: Decide> Server<D> {
         }
         let state = applier.snapshot.as_ref().expect("it was just taken");
         let body = &plan.request.plan;
-        let result = evaluate_plan(state, body, &self.config.scheduler.behaviour, now);
+        let mut result = evaluate_plan(state, body, &self.config.scheduler.behaviour, now);
+        let tracks = self.config.scheduler.behaviour.plan_rejections_tracked;
+        if let Some(config) = self.config.plan_rejections.filter(|_| tracks) {
+            let bad = |(node, _): &(NodeId, Rejection)| applier.rejections.add(now, *node, config).then_some(*node);
+            result.ineligible = result.rejected.iter().filter_map(bad).collect();
+        }
         let nodes = body.nodes().len();
         fx.emit(Event::PlanEvaluated {
             eval: body.eval,
             nodes,
-            rejected: result.rejected.len(),
+            rejected: result.rejected.clone(),
             waited: now.since(plan.since),
         });
         let rounds = (nodes as u64).div_ceil(u64::from(self.config.plan_checkers));

@@ -473,6 +473,9 @@ impl Writer<'_> {
             self.preempt(victim, result.time);
         }
         self.upsert_evals(&result.preemption_evals);
+        for node in &result.ineligible {
+            self.node_eligibility(*node, Eligibility::Ineligible);
+        }
     }
 
     fn stop(&mut self, stop: &Stop, time: Time) {

@@ -37,6 +37,21 @@ impl Default for CostModel {
 /// Most identifiers in one log entry (Nomad `MaxUUIDsPerWriteRequest`).
 pub const IDS_PER_ENTRY: usize = 7_281;
 
+/// When a node that keeps rejecting plans is taken for broken (Nomad `plan_rejection_tracker`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RejectionConfig {
+    /// Rejections (`node_threshold`). Default 100.
+    pub threshold: u32,
+    /// Within this time (`node_window`). Default 5 min.
+    pub window: Duration,
+}
+
+impl Default for RejectionConfig {
+    fn default() -> Self {
+        Self { threshold: 100, window: Duration::from_mins(5) }
+    }
+}
+
 /// What is collected as garbage, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GarbageConfig {
@@ -102,6 +117,8 @@ pub struct ServerConfig {
     pub barrier_timeout: Duration,
     /// Time between two attempts to establish leadership. Default 60 s (`reconcile_interval`).
     pub reconcile: Duration,
+    /// Nodes that keep rejecting plans become ineligible (from 1.3.2 on). Default: they do not.
+    pub plan_rejections: Option<RejectionConfig>,
     /// Cores that verify plans side by side: max(1, cores / 2). Default 1.
     pub plan_checkers: u32,
     /// What computations cost.
@@ -130,6 +147,7 @@ impl ServerConfig {
             keepalive_timeout: Duration::from_secs(10),
             barrier_timeout: Duration::from_mins(2),
             reconcile: Duration::from_secs(60),
+            plan_rejections: None,
             plan_checkers: u32::from(workers / 2).max(1),
             costs: CostModel::default(),
             seed,

@@ -9,10 +9,12 @@ use crate::model::job::{HealthCheck, Job, JobId, JobKind, Migrate, TaskGroup, Up
 use crate::model::node::{Eligibility, NodeId};
 use crate::protocol::client::event::Exit;
 use crate::protocol::scheduler::command::{Command, Refusal};
+use crate::protocol::scheduler::config::RejectionConfig;
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::Event;
 use crate::protocol::scheduler::message::{Reply, RpcError};
 use crate::protocol::scheduler::operation::{DeploymentOf, Operation};
+use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::story;
 use crate::protocol::scheduler::test_support::job;
@@ -274,4 +276,22 @@ fn an_evaluation_can_be_given_a_priority_from_1_2_4_on() {
     let mut region = running("1.6", 1, 4, job(0, 50, 1));
     let none = Operation::EvalPriority { priority: 0, of: Arc::new(Operation::EvaluateJob(JobId(0))) };
     assert_eq!(answer(&mut region, none), Reply::Failed(RpcError::PriorityOutOfRange));
+}
+
+#[test]
+fn a_node_that_keeps_rejecting_plans_becomes_ineligible_from_1_3_2_on() {
+    let eligibility = |release: &str| {
+        let behaviour = Behaviour::of(release.parse().unwrap());
+        let mut region = Region::configured(3, 1, 3, |config| {
+            config.scheduler.behaviour = behaviour;
+            config.plan_rejections = Some(RejectionConfig { threshold: 1, ..RejectionConfig::default() });
+        });
+        region.run_for(secs(20));
+        for id in 0..3 {
+            region.operate(0, Operation::RegisterJob(Arc::new(job(id, 50, 2))));
+        }
+        region.run_for(secs(30));
+        region.servers[1].state().node(NodeId(0)).expect("registered").node.eligibility
+    };
+    assert_eq!((eligibility("1.3.1"), eligibility("1.3.2")), (Eligibility::Eligible, Eligibility::Ineligible));
 }

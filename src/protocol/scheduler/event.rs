@@ -8,7 +8,7 @@ use crate::model::evaluation::{EvalId, Evaluation};
 use crate::model::node::{Node, NodeId, NodeStatus};
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::message::Reply;
-use crate::protocol::scheduler::plan::Stop;
+use crate::protocol::scheduler::plan::{Rejection, Stop};
 
 /// Names a log entry between proposal and commit; unique on one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,8 +91,8 @@ pub enum Event {
         eval: EvalId,
         /// Nodes it touched.
         nodes: usize,
-        /// Nodes that rejected their part.
-        rejected: usize,
+        /// Nodes that rejected their part, ascending, and why.
+        rejected: Vec<(NodeId, Rejection)>,
         /// Time since it entered the queue.
         waited: Duration,
     },
@@ -116,7 +116,7 @@ pub enum Event {
 /// What a committed entry changed. Stops and preemptions of a plan come before its placements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A node registered or changed status.
+    /// A node registered, changed status, or became ineligible by a plan.
     Node {
         /// As written.
         node: Arc<Node>,

@@ -53,6 +53,7 @@ mod operate;
 mod operate_deployment;
 pub mod operation;
 pub mod queue;
+pub mod rejections;
 pub mod server;
 pub mod watch;
 pub mod worker;

@@ -148,6 +148,8 @@ pub struct PlanResult {
     pub deployment_updates: Vec<DeploymentUpdate>,
     /// Nodes whose part was rejected, ascending, and why.
     pub rejected: Vec<(NodeId, Rejection)>,
+    /// Nodes that rejected so often that they take nothing more until an operator looks at them.
+    pub ineligible: Vec<NodeId>,
     /// The scheduler must look at a state at least this new; zero after a full commit.
     pub refresh_index: u64,
     /// Raft index of the commit; zero until then.
@@ -159,11 +161,7 @@ pub struct PlanResult {
 impl PlanResult {
     /// Nothing to write.
     pub fn is_noop(&self) -> bool {
-        self.stops.is_empty()
-            && self.placements.is_empty()
-            && self.updates.is_empty()
-            && self.deployment.is_none()
-            && self.deployment_updates.is_empty()
+        !self.made_progress() && self.ineligible.is_empty()
     }
 
     /// Mixes what is written into a digest.
@@ -171,7 +169,8 @@ impl PlanResult {
         let sum = self.stops.iter().fold(u64::from(self.eval.0), |sum, stop| fold(sum, stop.alloc.0));
         let sum = self.placements.iter().fold(sum, |sum, alloc| fold(fold(sum, alloc.node.0), alloc.name_index));
         let sum = self.updates.iter().fold(sum, |sum, alloc| fold(sum, alloc.id.0));
-        self.preemptions.iter().fold(sum, |sum, preemption| fold(sum, preemption.alloc.0))
+        let sum = self.preemptions.iter().fold(sum, |sum, preemption| fold(sum, preemption.alloc.0));
+        self.ineligible.iter().fold(sum, |sum, node| fold(sum, node.0))
     }
 
     /// All new and updated allocations of the plan were committed. Stops and preemptions are not counted.
@@ -181,7 +180,11 @@ impl PlanResult {
 
     /// Something of it helped, so another attempt is not counted (Nomad `progressMade`).
     pub fn made_progress(&self) -> bool {
-        !self.is_noop()
+        !(self.stops.is_empty()
+            && self.placements.is_empty()
+            && self.updates.is_empty()
+            && self.deployment.is_none()
+            && self.deployment_updates.is_empty())
     }
 
     /// A plausible size of the encoded log entry: plans carry the job once and allocations without it.
@@ -314,6 +317,7 @@ pub fn evaluate_plan(state: &State, plan: &Plan, behaviour: &Behaviour, now: Tim
         deployment: None,
         deployment_updates: Vec::new(),
         rejected: Vec::new(),
+        ineligible: Vec::new(),
         refresh_index: 0,
         alloc_index: 0,
         time: now,

@@ -221,7 +221,7 @@ impl<D: Decide> Machine for Server<D> {
         self.broker_due = None;
         self.blocked.disable();
         self.blocked_told = (0, 0);
-        self.applier.disable();
+        self.applier.crash();
         self.rollouts = Rollouts::default();
         self.drains = Drains::default();
         self.heartbeats.stop();
@@ -462,6 +462,9 @@ impl<D: Decide> Server<D> {
                     if let Some(alloc) = self.state.alloc(*id) {
                         say(Change::Placed { alloc: alloc.clone(), requested });
                     }
+                }
+                for entry in result.ineligible.iter().filter_map(|node| self.state.node(*node)) {
+                    say(Change::Node { node: entry.node.clone(), before: Some(entry.node.status) });
                 }
             }
             Command::ClientUpdate { updates, .. } => {
