@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::time::Duration;
 use crate::base::units::Mebibytes;
 use crate::model::constraint::{Affinity, Constraint, Spread};
+use crate::model::cron::Cron;
 use crate::model::resources::{NetworkAsk, TaskResources};
 use crate::model::service::Service;
 
@@ -14,6 +15,68 @@ crate::id!(
     JobId,
     "j"
 );
+
+impl JobId {
+    /// Stands in log entries for a child of a job: it gets its number when the entry is applied.
+    pub const NEW: Self = Self(u32::MAX);
+    /// Children of periodic and parameterized jobs are numbered from here; scenarios have fewer jobs.
+    pub const CHILDREN: u32 = 1 << 20;
+}
+
+/// What makes a job run. Left out: jobs that are periodic and parameterized at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Launch {
+    /// Its registration.
+    #[default]
+    Registration,
+    /// The time: every launch is a child.
+    Periodic(Periodic),
+    /// A request: every dispatch is a child.
+    Parameterized(Parameterized),
+    /// It is a child, and runs as such.
+    Child {
+        /// Of this job.
+        parent: JobId,
+        /// Size of the payload it was dispatched with, in bytes.
+        payload_bytes: u32,
+    },
+}
+
+/// `periodic`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Periodic {
+    /// When.
+    pub cron: Cron,
+    /// Seconds by which the clock of its time zone is ahead of UTC. Default 0. Daylight saving is left out.
+    pub utc_offset: i64,
+    /// No launch while a child is not done. Default false.
+    pub prohibit_overlap: bool,
+    /// Default true.
+    pub enabled: bool,
+}
+
+/// Whether a dispatch brings a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Payload {
+    /// If it wants to.
+    #[default]
+    Optional,
+    /// It must.
+    Required,
+    /// It must not.
+    Forbidden,
+}
+
+/// `parameterized`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parameterized {
+    /// Default optional.
+    pub payload: Payload,
+    /// Keys a dispatch must bring.
+    pub meta_required: Vec<String>,
+    /// Keys it may bring.
+    pub meta_optional: Vec<String>,
+}
 
 /// How a job is scheduled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +120,8 @@ pub struct Job {
     pub update: Option<Update>,
     /// Metadata.
     pub meta: BTreeMap<String, String>,
+    /// What makes it run. Default: its registration.
+    pub launch: Launch,
     /// Stopped by an operator; the record stays.
     pub stop: bool,
     /// Specification version, from 0.
@@ -75,6 +140,24 @@ impl Job {
     /// The group of this name.
     pub fn group(&self, name: &str) -> Option<&TaskGroup> {
         self.groups.iter().find(|group| &*group.name == name)
+    }
+
+    /// It runs through children only, and is not evaluated itself.
+    pub fn is_parent(&self) -> bool {
+        matches!(self.launch, Launch::Periodic(_) | Launch::Parameterized(_))
+    }
+
+    /// How it is launched by time: periodic, enabled and not stopped.
+    pub fn active_period(&self) -> Option<&Periodic> {
+        match &self.launch {
+            Launch::Periodic(periodic) if periodic.enabled && !self.stop => Some(periodic),
+            Launch::Periodic(_) | Launch::Registration | Launch::Parameterized(_) | Launch::Child { .. } => None,
+        }
+    }
+
+    /// The job it is a child of.
+    pub fn parent(&self) -> Option<JobId> {
+        if let Launch::Child { parent, .. } = self.launch { Some(parent) } else { None }
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod alloc;
 pub mod constraint;
+pub mod cron;
 pub mod deployment;
 pub mod evaluation;
 pub mod job;

@@ -145,6 +145,10 @@ fn can_retry(error: RpcError) -> bool {
         | RpcError::UnknownDeployment
         | RpcError::DeploymentTerminal
         | RpcError::PriorityOutOfRange
+        | RpcError::NotPeriodic
+        | RpcError::NotTracked
+        | RpcError::NotEvaluated
+        | RpcError::Dispatch(_)
         | RpcError::Refused(_)
         | RpcError::Broker(_) => false,
     }

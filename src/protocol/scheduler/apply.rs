@@ -11,12 +11,12 @@ use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desired};
 use crate::model::deployment::{Deployment, DeploymentId};
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation};
-use crate::model::job::{Job, JobId, JobKind};
+use crate::model::job::JobId;
 use crate::model::node::{DrainStrategy, Eligibility, Node, NodeId, NodeSpec, NodeStatus};
 use crate::protocol::scheduler::classes::computed_class;
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, Unblock};
 use crate::protocol::scheduler::plan::{PlanResult, Preemption, Stop};
-use crate::protocol::scheduler::state::{JOB_VERSIONS_KEPT, JobEntry, NodeEntry, State, capacity};
+use crate::protocol::scheduler::state::{JobEntry, NodeEntry, State, capacity};
 
 impl State {
     /// Applies one committed entry. `index` must be larger than any applied before.
@@ -47,9 +47,10 @@ impl Writer<'_> {
             Command::NodeStatus { id, status } => self.node_status(*id, *status),
             Command::NodeEligibility { id, eligibility } => self.node_eligibility(*id, *eligibility),
             Command::NodeDrain { id, strategy, mark_eligible } => self.node_drain(*id, *strategy, *mark_eligible),
-            Command::RegisterJob { job, eval } => {
-                self.register_job(job);
-                self.upsert_evals(eval.as_deref());
+            Command::RegisterJob { job, eval, time } => {
+                let id = self.register(job, *time);
+                let eval = eval.as_deref().map(|eval| Evaluation { job: id, ..eval.clone() });
+                self.upsert_evals(eval.as_ref());
             }
             Command::DeregisterJob { id, purge, eval } => {
                 self.deregister_job(*id, *purge);
@@ -240,75 +241,6 @@ impl Writer<'_> {
         });
         if strategy.is_none() && mark_eligible {
             self.node_eligibility(id, Eligibility::Eligible);
-        }
-    }
-
-    // Jobs.
-
-    pub(super) fn job_entry(&mut self, id: JobId) -> &mut JobEntry {
-        if !self.state.jobs.contains(id) {
-            self.state.jobs.insert(id, Arc::default());
-        }
-        Arc::make_mut(self.state.jobs.get_mut(id).expect("just inserted"))
-    }
-
-    fn register_job(&mut self, job: &Arc<Job>) {
-        let index = self.index;
-        let current = self.state.job(job.id).map(Arc::clone);
-        let mut fresh = Job::clone(job);
-        fresh.modify_index = index;
-        fresh.job_modify_index = index;
-        fresh.stable = false;
-        match &current {
-            Some(current) if same_specification(current, job) => return,
-            Some(current) => {
-                fresh.version = current.version + 1;
-                fresh.create_index = current.create_index;
-            }
-            None => {
-                fresh.version = 0;
-                fresh.create_index = index;
-            }
-        }
-        self.put_job(Arc::new(fresh));
-    }
-
-    fn put_job(&mut self, job: Arc<Job>) {
-        let id = job.id;
-        let is_system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
-        match self.state.system_jobs.binary_search(&id) {
-            Err(at) if is_system => Arc::make_mut(&mut self.state.system_jobs).insert(at, id),
-            Ok(at) if !is_system => drop(Arc::make_mut(&mut self.state.system_jobs).remove(at)),
-            Ok(_) | Err(_) => {}
-        }
-        let entry = self.job_entry(id);
-        entry.versions.insert(0, Arc::clone(&job));
-        entry.versions.truncate(JOB_VERSIONS_KEPT);
-        entry.job = Some(job);
-        entry.collected = false;
-        self.state.tables.jobs = self.index;
-        self.applied.changed = true;
-    }
-
-    fn deregister_job(&mut self, id: JobId, purge: bool) {
-        let Some(current) = self.state.job(id).map(Arc::clone) else { return };
-        if purge {
-            if let Ok(at) = self.state.system_jobs.binary_search(&id) {
-                Arc::make_mut(&mut self.state.system_jobs).remove(at);
-            }
-            let entry = self.job_entry(id);
-            entry.job = None;
-            entry.versions.clear();
-            self.state.tables.jobs = self.index;
-            self.applied.changed = true;
-        } else if !current.stop {
-            let mut stopped = Job::clone(&current);
-            stopped.stop = true;
-            stopped.version += 1;
-            stopped.modify_index = self.index;
-            stopped.job_modify_index = self.index;
-            stopped.stable = false;
-            self.put_job(Arc::new(stopped));
         }
     }
 
@@ -590,6 +522,11 @@ impl Writer<'_> {
             self.state.tables.deployments = self.index;
         }
         for id in jobs {
+            let parent = self.state.job(*id).and_then(|job| job.parent());
+            if let Some(parent) = parent.filter(|parent| self.state.jobs.contains(*parent)) {
+                self.job_entry(parent).children.retain(|child| child != id);
+                touched.insert(parent);
+            }
             self.deregister_job(*id, true);
             touched.insert(*id);
         }
@@ -603,15 +540,4 @@ impl Writer<'_> {
         }
         self.applied.changed = true;
     }
-}
-
-/// Equal but for what registration sets (Nomad `Job.SpecChanged`).
-fn same_specification(current: &Job, offered: &Job) -> bool {
-    let mut offered = offered.clone();
-    offered.version = current.version;
-    offered.create_index = current.create_index;
-    offered.modify_index = current.modify_index;
-    offered.job_modify_index = current.job_modify_index;
-    offered.stable = current.stable;
-    *current == offered
 }

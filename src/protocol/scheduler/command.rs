@@ -57,6 +57,8 @@ pub enum Command {
         job: Arc<Job>,
         /// The evaluation that goes with it.
         eval: Option<Box<Evaluation>>,
+        /// When.
+        time: Time,
     },
     /// A job is stopped.
     DeregisterJob {
@@ -182,6 +184,8 @@ pub struct Applied {
     pub reported: Vec<AllocId>,
     /// The deployment created.
     pub deployment: Option<DeploymentId>,
+    /// The child of a job it registered.
+    pub child: Option<JobId>,
     /// Why the entry changed nothing.
     pub refused: Option<Refusal>,
     /// Whether the entry changed anything beyond the indexes.

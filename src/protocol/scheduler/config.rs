@@ -123,6 +123,8 @@ pub struct ServerConfig {
     pub plan_checkers: u32,
     /// What computations cost.
     pub costs: CostModel,
+    /// Unix time, in seconds, when the simulation's clock is zero. Default: Monday, 1 January 2024.
+    pub clock_start: i64,
     /// Seed of the run; evaluations draw from it by their number and attempt.
     pub seed: u64,
 }
@@ -150,6 +152,7 @@ impl ServerConfig {
             plan_rejections: None,
             plan_checkers: u32::from(workers / 2).max(1),
             costs: CostModel::default(),
+            clock_start: 1_704_067_200,
             seed,
         }
     }

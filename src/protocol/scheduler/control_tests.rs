@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::time::Duration;
+use crate::base::time::{Duration, Time};
 use crate::model::alloc::{AllocId, ClientStatus};
 use crate::model::deployment::DeploymentStatus;
 use crate::model::job::{HealthCheck, Job, JobId, JobKind, Migrate, TaskGroup, Update};
@@ -132,10 +132,10 @@ fn a_job_that_is_no_system_job_any_more_leaves_their_list() {
     let mut state = State::new();
     let mut spec = job(0, 50, 1);
     spec.kind = JobKind::System;
-    state.apply(1, &Command::RegisterJob { job: Arc::new(spec.clone()), eval: None });
+    state.apply(1, &Command::RegisterJob { job: Arc::new(spec.clone()), eval: None, time: Time::ZERO });
     assert_eq!(state.system_jobs(), [JobId(0)]);
     spec.kind = JobKind::Service;
-    state.apply(2, &Command::RegisterJob { job: Arc::new(spec), eval: None });
+    state.apply(2, &Command::RegisterJob { job: Arc::new(spec), eval: None, time: Time::ZERO });
     assert_eq!(state.system_jobs(), []);
 }
 

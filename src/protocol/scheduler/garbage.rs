@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
 use crate::model::evaluation::{CoreJob, EvalId, Evaluation};
-use crate::model::job::{Job, JobId, JobKind};
+use crate::model::job::{Job, JobId, JobKind, Launch};
 use crate::model::node::{NodeId, NodeStatus};
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::config::{GarbageConfig, IDS_PER_ENTRY};
@@ -147,6 +147,9 @@ impl Collector<'_> {
 
     /// Batch jobs end by themselves, others once they are stopped.
     fn is_over(&self, job: &Job) -> bool {
+        if job.is_parent() && !matches!(&job.launch, Launch::Periodic(periodic) if !periodic.enabled) {
+            return job.stop;
+        }
         self.state.job_status(job.id) == Some(JobStatus::Dead) && (job.stop || job.kind == JobKind::Batch)
     }
 

@@ -17,6 +17,7 @@ use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Registration, Reply, Request, RpcError};
+use crate::protocol::scheduler::periodic::Launches;
 use crate::protocol::scheduler::reschedule::is_eligible;
 use crate::protocol::scheduler::server::{After, Role, Server, Timer};
 use crate::protocol::scheduler::worker::Decide;
@@ -84,6 +85,7 @@ impl<D: Decide> Server<D> {
         let up = self.state.nodes().values().filter(|entry| entry.node.status != NodeStatus::Down);
         up.for_each(|entry| self.heartbeats.restore(now, entry.node.id));
         self.arm_heartbeat(now, fx);
+        self.restore_launches(now, fx);
         self.settle_leader(now, fx);
     }
 
@@ -120,6 +122,7 @@ impl<D: Decide> Server<D> {
             Timer::UnblockFailed,
             Timer::Prune,
             Timer::Garbage,
+            Timer::Launch,
             Timer::Reap,
             Timer::Broker,
             Timer::Heartbeat,
@@ -137,6 +140,7 @@ impl<D: Decide> Server<D> {
         self.blocked_told = (0, 0);
         self.rollouts = Rollouts::default();
         self.drains = Drains::default();
+        self.launches = Launches::default();
         self.heartbeats.stop();
         self.broker_due = None;
         self.heartbeat_due = None;
@@ -206,6 +210,7 @@ impl<D: Decide> Server<D> {
                 let reply = applied.refused.map_or(Reply::Operated { index, eval }, |why| Reply::Failed(why.into()));
                 self.reply(now, origin, reply, fx);
             }
+            After::Dispatched(origin) => self.dispatched(now, origin, applied, fx),
             After::NodeWritten { node, origin, before, to } => {
                 self.node_written(now, (node, origin), before, to, fx);
             }
@@ -257,6 +262,7 @@ impl<D: Decide> Server<D> {
                 }
             }
             After::Operated(origin)
+            | After::Dispatched(origin)
             | After::Eligibility { origin, .. }
             | After::Written(origin)
             | After::Reblocked { origin, .. } => self.reply(now, origin, failed(), fx),

@@ -15,6 +15,7 @@ use crate::model::node::{NodeId, NodeSpec, NodeStatus};
 use crate::model::topology::RegionId;
 use crate::protocol::scheduler::broker::{BrokerError, EvalToken};
 use crate::protocol::scheduler::command::{AllocUpdate, Command, Refusal};
+use crate::protocol::scheduler::dispatch::DispatchError;
 use crate::protocol::scheduler::operation::Operation;
 use crate::protocol::scheduler::plan::{Plan, PlanResult};
 
@@ -258,6 +259,18 @@ pub enum RpcError {
     /// There is no such deployment.
     #[error("deployment not found")]
     UnknownDeployment,
+    /// The job is not periodic.
+    #[error("can't force launch non-periodic job")]
+    NotPeriodic,
+    /// The job is periodic, and disabled or stopped.
+    #[error("can't force run non-tracked job")]
+    NotTracked,
+    /// Only children of the job are evaluated.
+    #[error("can't evaluate periodic or parameterized job")]
+    NotEvaluated,
+    /// A parameterized job cannot be dispatched like this.
+    #[error(transparent)]
+    Dispatch(#[from] DispatchError),
     /// The deployment is failed, successful or cancelled.
     #[error("deployment is terminal")]
     DeploymentTerminal,
@@ -401,6 +414,10 @@ impl RpcError {
             Self::UnknownDeployment => 17,
             Self::DeploymentTerminal => 18,
             Self::PriorityOutOfRange => 19,
+            Self::NotPeriodic => 20,
+            Self::NotTracked => 21,
+            Self::NotEvaluated => 22,
+            Self::Dispatch(error) => 128 + error.number(),
             Self::Refused(refusal) => 64 + refusal.number(),
             Self::Broker(BrokerError::NotOutstanding) => 14,
             Self::Broker(BrokerError::TokenMismatch) => 15,

@@ -8,6 +8,7 @@
 pub mod apply;
 pub mod classes;
 pub mod command;
+mod jobs;
 pub mod plan;
 pub mod ports;
 pub mod release;
@@ -43,6 +44,7 @@ pub mod config;
 mod core_jobs;
 pub mod deployment_watcher;
 pub mod drain;
+pub mod dispatch;
 pub mod event;
 pub mod forward;
 pub mod garbage;
@@ -52,6 +54,7 @@ pub mod message;
 mod operate;
 mod operate_deployment;
 pub mod operation;
+pub mod periodic;
 pub mod queue;
 pub mod rejections;
 pub mod server;
@@ -63,6 +66,8 @@ pub mod decide;
 mod control_tests;
 #[cfg(test)]
 mod garbage_tests;
+#[cfg(test)]
+mod periodic_tests;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]

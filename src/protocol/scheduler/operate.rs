@@ -25,6 +25,10 @@ impl<D: Decide> Server<D> {
                 self.reply(now, origin, Reply::Operated { index: self.state.index(), eval: None }, fx);
                 return self.settle_leader(now, fx);
             }
+            Operation::Dispatch { job, meta, payload_bytes } => {
+                let command = self.dispatching(now, *job, meta, *payload_bytes);
+                command.map(|command| (command, After::Dispatched(origin)))
+            }
             Operation::EvaluateNode(node) => return self.evaluate_node(now, origin, *node, fx),
             Operation::CancelDrain { node, mark_eligible } => {
                 let command = Command::NodeDrain { id: *node, strategy: None, mark_eligible: *mark_eligible };
@@ -40,6 +44,7 @@ impl<D: Decide> Server<D> {
             | Operation::ScaleJob { .. }
             | Operation::EvaluateJob(_)
             | Operation::RescheduleFailed(_)
+            | Operation::ForceLaunch(_)
             | Operation::EvalPriority { .. }
             | Operation::StopAlloc(_)
             | Operation::Drain { .. }
@@ -65,8 +70,9 @@ impl<D: Decide> Server<D> {
             Operation::RegisterJob(job) => self.registration(now, job),
             Operation::DeregisterJob { job, purge } => Ok(self.deregistration(now, *job, *purge)),
             Operation::ScaleJob { job, group, count } => self.scaling(now, *job, group, *count),
+            Operation::ForceLaunch(job) => self.forced_launch(now, *job),
             Operation::EvaluateJob(job) => {
-                let job = self.state.job(*job).ok_or(RpcError::UnknownJob)?;
+                let job = self.evaluated(*job)?;
                 Ok(Command::UpsertEvals(vec![Evaluation::new(job, Trigger::JobRegister, now)]))
             }
             Operation::RescheduleFailed(job) => self.forced_rescheduling(now, *job),
@@ -93,6 +99,7 @@ impl<D: Decide> Server<D> {
                 self.health(now, *deployment, healthy, unhealthy)
             }
             Operation::CollectGarbage
+            | Operation::Dispatch { .. }
             | Operation::EvaluateNode(_)
             | Operation::CancelDrain { .. }
             | Operation::Eligibility { .. } => {
@@ -105,8 +112,14 @@ impl<D: Decide> Server<D> {
         if job.kind == JobKind::SysBatch && !self.config.scheduler.behaviour.sysbatch {
             return Err(RpcError::UnsupportedKind);
         }
-        let eval = Some(Box::new(Evaluation::new(job, Trigger::JobRegister, now)));
-        Ok(Command::RegisterJob { job: job.clone(), eval })
+        let eval = (!job.is_parent()).then(|| Box::new(Evaluation::new(job, Trigger::JobRegister, now)));
+        Ok(Command::RegisterJob { job: job.clone(), eval, time: now })
+    }
+
+    /// A job that is evaluated itself.
+    fn evaluated(&self, id: JobId) -> Result<&Arc<Job>, RpcError> {
+        let job = self.state.job(id).ok_or(RpcError::UnknownJob)?;
+        if job.is_parent() { Err(RpcError::NotEvaluated) } else { Ok(job) }
     }
 
     /// A node that becomes eligible is evaluated once that is written.
@@ -135,7 +148,7 @@ impl<D: Decide> Server<D> {
 
     /// Failed allocations of groups that are rescheduled at all, not replaced and not marked before.
     fn forced_rescheduling(&self, now: Time, id: JobId) -> Result<Command, RpcError> {
-        let job = self.state.job(id).ok_or(RpcError::UnknownJob)?;
+        let job = self.evaluated(id)?;
         let wish = Transition { force_reschedule: true, ..Transition::default() };
         let is_enabled = |alloc: &Alloc| {
             let policy = job.group(&alloc.task_group().name).and_then(|group| group.reschedule.as_ref());
@@ -151,9 +164,10 @@ impl<D: Decide> Server<D> {
         Ok(Command::Transitions { transitions, evals: vec![Evaluation::new(job, Trigger::JobRegister, now)] })
     }
 
-    /// The evaluation is of type service whatever the job is, as in Nomad.
+    /// Periodic and parameterized jobs have no evaluation. Otherwise it is of type service whatever the job is, as in
+    /// Nomad.
     fn deregistration(&self, now: Time, id: JobId, purge: bool) -> Command {
-        let eval = self.state.job(id).map(|job| {
+        let eval = self.state.job(id).filter(|job| !job.is_parent()).map(|job| {
             let mut eval = Evaluation::new(job, Trigger::JobDeregister, now);
             eval.kind = JobKind::Service;
             eval.priority = self.operator_priority(job);
@@ -172,7 +186,7 @@ impl<D: Decide> Server<D> {
         group.count = count;
         let mut eval = Evaluation::new(job, Trigger::JobScaling, now);
         eval.priority = self.operator_priority(job);
-        Ok(Command::RegisterJob { job: Arc::new(scaled), eval: Some(Box::new(eval)) })
+        Ok(Command::RegisterJob { job: Arc::new(scaled), eval: Some(Box::new(eval)), time: now })
     }
 
     fn alloc_stop(&self, now: Time, id: AllocId) -> Result<Command, RpcError> {

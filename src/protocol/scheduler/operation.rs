@@ -1,5 +1,6 @@
 //! What operators ask of a region's servers, as the command line and the API let them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -84,6 +85,17 @@ pub enum Operation {
         /// Found unhealthy.
         unhealthy: Vec<AllocId>,
     },
+    /// `nomad job periodic force`.
+    ForceLaunch(JobId),
+    /// `nomad job dispatch`.
+    Dispatch {
+        /// Which parameterized job.
+        job: JobId,
+        /// Metadata of the child, over that of the job.
+        meta: BTreeMap<String, String>,
+        /// Size of the payload; zero for none.
+        payload_bytes: u32,
+    },
     /// `nomad system gc`: everything that can go is forgotten, whatever its age.
     CollectGarbage,
     /// `nomad node eligibility`.
@@ -131,6 +143,10 @@ impl Operation {
             Self::ScaleJob { job, count, .. } => mix(3, u64::from(job.0) ^ u64::from(*count) << 32),
             Self::EvaluateJob(job) => mix(4, u64::from(job.0)),
             Self::CollectGarbage => 17,
+            Self::ForceLaunch(job) => mix(18, u64::from(job.0)),
+            Self::Dispatch { job, meta, payload_bytes } => {
+                mix(mix(19, u64::from(job.0) ^ u64::from(*payload_bytes) << 32), meta.len() as u64)
+            }
             Self::RescheduleFailed(job) => mix(8, u64::from(job.0)),
             Self::EvaluateNode(node) => mix(9, u64::from(node.0)),
             Self::EvalPriority { priority, of } => mix(mix(10, u64::from(*priority)), of.fingerprint()),
@@ -160,6 +176,8 @@ impl fmt::Display for Operation {
             Self::DeregisterJob { job, purge } => write!(f, "deregister {job} purge={purge}"),
             Self::ScaleJob { job, group, count } => write!(f, "scale {job} {group} to {count}"),
             Self::EvaluateJob(job) => write!(f, "evaluate {job}"),
+            Self::ForceLaunch(job) => write!(f, "launch {job}"),
+            Self::Dispatch { job, .. } => write!(f, "dispatch {job}"),
             Self::CollectGarbage => f.write_str("collect garbage"),
             Self::RescheduleFailed(job) => write!(f, "reschedule {job}"),
             Self::EvaluateNode(node) => write!(f, "evaluate {node}"),

@@ -90,6 +90,8 @@ pub struct Behaviour {
     pub batch_evals_kept: bool,
     /// Nodes that keep rejecting plans can be made ineligible (1.3.2, GH-13421).
     pub plan_rejections_tracked: bool,
+    /// A new leader does not catch up on a launch while children run, if they must not overlap (1.5.4, GH-16583).
+    pub catch_up_checks_overlap: bool,
     /// `distinct_hosts` with the value `false` is off (1.5.4, GH-16907).
     pub distinct_hosts_value: bool,
     /// Dynamic ports of one ask exclude each other (1.5.1, GH-16401).
@@ -127,6 +129,7 @@ impl Behaviour {
             eval_priority_override: release.fixed_in((1, 10), (2, 4)),
             batch_evals_kept: release.at_least(5, 0),
             plan_rejections_tracked: release.at_least(3, 2),
+            catch_up_checks_overlap: release.at_least(5, 4),
             distinct_hosts_value: release.at_least(5, 4),
             dynamic_ports_exclusive: release.at_least(5, 1),
             spread_implicit_pooled: release.at_least(5, 6),

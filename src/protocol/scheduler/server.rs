@@ -7,7 +7,7 @@
 //! Invariant: the broker, the blocked tracker, the plan queue and the heartbeat timers hold something only while this
 //! server leads and has established itself.
 //!
-//! Left out: periodic dispatch, autopilot (Raft membership), ACLs.
+//! Left out: autopilot (Raft membership), ACLs.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -33,6 +33,7 @@ use crate::protocol::scheduler::garbage::TimeTable;
 use crate::protocol::scheduler::heartbeat::Heartbeats;
 use crate::protocol::scheduler::message::{Message, Request};
 use crate::protocol::scheduler::operation::Operation;
+use crate::protocol::scheduler::periodic::Launches;
 use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::watch::Watchers;
 use crate::protocol::scheduler::worker::{Decide, Worker};
@@ -72,6 +73,8 @@ pub enum Timer {
     DrainDeadline,
     /// Garbage is to be looked for.
     Garbage,
+    /// The earliest periodic job is to be launched.
+    Launch,
     /// A worker's pause is over.
     Worker(u16),
 }
@@ -95,7 +98,8 @@ impl Slot for Timer {
             Self::Drain => 13,
             Self::DrainDeadline => 14,
             Self::Garbage => 15,
-            Self::Worker(worker) => 16 + usize::from(worker),
+            Self::Launch => 16,
+            Self::Worker(worker) => 17 + usize::from(worker),
         }
     }
 }
@@ -116,6 +120,8 @@ pub(super) enum Role {
 pub(super) enum After {
     /// Leadership is established.
     Barrier,
+    /// The evaluation of the child.
+    Dispatched(Origin),
     /// Who asked is told the index and the evaluation.
     Operated(Origin),
     /// Node evaluations, timer, answer.
@@ -162,6 +168,7 @@ pub struct Server<D: Decide> {
     pub(super) applier: Applier,
     pub(super) rollouts: Rollouts,
     pub(super) drains: Drains,
+    pub(super) launches: Launches,
     pub(super) heartbeats: Heartbeats,
     pub(super) heartbeat_due: Option<Time>,
     /// Dequeues that wait, oldest first, with their end.
@@ -204,6 +211,7 @@ impl<D: Decide> Machine for Server<D> {
             Input::Fired(Timer::Drain) => self.drain(now, fx),
             Input::Fired(Timer::DrainDeadline) => self.drain_deadline(now, fx),
             Input::Fired(Timer::Garbage) => self.start_core_jobs(now, fx),
+            Input::Fired(Timer::Launch) => self.launches_due(now, fx),
             Input::Fired(Timer::Worker(worker)) => self.worker_timer(now, worker, fx),
             Input::Done(token) => self.computed(now, token, fx),
         }
@@ -224,6 +232,7 @@ impl<D: Decide> Machine for Server<D> {
         self.applier.crash();
         self.rollouts = Rollouts::default();
         self.drains = Drains::default();
+        self.launches = Launches::default();
         self.heartbeats.stop();
         self.heartbeat_due = None;
         self.dequeues.clear();
@@ -263,6 +272,7 @@ impl<D: Decide> Server<D> {
             applier: Applier::default(),
             rollouts: Rollouts::default(),
             drains: Drains::default(),
+            launches: Launches::default(),
             heartbeats: Heartbeats::new(config.heartbeat.clone(), stream("heartbeats")),
             heartbeat_due: None,
             dequeues: VecDeque::new(),
@@ -370,6 +380,7 @@ impl<D: Decide> Server<D> {
             self.lead_applied(now, applied, fx);
             self.rollouts_applied(now, command, applied, fx);
             self.drains_applied(now, command, fx);
+            self.launches_applied(now, command, fx);
         }
         self.notify(now, command, applied, fx);
         if let Some(after) = proposal.and_then(|proposal| Some((proposal, self.proposals.remove(&proposal)?))) {

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::persistent::Trie;
+use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::deployment::{Deployment, DeploymentId};
 use crate::model::evaluation::{EvalId, Evaluation};
-use crate::model::job::{Job, JobId};
+use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{Node, NodeId, NodeSpec};
 use crate::model::resources::Comparable;
 use crate::protocol::scheduler::ports::{PortUse, parse_reserved};
@@ -171,6 +172,10 @@ pub struct JobEntry {
     pub collected: bool,
     /// Raft index of the last change of one of its evaluations.
     pub evals_index: u64,
+    /// Its children, ascending.
+    pub children: Vec<JobId>,
+    /// When a periodic job was launched last, or registered.
+    pub last_launch: Option<Time>,
     /// Its deployments, ascending.
     pub deployments: Vec<DeploymentId>,
     /// Placements still wanted by group, from the last evaluation that said so (Nomad `JobSummary`).
@@ -182,7 +187,7 @@ pub struct JobEntry {
 pub enum JobStatus {
     /// Nothing runs yet.
     Pending,
-    /// Some allocation is not terminal, or the job is a system job that is not stopped.
+    /// Some allocation is not terminal, or the job is a system, periodic or parameterized one that is not stopped.
     Running,
     /// Nothing runs and nothing is pending.
     Dead,
@@ -201,6 +206,7 @@ pub struct State {
     pub(super) system_jobs: Arc<Vec<JobId>>,
     pub(super) active_deployments: Arc<Vec<DeploymentId>>,
     pub(super) ready: Arc<BTreeMap<Arc<str>, Arc<Vec<NodeId>>>>,
+    pub(super) next_child: u32,
     pub(super) next_eval: u32,
     pub(super) next_alloc: u32,
     pub(super) next_deployment: u32,
@@ -293,6 +299,13 @@ impl State {
         ids.iter().filter_map(|id| self.deployments.get(*id)).max_by_key(|d| (d.create_index, d.id))
     }
 
+    /// Whether a child of the job has an evaluation or allocation that has not ended.
+    pub fn has_running_child(&self, job: JobId) -> bool {
+        let children = self.jobs.get(job).into_iter().flat_map(|entry| &entry.children);
+        let mut entries = children.filter_map(|child| self.jobs.get(*child));
+        entries.any(|entry| entry.live_count > 0 || !entry.pending.is_empty() || !entry.blocked.is_empty())
+    }
+
     /// Registered system and sysbatch jobs, ascending.
     pub fn system_jobs(&self) -> &[JobId] {
         &self.system_jobs
@@ -325,7 +338,7 @@ impl State {
     pub fn job_status(&self, id: JobId) -> Option<JobStatus> {
         let entry = self.jobs.get(id)?;
         if let Some(job) = &entry.job
-            && matches!(job.kind, crate::model::job::JobKind::System)
+            && (job.kind == JobKind::System || job.is_parent())
         {
             return Some(if job.stop { JobStatus::Dead } else { JobStatus::Running });
         }

@@ -8,7 +8,7 @@ use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired, Transition};
 use crate::model::constraint::{Constraint, Spread};
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
-use crate::model::job::{Job, JobId, JobKind, Task, TaskGroup, Update};
+use crate::model::job::{Job, JobId, JobKind, Launch, Task, TaskGroup, Update};
 use crate::model::node::{DrainStrategy, NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus};
 use crate::model::resources::{NetworkAsk, PortAsk};
 use crate::model::topology::ZoneId;
@@ -47,7 +47,7 @@ impl Region {
 
     fn register(&mut self, job: &Job) -> Evaluation {
         let eval = Some(Box::new(Evaluation::new(job, Trigger::JobRegister, self.now)));
-        let applied = self.apply(Command::RegisterJob { job: Arc::new(job.clone()), eval });
+        let applied = self.apply(Command::RegisterJob { job: Arc::new(job.clone()), eval, time: self.now });
         Evaluation::clone(&applied.evals[0])
     }
 
@@ -148,6 +148,7 @@ fn job(id: u32, kind: JobKind, count: u32, cpu: u64) -> Job {
         groups: vec![group],
         update: None,
         meta: BTreeMap::new(),
+        launch: Launch::default(),
         stop: false,
         version: 0,
         create_index: 0,

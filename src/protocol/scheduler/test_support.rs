@@ -2,7 +2,7 @@
 
 use crate::base::time::Time;
 use crate::model::evaluation::{EvalId, Evaluation, Trigger};
-use crate::model::job::{Job, JobId, JobKind, Task, TaskGroup};
+use crate::model::job::{Job, JobId, JobKind, Launch, Task, TaskGroup};
 
 /// A service job with one group of one task.
 pub(crate) fn job(id: u32, priority: u8, count: u32) -> Job {
@@ -24,6 +24,7 @@ pub(crate) fn job(id: u32, priority: u8, count: u32) -> Job {
         groups: vec![group],
         update: None,
         meta: std::collections::BTreeMap::new(),
+        launch: Launch::default(),
         stop: false,
         version: 0,
         create_index: 0,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::job::Job;
 use crate::model::job::JobId;
 use crate::model::job::JobKind;
+use crate::model::job::Launch;
 use crate::model::job::Migrate;
 use crate::model::job::Reschedule;
 use crate::model::job::Restart;
@@ -28,6 +29,7 @@ pub fn job(name: &str, kind: JobKind) -> Job {
         groups: Vec::new(),
         update: None,
         meta: BTreeMap::new(),
+        launch: Launch::default(),
         stop: false,
         version: 0,
         create_index: 0,

@@ -9,7 +9,7 @@ use cossim::model::alloc::{Alloc, AllocId, ClientStatus, Desired, Transition};
 use cossim::model::constraint::{Affinity, Constraint, Spread, SpreadTarget};
 use cossim::model::evaluation::EvalId;
 use cossim::model::job::{
-    DelayFunction, Hook, Job, JobId, JobKind, Lifecycle, Migrate, Reschedule, Task, TaskGroup, Update,
+    DelayFunction, Hook, Job, JobId, JobKind, Launch, Lifecycle, Migrate, Reschedule, Task, TaskGroup, Update,
 };
 use cossim::model::node::{
     DrainStrategy, Eligibility, NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus,
@@ -199,6 +199,7 @@ pub(super) fn job(id: JobId, j: &Value) -> Job {
         groups: items(&j["groups"]).map(group).collect(),
         update: None,
         meta: BTreeMap::new(),
+        launch: Launch::default(),
         stop: flag(&j["stop"]),
         version,
         create_index: 100,
@@ -326,7 +327,7 @@ pub(super) fn world(case: &Value) -> World {
     let mut jobs = BTreeMap::new();
     for (at, j) in std::iter::once(&case["job"]).chain(items(&case["background_jobs"])).enumerate() {
         let id = JobId(at as u32);
-        apply(&mut state, Command::RegisterJob { job: Arc::new(job(id, j)), eval: None });
+        apply(&mut state, Command::RegisterJob { job: Arc::new(job(id, j)), eval: None, time: Time::ZERO });
         jobs.insert(text(&j["id"]).to_string(), Arc::clone(state.job(id).unwrap()));
     }
     let mut allocs = BTreeMap::new();
@@ -351,6 +352,7 @@ fn empty_result(job: &Job) -> PlanResult {
         deployment: None,
         deployment_updates: Vec::new(),
         rejected: Vec::new(),
+        ineligible: Vec::new(),
         refresh_index: 0,
         alloc_index: 0,
         time: Time::ZERO,
