@@ -135,6 +135,10 @@ pub struct Alloc {
     pub task_failed: bool,
     /// When it was first recorded lost (for `stop_after_client_disconnect`).
     pub lost_at: Option<Time>,
+    /// When it was recorded unknown; taken away once the servers have made up their minds about its return.
+    pub disconnected_at: Option<Time>,
+    /// Final score of its node when it was placed, in billionths.
+    pub score_nanos: i64,
     /// When it was placed.
     pub create_time: Time,
     /// When it last changed.

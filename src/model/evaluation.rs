@@ -66,6 +66,8 @@ pub enum Trigger {
     Preemption,
     JobScaling,
     Scheduled,
+    MaxDisconnectTimeout,
+    Reconnect,
 }
 
 impl fmt::Display for Trigger {
@@ -86,6 +88,8 @@ impl fmt::Display for Trigger {
             Self::Preemption => "preemption",
             Self::JobScaling => "job-scaling",
             Self::Scheduled => "scheduled",
+            Self::MaxDisconnectTimeout => "max-disconnect-timeout",
+            Self::Reconnect => "reconnect",
         })
     }
 }

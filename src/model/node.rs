@@ -100,7 +100,7 @@ pub struct NodeDevice {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// `initializing`, `ready` or `down`.
+/// `initializing`, `ready`, `disconnected` or `down`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NodeStatus {
     /// Registered, not yet heard from.
@@ -109,6 +109,8 @@ pub enum NodeStatus {
     Ready,
     /// Heartbeats stopped.
     Down,
+    /// Heartbeats stopped, and some of its allocations may return (Nomad 1.3).
+    Disconnected,
 }
 
 /// Whether the scheduler may place on it.

@@ -138,6 +138,7 @@ fn can_retry(error: RpcError) -> bool {
         | RpcError::NotCommitted
         | RpcError::DeploymentActive => true,
         RpcError::UnknownNode
+        | RpcError::SilentNode
         | RpcError::UnknownJob
         | RpcError::UnknownGroup
         | RpcError::UnknownAlloc

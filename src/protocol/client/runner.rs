@@ -198,6 +198,10 @@ impl Runner {
     pub fn update(&mut self, alloc: Arc<Alloc>, desk: &mut Desk) {
         let services_changed = self.services && !Arc::ptr_eq(&self.alloc.job, &alloc.job);
         self.alloc = alloc;
+        if self.alloc.client == ClientStatus::Unknown {
+            // The servers lost sight of it, so they are told again (Nomad 1.3 `Reconnect`).
+            self.told = None;
+        }
         if self.alloc.is_server_terminal() {
             self.kill(desk);
             return;

@@ -186,6 +186,7 @@ impl Writer<'_> {
         let mut fresh = NodeEntry::new(Arc::clone(&old.node));
         fresh.allocs.clone_from(&old.allocs);
         fresh.allocs_index = old.allocs_index;
+        (fresh.silent_index, fresh.reports_index) = (old.silent_index, old.reports_index);
         for alloc in old.live.iter().filter_map(|alloc| self.state.allocs.get(*alloc)) {
             fresh.occupy(alloc);
         }
@@ -217,6 +218,11 @@ impl Writer<'_> {
 
     fn node_status(&mut self, id: NodeId, status: NodeStatus) {
         let capacity = self.change_node(id, |node| node.status = status);
+        if matches!(status, NodeStatus::Down | NodeStatus::Disconnected)
+            && let Some(entry) = self.state.nodes.get_mut(id)
+        {
+            Arc::make_mut(entry).silent_index = self.index;
+        }
         if status == NodeStatus::Ready {
             self.applied.unblocked.extend(capacity);
         }
@@ -365,7 +371,8 @@ impl Writer<'_> {
                 });
             }
         });
-        let Some(entry) = node.and_then(|node| self.state.nodes.get(node)) else { return };
+        let Some(entry) = node.and_then(|node| self.state.nodes.get_mut(node)) else { return };
+        Arc::make_mut(entry).reports_index = index;
         if matches!(update.client, ClientStatus::Complete | ClientStatus::Failed) {
             let capacity = Unblock { class: entry.node.computed_class, node: Some(entry.node.id) };
             self.applied.unblocked.push(capacity);
@@ -445,7 +452,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The client's part of the allocation is kept unless the plan says it is lost (Nomad `UpsertAllocs`).
+    /// The client's part of the allocation is kept unless the plan says it is lost or unknown (Nomad `UpsertAllocs`).
     fn update_in_place(&mut self, update: &Alloc, time: Time) {
         let index = self.index;
         let deployment = self.resolve(update.deployment);
@@ -453,7 +460,7 @@ impl Writer<'_> {
             let before = alloc.clone();
             *alloc = update.clone();
             alloc.deployment = deployment;
-            if update.client != ClientStatus::Lost {
+            if !matches!(update.client, ClientStatus::Lost | ClientStatus::Unknown) {
                 alloc.client = before.client;
             }
             alloc.finished_at = before.finished_at;

@@ -69,6 +69,7 @@ pub(super) fn taint(state: &State, node: NodeId) -> Taint {
     match state.node(node) {
         None => Taint::Gone,
         Some(entry) if entry.node.status == NodeStatus::Down => Taint::Gone,
+        Some(entry) if entry.node.status == NodeStatus::Disconnected => Taint::Disconnected,
         Some(entry) if entry.node.drain.is_some() => Taint::Draining,
         Some(_) => Taint::None,
     }
@@ -159,6 +160,8 @@ pub(super) fn new_alloc(job: &Arc<Job>, group: usize, name_index: u32, chosen: R
         finished_at: None,
         task_failed: false,
         lost_at: None,
+        disconnected_at: None,
+        score_nanos: (chosen.score * 1e9) as i64,
         create_time: task.now,
         modify_time: task.now,
         create_index: 0,
@@ -255,7 +258,7 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
     Outcome {
         failed: placer.failed,
         queued: placer.queued,
-        followups: answer.followups.into_values().flatten().collect(),
+        followups: answer.followups.into_values().chain(answer.timeouts.into_values()).flatten().collect(),
         class_eligibility,
         escaped,
         deployment,
@@ -276,6 +279,12 @@ fn stage_changes(stack: &mut Stack<'_>, answer: &Answer<'_>, deployment: Option<
             updated.health = None;
         }
         stack.stage_update(Arc::new(updated));
+    }
+    for updated in &answer.unknown {
+        stack.stage_update(Arc::clone(updated));
+    }
+    for updated in &answer.returned {
+        stack.stage_update(Arc::clone(updated));
     }
     for (id, followup) in &answer.delayed {
         if let Some(alloc) = stack.state.alloc(*id) {

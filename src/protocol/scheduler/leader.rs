@@ -170,7 +170,7 @@ impl<D: Decide> Server<D> {
         match request {
             Request::Heartbeat { node } => self.update_status(now, Some(origin), node, NodeStatus::Ready, fx),
             Request::Register(body) => self.register(now, origin, &body, fx),
-            Request::UpdateAllocs(updates) => self.gather_updates(origin, &updates, fx),
+            Request::UpdateAllocs(updates) => self.gather_updates(now, origin, &updates, fx),
             Request::Operate { operation, .. } => self.operate_here(now, origin, &operation, fx),
             Request::Dequeue => {
                 let until = now + self.config.dequeue_timeout;
@@ -286,9 +286,13 @@ impl<D: Decide> Server<D> {
     // Nodes.
 
     fn register(&mut self, now: Time, origin: Origin, body: &Registration, fx: &mut impl Fx<Self>) {
-        let before = self.state.node(body.node).map_or(NodeStatus::Initializing, |entry| entry.node.status);
-        let command = Command::RegisterNode { id: body.node, spec: body.spec.clone(), status: body.status };
-        let after = After::NodeWritten { node: body.node, origin: Some(origin), before, to: body.status };
+        let known = self.state.node(body.node).map(|entry| entry.node.status);
+        let before = known.unwrap_or(NodeStatus::Initializing);
+        // From 1.5.0 on only heartbeats change the status of a node that is known.
+        let kept = known.filter(|_| self.config.scheduler.behaviour.ready_after_reports);
+        let status = kept.unwrap_or(body.status);
+        let command = Command::RegisterNode { id: body.node, spec: body.spec.clone(), status };
+        let after = After::NodeWritten { node: body.node, origin: Some(origin), before, to: status };
         self.propose(now, command, after, fx);
     }
 
@@ -301,6 +305,7 @@ impl<D: Decide> Server<D> {
         to: NodeStatus,
         fx: &mut impl Fx<Self>,
     ) {
+        let to = if to == NodeStatus::Ready && self.has_to_report(node) { NodeStatus::Initializing } else { to };
         let Some(before) = self.state.node(node).map(|entry| entry.node.status) else {
             if let Some(origin) = origin {
                 self.reply(now, origin, Reply::Failed(RpcError::UnknownNode), fx);
@@ -323,7 +328,8 @@ impl<D: Decide> Server<D> {
         to: NodeStatus,
         fx: &mut impl Fx<Self>,
     ) {
-        let evaluate = to == NodeStatus::Down || to == NodeStatus::Ready && before != NodeStatus::Ready;
+        let silent = matches!(to, NodeStatus::Down | NodeStatus::Disconnected);
+        let evaluate = silent || to == NodeStatus::Ready && before != NodeStatus::Ready;
         let evals = if evaluate { self.node_evals(now, node) } else { Vec::new() };
         if evals.is_empty() {
             self.node_settled(now, origin, node, to, fx);
@@ -342,7 +348,8 @@ impl<D: Decide> Server<D> {
     ) {
         let reply = if to == NodeStatus::Down {
             self.heartbeats.forget(node);
-            Reply::Done { index: self.state.index() }
+            // Who registers a node that is down is to beat at once; a missed heartbeat has nobody to tell.
+            Reply::Beat { ttl: Duration::ZERO, servers: self.servers.clone() }
         } else {
             let ttl = self.heartbeats.beat(now, node);
             self.arm_heartbeat(now, fx);
@@ -386,14 +393,18 @@ impl<D: Decide> Server<D> {
         self.heartbeat_due = None;
         while let Some(node) = self.heartbeats.expired(now) {
             fx.emit(Event::HeartbeatMissed { node });
-            self.update_status(now, None, node, NodeStatus::Down, fx);
+            let to = self.silent_status(now, node);
+            self.update_status(now, None, node, to, fx);
         }
         self.arm_heartbeat(now, fx);
     }
 
     // Client updates.
 
-    fn gather_updates(&mut self, origin: Origin, updates: &[AllocUpdate], fx: &mut impl Fx<Self>) {
+    fn gather_updates(&mut self, now: Time, origin: Origin, updates: &[AllocUpdate], fx: &mut impl Fx<Self>) {
+        if !self.may_report(updates) {
+            return self.reply(now, origin, Reply::Failed(RpcError::SilentNode), fx);
+        }
         if self.updaters.is_empty() {
             fx.arm(Timer::Updates, self.config.update_batch);
         }
@@ -405,14 +416,20 @@ impl<D: Decide> Server<D> {
         let updates = std::mem::take(&mut self.updates);
         let origins = std::mem::take(&mut self.updaters);
         let mut evals: Vec<Evaluation> = Vec::new();
-        for update in updates.iter().filter(|update| update.client == ClientStatus::Failed) {
+        for update in &updates {
             let Some(alloc) = self.state.alloc(update.id) else { continue };
+            let returned = alloc.client == ClientStatus::Unknown;
+            if !returned && update.client != ClientStatus::Failed {
+                continue;
+            }
             let Some(job) = self.state.job(alloc.job_id) else { continue };
             let known = evals.iter().any(|eval| eval.job == job.id);
             let failed_at = update.finished_at.unwrap_or(now);
             let policy = alloc.task_group().reschedule.as_ref();
             let eligible = policy.is_some_and(|policy| is_eligible(policy, &alloc.reschedules, failed_at));
-            if !known && alloc.followup_eval.is_none() && eligible {
+            if !known && returned {
+                evals.push(Evaluation::new(job, Trigger::Reconnect, now));
+            } else if !known && alloc.followup_eval.is_none() && eligible {
                 evals.push(Evaluation::new(job, Trigger::AllocFailure, now));
             }
         }

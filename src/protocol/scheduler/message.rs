@@ -244,6 +244,9 @@ pub enum RpcError {
     /// The node never registered.
     #[error("node not found")]
     UnknownNode,
+    /// The node is down or disconnected, and has to be heard first.
+    #[error("node is not allowed to update allocs")]
+    SilentNode,
     /// The job never registered.
     #[error("job not found")]
     UnknownJob,
@@ -417,6 +420,7 @@ impl RpcError {
             Self::NotPeriodic => 20,
             Self::NotTracked => 21,
             Self::NotEvaluated => 22,
+            Self::SilentNode => 23,
             Self::Dispatch(error) => 128 + error.number(),
             Self::Refused(refusal) => 64 + refusal.number(),
             Self::Broker(BrokerError::NotOutstanding) => 14,

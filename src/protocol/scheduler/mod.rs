@@ -26,7 +26,9 @@ pub mod preempt;
 pub mod process;
 pub mod properties;
 pub mod rank;
+mod followups;
 pub mod reconcile;
+mod reconnect;
 pub mod reschedule;
 mod rollout;
 mod spread;
@@ -58,6 +60,7 @@ pub mod periodic;
 pub mod queue;
 pub mod rejections;
 pub mod server;
+mod silence;
 pub mod watch;
 pub mod worker;
 pub mod decide;
@@ -68,6 +71,8 @@ mod control_tests;
 mod garbage_tests;
 #[cfg(test)]
 mod periodic_tests;
+#[cfg(test)]
+mod reconnect_tests;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]

@@ -354,6 +354,9 @@ fn check_node(state: &State, plan: &Plan, behaviour: &Behaviour, lines: &[(NodeI
         return Ok(());
     }
     let entry = state.node(lines[0].0).ok_or(Rejection::Missing)?;
+    if entry.node.status == NodeStatus::Disconnected && !places && plan_only_loses_sight(plan, lines) {
+        return Ok(());
+    }
     if entry.node.status != NodeStatus::Ready {
         return Err(Rejection::NotReady);
     }
@@ -378,6 +381,15 @@ fn check_node(state: &State, plan: &Plan, behaviour: &Behaviour, lines: &[(NodeI
     }
     let ports = proposed.ports.as_ref().unwrap_or(&entry.ports);
     fits(entry, Holding { used: proposed.used, cores: &proposed.cores, ports }).map_err(Rejection::Misfit)
+}
+
+/// Nothing but allocations recorded unknown: all a disconnected node accepts.
+fn plan_only_loses_sight(plan: &Plan, lines: &[(NodeId, Line)]) -> bool {
+    lines.iter().all(|(_, line)| match line {
+        Line::Update(at) => plan.updates[*at].client == ClientStatus::Unknown,
+        Line::Stop(_) | Line::Preemption(_) => true,
+        Line::Placement(_) => false,
+    })
 }
 
 /// What a node would hold. Ports are copied only when some allocation has any.

@@ -278,7 +278,7 @@ impl Process {
         let mut evals = Vec::new();
         if self.delays(outcome) {
             for followup in &outcome.followups {
-                let child = self.child(Trigger::AllocFailure);
+                let child = self.child(followup.trigger);
                 evals.push(Evaluation { wait_until: Some(followup.wait_until), ..child });
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Pure: job, newest deployment, all allocations and tainted nodes in; places, stops, updates, follow-up evaluations
 //! and deployment changes out. Groups are walked in job order, then removed ones by name; allocations by number.
-//! Left out: multiregion deployments; disconnected clients (1.3), whose allocations count as lost.
+//! Left out: multiregion deployments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use std::sync::Arc;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
 use crate::model::deployment::{Deployment, DeploymentGroup, DeploymentId, DeploymentStatus};
-use crate::model::evaluation::EvalId;
+use crate::model::evaluation::{EvalId, Trigger};
 use crate::model::job::{Job, JobId, TaskGroup};
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::command::DeploymentUpdate;
 use crate::protocol::scheduler::names::Names;
 use crate::protocol::scheduler::plan::{Stop, StopReason};
+use crate::protocol::scheduler::reconnect::Standings;
 use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::reschedule::next_time;
 use crate::protocol::scheduler::surplus::{
@@ -24,10 +25,6 @@ use crate::protocol::scheduler::surplus::{
 
 /// Failures due within this time are replaced at once.
 const RESCHEDULE_WINDOW: Duration = Duration::from_secs(1);
-/// Delayed replacements closer than this to the first of a batch share its evaluation.
-const FOLLOWUP_BATCH: Duration = Duration::from_secs(5);
-/// Least time a client is given to stop its tasks when it is cut off.
-const KILL_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 
 /// What is wrong with a node that holds allocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +33,8 @@ pub enum Taint {
     None,
     /// It is being drained.
     Draining,
+    /// It is silent, and may return (Nomad 1.3).
+    Disconnected,
     /// It is down, or nobody knows it.
     Gone,
 }
@@ -108,6 +107,8 @@ pub struct Followup {
     pub placeholder: EvalId,
     /// Not before.
     pub wait_until: Time,
+    /// What it is for.
+    pub trigger: Trigger,
 }
 
 /// Counters of a group, as Nomad annotates plans.
@@ -142,6 +143,12 @@ pub struct Answer<'a> {
     pub delayed: BTreeMap<AllocId, EvalId>,
     /// Evaluations to create, by group.
     pub followups: BTreeMap<Arc<str>, Vec<Followup>>,
+    /// Evaluations to create for clients that are away, by group.
+    pub timeouts: BTreeMap<Arc<str>, Vec<Followup>>,
+    /// Allocations that are unknown from now on.
+    pub unknown: Vec<Arc<Alloc>>,
+    /// Allocations that returned and stay.
+    pub returned: Vec<Arc<Alloc>>,
     /// Counters by group.
     pub desires: BTreeMap<Arc<str>, Desires>,
 }
@@ -162,22 +169,25 @@ pub fn reconcile<'a>(
         paused: false,
         failed: false,
         next_placeholder: 0,
+        kept_behind: BTreeSet::new(),
         answer: Answer::default(),
     };
     reconciler.run(allocs);
     reconciler.answer
 }
 
-struct Reconciler<'a, 'r> {
-    question: Question<'a>,
-    taint: &'r dyn Fn(NodeId) -> Taint,
+pub(super) struct Reconciler<'a, 'r> {
+    pub(super) question: Question<'a>,
+    pub(super) taint: &'r dyn Fn(NodeId) -> Taint,
     update: &'r mut dyn FnMut(&'a Arc<Alloc>, &'a TaskGroup) -> Verdict,
     deployment: Option<Deployment>,
     old: Option<Deployment>,
     paused: bool,
     failed: bool,
-    next_placeholder: u32,
-    answer: Answer<'a>,
+    pub(super) next_placeholder: u32,
+    /// Unknown allocations of the group that are replaced now, and not stopped.
+    pub(super) kept_behind: BTreeSet<AllocId>,
+    pub(super) answer: Answer<'a>,
 }
 
 /// One group while it is worked on.
@@ -247,7 +257,8 @@ impl<'a> Reconciler<'a, '_> {
     }
 
     fn stop_group(&mut self, name: Arc<str>, all: &Set<'a>) {
-        let (untainted, migrate, lost) = self.by_taint(all);
+        let Standings { mut untainted, migrate, lost, disconnecting, away, returned } = self.standings(all);
+        untainted.extend(disconnecting.into_iter().chain(away).chain(returned));
         let desires = Desires { stop: all.len() as u32, ..Desires::default() };
         self.stop(&untainted, None, StopReason::NotNeeded);
         self.stop(&migrate, None, StopReason::NotNeeded);
@@ -255,7 +266,7 @@ impl<'a> Reconciler<'a, '_> {
         self.answer.desires.insert(name, desires);
     }
 
-    fn stop(&mut self, allocs: &[&'a Arc<Alloc>], client: Option<ClientStatus>, reason: StopReason) {
+    pub(super) fn stop(&mut self, allocs: &[&'a Arc<Alloc>], client: Option<ClientStatus>, reason: StopReason) {
         let stops =
             allocs.iter().map(|alloc| Stop { alloc: alloc.id, node: alloc.node, client, followup: None, reason });
         self.answer.stop.extend(stops);
@@ -266,14 +277,19 @@ impl<'a> Reconciler<'a, '_> {
         let mut work = self.group_work(group);
         let all = self.drop_old_batch(job, &mut work, all);
         let (canaries, all) = self.handle_canaries(&mut work, all);
-        let (untainted, migrate, lost) = self.by_taint(&all);
+        let mut standings = self.standings(&all);
+        work.desires.stop += self.welcome_back(job, &all, &mut standings) as u32;
+        let absent = self.lose_sight(group, &standings);
+        let Standings { untainted, migrate, lost, .. } = standings;
         let (mut untainted, now, later) = self.by_reschedule(untainted);
         let lost_later = self.lost_later(group, &lost);
         let delays_placement = !lost_later.is_empty();
         let lost_followups = self.create_followups(group, lost_later);
         let delayed = self.create_followups(group, later.clone());
         self.answer.delayed.extend(delayed);
-        let used = untainted.iter().chain(&migrate).chain(&now).chain(&lost).map(|alloc| alloc.name_index);
+        let replaced: Set<'a> = now.iter().chain(&absent.replaced).copied().collect();
+        let kept = untainted.iter().chain(&migrate).chain(&replaced).chain(&lost).chain(&absent.waiting);
+        let used = kept.map(|alloc| alloc.name_index);
         let mut names = Names::new(group.count, used);
         let mut canary_state = work.state.desired_canaries != 0 && !work.state.promoted;
         let mut sets = Stopping { untainted, migrate, lost: &lost, canaries: &canaries, canary_state };
@@ -303,7 +319,8 @@ impl<'a> Reconciler<'a, '_> {
         let mut limit = self.compute_limit(group, &untainted, &destructive, &migrate, canary_state);
         let mut place = Vec::new();
         if !delays_placement {
-            let kept = Kept { untainted: &untainted, migrate: &migrate, now: &now, lost: &lost };
+            let absent = absent.waiting.len();
+            let kept = Kept { untainted: &untainted, migrate: &migrate, now: &replaced, lost: &lost, absent };
             place = compute_placements(group, &mut names, kept, canary_state);
             if !work.existing {
                 work.state.desired_total += place.len() as u32;
@@ -324,7 +341,8 @@ impl<'a> Reconciler<'a, '_> {
         self.move_away(&mut work, &migrate, canary_state);
         self.create_deployment(job, &work, &all, !destructive.is_empty());
         self.answer.desires.insert(Arc::clone(&group.name), work.desires);
-        let settled = [&destructive, &migrate, &now].iter().all(|set| set.is_empty()) && later.is_empty();
+        let settled =
+            !absent.fresh && [&destructive, &migrate, &replaced].iter().all(|set| set.is_empty()) && later.is_empty();
         settled && in_place == 0 && !needs_placing && !need_canary && self.is_group_healthy(group)
     }
 
@@ -380,28 +398,13 @@ impl<'a> Reconciler<'a, '_> {
         let placed: BTreeSet<AllocId> =
             deployment.groups.values().flat_map(|group| &group.placed_canaries).copied().collect();
         let canaries: Set<'a> = all.iter().filter(|alloc| placed.contains(&alloc.id)).copied().collect();
-        let (canaries, migrate, lost) = self.by_taint(&canaries);
+        let Standings { untainted: mut kept, migrate, lost, disconnecting, away, returned } = self.standings(&canaries);
+        kept.extend(disconnecting.into_iter().chain(away).chain(returned));
         self.stop(&migrate, None, StopReason::Migrating);
         self.stop(&lost, Some(ClientStatus::Lost), StopReason::Lost);
         all = subtract(&subtract(&all, &migrate), &lost);
-        (canaries, all)
-    }
-
-    /// Untainted, to migrate, lost.
-    fn by_taint(&self, all: &[&'a Arc<Alloc>]) -> (Set<'a>, Set<'a>, Set<'a>) {
-        let (mut untainted, mut migrate, mut lost) = (Vec::with_capacity(all.len()), Vec::new(), Vec::new());
-        for alloc in all {
-            if alloc.is_terminal() {
-                untainted.push(*alloc);
-            } else if alloc.transition.migrate {
-                migrate.push(*alloc);
-            } else if (self.taint)(alloc.node) == Taint::Gone {
-                lost.push(*alloc);
-            } else {
-                untainted.push(*alloc);
-            }
-        }
-        (untainted, migrate, lost)
+        kept.sort_by_key(|alloc| alloc.id);
+        (kept, all)
     }
 
     /// Untainted, to replace now, to replace later with the time.
@@ -444,11 +447,16 @@ impl<'a> Reconciler<'a, '_> {
     }
 
     fn due(&self, alloc: &Alloc) -> Due {
+        self.due_at(alloc, next_time(alloc))
+    }
+
+    /// When it is due, if its policy says `next`.
+    pub(super) fn due_at(&self, alloc: &Alloc, next: Option<(Time, bool)>) -> Due {
         let in_deployment = |d: &Deployment| d.is_active() && alloc.deployment == Some(d.id);
         if self.deployment.as_ref().is_some_and(in_deployment) && !alloc.transition.reschedule {
             return Due::Never;
         }
-        let next = next_time(alloc).filter(|(_, allowed)| *allowed).map(|(time, _)| time);
+        let next = next.filter(|(_, allowed)| *allowed).map(|(time, _)| time);
         let is_due = |time: Time| {
             alloc.followup_eval == Some(self.question.eval) || time <= self.question.now + RESCHEDULE_WINDOW
         };
@@ -458,43 +466,6 @@ impl<'a> Reconciler<'a, '_> {
             Some(time) if alloc.followup_eval.is_none() => Due::Later(time),
             Some(_) | None => Due::Never,
         }
-    }
-
-    /// Lost allocations whose clients have not stopped them yet, with the time they will have.
-    fn lost_later(&self, group: &TaskGroup, lost: &Set<'a>) -> Vec<(&'a Arc<Alloc>, Time)> {
-        let kill = group.tasks.iter().map(|task| task.kill_timeout).max().unwrap_or(KILL_TIMEOUT_MIN);
-        let due = |alloc: &&'a Arc<Alloc>| {
-            let stop_after = alloc.task_group().stop_after_client_disconnect?;
-            let since = alloc.lost_at.unwrap_or(self.question.now);
-            let until = since + stop_after + kill.max(KILL_TIMEOUT_MIN);
-            (until > self.question.now).then_some((*alloc, until))
-        };
-        lost.iter().filter_map(due).collect()
-    }
-
-    /// One evaluation per batch of times close together. What a group got before is replaced (a quirk).
-    fn create_followups(
-        &mut self,
-        group: &TaskGroup,
-        mut due: Vec<(&'a Arc<Alloc>, Time)>,
-    ) -> BTreeMap<AllocId, EvalId> {
-        let mut by_alloc = BTreeMap::new();
-        if due.is_empty() {
-            return by_alloc;
-        }
-        due.sort_by_key(|(alloc, time)| (*time, alloc.id));
-        let mut followups: Vec<Followup> = Vec::new();
-        for (alloc, time) in due {
-            let shared = followups.last().filter(|last| time.since(last.wait_until) < FOLLOWUP_BATCH);
-            let placeholder = shared.map_or(EvalId(PLACEHOLDERS + self.next_placeholder), |shared| shared.placeholder);
-            if shared.is_none() {
-                self.next_placeholder += 1;
-                followups.push(Followup { placeholder, wait_until: time });
-            }
-            by_alloc.insert(alloc.id, placeholder);
-        }
-        self.answer.followups.insert(Arc::clone(&group.name), followups);
-        by_alloc
     }
 
     fn compute_stop(
@@ -593,9 +564,11 @@ impl<'a> Reconciler<'a, '_> {
                 continue;
             }
             self.answer.place.push(entry);
-            self.stop(&[previous], None, StopReason::Rescheduled);
             work.desires.place += 1;
-            work.desires.stop += 1;
+            if !self.kept_behind.contains(&previous.id) {
+                self.stop(&[previous], None, StopReason::Rescheduled);
+                work.desires.stop += 1;
+            }
         }
     }
 
@@ -657,7 +630,7 @@ enum Filter {
     Considered,
 }
 
-enum Due {
+pub(super) enum Due {
     Now,
     Later(Time),
     Never,

@@ -92,6 +92,16 @@ pub struct Behaviour {
     pub plan_rejections_tracked: bool,
     /// A new leader does not catch up on a launch while children run, if they must not overlap (1.5.4, GH-16583).
     pub catch_up_checks_overlap: bool,
+    /// Nodes are disconnected before they are down, and allocations with `max_client_disconnect` unknown before they
+    /// are lost (1.3.0, GH-12476).
+    pub disconnected_clients: bool,
+    /// An allocation that failed while it was away is stopped and replaced when it returns (1.3.8 and 1.4.3, GH-15068).
+    pub failed_returns_replaced: bool,
+    /// A node that was silent is ready again only after it has reported its allocations, and silent nodes may not
+    /// report (1.5.0, GH-15808).
+    pub ready_after_reports: bool,
+    /// A replacement that does not run yet yields to an allocation that returns (1.5.4, GH-16609).
+    pub running_replacements_only: bool,
     /// `distinct_hosts` with the value `false` is off (1.5.4, GH-16907).
     pub distinct_hosts_value: bool,
     /// Dynamic ports of one ask exclude each other (1.5.1, GH-16401).
@@ -130,6 +140,10 @@ impl Behaviour {
             batch_evals_kept: release.at_least(5, 0),
             plan_rejections_tracked: release.at_least(3, 2),
             catch_up_checks_overlap: release.at_least(5, 4),
+            disconnected_clients: release.at_least(3, 0),
+            failed_returns_replaced: release.fixed_in((3, 8), (4, 3)),
+            ready_after_reports: release.at_least(5, 0),
+            running_replacements_only: release.at_least(5, 4),
             distinct_hosts_value: release.at_least(5, 4),
             dynamic_ports_exclusive: release.at_least(5, 1),
             spread_implicit_pooled: release.at_least(5, 6),

@@ -38,8 +38,12 @@ pub fn next_time(alloc: &Alloc) -> Option<(Time, bool)> {
     if alloc.desired == Desired::Stop || alloc.client != ClientStatus::Failed {
         return None;
     }
+    next_time_after(alloc, failure_time(alloc))
+}
+
+/// As [`next_time`], of an allocation that is lost from sight since `failed`.
+pub fn next_time_after(alloc: &Alloc, failed: Time) -> Option<(Time, bool)> {
     let policy = alloc.task_group().reschedule.as_ref()?;
-    let failed = failure_time(alloc);
     let delay = next_delay(policy, &alloc.reschedules, failed);
     let allowed = if policy.attempts > 0 && !alloc.reschedules.is_empty() {
         attempted(policy, &alloc.reschedules, failed) < policy.attempts && delay < policy.interval

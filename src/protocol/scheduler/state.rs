@@ -89,6 +89,10 @@ pub struct NodeEntry {
     pub allocs: Vec<AllocId>,
     /// Raft index of the last change by a server to one of its allocations; what its client watches.
     pub allocs_index: u64,
+    /// Raft index at which it was last found silent.
+    pub silent_index: u64,
+    /// Raft index of the last report of its client.
+    pub reports_index: u64,
 }
 
 impl NodeEntry {
@@ -106,6 +110,8 @@ impl NodeEntry {
             live: Vec::new(),
             allocs: Vec::new(),
             allocs_index: 0,
+            silent_index: 0,
+            reports_index: 0,
         }
     }
 

@@ -161,6 +161,8 @@ pub(crate) fn place(job: &Arc<Job>, node: NodeId, eval: EvalId, previous: Option
         finished_at: None,
         task_failed: false,
         lost_at: None,
+        disconnected_at: None,
+        score_nanos: 0,
         create_time: now,
         modify_time: now,
         create_index: 0,
@@ -245,6 +247,9 @@ pub(crate) struct Region<D: Decide> {
     pub(crate) messages: u64,
     /// Processes that answer nothing; their host is gone.
     pub(crate) dead: BTreeSet<usize>,
+    /// Processes that live and whose messages wait, both ways, until [`Self::heal`].
+    pub(crate) cut: BTreeSet<usize>,
+    held: Vec<Item>,
     /// Dead processes whose host answers for them.
     pub(crate) refusing: BTreeSet<usize>,
     /// Tasks with this configuration exit as soon as they start.
@@ -287,6 +292,8 @@ impl<D: Decide> Region<D> {
             client_told: Vec::new(),
             messages: 0,
             dead: BTreeSet::new(),
+            cut: BTreeSet::new(),
+            held: Vec::new(),
             refusing: BTreeSet::new(),
             bad_image: None,
             stop_time: Duration::from_secs(1),
@@ -341,6 +348,14 @@ impl<D: Decide> Region<D> {
         self.timers.retain(|(owner, _), _| *owner != process);
     }
 
+    /// Nobody is cut off any more; what was on its way arrives.
+    pub(crate) fn heal(&mut self) {
+        self.cut.clear();
+        for item in std::mem::take(&mut self.held) {
+            self.put(self.now + DELAY, item);
+        }
+    }
+
     /// A client's process dies and comes back at once; its tasks live on, or not.
     pub(crate) fn restart_client(&mut self, client: usize) {
         let process = self.servers.len() + client;
@@ -389,6 +404,10 @@ impl<D: Decide> Region<D> {
         match item {
             Item::Message(from, to, msg) => {
                 let to_index = to.0 as usize;
+                if self.cut.contains(&to_index) || self.cut.contains(&(from.0 as usize)) {
+                    self.held.push(Item::Message(from, to, msg));
+                    return;
+                }
                 if self.refusing.contains(&to_index) {
                     self.put(self.now + DELAY, Item::Refused(from, to));
                 }

@@ -81,6 +81,8 @@ pub(super) struct Kept<'a, 's> {
     pub(super) migrate: &'s Set<'a>,
     pub(super) now: &'s Set<'a>,
     pub(super) lost: &'s Set<'a>,
+    /// How many are unknown and not replaced.
+    pub(super) absent: usize,
 }
 
 /// Reschedules, then lost ones up to the count, then fresh numbers.
@@ -99,7 +101,7 @@ pub(super) fn compute_placements<'a>(
     for alloc in by_number(kept.now) {
         place.push(Place { reschedule: true, ..successor(group, alloc, canary_state) });
     }
-    let mut existing = kept.untainted.len() + kept.migrate.len() + kept.now.len();
+    let mut existing = kept.untainted.len() + kept.migrate.len() + kept.now.len() + kept.absent;
     let count = group.count as usize;
     for alloc in by_number(kept.lost) {
         if existing >= count {

@@ -16,6 +16,7 @@ use crate::protocol::scheduler::generic::{
 };
 use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
 use crate::protocol::scheduler::reconcile::{Taint, Verdict};
+use crate::protocol::scheduler::reconnect::{Standing, standing};
 use crate::protocol::scheduler::stack::Stack;
 
 /// A wanted allocation: which group on which node, in whose place.
@@ -31,6 +32,8 @@ struct Missing<'a> {
 struct Difference<'a> {
     stop: Vec<Stop>,
     update: Vec<&'a Arc<Alloc>>,
+    /// Allocations recorded unknown, or known again.
+    sight: Vec<Arc<Alloc>>,
     place: Vec<Missing<'a>>,
 }
 
@@ -51,6 +54,9 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
     let mut difference = compare(task, running, &allocs, &ready);
     for stop in &difference.stop {
         stack.stage_stop(*stop);
+    }
+    for alloc in &difference.sight {
+        stack.stage_update(Arc::clone(alloc));
     }
     let mut rolls_on = None;
     if let Some(job) = running {
@@ -120,14 +126,22 @@ fn compare_live<'a>(
     let mut stop = |client, reason| {
         difference.stop.push(Stop { alloc: alloc.id, node: alloc.node, client, followup: None, reason });
     };
+    let sight = standing(alloc, tainted, task.now, &task.config.behaviour);
     let name = &alloc.task_group().name;
     let is_required = required(job).any(|(_, name_index, group)| group == name && name_index == alloc.name_index);
     if !is_required {
         stop(None, StopReason::NotNeeded);
     } else if alloc.transition.migrate {
         stop(None, StopReason::NodeTainted);
-    } else if tainted == Taint::Gone {
+    } else if sight == Standing::Lost {
         stop(Some(ClientStatus::Lost), StopReason::Lost);
+    } else if sight == Standing::Disconnecting {
+        let (client, disconnected_at) = (ClientStatus::Unknown, Some(task.now));
+        difference.sight.push(Arc::new(Alloc { client, disconnected_at, ..Alloc::clone(alloc) }));
+    } else if sight == Standing::Away {
+        // It may return.
+    } else if sight == Standing::Returned {
+        difference.sight.push(Arc::new(Alloc { disconnected_at: None, ..Alloc::clone(alloc) }));
     } else if tainted == Taint::Draining || !is_ready {
         // It may finish there.
     } else if job.is_some_and(|job| job.job_modify_index != alloc.job.job_modify_index) {

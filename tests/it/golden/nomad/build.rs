@@ -248,6 +248,8 @@ pub(super) fn blank(job: &Arc<Job>, group: usize, node: NodeId) -> Alloc {
         finished_at: None,
         task_failed: false,
         lost_at: None,
+        disconnected_at: None,
+        score_nanos: 0,
         create_time: Time::ZERO,
         modify_time: Time::ZERO,
         create_index: 0,
