@@ -204,6 +204,7 @@ impl Chronicle {
             NomadEvent::Propose { .. }
             | NomadEvent::Operated { .. }
             | NomadEvent::LeadershipRevoked
+            | NomadEvent::StepDown
             | NomadEvent::HeartbeatMissed { .. }
             | NomadEvent::PlanSubmitted { .. }
             | NomadEvent::PlanApplied { .. } => {}

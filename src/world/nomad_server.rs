@@ -204,6 +204,10 @@ impl NomadServer {
                 }
             }
         } else {
+            if event == NomadEvent::StepDown {
+                // Nobody to hand over to: the leader stays, and tries again.
+                let _ = self.raft.transfer(now, None, &mut raft_via(fx, &mut self.raft_events));
+            }
             fx.emit(Event::Nomad { region: self.region, event });
         }
     }

@@ -136,9 +136,11 @@ fn can_retry(error: RpcError) -> bool {
         | RpcError::Flushed
         | RpcError::StateTimeout
         | RpcError::NotCommitted
+        | RpcError::RegistrationsRejected
         | RpcError::DeploymentActive => true,
         RpcError::UnknownNode
         | RpcError::SilentNode
+        | RpcError::UnknownSwitch
         | RpcError::UnknownJob
         | RpcError::UnknownGroup
         | RpcError::UnknownAlloc

@@ -154,6 +154,7 @@ impl SchedulerLaws {
             Event::Propose { .. }
             | Event::Operated { .. }
             | Event::LeadershipRevoked
+            | Event::StepDown
             | Event::HeartbeatMissed { .. }
             | Event::PlanSubmitted { .. }
             | Event::PlanEvaluated { .. }

@@ -42,6 +42,7 @@ impl Writer<'_> {
     fn apply(&mut self, command: &Command) {
         match command {
             Command::Noop => {}
+            Command::SchedulerConfig(switches) => self.state.switches = *switches,
             Command::RegisterNode { id, spec, status } => self.register_node(*id, spec, *status),
             Command::DeregisterNodes(ids) => self.deregister_nodes(ids),
             Command::NodeStatus { id, status } => self.node_status(*id, *status),

@@ -17,6 +17,8 @@ use crate::protocol::scheduler::plan::PlanResult;
 pub enum Command {
     /// Leader barrier; changes nothing.
     Noop,
+    /// The region's scheduler configuration changes.
+    SchedulerConfig(SchedulerSwitches),
     /// A client registers, for the first time or again. Eligibility and drain are kept.
     RegisterNode {
         /// Which.
@@ -139,6 +141,15 @@ pub enum Command {
     },
 }
 
+/// The part of the scheduler configuration that operators switch while servers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SchedulerSwitches {
+    /// The evaluation broker hands nothing out (`pause_eval_broker`). Default false.
+    pub pause_broker: bool,
+    /// Jobs are not registered, dispatched or scaled (`reject_job_registration`). Default false.
+    pub reject_registrations: bool,
+}
+
 /// What a client reports of one allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AllocUpdate {
@@ -240,6 +251,7 @@ impl Command {
     pub fn bytes(&self) -> u32 {
         let bytes = match self {
             Self::Noop => 16,
+            Self::SchedulerConfig(_) => 192,
             Self::RegisterNode { .. } => 4_096,
             Self::NodeStatus { .. } | Self::NodeEligibility { .. } | Self::NodeDrain { .. } => 160,
             Self::DeregisterNodes(ids) => 64 + 36 * ids.len(),
@@ -263,6 +275,9 @@ impl Command {
         let kind = self.kind().bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) ^ u64::from(byte));
         let about = match self {
             Self::Noop => 0,
+            Self::SchedulerConfig(switches) => {
+                u64::from(switches.pause_broker) | u64::from(switches.reject_registrations) << 1
+            }
             Self::RegisterNode { id, .. } | Self::NodeEligibility { id, .. } | Self::NodeDrain { id, .. } => {
                 u64::from(id.0)
             }
@@ -294,6 +309,7 @@ impl Command {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Noop => "noop",
+            Self::SchedulerConfig(_) => "apply_scheduler_config",
             Self::RegisterNode { .. } => "register_node",
             Self::DeregisterNodes(_) => "deregister_node",
             Self::NodeStatus { .. } => "node_status_update",

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{AllocId, ClientStatus};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus};
 use crate::model::deployment::DeploymentStatus;
-use crate::model::job::{HealthCheck, Job, JobId, JobKind, Migrate, TaskGroup, Update};
+use crate::model::evaluation::EvalId;
+use crate::model::job::{HealthCheck, Job, JobId, JobKind, Migrate, Reschedule, TaskGroup, Update};
 use crate::model::node::{Eligibility, NodeId};
 use crate::protocol::client::event::Exit;
 use crate::protocol::scheduler::command::{Command, Refusal};
@@ -14,6 +15,7 @@ use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::Event;
 use crate::protocol::scheduler::message::{Reply, RpcError};
 use crate::protocol::scheduler::operation::{DeploymentOf, Operation};
+use crate::protocol::scheduler::reconcile::{Question, Taint, Verdict, reconcile};
 use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::story;
@@ -294,4 +296,102 @@ fn a_node_that_keeps_rejecting_plans_becomes_ineligible_from_1_3_2_on() {
         region.servers[1].state().node(NodeId(0)).expect("registered").node.eligibility
     };
     assert_eq!((eligibility("1.3.1"), eligibility("1.3.2")), (Eligibility::Eligible, Eligibility::Ineligible));
+}
+
+#[test]
+fn a_leader_that_cannot_establish_itself_steps_down_from_1_3_on() {
+    let asked = |release: &str| {
+        let mut region = Region::of(release, 3, 1, 4);
+        region.run_for(secs(20));
+        region.servers[1].wedge(true);
+        region.elect(1);
+        region.run_for(secs(130));
+        assert!(!region.servers[1].is_ready());
+        region.servers[1].wedge(false);
+        let asked = region.told.iter().filter(|(_, event)| matches!(event, Event::StepDown)).count();
+        region.run_for(secs(60));
+        assert!(region.servers[1].is_ready(), "it tries again every minute");
+        asked
+    };
+    assert_eq!((asked("1.2.16"), asked("1.3.0")), (0, 3));
+}
+
+#[test]
+fn a_paused_broker_hands_nothing_out_until_it_goes_on() {
+    let mut region = running("1.3.2", 1, 6, job(0, 50, 1));
+    answer(&mut region, Operation::PauseBroker(true));
+    region.operate(0, Operation::RegisterJob(Arc::new(job(1, 50, 1))));
+    region.run_for(secs(60));
+    assert_eq!(region.count(ClientStatus::Running), 1);
+    region.elect(1);
+    region.run_for(secs(60));
+    assert!(region.servers[1].is_ready() && !region.servers[1].broker().is_enabled(), "a new leader knows");
+    answer(&mut region, Operation::PauseBroker(false));
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), 2);
+    let mut old = running("1.3.1", 1, 6, job(0, 50, 1));
+    assert_eq!(answer(&mut old, Operation::PauseBroker(true)), Reply::Failed(RpcError::UnknownSwitch));
+}
+
+#[test]
+fn registrations_can_be_rejected_from_1_2_4_on() {
+    let mut region = running("1.2.4", 1, 6, job(0, 50, 1));
+    answer(&mut region, Operation::RejectRegistrations(true));
+    let register = || Operation::RegisterJob(Arc::new(job(1, 50, 1)));
+    let scale = || Operation::ScaleJob { job: JobId(0), group: "web".into(), count: 2 };
+    let rejected = Reply::Failed(RpcError::RegistrationsRejected);
+    assert_eq!(answer(&mut region, register()), rejected);
+    assert_eq!(answer(&mut region, scale()), rejected);
+    answer(&mut region, Operation::RejectRegistrations(false));
+    assert!(matches!(answer(&mut region, register()), Reply::Operated { .. }));
+    let mut old = running("1.2.3", 1, 6, job(0, 50, 1));
+    assert_eq!(answer(&mut old, Operation::RejectRegistrations(true)), Reply::Failed(RpcError::UnknownSwitch));
+}
+
+#[test]
+fn a_deployment_fails_at_once_when_nothing_may_be_rescheduled_from_1_6_on() {
+    let status = |release: &str| {
+        let mut spec = job(0, 50, 1);
+        spec.groups[0].update = Some(Update::default());
+        spec.groups[0].reschedule = Some(Reschedule { attempts: 0, unlimited: false, ..Reschedule::SERVICE });
+        let mut region = running(release, 2, 6, spec.clone());
+        region.run_for(secs(20));
+        region.bad_image = Some("image = v2".into());
+        region.operate(0, Operation::RegisterJob(Arc::new(changed(&spec))));
+        region.run_for(secs(120));
+        region.servers[0].state().latest_deployment(JobId(0)).expect("a deployment").status
+    };
+    assert_eq!((status("1.5.17"), status("1.6.0")), (DeploymentStatus::Running, DeploymentStatus::Failed));
+}
+
+#[test]
+fn doubled_numbers_are_repaired_by_an_update_from_1_6_3_on() {
+    let numbers = |release: &str| {
+        let spec = job(0, 50, 3);
+        let (old, next) = (Arc::new(spec.clone()), Arc::new(changed(&spec)));
+        let next = Job { version: 1, job_modify_index: 9, ..Job::clone(&next) };
+        let allocs: Vec<Arc<Alloc>> = [0, 1, 1]
+            .iter()
+            .zip(0..)
+            .map(|(number, id)| {
+                let placed = story::place(&old, NodeId(0), EvalId(0), None, Time::ZERO);
+                Arc::new(Alloc { id: AllocId(id), name_index: *number, client: ClientStatus::Running, ..placed })
+            })
+            .collect();
+        let behaviour = Behaviour::of(release.parse().unwrap());
+        let (job, eval) = (Arc::new(next), EvalId(0));
+        let question = Question {
+            job: Some(&job),
+            batch: false,
+            deployment: None,
+            job_id: JobId(0),
+            eval,
+            now: Time::ZERO,
+            behaviour,
+        };
+        let allocs: Vec<&Arc<Alloc>> = allocs.iter().collect();
+        let answer = reconcile(question, &allocs, &|_| Taint::None, &mut |_, _| Verdict::Destructive);
+        answer.destructive.iter().map(|replace| replace.name_index).collect::<Vec<_>>()
+    };
+    assert_eq!((numbers("1.6.2"), numbers("1.6.3")), (vec![0, 1, 1], vec![0, 2, 1]));
 }

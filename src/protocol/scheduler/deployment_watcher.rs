@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use crate::base::machine::Fx;
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{Alloc, AllocId, Transition};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, Transition};
 use crate::model::deployment::{Deployment, DeploymentGroup, DeploymentId, DeploymentStatus};
 use crate::model::evaluation::{EvalStatus, Evaluation, Trigger};
 use crate::model::job::{Job, JobId};
 use crate::protocol::scheduler::command::{Applied, Command, DeploymentUpdate};
+use crate::protocol::scheduler::reschedule::is_eligible;
 use crate::protocol::scheduler::server::{After, Server, Timer};
 use crate::protocol::scheduler::worker::Decide;
 
@@ -84,6 +85,7 @@ impl<D: Decide> Server<D> {
             Command::PromoteDeployment { id, .. } | Command::AllocHealth { id, .. } => drop(touched.insert(*id)),
             Command::Plan(result) => touched.extend(result.deployment_updates.iter().map(|update| update.id)),
             Command::Noop
+            | Command::SchedulerConfig(_)
             | Command::RegisterNode { .. }
             | Command::DeregisterNodes(_)
             | Command::NodeStatus { .. }
@@ -112,6 +114,9 @@ impl<D: Decide> Server<D> {
             Some(false) if group.progress_deadline.is_zero() => {
                 self.fail_deployment(now, deployment, group.auto_revert, fx);
             }
+            Some(false) if self.is_exhausted(now, alloc) => {
+                self.fail_deployment(now, deployment, group.auto_revert, fx);
+            }
             Some(false) if !alloc.transition.reschedule => {
                 self.gather(now, deployment.id).insert(alloc.id);
             }
@@ -122,6 +127,15 @@ impl<D: Decide> Server<D> {
             }
             Some(_) | None => {}
         }
+    }
+
+    /// It failed, and its policy does not allow another replacement (from 1.6.0 on there is no point in waiting).
+    fn is_exhausted(&self, now: Time, alloc: &Alloc) -> bool {
+        let failed_at = alloc.finished_at.unwrap_or(now);
+        let policy = alloc.task_group().reschedule.as_ref();
+        self.config.scheduler.behaviour.deployments_fail_early
+            && alloc.client == ClientStatus::Failed
+            && !policy.is_some_and(|policy| is_eligible(policy, &alloc.reschedules, failed_at))
     }
 
     fn gather(&mut self, now: Time, id: DeploymentId) -> &mut BTreeSet<AllocId> {

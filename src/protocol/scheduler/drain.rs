@@ -67,6 +67,7 @@ impl<D: Decide> Server<D> {
                 self.look_at_drains(fx);
             }
             Command::Noop
+            | Command::SchedulerConfig(_)
             | Command::RegisterNode { .. }
             | Command::NodeStatus { .. }
             | Command::NodeEligibility { .. }

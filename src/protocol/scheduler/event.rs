@@ -40,6 +40,8 @@ pub enum Event {
         /// Since `leadership_gained`.
         after: Duration,
     },
+    /// Establishing leadership failed: Raft is asked to let another server lead.
+    StepDown,
     /// Leadership, established or not, is over.
     LeadershipRevoked,
     /// A node's heartbeat timer ran out.

@@ -8,11 +8,11 @@ use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desired, Transition};
 use crate::model::deployment::{Deployment, DeploymentId};
 use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
-use crate::model::job::{Job, JobKind, TaskGroup};
+use crate::model::job::{Job, JobKind};
 use crate::model::node::{NodeId, NodeStatus};
 use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
 use crate::protocol::scheduler::rank::Ranked;
-use crate::protocol::scheduler::reconcile::{Answer, Followup, Place, Question, Taint, Verdict, reconcile};
+use crate::protocol::scheduler::reconcile::{Answer, Followup, Place, Question, Replace, Taint, Verdict, reconcile};
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::reschedule::tracker;
 use crate::protocol::scheduler::stack::{SelectOptions, Stack, Work};
@@ -234,7 +234,7 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
     let wanted: Vec<Wanted<'_>> = answer
         .destructive
         .iter()
-        .map(|replace| Wanted { place: replacement(replace.group, replace.alloc), stops: true })
+        .map(|replace| Wanted { place: replacement(replace), stops: true })
         .chain(answer.place.into_iter().map(|place| Wanted { place, stops: false }))
         .collect();
     let mut placer = Placer {
@@ -302,12 +302,12 @@ struct Wanted<'a> {
     stops: bool,
 }
 
-fn replacement<'a>(group: &'a TaskGroup, alloc: &'a Arc<Alloc>) -> Place<'a> {
+fn replacement<'a>(replace: &Replace<'a>) -> Place<'a> {
     Place {
-        group,
-        name_index: alloc.name_index,
+        group: replace.group,
+        name_index: replace.name_index,
         canary: false,
-        previous: Some(alloc),
+        previous: Some(replace.alloc),
         reschedule: false,
         lost: false,
         downgrade_non_canary: false,

@@ -69,11 +69,22 @@ impl<D: Decide> Server<D> {
     /// In Nomad's order: workers, plan queue, broker, blocked tracker, evaluations, ready, loops, heartbeat timers.
     fn establish(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         let Role::Establishing { since, .. } = self.role else { return };
+        if self.wedged {
+            // Until 1.3.0 Raft keeps a leader that does none of Nomad's work.
+            if self.config.scheduler.behaviour.failed_leaders_step_down {
+                fx.emit(Event::StepDown);
+            }
+            self.role = Role::Establishing { since, barrier: None };
+            fx.arm(Timer::Establish, self.config.reconcile);
+            return;
+        }
         fx.disarm(Timer::Establish);
         self.pause_workers();
         self.applier.enable();
-        self.broker.enable();
-        self.blocked.enable();
+        if !self.state.switches().pause_broker {
+            self.broker.enable();
+            self.blocked.enable();
+        }
         self.restore_rollouts(now, fx);
         self.restore_drains(now, fx);
         self.restore_evals(now, fx);
@@ -87,6 +98,30 @@ impl<D: Decide> Server<D> {
         self.arm_heartbeat(now, fx);
         self.restore_launches(now, fx);
         self.settle_leader(now, fx);
+    }
+
+    /// The broker is paused, and the blocked tracker with it, or goes on with what the state holds (Nomad
+    /// `handleEvalBrokerStateChange`).
+    pub(super) fn switch_broker(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        let enable = !self.state.switches().pause_broker;
+        if enable == self.broker.is_enabled() {
+            return;
+        }
+        if enable {
+            self.broker.enable();
+            self.blocked.enable();
+            self.restore_evals(now, fx);
+            self.settle_leader(now, fx);
+            return;
+        }
+        self.broker.disable();
+        self.blocked.disable();
+        self.broker_due = None;
+        fx.disarm(Timer::Broker);
+        (self.reaping, self.reap_armed) = (false, false);
+        for (origin, _) in std::mem::take(&mut self.dequeues) {
+            self.reply(now, origin, Reply::Failed(RpcError::BrokerDisabled), fx);
+        }
     }
 
     fn restore_evals(&mut self, now: Time, fx: &mut impl Fx<Self>) {
@@ -172,6 +207,9 @@ impl<D: Decide> Server<D> {
             Request::Register(body) => self.register(now, origin, &body, fx),
             Request::UpdateAllocs(updates) => self.gather_updates(now, origin, &updates, fx),
             Request::Operate { operation, .. } => self.operate_here(now, origin, &operation, fx),
+            Request::Dequeue if !self.broker.is_enabled() => {
+                self.reply(now, origin, Reply::Failed(RpcError::BrokerDisabled), fx);
+            }
             Request::Dequeue => {
                 let until = now + self.config.dequeue_timeout;
                 if self.dequeues.is_empty() {

@@ -283,6 +283,12 @@ pub enum RpcError {
     /// The entry was committed and changed nothing.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The scheduler configuration rejects registrations.
+    #[error("job registration, dispatch, and scale are disabled by the scheduler configuration")]
+    RegistrationsRejected,
+    /// The release does not know the switch.
+    #[error("scheduler configuration has no such switch")]
+    UnknownSwitch,
     /// A deployment of the job is active.
     #[error("job scaling blocked due to active deployment")]
     DeploymentActive,
@@ -421,6 +427,8 @@ impl RpcError {
             Self::NotTracked => 21,
             Self::NotEvaluated => 22,
             Self::SilentNode => 23,
+            Self::RegistrationsRejected => 24,
+            Self::UnknownSwitch => 25,
             Self::Dispatch(error) => 128 + error.number(),
             Self::Refused(refusal) => 64 + refusal.number(),
             Self::Broker(BrokerError::NotOutstanding) => 14,

@@ -53,6 +53,13 @@ impl Names {
         next
     }
 
+    /// The lowest free number below the count, which is taken from now on.
+    pub fn next_free(&mut self) -> Option<u32> {
+        let free = self.range().find(|at| !self.taken[*at as usize])?;
+        self.taken[free as usize] = true;
+        Some(free)
+    }
+
     /// `n` numbers for canaries: those of allocations about to be replaced, then free ones, then from the count up
     /// without a look at who has them.
     pub fn next_canaries(&mut self, n: usize, canaries: &BTreeSet<u32>, replaced: &BTreeSet<u32>) -> Vec<u32> {

@@ -9,7 +9,7 @@ use crate::model::alloc::{Alloc, AllocId, ClientStatus, Transition};
 use crate::model::evaluation::{CoreJob, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{DrainStrategy, Eligibility, NodeId};
-use crate::protocol::scheduler::command::Command;
+use crate::protocol::scheduler::command::{Command, SchedulerSwitches};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{Reply, RpcError};
 use crate::protocol::scheduler::operation::Operation;
@@ -26,7 +26,8 @@ impl<D: Decide> Server<D> {
                 return self.settle_leader(now, fx);
             }
             Operation::Dispatch { job, meta, payload_bytes } => {
-                let command = self.dispatching(now, *job, meta, *payload_bytes);
+                let accepted = self.accepts_registrations();
+                let command = accepted.and_then(|()| self.dispatching(now, *job, meta, *payload_bytes));
                 command.map(|command| (command, After::Dispatched(origin)))
             }
             Operation::EvaluateNode(node) => return self.evaluate_node(now, origin, *node, fx),
@@ -45,6 +46,8 @@ impl<D: Decide> Server<D> {
             | Operation::EvaluateJob(_)
             | Operation::RescheduleFailed(_)
             | Operation::ForceLaunch(_)
+            | Operation::PauseBroker(_)
+            | Operation::RejectRegistrations(_)
             | Operation::EvalPriority { .. }
             | Operation::StopAlloc(_)
             | Operation::Drain { .. }
@@ -70,6 +73,15 @@ impl<D: Decide> Server<D> {
             Operation::RegisterJob(job) => self.registration(now, job),
             Operation::DeregisterJob { job, purge } => Ok(self.deregistration(now, *job, *purge)),
             Operation::ScaleJob { job, group, count } => self.scaling(now, *job, group, *count),
+            Operation::PauseBroker(pause_broker) if self.config.scheduler.behaviour.broker_pause => {
+                let switches = SchedulerSwitches { pause_broker: *pause_broker, ..self.state.switches() };
+                Ok(Command::SchedulerConfig(switches))
+            }
+            Operation::RejectRegistrations(reject) if self.config.scheduler.behaviour.registration_switch => {
+                let switches = SchedulerSwitches { reject_registrations: *reject, ..self.state.switches() };
+                Ok(Command::SchedulerConfig(switches))
+            }
+            Operation::PauseBroker(_) | Operation::RejectRegistrations(_) => Err(RpcError::UnknownSwitch),
             Operation::ForceLaunch(job) => self.forced_launch(now, *job),
             Operation::EvaluateJob(job) => {
                 let job = self.evaluated(*job)?;
@@ -108,7 +120,12 @@ impl<D: Decide> Server<D> {
         }
     }
 
+    fn accepts_registrations(&self) -> Result<(), RpcError> {
+        if self.state.switches().reject_registrations { Err(RpcError::RegistrationsRejected) } else { Ok(()) }
+    }
+
     fn registration(&self, now: Time, job: &Arc<Job>) -> Result<Command, RpcError> {
+        self.accepts_registrations()?;
         if job.kind == JobKind::SysBatch && !self.config.scheduler.behaviour.sysbatch {
             return Err(RpcError::UnsupportedKind);
         }
@@ -177,6 +194,7 @@ impl<D: Decide> Server<D> {
     }
 
     fn scaling(&self, now: Time, id: JobId, group: &str, count: u32) -> Result<Command, RpcError> {
+        self.accepts_registrations()?;
         let job = self.state.job(id).ok_or(RpcError::UnknownJob)?;
         if self.state.latest_deployment(id).is_some_and(|deployment| deployment.is_active()) {
             return Err(RpcError::DeploymentActive);

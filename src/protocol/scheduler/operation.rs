@@ -96,6 +96,11 @@ pub enum Operation {
         /// Size of the payload; zero for none.
         payload_bytes: u32,
     },
+    /// The broker hands nothing out from now on, or goes on (`pause_eval_broker`, from 1.3.2 on).
+    PauseBroker(bool),
+    /// Jobs are not registered, dispatched or scaled from now on, or are again (`reject_job_registration`, from 1.1.10
+    /// and 1.2.4 on).
+    RejectRegistrations(bool),
     /// `nomad system gc`: everything that can go is forgotten, whatever its age.
     CollectGarbage,
     /// `nomad node eligibility`.
@@ -143,6 +148,8 @@ impl Operation {
             Self::ScaleJob { job, count, .. } => mix(3, u64::from(job.0) ^ u64::from(*count) << 32),
             Self::EvaluateJob(job) => mix(4, u64::from(job.0)),
             Self::CollectGarbage => 17,
+            Self::PauseBroker(paused) => mix(20, u64::from(*paused)),
+            Self::RejectRegistrations(rejected) => mix(21, u64::from(*rejected)),
             Self::ForceLaunch(job) => mix(18, u64::from(job.0)),
             Self::Dispatch { job, meta, payload_bytes } => {
                 mix(mix(19, u64::from(job.0) ^ u64::from(*payload_bytes) << 32), meta.len() as u64)
@@ -178,6 +185,8 @@ impl fmt::Display for Operation {
             Self::EvaluateJob(job) => write!(f, "evaluate {job}"),
             Self::ForceLaunch(job) => write!(f, "launch {job}"),
             Self::Dispatch { job, .. } => write!(f, "dispatch {job}"),
+            Self::PauseBroker(paused) => write!(f, "pause broker {paused}"),
+            Self::RejectRegistrations(rejected) => write!(f, "reject registrations {rejected}"),
             Self::CollectGarbage => f.write_str("collect garbage"),
             Self::RescheduleFailed(job) => write!(f, "reschedule {job}"),
             Self::EvaluateNode(node) => write!(f, "evaluate {node}"),

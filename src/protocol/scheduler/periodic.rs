@@ -64,6 +64,7 @@ impl<D: Decide> Server<D> {
             Command::DeregisterJob { id, .. } => vec![*id],
             Command::Reap { jobs, .. } => jobs.clone(),
             Command::Noop
+            | Command::SchedulerConfig(_)
             | Command::RegisterNode { .. }
             | Command::DeregisterNodes(_)
             | Command::NodeStatus { .. }

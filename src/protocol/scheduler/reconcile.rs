@@ -98,6 +98,8 @@ pub struct Replace<'a> {
     pub group: &'a TaskGroup,
     /// What to stop.
     pub alloc: &'a Arc<Alloc>,
+    /// The number of what takes its place: its own, unless others have that, too.
+    pub name_index: u32,
 }
 
 /// A delayed evaluation to create. Allocations and stops name it by [`Followup::placeholder`] until it has a number.
@@ -337,7 +339,9 @@ impl<'a> Reconciler<'a, '_> {
         } else {
             self.place_what_cannot_wait(&mut work, place, &lost);
         }
-        self.replace(&mut work, &destructive, if ready { limit } else { 0 });
+        let mut doubles: BTreeMap<u32, usize> = BTreeMap::new();
+        untainted.iter().chain(&migrate).for_each(|alloc| *doubles.entry(alloc.name_index).or_default() += 1);
+        self.replace(&mut work, &destructive, if ready { limit } else { 0 }, (&mut names, doubles));
         self.move_away(&mut work, &migrate, canary_state);
         self.create_deployment(job, &work, &all, !destructive.is_empty());
         self.answer.desires.insert(Arc::clone(&group.name), work.desires);
@@ -572,12 +576,29 @@ impl<'a> Reconciler<'a, '_> {
         }
     }
 
-    fn replace(&mut self, work: &mut GroupWork<'a>, destructive: &Set<'a>, limit: u32) {
+    /// Replaces as many as allowed. From 1.6.3 on one of several with the same number gets a free one instead.
+    fn replace(
+        &mut self,
+        work: &mut GroupWork<'a>,
+        destructive: &Set<'a>,
+        limit: u32,
+        (names, mut doubles): (&mut Names, BTreeMap<u32, usize>),
+    ) {
         let now = destructive.len().min(limit as usize);
         work.desires.destructive_update += now as u32;
         work.desires.ignore += (destructive.len() - now) as u32;
         let group = work.group;
-        self.answer.destructive.extend(destructive[..now].iter().map(|alloc| Replace { group, alloc }));
+        for alloc in &destructive[..now] {
+            let doubled = doubles.get_mut(&alloc.name_index).filter(|count| **count > 1);
+            let repaired = doubled.filter(|_| self.question.behaviour.duplicate_names_repaired);
+            let free = repaired.and_then(|count| {
+                let free = names.next_free()?;
+                *count -= 1;
+                Some(free)
+            });
+            let name_index = free.unwrap_or(alloc.name_index);
+            self.answer.destructive.push(Replace { group, alloc, name_index });
+        }
     }
 
     fn move_away(&mut self, work: &mut GroupWork<'a>, migrate: &Set<'a>, canary_state: bool) {

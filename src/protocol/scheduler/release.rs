@@ -102,6 +102,16 @@ pub struct Behaviour {
     pub ready_after_reports: bool,
     /// A replacement that does not run yet yields to an allocation that returns (1.5.4, GH-16609).
     pub running_replacements_only: bool,
+    /// A leader that cannot establish itself hands leadership over (1.3.0, GH-12293).
+    pub failed_leaders_step_down: bool,
+    /// The evaluation broker can be paused (1.3.2, GH-13045).
+    pub broker_pause: bool,
+    /// Registrations can be rejected (1.1.10 and 1.2.4, GH-11610).
+    pub registration_switch: bool,
+    /// A deployment fails as soon as a failed allocation may not be rescheduled any more (1.6.0, GH-17341).
+    pub deployments_fail_early: bool,
+    /// Of allocations with the same number one gets another when it is replaced (1.6.3, GH-18873).
+    pub duplicate_names_repaired: bool,
     /// `distinct_hosts` with the value `false` is off (1.5.4, GH-16907).
     pub distinct_hosts_value: bool,
     /// Dynamic ports of one ask exclude each other (1.5.1, GH-16401).
@@ -144,6 +154,11 @@ impl Behaviour {
             failed_returns_replaced: release.fixed_in((3, 8), (4, 3)),
             ready_after_reports: release.at_least(5, 0),
             running_replacements_only: release.at_least(5, 4),
+            failed_leaders_step_down: release.at_least(3, 0),
+            broker_pause: release.at_least(3, 2),
+            registration_switch: release.fixed_in((1, 10), (2, 4)),
+            deployments_fail_early: release.at_least(6, 0),
+            duplicate_names_repaired: release.at_least(6, 3),
             distinct_hosts_value: release.at_least(5, 4),
             dynamic_ports_exclusive: release.at_least(5, 1),
             spread_implicit_pooled: release.at_least(5, 6),

@@ -175,6 +175,8 @@ pub struct Server<D: Decide> {
     pub(super) dequeues: VecDeque<(Origin, Time)>,
     pub(super) updates: Vec<AllocUpdate>,
     pub(super) updaters: Vec<Origin>,
+    /// A fault: establishing leadership fails.
+    pub(super) wedged: bool,
     pub(super) reaping: bool,
     pub(super) reap_armed: bool,
     /// When indexes were applied here. Rebuilt with the log, so that after a restart things look younger.
@@ -278,6 +280,7 @@ impl<D: Decide> Server<D> {
             dequeues: VecDeque::new(),
             updates: Vec::new(),
             updaters: Vec::new(),
+            wedged: false,
             reaping: false,
             reap_armed: false,
             times: TimeTable::default(),
@@ -301,6 +304,11 @@ impl<D: Decide> Server<D> {
     /// Whether this server leads and is established.
     pub fn is_ready(&self) -> bool {
         self.role == Role::Ready
+    }
+
+    /// A fault: from now on establishing leadership fails here, as without a reachable Vault; or works again.
+    pub fn wedge(&mut self, wedged: bool) {
+        self.wedged = wedged;
     }
 
     /// The broker, for gauges.
@@ -381,6 +389,9 @@ impl<D: Decide> Server<D> {
             self.rollouts_applied(now, command, applied, fx);
             self.drains_applied(now, command, fx);
             self.launches_applied(now, command, fx);
+            if let Command::SchedulerConfig(_) = command {
+                self.switch_broker(now, fx);
+            }
         }
         self.notify(now, command, applied, fx);
         if let Some(after) = proposal.and_then(|proposal| Some((proposal, self.proposals.remove(&proposal)?))) {
@@ -431,6 +442,7 @@ impl<D: Decide> Server<D> {
                 Prior { node: None, requested: self.state.eval(result.eval).map(|eval| eval.create_time) }
             }
             Command::Noop
+            | Command::SchedulerConfig(_)
             | Command::DeregisterNodes(_)
             | Command::NodeEligibility { .. }
             | Command::NodeDrain { .. }
@@ -485,6 +497,7 @@ impl<D: Decide> Server<D> {
                 }
             }
             Command::Noop
+            | Command::SchedulerConfig(_)
             | Command::DeregisterNodes(_)
             | Command::NodeEligibility { .. }
             | Command::NodeDrain { .. }

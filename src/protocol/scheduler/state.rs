@@ -16,6 +16,7 @@ use crate::model::evaluation::{EvalId, Evaluation};
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{Node, NodeId, NodeSpec};
 use crate::model::resources::Comparable;
+use crate::protocol::scheduler::command::SchedulerSwitches;
 use crate::protocol::scheduler::ports::{PortUse, parse_reserved};
 
 /// Versions of a job that are kept (Nomad `JobTrackedVersions`).
@@ -212,6 +213,7 @@ pub struct State {
     pub(super) system_jobs: Arc<Vec<JobId>>,
     pub(super) active_deployments: Arc<Vec<DeploymentId>>,
     pub(super) ready: Arc<BTreeMap<Arc<str>, Arc<Vec<NodeId>>>>,
+    pub(super) switches: SchedulerSwitches,
     pub(super) next_child: u32,
     pub(super) next_eval: u32,
     pub(super) next_alloc: u32,
@@ -232,6 +234,11 @@ impl State {
     /// Raft index of the last change by table.
     pub fn tables(&self) -> TableIndexes {
         self.tables
+    }
+
+    /// What operators switched.
+    pub fn switches(&self) -> SchedulerSwitches {
+        self.switches
     }
 
     /// A node.

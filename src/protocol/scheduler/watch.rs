@@ -124,6 +124,7 @@ impl<D: Decide> Server<D> {
                 }
             }
             Command::Noop
+            | Command::SchedulerConfig(_)
             | Command::RegisterNode { .. }
             | Command::DeregisterNodes(_)
             | Command::NodeStatus { .. }
