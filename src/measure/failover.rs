@@ -125,6 +125,8 @@ pub struct FailoverRecorder {
     hit: BTreeSet<MachineId>,
     /// Whether what stood on them is lost with them.
     takes_machines: bool,
+    /// What stood on nodes that were given up without being lost.
+    given_up: BTreeSet<Instance>,
     /// Groups whose leader was hit by the current fault and still leads; a slow one may keep its office.
     in_office: BTreeSet<Group>,
     /// Good answers of replacements that have had none yet, on their way to the users.
@@ -142,6 +144,7 @@ impl FailoverRecorder {
             last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
             hit: BTreeSet::new(),
             takes_machines: false,
+            given_up: BTreeSet::new(),
             in_office: BTreeSet::new(),
             first_served: BTreeMap::new(),
         }
@@ -185,7 +188,19 @@ impl FailoverRecorder {
     }
 
     /// Ends the run and writes the metrics.
-    pub fn finish(mut self, now: Time, requests: &RequestRecorder, metrics: &mut Metrics) -> Vec<Failover> {
+    pub fn finish(
+        mut self,
+        now: Time,
+        placement: &PlacementRecorder,
+        requests: &RequestRecorder,
+        metrics: &mut Metrics,
+    ) -> Vec<Failover> {
+        // A node that was given up and came back in time kept its work.
+        let standing = placement.placements().filter(|p| p.ended.is_none()).map(|p| p.instance);
+        let kept: BTreeSet<Instance> = standing.filter(|instance| self.given_up.contains(instance)).collect();
+        for failover in &mut self.failovers {
+            failover.chains.retain(|chain| chain.replacement.is_some() || !kept.contains(&chain.lost));
+        }
         let ends: Vec<Time> = self.failovers.iter().skip(1).map(|next| next.at).chain([now]).collect();
         if let Some(last) = self.failovers.last_mut() {
             for (traffic, outage) in last.outages.iter_mut() {
@@ -313,6 +328,7 @@ impl FailoverRecorder {
         for chain in given_up {
             if !self.by_replacement.contains_key(&chain.lost) && !self.waiting_by_lost.contains_key(&chain.lost) {
                 self.waiting_by_lost.insert(chain.lost, failover.chains.len());
+                self.given_up.insert(chain.lost);
                 failover.chains.push(chain);
             }
         }

@@ -4,8 +4,8 @@
 //! The next plan is verified on a snapshot to which the previous result was applied in advance, and not verified again
 //! once the previous one is committed. At most one plan is in the log's hands.
 //!
-//! Left out: the deadlock of releases before 1.3.2 (GH-13407). It takes a leader whose own state is more than 5 s behind
-//! an entry it has seen committed, and here the leader learns of the commit by applying it.
+//! Left out: the deadlock of releases before 1.3.2 (GH-13407). It takes a leader whose own state is more than 5 s
+//! behind an entry it has seen committed, and here the leader learns of the commit by applying it.
 
 use std::sync::Arc;
 
