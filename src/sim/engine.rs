@@ -17,7 +17,7 @@ use crate::base::units::MegabitsPerSecond;
 use crate::sim::core::{Core, State};
 use crate::sim::digest::Checkpoint;
 use crate::sim::disk::DiskProfile;
-use crate::sim::fault::{Rule, RuleId};
+use crate::sim::fault::{End, Rule, RuleId};
 use crate::sim::network::Network;
 use crate::sim::parcel::Parcel;
 use crate::sim::trace::{Cause, Causes, Milestone, Notable};
@@ -318,6 +318,15 @@ impl<P: Actor> Engine<P> {
     /// Takes a rule back. False if it was not in force.
     pub fn remove_rule(&mut self, rule: RuleId) -> bool {
         self.core.rules.remove(rule)
+    }
+
+    /// Whether a rule in force may speak of messages among these processes.
+    pub fn rules_touch(&self, processes: &[ProcessId]) -> bool {
+        if self.core.rules.is_empty() {
+            return false;
+        }
+        let ends: Vec<End> = processes.iter().map(|&process| self.core.end(process)).collect();
+        self.core.rules.touch(&ends)
     }
 
     /// The network, to change distances during a run.

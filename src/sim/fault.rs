@@ -244,6 +244,12 @@ impl Rules {
         Ruling::Pass(sum)
     }
 
+    /// Whether a rule may speak of messages among these: some of them are on each of its sides.
+    pub(super) fn touch(&self, ends: &[End]) -> bool {
+        let on = |side: &Selector| ends.iter().any(|end| side.selects(*end));
+        self.rules.iter().any(|(_, rule, _)| on(&rule.from) && on(&rule.to))
+    }
+
     /// Whether a packet could pass at all.
     pub(super) fn lets_through(&self, from: End, to: End, channel: Channel) -> bool {
         for (_, rule, _) in self.rules.iter().filter(|(_, rule, _)| rule.applies(from, to, channel)) {
@@ -299,6 +305,8 @@ mod tests {
         assert!(rules.remove(allowed) && !rules.remove(allowed));
         assert_eq!(judge(&mut rules, 1, 4), Ruling::Drop);
         assert!(!rules.lets_through(end(1), end(4), Channel::Stream));
+        let ends = |processes: [u32; 2]| processes.map(end);
+        assert!(rules.touch(&ends([1, 4])) && rules.touch(&ends([3, 4])) && !rules.touch(&ends([2, 3])));
     }
 
     #[test]

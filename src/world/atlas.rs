@@ -11,6 +11,7 @@ use crate::model::service::CheckStatus;
 use crate::model::topology::{RegionId, ZoneId};
 use crate::protocol::proxy::endpoint::Endpoint;
 use crate::world::desk::Desk;
+use crate::world::routine::Routine;
 use crate::world::spec::{Action, IngressId, JobSpec, MachineId, MachineRole, WorldSpec};
 
 /// The processes of a machine.
@@ -31,6 +32,8 @@ pub struct Atlas {
     pub spec: Arc<WorldSpec>,
     /// The seed of the run.
     pub seed: u64,
+    /// Whether routine is carried out or counted.
+    pub routine: Routine,
     /// Texts that Consul's answers are full of.
     pub words: Words,
     /// What proxies share; all worlds of an atlas share it too, since it changes no result.
@@ -118,8 +121,21 @@ impl Atlas {
         let sources = spec.traffic.ids().map(|_| machines.push(None)).collect();
         let jobs = number_jobs(spec);
         let addresses = machines.ids().map(|process| Endpoint::address(process).into()).collect();
-        let (spec, words, desk) = (Arc::clone(spec), Words::new(), Arc::default());
-        Self { spec, seed, words, desk, processes, balancers, operators, sources, machines, nodes, jobs, addresses }
+        Self {
+            spec: Arc::clone(spec),
+            seed,
+            routine: Routine::Counted,
+            words: Words::new(),
+            desk: Arc::default(),
+            processes,
+            balancers,
+            operators,
+            sources,
+            machines,
+            nodes,
+            jobs,
+            addresses,
+        }
     }
 
     /// The machine a process belongs to; balancers, operators and sources have none.

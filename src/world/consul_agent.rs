@@ -1,4 +1,5 @@
-//! The Consul agent of a machine: its Serf in the LAN pool and its local state.
+//! The Consul agent of a machine: its Serf in the LAN pool and its local state. What its checks are bound to be answered
+//! is counted: [`crate::world::checks`].
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::model::topology::RegionId;
 use crate::protocol::catalog::agent::{AgentConfig, AgentEvent, CatalogAgent};
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::world::atlas::Atlas;
+use crate::world::checks::{Alarms, CheckAnswer, Checks};
 use crate::world::consul_server::{lan_via, subject};
 use crate::world::event::{Event, Pool};
 use crate::world::naming::alloc_of;
@@ -27,6 +29,7 @@ pub struct ConsulAgent {
     atlas: Arc<Atlas>,
     lan: Serf,
     agent: CatalogAgent,
+    checks: Checks,
     lan_events: Vec<serf::Event>,
     agent_events: Vec<AgentEvent>,
 }
@@ -40,6 +43,7 @@ impl ConsulAgent {
             atlas: Arc::clone(atlas),
             lan,
             agent: CatalogAgent::new(me, AgentConfig::default(), draws),
+            checks: Checks::new(atlas, machine),
             lan_events: Vec::new(),
             agent_events: Vec::new(),
         }
@@ -50,31 +54,47 @@ impl ConsulAgent {
         match input {
             Input::Start => {
                 self.lan.handle(now, Input::Start, &mut lan_via(fx, &mut self.lan_events));
-                self.agent.handle(now, Input::Start, &mut agent_via(fx, &mut self.agent_events));
+                self.agent.handle(now, Input::Start, &mut agent_via(fx, &mut self.agent_events, &mut self.checks));
                 self.meet_servers(now, fx);
             }
             Input::Message { from, msg: Wire::Lan(msg) } => {
                 self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events));
             }
             Input::Message { from, msg: Wire::Catalog(msg) } => {
+                let answer = CheckAnswer::of(from, &msg);
                 let input = Input::Message { from, msg };
-                self.agent.handle(now, input, &mut agent_via(fx, &mut self.agent_events));
+                self.agent.handle(now, input, &mut agent_via(fx, &mut self.agent_events, &mut self.checks));
+                if let Some(answer) = answer {
+                    self.checks.answered(now, answer, &self.agent, &mut plain_via(fx, &mut self.agent_events));
+                }
+            }
+            Input::Message { msg: Wire::Task(TaskMsg::PortsChanged), .. } => {
+                let change = self.checks.message_sent(now);
+                self.checks.wake(now, change, &mut self.agent, &mut plain_via(fx, &mut self.agent_events));
             }
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a Consul agent"),
             Input::Refused { to } => {
                 self.lan.handle(now, Input::Refused { to }, &mut lan_via(fx, &mut self.lan_events));
-                self.agent.handle(now, Input::Refused { to }, &mut agent_via(fx, &mut self.agent_events));
+                self.agent.handle(
+                    now,
+                    Input::Refused { to },
+                    &mut agent_via(fx, &mut self.agent_events, &mut self.checks),
+                );
             }
             Input::Fired(Alarm::Serf(timer)) => {
                 self.lan.handle(now, Input::Fired(timer), &mut lan_via(fx, &mut self.lan_events));
             }
             Input::Fired(Alarm::Agent(timer)) => {
-                self.agent.handle(now, Input::Fired(timer), &mut agent_via(fx, &mut self.agent_events));
+                self.agent.handle(
+                    now,
+                    Input::Fired(timer),
+                    &mut agent_via(fx, &mut self.agent_events, &mut self.checks),
+                );
             }
             Input::Fired(alarm) => unreachable!("a Consul agent does not set {alarm:?}"),
             Input::Done(token) => {
                 let input = Input::Done(unwrap(token).0);
-                self.agent.handle(now, input, &mut agent_via(fx, &mut self.agent_events));
+                self.agent.handle(now, input, &mut agent_via(fx, &mut self.agent_events, &mut self.checks));
             }
         }
         self.settle(now, fx);
@@ -85,6 +105,17 @@ impl ConsulAgent {
         self.lan.reboot(now, &Kept::default());
         let lost = kept.lost.iter().map(|&token| unwrap(token).0).collect();
         self.agent.reboot(now, &Kept { lost });
+        self.checks.forget();
+    }
+
+    /// Its checks, to say whether something disturbs them.
+    pub fn checks_mut(&mut self) -> &mut Checks {
+        &mut self.checks
+    }
+
+    /// What its checks are answered may be something else from now on.
+    pub fn wake_checks(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        self.checks.wake(now, now, &mut self.agent, &mut plain_via(fx, &mut self.agent_events));
     }
 
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
@@ -97,7 +128,7 @@ impl ConsulAgent {
         if let Some(member) = subject(&event) {
             if self.is_server(member) {
                 if matches!(event, serf::Event::MemberJoin { .. }) {
-                    self.agent.server_up(now, member, &mut agent_via(fx, &mut self.agent_events));
+                    self.agent.server_up(now, member, &mut agent_via(fx, &mut self.agent_events, &mut self.checks));
                 } else {
                     self.agent.server_down(member);
                 }
@@ -132,7 +163,7 @@ impl ConsulAgent {
         self.agent.lan_size(u32::try_from(members.len()).unwrap_or(u32::MAX));
         let servers: Vec<ProcessId> = members.into_iter().filter(|member| self.is_server(*member)).collect();
         for server in servers {
-            self.agent.server_up(now, server, &mut agent_via(fx, &mut self.agent_events));
+            self.agent.server_up(now, server, &mut agent_via(fx, &mut self.agent_events, &mut self.checks));
         }
     }
 
@@ -143,6 +174,14 @@ impl ConsulAgent {
     }
 }
 
-fn agent_via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<AgentEvent>) -> impl Fx<CatalogAgent> {
+fn agent_via<'a>(
+    fx: &'a mut impl Fx<Process>,
+    events: &'a mut Vec<AgentEvent>,
+    checks: &'a mut Checks,
+) -> impl Fx<CatalogAgent> {
+    Alarms { fx: plain_via(fx, events), checks }
+}
+
+fn plain_via<'a>(fx: &'a mut impl Fx<Process>, events: &'a mut Vec<AgentEvent>) -> impl Fx<CatalogAgent> {
     Via { fx, events, wire: Wire::Catalog, alarm: Alarm::Agent, lane: 0 }
 }

@@ -10,6 +10,7 @@ use crate::base::time::Time;
 use crate::model::topology::RegionId;
 use crate::protocol::catalog::message::RpcError;
 use crate::protocol::catalog::reconcile::{MemberEvent, MemberRole, MemberStatus};
+use crate::protocol::catalog::registry::State;
 use crate::protocol::catalog::server::{CatalogServer, ServerConfig, ServerEvent};
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::protocol::raft::{self, Index, RaftNode, Term};
@@ -71,6 +72,11 @@ impl ConsulServer {
     /// The term it leads, if it does.
     pub fn leads_term(&self) -> Option<Term> {
         self.raft.is_leader().then(|| self.raft.term())
+    }
+
+    /// Its replica of the region's catalog.
+    pub fn state(&self) -> &State {
+        self.catalog.state()
     }
 
     /// Hands leadership to another server, if this one leads and the other can take it.

@@ -73,8 +73,12 @@ impl ClientProcess {
             TaskMsg::Exited { alloc, task, exit } => self.client.task_exited(now, alloc, task, exit, fx),
             TaskMsg::Reattached { alloc, task, alive } => self.client.task_reattached(now, alloc, task, alive, fx),
             TaskMsg::Health { alloc, passing } => self.client.checks_passing(now, alloc, passing, fx),
-            TaskMsg::Start { .. } | TaskMsg::Stop { .. } | TaskMsg::Kill { .. } | TaskMsg::Reattach { .. } => {
-                unreachable!("only a client says `{msg}`")
+            TaskMsg::Start { .. }
+            | TaskMsg::Stop { .. }
+            | TaskMsg::Kill { .. }
+            | TaskMsg::Reattach { .. }
+            | TaskMsg::PortsChanged => {
+                unreachable!("a client is not told `{msg}`")
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::protocol::proxy::pick::Strategy;
 use crate::protocol::proxy::table::Matcher as PathMatcher;
 use crate::protocol::proxy::watcher::{Answer, Query};
 use crate::world::atlas::Atlas;
+use crate::world::checks;
 use crate::world::event::{Event, Notice, RoutedInstance};
 use crate::world::naming::{PROXY, instance_of};
 use crate::world::process::Process;
@@ -161,7 +162,11 @@ impl Proxy {
                     fx.emit(Event::Notice(Notice::RequestServed { number, instance }));
                 }
             }
-            FabioEvent::Sent { .. } | FabioEvent::Opened | FabioEvent::Rejected { .. } | FabioEvent::Exited => {
+            FabioEvent::Opened | FabioEvent::Exited => {
+                checks::ports_changed(&self.atlas, self.machine, fx);
+                fx.emit(Event::Proxy { machine: self.machine, event });
+            }
+            FabioEvent::Sent { .. } | FabioEvent::Rejected { .. } => {
                 fx.emit(Event::Proxy { machine: self.machine, event });
             }
         }

@@ -12,6 +12,7 @@ use crate::world::build::{Built, build};
 use crate::world::chronicle::Chronicle;
 use crate::world::event::{Event, Notice};
 use crate::world::process::Process;
+use crate::world::routine::Routine;
 use crate::world::spec::{EntryId, MachineId, WorldSpec};
 use crate::world::timeline::Standing;
 
@@ -56,7 +57,15 @@ const PIN_EVERY: Duration = Duration::from_secs(2);
 impl World {
     /// A world at time zero.
     pub fn new(spec: &Arc<WorldSpec>, seed: u64) -> Self {
-        let atlas = Arc::new(Atlas::new(spec, seed));
+        Self::with(spec, seed, Routine::Counted)
+    }
+
+    /// The same, with or without counting what is bound to come out as it does. Only random delays on the way tell the
+    /// two apart, so one is the test of the other.
+    pub fn with(spec: &Arc<WorldSpec>, seed: u64, routine: Routine) -> Self {
+        let mut atlas = Atlas::new(spec, seed);
+        atlas.routine = routine;
+        let atlas = Arc::new(atlas);
         let Built { engine, balancer_hosts } = build(&atlas);
         let mut agenda = BTreeSet::new();
         for (id, entry) in spec.timeline.iter() {
@@ -71,7 +80,9 @@ impl World {
         }
         let standing = spec.timeline.iter().map(|_| None).collect();
         let chronicle = Chronicle::new(&atlas);
-        Self { atlas, engine, balancer_hosts, chronicle, agenda, standing }
+        let mut world = Self { atlas, engine, balancer_hosts, chronicle, agenda, standing };
+        world.begin_calm();
+        world
     }
 
     /// The present.

@@ -19,6 +19,7 @@ use crate::protocol::client::event::Exit;
 use crate::protocol::proxy::message::HttpMsg;
 use crate::protocol::workload::stations::{Outlet, Stations};
 use crate::world::atlas::Atlas;
+use crate::world::checks;
 use crate::world::event::{Event, Instance, Notice};
 use crate::world::naming;
 use crate::world::process::Process;
@@ -187,8 +188,12 @@ impl Runtime {
                 let alive = self.tasks.contains_key(&(alloc, task));
                 self.tell(TaskMsg::Reattached { alloc, task, alive }, fx);
             }
-            TaskMsg::Started { .. } | TaskMsg::Exited { .. } | TaskMsg::Reattached { .. } | TaskMsg::Health { .. } => {
-                unreachable!("only a runtime says `{msg}`")
+            TaskMsg::Started { .. }
+            | TaskMsg::Exited { .. }
+            | TaskMsg::Reattached { .. }
+            | TaskMsg::PortsChanged
+            | TaskMsg::Health { .. } => {
+                unreachable!("a runtime is not told `{msg}`")
             }
         }
     }
@@ -235,6 +240,7 @@ impl Runtime {
             let mut proxy = Proxy::new(self.machine, &self.atlas, alloc.id, ingress);
             proxy.handle(now, Input::Start, fx);
             self.proxy = Some(proxy);
+            checks::ports_changed(&self.atlas, self.machine, fx);
         }
     }
 
@@ -254,14 +260,19 @@ impl Runtime {
     fn end(&mut self, id: TaskId, exit: Exit, fx: &mut impl Fx<Process>) {
         let Some(task) = self.tasks.remove(&id) else { return };
         self.life.retain(|(_, other, _)| *other != id);
+        let mut closed = false;
         for (port, _) in task.ports {
-            self.stations.remove(port, &mut Doors(fx));
+            closed |= self.stations.remove(port, &mut Doors(fx));
         }
         if self.proxy.as_ref().is_some_and(|proxy| proxy.alloc() == id.0)
             && id.1 == 0
             && let Some(proxy) = self.proxy.take()
         {
             proxy.die(fx);
+            closed = true;
+        }
+        if closed {
+            checks::ports_changed(&self.atlas, self.machine, fx);
         }
         self.tell(TaskMsg::Exited { alloc: id.0, task: id.1, exit }, fx);
         self.notice(id.0, false, fx);
@@ -292,8 +303,10 @@ impl Runtime {
                 self.stations.set_speed(now, port, self.speed, &mut Doors(fx));
             }
         }
+        checks::ports_changed(&self.atlas, self.machine, fx);
     }
 
+    /// Whoever changes what a probe is answered here also says so: [`checks::ports_changed`].
     fn catalog(&mut self, now: Time, from: ProcessId, msg: &CatalogMsg, fx: &mut impl Fx<Process>) {
         if let CatalogMsg::Probe { check, round, port, .. } = *msg {
             let port = u32::from(port);

@@ -41,6 +41,7 @@ impl World {
         let now = self.now();
         witness.notice(now, &Notice::EntryBegins { entry, machines: machines.as_slice().into() });
         let cause = self.engine.new_cause();
+        self.brace(&machines, cause, witness);
         self.standing[entry.index()] = match action {
             Action::ProcessKill(target) => self.kill(&machines, &target.process, cause, witness),
             Action::ProcessPause(target) => {
@@ -92,6 +93,7 @@ impl World {
             // The operators have these in their own plan.
             Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } => None,
         };
+        self.take_stock(cause, witness);
     }
 
     /// An entry is over.
@@ -127,6 +129,7 @@ impl World {
             }
             Some(Standing::Processor(machines)) => self.set_speed(&machines, 1.0, witness),
         }
+        self.take_stock(cause, witness);
         witness.notice(now, &Notice::EntryEnds { entry });
     }
 

@@ -43,7 +43,8 @@ pub enum Wire {
     Task(TaskMsg),
 }
 
-/// What a client and the task runtime of its machine say to each other (the driver interface).
+/// What a client and the task runtime of its machine say to each other (the driver interface), and what both exchange
+/// with the Consul agent beside them that is not Consul's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskMsg {
     /// Start a task.
@@ -99,6 +100,8 @@ pub enum TaskMsg {
         /// It does.
         alive: bool,
     },
+    /// To the Consul agent: something listens on a port, or no longer does, so checks may have another answer.
+    PortsChanged,
     /// From the Consul agent: whether all checks of an allocation's services pass.
     Health {
         /// Of this allocation.
@@ -164,6 +167,7 @@ impl TaskMsg {
             Self::Exited { alloc, task, exit } => mix(6 + *exit as u64, *alloc, *task),
             Self::Reattached { alloc, task, alive } => mix(10 + u64::from(*alive), *alloc, *task),
             Self::Health { alloc, passing } => mix(12 + u64::from(*passing), *alloc, 0),
+            Self::PortsChanged => 14,
         }
     }
 }
@@ -195,6 +199,7 @@ impl fmt::Display for TaskMsg {
             Self::Exited { alloc, task, exit } => write!(f, "TaskExited {alloc}/{task} {exit:?}"),
             Self::Reattached { alloc, task, alive } => write!(f, "TaskReattached {alloc}/{task} alive={alive}"),
             Self::Health { alloc, passing } => write!(f, "Health {alloc} passing={passing}"),
+            Self::PortsChanged => f.write_str("PortsChanged"),
         }
     }
 }

@@ -7,4 +7,5 @@ mod golden;
 mod tidy;
 mod scenarios;
 mod raft;
+mod routine;
 mod scenario;

@@ -234,6 +234,21 @@ impl CatalogAgent {
         self.local.check(self.local.place_of(check)?).map(|check| check.record.status)
     }
 
+    /// How long the check at this place waits before it runs again, if this answer was its last and another like it would
+    /// change nothing but counts. Whoever knows that the next answers are like it may disarm the alarm, and report the
+    /// runs left out with [`CatalogAgent::answered_as_before`].
+    pub fn routine(&self, place: u32, status: CheckStatus, output: u32) -> Option<Duration> {
+        self.local.check(place).filter(|check| check.is_settled_on(status, output))?.interval()
+    }
+
+    /// The check at this place, whose next runs were [routine](CatalogAgent::routine), had the same answer `times` more
+    /// times and runs again after `delay`.
+    pub fn answered_as_before(&mut self, place: u32, times: u32, delay: Duration, fx: &mut impl Fx<Self>) {
+        let Some(check) = self.local.check_mut(place) else { return };
+        check.answered_as_before(times);
+        fx.arm(AgentTimer::Check(place), delay);
+    }
+
     /// Serf: a server of this datacenter joined, or is back.
     pub fn server_up(&mut self, now: Time, server: ProcessId, fx: &mut impl Fx<Self>) {
         if !self.servers.add(server) {

@@ -228,10 +228,34 @@ impl LocalCheck {
         }
     }
 
-    fn threshold_reached(&mut self, status: CheckStatus) -> bool {
-        let (before_passing, before_critical) = self.definition().map_or((0, 0), |definition| {
+    /// Whether this answer was the last and is in force, so that another like it would change nothing but counts.
+    pub fn is_settled_on(&self, status: CheckStatus, output: u32) -> bool {
+        let (before_passing, before_critical) = self.thresholds();
+        let (in_a_row, wanted) = match status {
+            CheckStatus::Passing | CheckStatus::Warning => (self.successes, before_passing),
+            CheckStatus::Critical => (self.failures, before_critical),
+        };
+        matches!(self.runner, Runner::Probe(_, _, Awaiting::NextRun))
+            && (self.record.status, self.record.output) == (status, output)
+            && in_a_row >= wanted.max(1)
+    }
+
+    /// Another `times` runs had the answer on which the check [is settled](Self::is_settled_on).
+    pub fn answered_as_before(&mut self, times: u32) {
+        self.round = self.round.wrapping_add(times);
+        let in_a_row = if self.successes > 0 { &mut self.successes } else { &mut self.failures };
+        *in_a_row = in_a_row.saturating_add(times);
+    }
+
+    /// `success_before_passing` and `failures_before_critical`.
+    fn thresholds(&self) -> (u32, u32) {
+        self.definition().map_or((0, 0), |definition| {
             (definition.check.success_before_passing, definition.check.failures_before_critical)
-        });
+        })
+    }
+
+    fn threshold_reached(&mut self, status: CheckStatus) -> bool {
+        let (before_passing, before_critical) = self.thresholds();
         match status {
             CheckStatus::Passing | CheckStatus::Warning => {
                 self.successes = self.successes.saturating_add(1);
@@ -304,6 +328,27 @@ mod tests {
         assert!(firsts.iter().all(|first| *first < Duration::from_secs(1)));
         let mean = firsts.iter().map(|first| first.as_secs_f64()).sum::<f64>() / 1_000.0;
         assert!((mean - 0.5).abs() < 0.05, "{mean}");
+    }
+
+    #[test]
+    fn a_settled_check_may_be_told_of_answers_instead_of_asking() {
+        for (status, thresholds) in [(CheckStatus::Passing, (2, 0)), (CheckStatus::Critical, (0, 3))] {
+            let mut asked = probe(|check| (check.success_before_passing, check.failures_before_critical) = thresholds);
+            let mut ask = |times: u32| {
+                for _ in 0..times {
+                    let Alarmed::Ask { round, .. } = asked.alarmed() else { panic!("it asks") };
+                    assert!(!asked.is_settled_on(status, 7) && asked.answered(round));
+                    asked.result(NOW, status, 7);
+                }
+                asked.clone()
+            };
+            let early = ask(1);
+            assert!(!early.is_settled_on(status, 7));
+            let mut told = ask(2);
+            assert!(told.is_settled_on(status, 7) && !told.is_settled_on(status, 8));
+            told.answered_as_before(5);
+            assert_eq!(format!("{told:?}"), format!("{:?}", ask(5)));
+        }
     }
 
     #[test]

@@ -1,0 +1,12 @@
+//! Routine: what is bound to come out as it does. A world counts it instead of carrying it out, and is the same world.
+//!
+//! What it consists of, and what ends it: health checks of tasks on their own machine, [`crate::world::checks`].
+
+/// What is done about routine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routine {
+    /// It is counted, as long as nothing can make it come out differently.
+    Counted,
+    /// It is carried out.
+    Simulated,
+}
