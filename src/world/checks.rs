@@ -108,8 +108,8 @@ impl Checks {
         self.routine = Routine::Counted;
     }
 
-    /// Nobody sleeps any longer: answers may be others since the instant `change`. A check that would have been asked so
-    /// shortly before that its question had arrived after, or since then, is asked now.
+    /// Nobody sleeps any longer: answers may be others since the instant `change`. A check that would have been asked
+    /// so shortly before that its question had arrived after, or since then, is asked now.
     pub fn wake(&mut self, now: Time, change: Time, agent: &mut CatalogAgent, fx: &mut impl Fx<CatalogAgent>) {
         let known = change - self.round_trip / 2;
         for (place, Sleeper { due, period }) in mem::take(&mut self.asleep) {

@@ -1,5 +1,5 @@
-//! The Consul agent of a machine: its Serf in the LAN pool and its local state. What its checks are bound to be answered
-//! is counted: [`crate::world::checks`].
+//! The Consul agent of a machine: its Serf in the LAN pool and its local state. What its checks are bound to be
+//! answered is counted: [`crate::world::checks`].
 
 use std::sync::Arc;
 

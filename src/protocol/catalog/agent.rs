@@ -234,9 +234,9 @@ impl CatalogAgent {
         self.local.check(self.local.place_of(check)?).map(|check| check.record.status)
     }
 
-    /// How long the check at this place waits before it runs again, if this answer was its last and another like it would
-    /// change nothing but counts. Whoever knows that the next answers are like it may disarm the alarm, and report the
-    /// runs left out with [`CatalogAgent::answered_as_before`].
+    /// How long the check at this place waits before it runs again, if this answer was its last and another like it
+    /// would change nothing but counts. Whoever knows that the next answers are like it may disarm the alarm, and
+    /// report the runs left out with [`CatalogAgent::answered_as_before`].
     pub fn routine(&self, place: u32, status: CheckStatus, output: u32) -> Option<Duration> {
         self.local.check(place).filter(|check| check.is_settled_on(status, output))?.interval()
     }
