@@ -176,6 +176,7 @@ impl Laws {
             Event::Ended { number, .. } => self.ends.ended(at, *number),
             Event::Notice(_)
             | Event::Gossip { .. }
+            | Event::Stirred(_)
             | Event::Agent { .. }
             | Event::Client { .. }
             | Event::Proxy { .. }

@@ -92,6 +92,7 @@ impl Chronicle {
             Event::Client { .. }
             | Event::Proxy { .. }
             | Event::Balancer(_)
+            | Event::Stirred(_)
             | Event::Table { .. }
             | Event::Issued { .. } => {}
         }

@@ -10,11 +10,13 @@ use crate::base::time::Time;
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
 use crate::protocol::catalog::agent::{AgentConfig, AgentEvent, CatalogAgent};
+use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::world::atlas::Atlas;
 use crate::world::checks::{Alarms, CheckAnswer, Checks};
 use crate::world::consul_server::{lan_via, subject};
 use crate::world::event::{Event, Pool};
+use crate::world::member::{Call, Mood, PoolMember};
 use crate::world::naming::alloc_of;
 use crate::world::process::Process;
 use crate::world::spec::{MachineId, MachineRole};
@@ -27,7 +29,7 @@ pub struct ConsulAgent {
     machine: MachineId,
     region: RegionId,
     atlas: Arc<Atlas>,
-    lan: Serf,
+    lan: PoolMember,
     agent: CatalogAgent,
     checks: Checks,
     lan_events: Vec<serf::Event>,
@@ -41,7 +43,7 @@ impl ConsulAgent {
             machine,
             region: atlas.region(machine),
             atlas: Arc::clone(atlas),
-            lan,
+            lan: PoolMember::new(lan),
             agent: CatalogAgent::new(me, AgentConfig::default(), draws),
             checks: Checks::new(atlas, machine),
             lan_events: Vec::new(),
@@ -53,12 +55,12 @@ impl ConsulAgent {
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
         match input {
             Input::Start => {
-                self.lan.handle(now, Input::Start, &mut lan_via(fx, &mut self.lan_events));
+                self.gossip(now, Input::Start, fx);
                 self.agent.handle(now, Input::Start, &mut agent_via(fx, &mut self.agent_events, &mut self.checks));
                 self.meet_servers(now, fx);
             }
             Input::Message { from, msg: Wire::Lan(msg) } => {
-                self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events));
+                self.gossip(now, Input::Message { from, msg }, fx);
             }
             Input::Message { from, msg: Wire::Catalog(msg) } => {
                 let answer = CheckAnswer::of(from, &msg);
@@ -74,7 +76,7 @@ impl ConsulAgent {
             }
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a Consul agent"),
             Input::Refused { to } => {
-                self.lan.handle(now, Input::Refused { to }, &mut lan_via(fx, &mut self.lan_events));
+                self.gossip(now, Input::Refused { to }, fx);
                 self.agent.handle(
                     now,
                     Input::Refused { to },
@@ -82,7 +84,7 @@ impl ConsulAgent {
                 );
             }
             Input::Fired(Alarm::Serf(timer)) => {
-                self.lan.handle(now, Input::Fired(timer), &mut lan_via(fx, &mut self.lan_events));
+                self.gossip(now, Input::Fired(timer), fx);
             }
             Input::Fired(Alarm::Agent(timer)) => {
                 self.agent.handle(
@@ -118,6 +120,22 @@ impl ConsulAgent {
         self.checks.wake(now, now, &mut self.agent, &mut plain_via(fx, &mut self.agent_events));
     }
 
+    /// It as a member of its pool.
+    pub fn member(&self) -> &PoolMember {
+        &self.lan
+    }
+
+    /// Its pool becomes calm, or no longer is.
+    pub fn tell_member(&mut self, now: Time, call: Call, fx: &mut impl Fx<Process>) {
+        self.lan.follow(now, call, &mut lan_via(fx, &mut self.lan_events));
+    }
+
+    fn gossip(&mut self, now: Time, input: Input<Msg, serf::Timer>, fx: &mut impl Fx<Process>) {
+        if self.lan.handle(now, input, &mut lan_via(fx, &mut self.lan_events)) == Mood::Stirred {
+            fx.emit(Event::Stirred(Pool::ConsulLan(self.region)));
+        }
+    }
+
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
         while hear_out(self, |p| &mut p.lan_events, |p, event| p.on_lan(now, event, fx))
             | hear_out(self, |p| &mut p.agent_events, |p, event| p.on_agent(event, fx))
@@ -133,7 +151,7 @@ impl ConsulAgent {
                     self.agent.server_down(member);
                 }
             }
-            self.agent.lan_size(u32::try_from(self.lan.members().count()).unwrap_or(u32::MAX));
+            self.agent.lan_size(u32::try_from(self.lan.serf().members().count()).unwrap_or(u32::MAX));
         }
         if let Some(event) = Event::gossip(Pool::ConsulLan(self.region), event) {
             fx.emit(event);
@@ -159,7 +177,7 @@ impl ConsulAgent {
 
     /// Serf starts with its members known; the agent hears of the servers once.
     fn meet_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
-        let members: Vec<ProcessId> = self.lan.members().map(|(_, address, _)| address).collect();
+        let members: Vec<ProcessId> = self.lan.serf().members().map(|(_, address, _)| address).collect();
         self.agent.lan_size(u32::try_from(members.len()).unwrap_or(u32::MAX));
         let servers: Vec<ProcessId> = members.into_iter().filter(|member| self.is_server(*member)).collect();
         for server in servers {

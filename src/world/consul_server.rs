@@ -12,11 +12,13 @@ use crate::protocol::catalog::message::RpcError;
 use crate::protocol::catalog::reconcile::{MemberEvent, MemberRole, MemberStatus};
 use crate::protocol::catalog::registry::State;
 use crate::protocol::catalog::server::{CatalogServer, ServerConfig, ServerEvent};
+use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::protocol::raft::{self, Index, RaftNode, Term};
 use crate::world::atlas::Atlas;
 use crate::world::entry::CatalogEntry;
 use crate::world::event::{Event, Pool};
+use crate::world::member::{Call, Mood, PoolMember};
 use crate::world::process::Process;
 use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, Wire};
@@ -27,8 +29,8 @@ pub struct ConsulServer {
     region: RegionId,
     atlas: Arc<Atlas>,
     raft: RaftNode<CatalogEntry>,
-    lan: Serf,
-    wan: Serf,
+    lan: PoolMember,
+    wan: PoolMember,
     catalog: CatalogServer,
     /// Requests under way in the log, by place.
     proposed: BTreeMap<(Term, Index), u64>,
@@ -57,8 +59,8 @@ impl ConsulServer {
             region,
             atlas: Arc::clone(atlas),
             raft,
-            lan,
-            wan,
+            lan: PoolMember::new(lan),
+            wan: PoolMember::new(wan),
             catalog: CatalogServer::new(me, region, ServerConfig::default(), rng),
             proposed: BTreeMap::new(),
             verifying: VecDeque::new(),
@@ -91,16 +93,16 @@ impl ConsulServer {
         match input {
             Input::Start => {
                 self.raft.handle(now, Input::Start, &mut raft_via(fx, &mut self.raft_events));
-                self.lan.handle(now, Input::Start, &mut lan_via(fx, &mut self.lan_events));
-                self.wan.handle(now, Input::Start, &mut wan_via(fx, &mut self.wan_events));
+                self.gossip_lan(now, Input::Start, fx);
+                self.gossip_wan(now, Input::Start, fx);
                 self.catalog.handle(now, Input::Start, &mut catalog_via(fx, &mut self.catalog_events));
                 self.tell_members(now, fx);
             }
             Input::Message { from, msg } => self.receive(now, from, msg, fx),
             Input::Refused { to } => {
                 self.raft.handle(now, Input::Refused { to }, &mut raft_via(fx, &mut self.raft_events));
-                self.lan.handle(now, Input::Refused { to }, &mut lan_via(fx, &mut self.lan_events));
-                self.wan.handle(now, Input::Refused { to }, &mut wan_via(fx, &mut self.wan_events));
+                self.gossip_lan(now, Input::Refused { to }, fx);
+                self.gossip_wan(now, Input::Refused { to }, fx);
                 self.catalog.handle(now, Input::Refused { to }, &mut catalog_via(fx, &mut self.catalog_events));
             }
             Input::Fired(alarm) => self.fired(now, alarm, fx),
@@ -120,16 +122,42 @@ impl ConsulServer {
         self.verifying.clear();
     }
 
+    /// It as a member of one of its pools.
+    pub fn member(&self, pool: Pool) -> &PoolMember {
+        if pool == Pool::ConsulWan { &self.wan } else { &self.lan }
+    }
+
+    /// One of its pools becomes calm, or no longer is.
+    pub fn tell_member(&mut self, now: Time, pool: Pool, call: Call, fx: &mut impl Fx<Process>) {
+        if pool == Pool::ConsulWan {
+            self.wan.follow(now, call, &mut wan_via(fx, &mut self.wan_events));
+        } else {
+            self.lan.follow(now, call, &mut lan_via(fx, &mut self.lan_events));
+        }
+    }
+
+    fn gossip_lan(&mut self, now: Time, input: Input<Msg, serf::Timer>, fx: &mut impl Fx<Process>) {
+        if self.lan.handle(now, input, &mut lan_via(fx, &mut self.lan_events)) == Mood::Stirred {
+            fx.emit(Event::Stirred(Pool::ConsulLan(self.region)));
+        }
+    }
+
+    fn gossip_wan(&mut self, now: Time, input: Input<Msg, serf::Timer>, fx: &mut impl Fx<Process>) {
+        if self.wan.handle(now, input, &mut wan_via(fx, &mut self.wan_events)) == Mood::Stirred {
+            fx.emit(Event::Stirred(Pool::ConsulWan));
+        }
+    }
+
     fn receive(&mut self, now: Time, from: ProcessId, msg: Wire, fx: &mut impl Fx<Process>) {
         match msg {
             Wire::CatalogRaft(msg) => {
                 self.raft.handle(now, Input::Message { from, msg }, &mut raft_via(fx, &mut self.raft_events));
             }
             Wire::Lan(msg) => {
-                self.lan.handle(now, Input::Message { from, msg }, &mut lan_via(fx, &mut self.lan_events));
+                self.gossip_lan(now, Input::Message { from, msg }, fx);
             }
             Wire::Wan(msg) => {
-                self.wan.handle(now, Input::Message { from, msg }, &mut wan_via(fx, &mut self.wan_events));
+                self.gossip_wan(now, Input::Message { from, msg }, fx);
             }
             Wire::Catalog(msg) => {
                 let input = Input::Message { from, msg };
@@ -146,8 +174,8 @@ impl ConsulServer {
             Alarm::Raft(timer) => {
                 self.raft.handle(now, Input::Fired(timer), &mut raft_via(fx, &mut self.raft_events));
             }
-            Alarm::Serf(timer) => self.lan.handle(now, Input::Fired(timer), &mut lan_via(fx, &mut self.lan_events)),
-            Alarm::Wan(timer) => self.wan.handle(now, Input::Fired(timer), &mut wan_via(fx, &mut self.wan_events)),
+            Alarm::Serf(timer) => self.gossip_lan(now, Input::Fired(timer), fx),
+            Alarm::Wan(timer) => self.gossip_wan(now, Input::Fired(timer), fx),
             Alarm::Catalog(timer) => {
                 self.catalog.handle(now, Input::Fired(timer), &mut catalog_via(fx, &mut self.catalog_events));
             }
@@ -295,12 +323,12 @@ impl ConsulServer {
 
     /// Serf starts with its members known; the catalog hears of them once.
     fn tell_members(&mut self, now: Time, fx: &mut impl Fx<Process>) {
-        let members: Vec<ProcessId> = self.lan.members().map(|(_, address, _)| address).collect();
+        let members: Vec<ProcessId> = self.lan.serf().members().map(|(_, address, _)| address).collect();
         for node in members {
             let event = MemberEvent { node, role: self.role(node), status: MemberStatus::Alive };
             self.catalog.member_event(now, event, &mut catalog_via(fx, &mut self.catalog_events));
         }
-        let servers: Vec<ProcessId> = self.wan.members().map(|(_, address, _)| address).collect();
+        let servers: Vec<ProcessId> = self.wan.serf().members().map(|(_, address, _)| address).collect();
         for server in servers {
             if let Some(machine) = self.atlas.machine(server)
                 && self.atlas.region(machine) != self.region

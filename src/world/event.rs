@@ -41,6 +41,8 @@ pub enum Event {
         /// What.
         event: gossip::serf::Event,
     },
+    /// A member of a pool that was calm has something to say or to find out: for the world itself, not for observers.
+    Stirred(Pool),
     /// From a Nomad server.
     Nomad {
         /// Of which region.
@@ -131,6 +133,7 @@ impl Notable for Event {
             | Self::Catalog { .. }
             | Self::Proxy { .. }
             | Self::Balancer(_)
+            | Self::Stirred(_)
             | Self::Table { .. }
             | Self::Issued { .. }
             | Self::Ended { .. } => false,

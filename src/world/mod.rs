@@ -13,6 +13,7 @@ pub mod via;
 pub mod process;
 pub mod routine;
 pub mod checks;
+pub mod member;
 pub mod consul_server;
 pub mod consul_agent;
 pub mod nomad_server;

@@ -8,6 +8,7 @@ use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::model::topology::RegionId;
 use crate::protocol::gossip;
+use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::protocol::raft::{self, Index, RaftNode, Term};
 use crate::protocol::scheduler::decide::Decision;
@@ -18,6 +19,7 @@ use crate::world::atlas::Atlas;
 use crate::world::consul_server::subject;
 use crate::world::entry::NomadEntry;
 use crate::world::event::{Event, Pool};
+use crate::world::member::{Call, Mood, PoolMember};
 use crate::world::process::Process;
 use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, Wire};
@@ -28,7 +30,7 @@ pub struct NomadServer {
     region: RegionId,
     atlas: Arc<Atlas>,
     raft: RaftNode<NomadEntry>,
-    serf: Serf,
+    serf: PoolMember,
     server: Server<Decision>,
     /// Entries under way in the log, by place.
     proposed: BTreeMap<(Term, Index), Proposal>,
@@ -54,7 +56,7 @@ impl NomadServer {
             region,
             atlas: Arc::clone(atlas),
             raft,
-            serf,
+            serf: PoolMember::new(serf),
             server,
             proposed: BTreeMap::new(),
             raft_events: Vec::new(),
@@ -85,7 +87,7 @@ impl NomadServer {
         match input {
             Input::Start => {
                 self.raft.handle(now, Input::Start, &mut raft_via(fx, &mut self.raft_events));
-                self.serf.handle(now, Input::Start, &mut serf_via(fx, &mut self.serf_events));
+                self.gossip(now, Input::Start, fx);
                 self.server.handle(now, Input::Start, &mut server_via(fx, &mut self.server_events));
                 self.meet_peers();
             }
@@ -93,7 +95,7 @@ impl NomadServer {
                 self.raft.handle(now, Input::Message { from, msg }, &mut raft_via(fx, &mut self.raft_events));
             }
             Input::Message { from, msg: Wire::NomadSerf(msg) } => {
-                self.serf.handle(now, Input::Message { from, msg }, &mut serf_via(fx, &mut self.serf_events));
+                self.gossip(now, Input::Message { from, msg }, fx);
             }
             Input::Message { from, msg: Wire::Nomad(msg) } => {
                 self.server.handle(now, Input::Message { from, msg }, &mut server_via(fx, &mut self.server_events));
@@ -101,14 +103,14 @@ impl NomadServer {
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a Nomad server"),
             Input::Refused { to } => {
                 self.raft.handle(now, Input::Refused { to }, &mut raft_via(fx, &mut self.raft_events));
-                self.serf.handle(now, Input::Refused { to }, &mut serf_via(fx, &mut self.serf_events));
+                self.gossip(now, Input::Refused { to }, fx);
                 self.server.handle(now, Input::Refused { to }, &mut server_via(fx, &mut self.server_events));
             }
             Input::Fired(Alarm::Raft(timer)) => {
                 self.raft.handle(now, Input::Fired(timer), &mut raft_via(fx, &mut self.raft_events));
             }
             Input::Fired(Alarm::Serf(timer)) => {
-                self.serf.handle(now, Input::Fired(timer), &mut serf_via(fx, &mut self.serf_events));
+                self.gossip(now, Input::Fired(timer), fx);
             }
             Input::Fired(Alarm::Nomad(timer)) => {
                 self.server.handle(now, Input::Fired(timer), &mut server_via(fx, &mut self.server_events));
@@ -133,6 +135,22 @@ impl NomadServer {
         self.serf.reboot(now, &Kept::default());
         self.server.reboot(now, &Kept::default());
         self.proposed.clear();
+    }
+
+    /// It as a member of its pool.
+    pub fn member(&self) -> &PoolMember {
+        &self.serf
+    }
+
+    /// Its pool becomes calm, or no longer is.
+    pub fn tell_member(&mut self, now: Time, call: Call, fx: &mut impl Fx<Process>) {
+        self.serf.follow(now, call, &mut serf_via(fx, &mut self.serf_events));
+    }
+
+    fn gossip(&mut self, now: Time, input: Input<Msg, serf::Timer>, fx: &mut impl Fx<Process>) {
+        if self.serf.handle(now, input, &mut serf_via(fx, &mut self.serf_events)) == Mood::Stirred {
+            fx.emit(Event::Stirred(Pool::NomadWan));
+        }
     }
 
     /// Lets the parts hear of each other until none has anything more to say.
@@ -215,7 +233,7 @@ impl NomadServer {
     /// The servers Serf takes for alive, by region (Nomad 1.6.5 drops failed ones from its tables).
     fn meet_peers(&mut self) {
         let mut peers: BTreeMap<RegionId, Vec<ProcessId>> = BTreeMap::new();
-        for (_, address, status) in self.serf.members() {
+        for (_, address, status) in self.serf.serf().members() {
             if status == gossip::intent::Status::Alive
                 && let Some(machine) = self.atlas.machine(address)
             {

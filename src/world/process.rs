@@ -5,7 +5,8 @@ use crate::base::time::Time;
 use crate::world::balancer::Balancer;
 use crate::world::consul_agent::ConsulAgent;
 use crate::world::consul_server::ConsulServer;
-use crate::world::event::Event;
+use crate::world::event::{Event, Pool};
+use crate::world::member::{Call, PoolMember};
 use crate::world::nomad_client::ClientProcess;
 use crate::world::nomad_server::NomadServer;
 use crate::world::operator::Operator;
@@ -32,6 +33,30 @@ pub enum Process {
     Users(Box<Users>),
     /// The operators of a region.
     Operator(Box<Operator>),
+}
+
+impl Process {
+    /// It as a member of a pool, if it is one.
+    pub fn member(&self, pool: Pool) -> Option<&PoolMember> {
+        match (self, pool) {
+            (Self::NomadServer(process), Pool::NomadWan) => Some(process.member()),
+            (Self::ConsulServer(process), Pool::ConsulLan(_) | Pool::ConsulWan) => Some(process.member(pool)),
+            (Self::ConsulAgent(process), Pool::ConsulLan(_)) => Some(process.member()),
+            _ => None,
+        }
+    }
+
+    /// A pool becomes calm, or no longer is.
+    pub fn tell_member(&mut self, now: Time, pool: Pool, call: Call, fx: &mut impl Fx<Self>) {
+        match (self, pool) {
+            (Self::NomadServer(process), Pool::NomadWan) => process.tell_member(now, call, fx),
+            (Self::ConsulServer(process), Pool::ConsulLan(_) | Pool::ConsulWan) => {
+                process.tell_member(now, pool, call, fx);
+            }
+            (Self::ConsulAgent(process), Pool::ConsulLan(_)) => process.tell_member(now, call, fx),
+            _ => {}
+        }
+    }
 }
 
 impl Machine for Process {

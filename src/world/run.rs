@@ -9,8 +9,9 @@ use crate::sim::engine::{Engine, Livelock, Observer};
 use crate::sim::trace::Cause;
 use crate::world::atlas::Atlas;
 use crate::world::build::{Built, build};
+use crate::world::calm::{LOOK_EVERY, WatchedPool, watched_pools};
 use crate::world::chronicle::Chronicle;
-use crate::world::event::{Event, Notice};
+use crate::world::event::{Event, Notice, Pool};
 use crate::world::process::Process;
 use crate::world::routine::Routine;
 use crate::world::spec::{EntryId, MachineId, WorldSpec};
@@ -34,20 +35,26 @@ pub struct World {
     pub(super) engine: Engine<Process>,
     pub(super) balancer_hosts: Vec<HostId>,
     pub(super) chronicle: Chronicle,
-    agenda: BTreeSet<(Time, Step)>,
+    pub(super) agenda: BTreeSet<(Time, Step)>,
+    /// Gossip pools that may rest.
+    pub(super) pools: Vec<WatchedPool>,
+    /// Pools that have just stirred in their rest.
+    pub(super) stirred: Vec<Pool>,
     /// What to take back when an entry ends.
     pub(super) standing: Vec<Option<Standing>>,
 }
 
 /// Something the world does by itself, in this order when several fall on one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
+pub(super) enum Step {
     /// Leadership is moved to where the scenario pinned it.
     Pin,
     /// An entry of the timeline ends.
     End(EntryId),
     /// An entry of the timeline strikes.
     Begin(EntryId),
+    /// Pools are looked at, whether they are calm.
+    Look,
 }
 
 /// From when on, and how often, pinned leadership is looked after, until the warm-up ends.
@@ -80,7 +87,12 @@ impl World {
         }
         let standing = spec.timeline.iter().map(|_| None).collect();
         let chronicle = Chronicle::new(&atlas);
-        let mut world = Self { atlas, engine, balancer_hosts, chronicle, agenda, standing };
+        let pools = watched_pools(&atlas);
+        if !pools.is_empty() {
+            agenda.insert((Time::ZERO + LOOK_EVERY, Step::Look));
+        }
+        let stirred = Vec::new();
+        let mut world = Self { atlas, engine, balancer_hosts, chronicle, agenda, pools, stirred, standing };
         world.begin_calm();
         world
     }
@@ -117,19 +129,32 @@ impl World {
 
     /// Lets time pass until `until`.
     pub fn advance(&mut self, until: Time, witness: &mut dyn Witness) -> Result<(), Livelock> {
-        while let Some(&(at, step)) = self.agenda.first() {
-            if at >= until {
-                break;
+        loop {
+            let due = self.agenda.first().copied().filter(|(at, _)| *at < until);
+            if !self.run_until(due.map_or(until, |(at, _)| at), witness)? {
+                continue;
             }
+            let Some((at, step)) = due else { return Ok(()) };
             self.agenda.pop_first();
-            self.engine.run_until(at, &mut Ear { chronicle: &mut self.chronicle, witness })?;
             match step {
                 Step::Begin(entry) => self.begin(entry, witness),
                 Step::End(entry) => self.end(entry, witness),
                 Step::Pin => self.pin(at, witness),
+                Step::Look => self.look(at, witness),
             }
         }
-        self.engine.run_until(until, &mut Ear { chronicle: &mut self.chronicle, witness })
+    }
+
+    /// Handles what happens before `until`. False if a pool has stirred: it has been woken, and the agenda has changed.
+    fn run_until(&mut self, until: Time, witness: &mut dyn Witness) -> Result<bool, Livelock> {
+        let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
+        while ear.stirred.is_empty() && self.engine.step(until, ear)? {}
+        if ear.stirred.is_empty() {
+            self.engine.run_until(until, ear)?;
+            return Ok(true);
+        }
+        self.wake_stirred(witness);
+        Ok(false)
     }
 
     /// Moves leadership to where the scenario wants it to begin.
@@ -154,7 +179,7 @@ impl World {
 
     fn transfer(&mut self, from: MachineId, to: MachineId, witness: &mut dyn Witness) {
         let (from, to) = (self.atlas.processes[from].main, self.atlas.processes[to].main);
-        let ear = &mut Ear { chronicle: &mut self.chronicle, witness };
+        let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
         self.engine.with(from, ear, |process, now, fx| match process {
             Process::NomadServer(server) => server.transfer(now, to, fx),
             Process::ConsulServer(server) => server.transfer(now, to, fx),
@@ -203,11 +228,15 @@ pub fn first_difference(a: &World, b: &World) -> Option<std::ops::Range<u64>> {
 /// One type for every witness: what hangs on it is the whole of every protocol, which should be compiled once.
 pub(super) struct Ear<'a> {
     pub(super) chronicle: &'a mut Chronicle,
+    pub(super) stirred: &'a mut Vec<Pool>,
     pub(super) witness: &'a mut dyn Witness,
 }
 
 impl Observer<Process> for Ear<'_> {
     fn observe(&mut self, at: Time, process: ProcessId, _cause: Cause, event: &Event) {
+        if let Event::Stirred(pool) = event {
+            return self.stirred.push(*pool);
+        }
         self.witness.event(at, process, event);
         let witness = &mut *self.witness;
         self.chronicle.read(at, process, event, &mut |notice| witness.notice(at, notice));

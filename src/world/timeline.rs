@@ -42,6 +42,9 @@ impl World {
         witness.notice(now, &Notice::EntryBegins { entry, machines: machines.as_slice().into() });
         let cause = self.engine.new_cause();
         self.brace(&machines, cause, witness);
+        if moves_members(action) {
+            self.wake_pools(cause, witness);
+        }
         self.standing[entry.index()] = match action {
             Action::ProcessKill(target) => self.kill(&machines, &target.process, cause, witness),
             Action::ProcessPause(target) => {
@@ -100,6 +103,9 @@ impl World {
     pub(super) fn end(&mut self, entry: EntryId, witness: &mut dyn Witness) {
         let cause = self.engine.new_cause();
         let now = self.now();
+        if moves_members(&Arc::clone(&self.atlas).spec.timeline[entry].action) {
+            self.wake_pools(cause, witness);
+        }
         match self.standing[entry.index()].take() {
             None => {}
             Some(Standing::Killed(processes)) => self.restart(&processes, cause, witness),
@@ -237,7 +243,7 @@ impl World {
         let processes = self.processes(machines, kind);
         if let ProcessKind::Tasks(job) = kind {
             for &process in &processes {
-                let ear = &mut Ear { chronicle: &mut self.chronicle, witness };
+                let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
                 self.engine.with_cause(process, cause, ear, |process, now, fx| {
                     if let Process::Runtime(runtime) = process {
                         runtime.kill_job(now, job, fx);
@@ -344,7 +350,7 @@ impl World {
         for &machine in machines {
             self.engine.slow_cpu(Self::host(machine), factor);
             if let Some(runtime) = self.atlas.processes[machine].runtime {
-                let ear = &mut Ear { chronicle: &mut self.chronicle, witness };
+                let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
                 self.engine.with(runtime, ear, |process, now, fx| {
                     if let Process::Runtime(runtime) = process {
                         runtime.set_speed(now, 1.0 / factor, fx);
@@ -372,6 +378,26 @@ impl World {
                 }
             }
         }
+    }
+}
+
+/// Whether it kills, pauses, revives or cuts off members of gossip pools, when it strikes or when it ends.
+fn moves_members(action: &Action) -> bool {
+    match action {
+        Action::ProcessKill(target) | Action::ProcessPause(target) | Action::ProcessRestart(target) => {
+            !matches!(target.process, ProcessKind::Tasks(_))
+        }
+        Action::NodeCrash(_)
+        | Action::ZoneOutage(..)
+        | Action::RegionOutage(..)
+        | Action::Partition { .. }
+        | Action::LinkDegrade { .. } => true,
+        // Gossip neither writes nor computes.
+        Action::SlowDisk(..)
+        | Action::SlowCpu(..)
+        | Action::RegisterJob { .. }
+        | Action::ScaleJob { .. }
+        | Action::StopJob { .. } => false,
     }
 }
 

@@ -51,6 +51,13 @@ pub(super) struct Relay {
     due: Time,
 }
 
+impl Probe {
+    /// Whether only the member itself has been asked so far.
+    pub(super) fn is_direct(&self) -> bool {
+        self.stage == Stage::Direct
+    }
+}
+
 impl Relay {
     /// A request that has not been taken up yet.
     pub(super) fn ask(asked_by: ProcessId, asked_seq: u32) -> Self {
@@ -69,8 +76,25 @@ impl Swim {
         }
     }
 
-    /// Walks the list to the next member worth a probe; a full lap without one ends the search.
+    /// What a tick leaves behind whose probe is answered directly while nothing travels along: a place in the lap, a
+    /// number, some confidence. For whoever carries no messages that both ends of a probe would find routine
+    /// ([`Swim::is_calm`]); the tick's own alarm is then up to the caller. Network coordinates learn nothing.
+    pub fn probe_answered(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        assert!(self.probe.is_none(), "a probe under way is not left out");
+        if self.next_target(now, fx).is_some() {
+            self.next_seq();
+            self.awareness.apply(-1);
+        }
+    }
+
     fn probe_next(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if let Some((target, entry)) = self.next_target(now, fx) {
+            self.begin_probe(now, target, entry, fx);
+        }
+    }
+
+    /// Walks the list to the next member worth a probe; a full lap without one ends the search.
+    fn next_target(&mut self, now: Time, fx: &mut impl Fx<Self>) -> Option<(Member, Entry)> {
         let mut checked = 0;
         while checked < self.list.len() {
             let Some(&target) = self.list.get(self.probe_index) else {
@@ -86,9 +110,9 @@ impl Swim {
                 checked += 1;
                 continue;
             }
-            self.begin_probe(now, target, entry, fx);
-            return;
+            return Some((target, entry));
         }
+        None
     }
 
     fn begin_probe(&mut self, now: Time, target: Member, entry: Entry, fx: &mut impl Fx<Self>) {

@@ -315,6 +315,12 @@ impl Serf {
         self.digest_heard(now, fx);
     }
 
+    /// [`Swim::probe_answered`] of the membership layer.
+    pub fn probe_answered(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        self.with_swim(fx, |swim, part| swim.probe_answered(now, part));
+        self.digest_heard(now, fx);
+    }
+
     /// Queues a rumour for everybody.
     pub(super) fn pass_on(
         &mut self,

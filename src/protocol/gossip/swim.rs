@@ -277,6 +277,25 @@ impl Swim {
             && self.awareness.score() == 0
     }
 
+    /// Whether probes are routine as far as this member goes: none has got beyond its direct ping, nobody is suspected,
+    /// and nothing would travel along with a ping or an answer.
+    pub fn is_calm(&self) -> bool {
+        self.is_silent()
+            && self.suspicions.next().is_none()
+            && self.relays.is_empty()
+            && self.probe.as_ref().is_none_or(Probe::is_direct)
+    }
+
+    /// Whether a probe is under way.
+    pub fn is_probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Time between two probes.
+    pub fn probe_interval(&self) -> Duration {
+        self.config.probe_interval
+    }
+
     /// Queues a rumour of the layer above.
     pub fn broadcast(&mut self, now: Time, lane: Lane, rumour: Rumour, ticket: Option<Ticket>, fx: &mut impl Fx<Self>) {
         self.lanes[lane as usize].push(rumour, ticket);

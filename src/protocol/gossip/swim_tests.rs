@@ -77,6 +77,31 @@ fn a_lap_probes_everybody_once_and_no_two_laps_are_alike() {
 }
 
 #[test]
+fn a_member_may_be_told_of_answered_probes_instead_of_asking() {
+    let calm = || {
+        let mut bench = with(Config { push_pull_interval: Duration::from_hours(1), ..Config::lan() });
+        bench.rumour(dead(5, 1, 2));
+        while !bench.machine.is_calm() || bench.machine.is_probing() {
+            let ping = next_ping(&mut bench);
+            ack(&mut bench, ping);
+        }
+        bench
+    };
+    let (mut asks, mut told) = (calm(), calm());
+    for _ in 0..60 {
+        let ping = next_ping(&mut asks);
+        ack(&mut asks, ping);
+        let tick = asks.now;
+        told.with(|swim, _, fx| swim.probe_answered(tick, fx));
+        assert_eq!(asks.machine.members(), told.machine.members());
+        assert_eq!(asks.machine.sequence, told.machine.sequence);
+    }
+    assert_eq!(asks.events, told.events);
+    assert!(told.events.contains(&Event::Purged { member: Member(5) }));
+    assert_eq!(next_ping(&mut asks).1, told.machine.sequence + 1);
+}
+
+#[test]
 fn an_answered_probe_leaves_nothing_behind() {
     let mut bench = lan();
     let ping = next_ping(&mut bench);
