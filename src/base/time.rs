@@ -18,11 +18,13 @@ impl Time {
     pub const NEVER: Self = Self(u64::MAX);
 
     /// The instant `nanos` nanoseconds after the start.
+    #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// Nanoseconds since the start.
+    #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
@@ -33,6 +35,7 @@ impl Time {
     }
 
     /// How long ago `earlier` was; zero if it lies in the future.
+    #[inline]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
     }
@@ -45,16 +48,19 @@ impl Duration {
     pub const MAX: Self = Self(u64::MAX);
 
     /// A span of `n` nanoseconds.
+    #[inline]
     pub const fn from_nanos(n: u64) -> Self {
         Self(n)
     }
 
     /// A span of `n` microseconds.
+    #[inline]
     pub const fn from_micros(n: u64) -> Self {
         Self(n * 1_000)
     }
 
     /// A span of `n` milliseconds.
+    #[inline]
     pub const fn from_millis(n: u64) -> Self {
         Self(n * 1_000_000)
     }
@@ -82,6 +88,7 @@ impl Duration {
     }
 
     /// Nanoseconds.
+    #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
@@ -112,6 +119,7 @@ impl Duration {
     }
 
     /// Whether the span is empty.
+    #[inline]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
@@ -121,12 +129,14 @@ impl Add<Duration> for Time {
     type Output = Self;
 
     /// Saturates at [`Time::NEVER`].
+    #[inline]
     fn add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span.0))
     }
 }
 
 impl AddAssign<Duration> for Time {
+    #[inline]
     fn add_assign(&mut self, span: Duration) {
         *self = *self + span;
     }
@@ -136,6 +146,7 @@ impl Sub<Duration> for Time {
     type Output = Self;
 
     /// Stops at the start of the run.
+    #[inline]
     fn sub(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(span.0))
     }
@@ -144,12 +155,14 @@ impl Sub<Duration> for Time {
 impl Add for Duration {
     type Output = Self;
 
+    #[inline]
     fn add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 }
 
 impl AddAssign for Duration {
+    #[inline]
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
@@ -159,6 +172,7 @@ impl Sub for Duration {
     type Output = Self;
 
     /// Panics when the result would be negative; see [`Duration::saturating_sub`].
+    #[inline]
     fn sub(self, other: Self) -> Self {
         Self(self.0.checked_sub(other.0).expect("a span is never negative"))
     }

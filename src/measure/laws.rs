@@ -177,6 +177,7 @@ impl Laws {
             Event::Notice(_)
             | Event::Gossip { .. }
             | Event::Stirred(_)
+            | Event::Answered { .. }
             | Event::Agent { .. }
             | Event::Client { .. }
             | Event::Proxy { .. }

@@ -282,6 +282,18 @@ impl<P: Actor> Core<P> {
         }
     }
 
+    /// How long something takes that comes in a series of its own.
+    pub(super) fn item_transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Duration {
+        // Told apart from the numbers of datagrams and segments, which are small but for bit 63.
+        let number = self.link_number(from, to, !number.rotate_left(32));
+        self.queued(from, to, bytes) + network::segment(self.link(from, to), None, self.link_draws, number)
+    }
+
+    pub(super) fn carry(&mut self, from: ProcessId, to: ProcessId, delay: Duration, cause: Cause, msg: P::Msg) {
+        let place = self.parcels.put(Parcel::Datagram { from, to, cause }, Some(msg));
+        self.post_place(self.now + delay.max(SHORTEST), from, place);
+    }
+
     /// The number of a draw: of message `number` from one name to another, whoever else there is.
     #[inline]
     pub(super) fn link_number(&self, from: ProcessId, to: ProcessId, number: u64) -> u64 {

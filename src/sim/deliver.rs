@@ -345,7 +345,7 @@ impl<P: Actor> Core<P> {
 
     /// Feeds the digest, and the trace if it looks.
     #[inline]
-    pub(super) fn note(&mut self, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
+    pub(super) fn note(&mut self, at: Time, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
         let number = self.digest.events();
         let (kind, content) = match input {
             Input::Start => (0, 0),
@@ -354,14 +354,14 @@ impl<P: Actor> Core<P> {
             Input::Fired(timer) => (3, timer.slot() as u64),
             Input::Done(token) => (4, token.0),
         };
-        self.digest.feed(self.now, u64::from(process.0) << 8 | kind, content);
+        self.digest.feed(at, u64::from(process.0) << 8 | kind, content);
         if self.trace.covers(number) {
-            self.describe(number, process, input);
+            self.describe(number, at, process, input);
         }
     }
 
     #[cold]
-    fn describe(&mut self, number: u64, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
+    fn describe(&mut self, number: u64, at: Time, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
         let name = |process: ProcessId| &self.lockers[process].name;
         let what = match input {
             Input::Start => "starts".to_owned(),
@@ -370,7 +370,7 @@ impl<P: Actor> Core<P> {
             Input::Fired(timer) => format!("fires {timer:?}"),
             Input::Done(token) => format!("done {}", token.0),
         };
-        let line = format!("#{number} {} ns {} {what}", self.now.as_nanos(), name(process));
+        let line = format!("#{number} {} ns {} {what}", at.as_nanos(), name(process));
         self.trace.lines.push(line);
     }
 }

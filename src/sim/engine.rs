@@ -174,8 +174,8 @@ impl<P: Actor> Engine<P> {
         input: Input<P::Msg, P::Timer>,
         observer: &mut impl Observer<P>,
     ) {
-        self.core.note(process, &input);
         let now = self.core.now;
+        self.core.note(now, process, &input);
         let mut fx = Effects { core: &mut self.core, observer, process, cause };
         self.machines[process].handle(now, input, &mut fx);
     }
@@ -327,6 +327,29 @@ impl<P: Actor> Engine<P> {
         }
         let ends: Vec<End> = processes.iter().map(|&process| self.core.end(process)).collect();
         self.core.rules.touch(&ends)
+    }
+
+    /// Whether a message to this process would be delayed and nothing else: no rule is in force, it runs and is not
+    /// paused.
+    pub fn is_reached(&self, process: ProcessId) -> bool {
+        let seat = &self.core.seats[process];
+        self.core.rules.is_empty() && seat.state == State::Running && !seat.paused
+    }
+
+    /// How long a message of so many bytes takes that leaves one process for another now, if no rule is in force. The
+    /// draw is that of item `number` between the two. It takes its turn at the sender's interface.
+    pub fn transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Duration {
+        self.core.item_transit(from, to, bytes, number)
+    }
+
+    /// Lets a message reach a process after `delay`, if it runs then, as a consequence of `cause`.
+    pub fn carry(&mut self, from: ProcessId, to: ProcessId, delay: Duration, cause: Cause, msg: P::Msg) {
+        self.core.carry(from, to, delay, cause, msg);
+    }
+
+    /// Counts an input as handled that its process has been told of in another way.
+    pub fn attest(&mut self, at: Time, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
+        self.core.note(at, process, input);
     }
 
     /// The network, to change distances during a run.

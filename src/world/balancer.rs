@@ -1,10 +1,12 @@
 //! A balancer node: one per zone and ingress, outside the machines of the scenario, lost with its zone.
 
+use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::model::topology::ZoneId;
 use crate::protocol::proxy::alb::{Alb, AlbEvent};
 use crate::protocol::proxy::endpoint::Endpoint;
+use crate::protocol::proxy::message::Exchange;
 use crate::world::event::Event;
 use crate::world::process::Process;
 use crate::world::via::Via;
@@ -22,6 +24,16 @@ impl Balancer {
     /// A node with these targets.
     pub fn new(alb: Alb, targets: Vec<(Endpoint, ZoneId)>) -> Self {
         Self { alb, targets, events: Vec::new() }
+    }
+
+    /// As [`Alb::passes_on`].
+    pub fn passes_on(&self, exchange: Exchange) -> Option<(ProcessId, Exchange)> {
+        self.alb.passes_on(exchange)
+    }
+
+    /// As [`Alb::passed_on`].
+    pub fn passed_on(&mut self, at: Time, exchange: Exchange) {
+        self.alb.passed_on(at, exchange);
     }
 
     /// Reacts to one input.

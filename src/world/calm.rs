@@ -23,7 +23,7 @@ use crate::world::event::Pool;
 use crate::world::member::{Call, PoolMember};
 use crate::world::process::Process;
 use crate::world::routine::Routine;
-use crate::world::run::{Ear, Step, Witness, World};
+use crate::world::run::{Step, Witness, World, ear};
 use crate::world::spec::{LinkSpec, MachineId, RegionSpec};
 
 /// A pool, and how long it has been calm.
@@ -113,7 +113,7 @@ impl World {
         checks.disturb();
         // An agent that is paused was woken before, one that is dead has no alarms.
         let agent = self.atlas.processes[machine].agent;
-        let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
+        let ear = &mut ear!(self, witness);
         self.engine.with_cause(agent, cause, ear, |process, now, fx| {
             if let Process::ConsulAgent(agent) = process {
                 agent.wake_checks(now, fx);
@@ -167,7 +167,7 @@ impl World {
 
     fn tell_members(&mut self, place: usize, call: Call, cause: Cause, witness: &mut dyn Witness) {
         let WatchedPool { pool, members, .. } = &self.pools[place];
-        let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
+        let ear = &mut ear!(self, witness);
         for &member in members {
             // Who is dead or paused does not rest.
             self.engine.with_cause(member, cause, ear, |process, now, fx| process.tell_member(now, *pool, call, fx));

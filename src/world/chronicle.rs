@@ -93,6 +93,7 @@ impl Chronicle {
             | Event::Proxy { .. }
             | Event::Balancer(_)
             | Event::Stirred(_)
+            | Event::Answered { .. }
             | Event::Table { .. }
             | Event::Issued { .. } => {}
         }

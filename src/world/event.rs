@@ -17,7 +17,7 @@ use crate::protocol::gossip;
 use crate::protocol::proxy::alb::AlbEvent;
 use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::fabio::FabioEvent;
-use crate::protocol::proxy::message::RequestNumber;
+use crate::protocol::proxy::message::{Exchange, RequestNumber};
 use crate::protocol::raft;
 use crate::protocol::scheduler;
 use crate::sim::trace::Notable;
@@ -43,6 +43,15 @@ pub enum Event {
     },
     /// A member of a pool that was calm has something to say or to find out: for the world itself, not for observers.
     Stirred(Pool),
+    /// An instance answers a proxy: for the world itself, which sends the response on its way.
+    Answered {
+        /// The proxy's task runtime.
+        to: ProcessId,
+        /// Its name for the exchange.
+        exchange: Exchange,
+        /// HTTP status.
+        status: u16,
+    },
     /// From a Nomad server.
     Nomad {
         /// Of which region.
@@ -134,6 +143,7 @@ impl Notable for Event {
             | Self::Proxy { .. }
             | Self::Balancer(_)
             | Self::Stirred(_)
+            | Self::Answered { .. }
             | Self::Table { .. }
             | Self::Issued { .. }
             | Self::Ended { .. } => false,
@@ -491,7 +501,7 @@ pub enum Notice {
         /// Targets it lost.
         lost: Arc<[RoutedInstance]>,
     },
-    /// A proxy passed on a good answer; its user has yet to get it.
+    /// An instance gave a good answer; its user has yet to get it.
     RequestServed {
         /// To this attempt.
         number: RequestNumber,

@@ -30,4 +30,5 @@ pub mod chronicle;
 pub mod build;
 pub mod run;
 mod calm;
+mod way_back;
 mod timeline;

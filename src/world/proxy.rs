@@ -17,7 +17,7 @@ use crate::protocol::catalog::record::{CheckId, InstanceId, ServiceSpec};
 use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::fabio::{FabioEvent, FabioNode, FabioTimer, HttpRoute, Registration};
 use crate::protocol::proxy::fabio_config::FabioConfig;
-use crate::protocol::proxy::message::HttpMsg;
+use crate::protocol::proxy::message::{Exchange, HttpMsg};
 use crate::protocol::proxy::pick::Strategy;
 use crate::protocol::proxy::table::Matcher as PathMatcher;
 use crate::protocol::proxy::watcher::{Answer, Query};
@@ -92,6 +92,16 @@ impl Proxy {
         port == self.config.admin_port || (port == self.config.proxy_port && self.node.is_listening())
     }
 
+    /// As [`FabioNode::passes_on`].
+    pub fn passes_on(&self, exchange: Exchange) -> Option<(ProcessId, Exchange)> {
+        self.node.passes_on(exchange)
+    }
+
+    /// As [`FabioNode::passed_on`].
+    pub fn passed_on(&mut self, at: Time, exchange: Exchange) {
+        self.node.passed_on(at, exchange);
+    }
+
     /// Reacts to one input.
     pub fn handle(&mut self, now: Time, input: Input<HttpMsg, FabioTimer>, fx: &mut impl Fx<Process>) {
         self.node.handle(now, input, &mut via(fx, &mut self.events));
@@ -154,14 +164,7 @@ impl Proxy {
             }
             FabioEvent::Deregister => self.to_agent(CatalogMsg::Deregister(own), fx),
             FabioEvent::Applied { .. } => self.swapped(fx),
-            FabioEvent::Answered { number, status, target } => {
-                let instance = target.and_then(|target| self.residents.at(target));
-                if status == 200
-                    && let Some(instance) = instance
-                {
-                    fx.emit(Event::Notice(Notice::RequestServed { number, instance }));
-                }
-            }
+            FabioEvent::Answered { .. } => {}
             FabioEvent::Opened | FabioEvent::Exited => {
                 checks::ports_changed(&self.atlas, self.machine, fx);
                 fx.emit(Event::Proxy { machine: self.machine, event });

@@ -28,12 +28,6 @@ impl Residents {
         self.known.sort_by_key(|(endpoint, _)| *endpoint);
     }
 
-    /// Who stands behind an endpoint.
-    pub fn at(&self, endpoint: Endpoint) -> Option<RoutedInstance> {
-        let place = self.known.binary_search_by_key(&endpoint, |(known, _)| *known).ok()?;
-        Some(self.known[place].1)
-    }
-
     /// Who stands behind any of the endpoints, which are in ascending order; sorted.
     pub fn of(&self, endpoints: &[Endpoint]) -> Vec<RoutedInstance> {
         let mut known = self.known.iter().peekable();
@@ -89,9 +83,6 @@ mod tests {
         residents.learn(&listed(&[(20, 1), (30, 2)]));
         residents.learn(&listed(&[(10, 12), (20, 11), (25, 10)]));
         residents.learn(&listed(&[]));
-        let at = |number| residents.at(endpoint(number));
-        assert_eq!([10, 20, 25, 30].map(at), [12, 11, 10, 2].map(|alloc| Some(resident(alloc))));
-        assert_eq!([5, 22, 99].map(at), [None; 3]);
         let some = [5, 10, 20, 25, 26, 30].map(endpoint);
         assert_eq!(residents.of(&some), [2, 10, 11, 12].map(resident));
     }

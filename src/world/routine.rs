@@ -1,7 +1,8 @@
 //! Routine: what is bound to come out as it does. A world counts it instead of carrying it out, and is the same world.
 //!
-//! What it consists of: health checks of tasks on their own machine ([`crate::world::checks`]), and the probes of
-//! gossip pools ([`crate::world::member`]). When it may be counted is decided in `calm.rs`.
+//! What it consists of: health checks of tasks on their own machine ([`crate::world::checks`]), the probes of gossip
+//! pools ([`crate::world::member`]; when they may be counted is decided in `calm.rs`), and the way of responses back to
+//! their users (`way_back.rs`).
 
 /// What is done about routine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

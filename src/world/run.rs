@@ -16,6 +16,7 @@ use crate::world::process::Process;
 use crate::world::routine::Routine;
 use crate::world::spec::{EntryId, MachineId, WorldSpec};
 use crate::world::timeline::Standing;
+use crate::world::way_back::{Ahead, Answer};
 
 /// Whoever listens to a world.
 pub trait Witness {
@@ -40,6 +41,10 @@ pub struct World {
     pub(super) pools: Vec<WatchedPool>,
     /// Pools that have just stirred in their rest.
     pub(super) stirred: Vec<Pool>,
+    /// Responses that have just left their instances.
+    pub(super) answers: Vec<Answer>,
+    /// Ends of requests that are yet to be told.
+    pub(super) ahead: Ahead,
     /// What to take back when an entry ends.
     pub(super) standing: Vec<Option<Standing>>,
 }
@@ -91,8 +96,9 @@ impl World {
         if !pools.is_empty() {
             agenda.insert((Time::ZERO + LOOK_EVERY, Step::Look));
         }
-        let stirred = Vec::new();
-        let mut world = Self { atlas, engine, balancer_hosts, chronicle, agenda, pools, stirred, standing };
+        let (stirred, answers, ahead) = (Vec::new(), Vec::new(), Ahead::default());
+        let mut world =
+            Self { atlas, engine, balancer_hosts, chronicle, agenda, pools, stirred, answers, ahead, standing };
         world.begin_calm();
         world
     }
@@ -147,14 +153,25 @@ impl World {
 
     /// Handles what happens before `until`. False if a pool has stirred: it has been woken, and the agenda has changed.
     fn run_until(&mut self, until: Time, witness: &mut dyn Witness) -> Result<bool, Livelock> {
-        let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
-        while ear.stirred.is_empty() && self.engine.step(until, ear)? {}
-        if ear.stirred.is_empty() {
-            self.engine.run_until(until, ear)?;
-            return Ok(true);
+        let strikes = self.next_strike();
+        loop {
+            let ear = &mut ear!(self, witness);
+            let mut goes_on = true;
+            while goes_on && ear.stirred.is_empty() && ear.answers.is_empty() {
+                goes_on = self.engine.step(until, ear)?;
+            }
+            self.send_back(strikes, witness);
+            if !self.stirred.is_empty() {
+                self.wake_stirred(witness);
+                return Ok(false);
+            }
+            if !goes_on {
+                let ear = &mut ear!(self, witness);
+                self.engine.run_until(until, ear)?;
+                ear.catch_up(Time::from_nanos(until.as_nanos().saturating_sub(1)));
+                return Ok(true);
+            }
         }
-        self.wake_stirred(witness);
-        Ok(false)
     }
 
     /// Moves leadership to where the scenario wants it to begin.
@@ -179,7 +196,7 @@ impl World {
 
     fn transfer(&mut self, from: MachineId, to: MachineId, witness: &mut dyn Witness) {
         let (from, to) = (self.atlas.processes[from].main, self.atlas.processes[to].main);
-        let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
+        let ear = &mut ear!(self, witness);
         self.engine.with(from, ear, |process, now, fx| match process {
             Process::NomadServer(server) => server.transfer(now, to, fx),
             Process::ConsulServer(server) => server.transfer(now, to, fx),
@@ -214,7 +231,7 @@ impl World {
             Process::Users(users) => users.open(),
             _ => 0,
         };
-        self.atlas.sources.iter().map(open).sum()
+        self.atlas.sources.iter().map(open).sum::<usize>() + self.ahead.len()
     }
 }
 
@@ -229,16 +246,51 @@ pub fn first_difference(a: &World, b: &World) -> Option<std::ops::Range<u64>> {
 pub(super) struct Ear<'a> {
     pub(super) chronicle: &'a mut Chronicle,
     pub(super) stirred: &'a mut Vec<Pool>,
+    pub(super) answers: &'a mut Vec<Answer>,
+    pub(super) ahead: &'a mut Ahead,
     pub(super) witness: &'a mut dyn Witness,
 }
 
-impl Observer<Process> for Ear<'_> {
-    fn observe(&mut self, at: Time, process: ProcessId, _cause: Cause, event: &Event) {
-        if let Event::Stirred(pool) = event {
-            return self.stirred.push(*pool);
+/// The ear of a world, while the rest of it is used otherwise.
+macro_rules! ear {
+    ($world:ident, $witness:ident) => {
+        $crate::world::run::Ear {
+            chronicle: &mut $world.chronicle,
+            stirred: &mut $world.stirred,
+            answers: &mut $world.answers,
+            ahead: &mut $world.ahead,
+            witness: $witness,
         }
+    };
+}
+pub(super) use ear;
+
+impl Ear<'_> {
+    /// Tells what was known ahead and has happened by `now`.
+    #[inline]
+    fn catch_up(&mut self, now: Time) {
+        while let Some((at, process, event)) = self.ahead.pop(now) {
+            self.tell(at, process, &event);
+        }
+    }
+
+    fn tell(&mut self, at: Time, process: ProcessId, event: &Event) {
         self.witness.event(at, process, event);
         let witness = &mut *self.witness;
         self.chronicle.read(at, process, event, &mut |notice| witness.notice(at, notice));
+    }
+}
+
+impl Observer<Process> for Ear<'_> {
+    fn observe(&mut self, at: Time, process: ProcessId, cause: Cause, event: &Event) {
+        match *event {
+            Event::Stirred(pool) => return self.stirred.push(pool),
+            Event::Answered { to, exchange, status } => {
+                return self.answers.push(Answer { from: process, to, exchange, status, cause });
+            }
+            _ => {}
+        }
+        self.catch_up(at);
+        self.tell(at, process, event);
     }
 }

@@ -14,13 +14,14 @@ use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::service::CheckStatus;
+use crate::model::topology::RegionId;
 use crate::protocol::catalog::message::CatalogMsg;
 use crate::protocol::client::event::Exit;
-use crate::protocol::proxy::message::HttpMsg;
+use crate::protocol::proxy::message::{Exchange, HttpMsg};
 use crate::protocol::workload::stations::{Outlet, Stations};
 use crate::world::atlas::Atlas;
 use crate::world::checks;
-use crate::world::event::{Event, Instance, Notice};
+use crate::world::event::{Event, Instance, Notice, RoutedInstance};
 use crate::world::naming;
 use crate::world::process::Process;
 use crate::world::proxy::Proxy;
@@ -39,6 +40,7 @@ pub struct Runtime {
     atlas: Arc<Atlas>,
     tasks: BTreeMap<TaskId, Task>,
     stations: Stations,
+    facade: Facade,
     proxy: Option<Proxy>,
     /// What happens to tasks next.
     life: BTreeSet<(Time, TaskId, Step)>,
@@ -57,6 +59,14 @@ struct Task {
     ports: Vec<(u32, Option<usize>)>,
     /// It was told to end and takes its time.
     ending: bool,
+}
+
+/// Who answers behind the ports of the machine.
+#[derive(Debug, Clone)]
+struct Facade {
+    region: RegionId,
+    machine: MachineId,
+    instances: Vec<(u32, AllocId)>,
 }
 
 /// What happens to a task.
@@ -80,6 +90,7 @@ impl Runtime {
             atlas: Arc::clone(atlas),
             tasks: BTreeMap::new(),
             stations: Stations::new(draws),
+            facade: Facade { region: atlas.region(machine), machine, instances: Vec::new() },
             proxy: None,
             life: BTreeSet::new(),
             images: BTreeSet::new(),
@@ -91,6 +102,13 @@ impl Runtime {
     /// The proxy that runs here, if one does.
     pub fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
+    }
+
+    /// A response was passed on to its user past the proxy that runs here: see [`Proxy::passed_on`].
+    pub fn passed_on(&mut self, at: Time, exchange: Exchange) {
+        if let Some(proxy) = &mut self.proxy {
+            proxy.passed_on(at, exchange);
+        }
     }
 
     /// Whether a task of this job runs here.
@@ -116,7 +134,7 @@ impl Runtime {
             }
             Input::Fired(Alarm::Runtime(RuntimeTimer::Life)) => self.live(now, fx),
             Input::Fired(Alarm::Runtime(RuntimeTimer::Station(slot))) => {
-                self.stations.fired(now, slot, &mut Doors(fx));
+                self.stations.fired(now, slot, &mut Doors { fx, facade: &self.facade });
             }
             Input::Fired(Alarm::Proxy(timer)) => {
                 if let Some(proxy) = &mut self.proxy {
@@ -154,7 +172,7 @@ impl Runtime {
         self.speed = speed;
         let ports: Vec<u32> = self.tasks.values().flat_map(|task| task.ports.iter().map(|&(port, _)| port)).collect();
         for port in ports {
-            self.stations.set_speed(now, port, speed, &mut Doors(fx));
+            self.stations.set_speed(now, port, speed, &mut Doors { fx, facade: &self.facade });
         }
     }
 
@@ -175,7 +193,7 @@ impl Runtime {
             Some(proxy) if port.is_none_or(|port| proxy.owns(port)) => {
                 proxy.handle(now, Input::Message { from, msg }, fx);
             }
-            _ => self.stations.message(now, from, msg, &mut Doors(fx)),
+            _ => self.stations.message(now, from, msg, &mut Doors { fx, facade: &self.facade }),
         }
     }
 
@@ -262,7 +280,8 @@ impl Runtime {
         self.life.retain(|(_, other, _)| *other != id);
         let mut closed = false;
         for (port, _) in task.ports {
-            closed |= self.stations.remove(port, &mut Doors(fx));
+            self.facade.instances.retain(|(other, _)| *other != port);
+            closed |= self.stations.remove(port, &mut Doors { fx, facade: &self.facade });
         }
         if self.proxy.as_ref().is_some_and(|proxy| proxy.alloc() == id.0)
             && id.1 == 0
@@ -298,9 +317,11 @@ impl Runtime {
         let Some(task) = self.tasks.get(&id) else { return };
         for (port, service) in task.ports.clone() {
             let config = station_config(service.map(|index| &self.atlas.spec.services[index]));
-            self.stations.insert(now, port, config, &mut Doors(fx));
+            self.facade.instances.retain(|(other, _)| *other != port);
+            self.facade.instances.push((port, id.0));
+            self.stations.insert(now, port, config, &mut Doors { fx, facade: &self.facade });
             if self.speed < 1.0 {
-                self.stations.set_speed(now, port, self.speed, &mut Doors(fx));
+                self.stations.set_speed(now, port, self.speed, &mut Doors { fx, facade: &self.facade });
             }
         }
         checks::ports_changed(&self.atlas, self.machine, fx);
@@ -334,21 +355,36 @@ impl Runtime {
 }
 
 /// The effects of the stations.
-struct Doors<'a, F>(&'a mut F);
+struct Doors<'a, F> {
+    fx: &'a mut F,
+    facade: &'a Facade,
+}
 
 impl<F: Fx<Process>> Outlet for Doors<'_, F> {
     #[inline]
     fn send(&mut self, to: ProcessId, msg: HttpMsg) {
-        self.0.send(to, Wire::Http(msg));
+        self.fx.send(to, Wire::Http(msg));
+    }
+
+    #[inline]
+    fn respond(&mut self, port: u32, to: ProcessId, exchange: Exchange, status: u16) {
+        let Facade { region, machine, ref instances } = *self.facade;
+        if status == 200
+            && let Some(&(_, alloc)) = instances.iter().find(|(other, _)| *other == port)
+        {
+            let instance = RoutedInstance { machine, instance: Instance { region, alloc } };
+            self.fx.emit(Event::Notice(Notice::RequestServed { number: exchange.number, instance }));
+        }
+        self.fx.emit(Event::Answered { to, exchange, status });
     }
 
     #[inline]
     fn arm(&mut self, slot: u32, delay: Duration) {
-        self.0.arm(Alarm::Runtime(RuntimeTimer::Station(slot)), delay);
+        self.fx.arm(Alarm::Runtime(RuntimeTimer::Station(slot)), delay);
     }
 
     #[inline]
     fn disarm(&mut self, slot: u32) {
-        self.0.disarm(Alarm::Runtime(RuntimeTimer::Station(slot)));
+        self.fx.disarm(Alarm::Runtime(RuntimeTimer::Station(slot)));
     }
 }

@@ -10,7 +10,7 @@ use crate::sim::fault::{Degrade, Direction, Rule, RuleId, Selector, Verdict};
 use crate::sim::trace::Cause;
 use crate::world::event::{Group, Notice, System};
 use crate::world::process::Process;
-use crate::world::run::{Ear, Witness, World};
+use crate::world::run::{Witness, World, ear};
 use crate::world::spec::{
     Action, Among, Count, Degradation, EntryId, MachineId, MachineRole, OutageKind, ProcessKind, Side, Target,
 };
@@ -243,7 +243,7 @@ impl World {
         let processes = self.processes(machines, kind);
         if let ProcessKind::Tasks(job) = kind {
             for &process in &processes {
-                let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
+                let ear = &mut ear!(self, witness);
                 self.engine.with_cause(process, cause, ear, |process, now, fx| {
                     if let Process::Runtime(runtime) = process {
                         runtime.kill_job(now, job, fx);
@@ -350,7 +350,7 @@ impl World {
         for &machine in machines {
             self.engine.slow_cpu(Self::host(machine), factor);
             if let Some(runtime) = self.atlas.processes[machine].runtime {
-                let ear = &mut Ear { chronicle: &mut self.chronicle, stirred: &mut self.stirred, witness };
+                let ear = &mut ear!(self, witness);
                 self.engine.with(runtime, ear, |process, now, fx| {
                     if let Process::Runtime(runtime) = process {
                         runtime.set_speed(now, 1.0 / factor, fx);

@@ -4,6 +4,7 @@ use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::protocol::proxy::dns::DnsSet;
+use crate::protocol::proxy::message::Exchange;
 use crate::protocol::workload::client::{Client, ClientEvent, Outcome as Ending};
 use crate::world::event::{Event, Outcome};
 use crate::world::process::Process;
@@ -35,6 +36,12 @@ impl Users {
     /// Requests that have not ended.
     pub fn open(&self) -> usize {
         self.client.open()
+    }
+
+    /// As [`Client::answered`]: what is to be told then.
+    pub fn answered(&mut self, at: Time, exchange: Exchange, status: u16) -> Option<Event> {
+        let (outcome, sent) = self.client.answered(at, exchange, status)?;
+        Some(Event::Ended { traffic: self.traffic, number: exchange.number, sent, outcome: seen(outcome) })
     }
 
     /// Reacts to one input.

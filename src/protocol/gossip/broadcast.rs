@@ -32,8 +32,8 @@ pub fn transmit_limit(mult: u32, members: usize) -> u32 {
 /// The queue.
 #[derive(Debug, Clone, Default)]
 pub struct Broadcasts {
-    /// The queue itself: places in `rumours`.
-    waiting: BTreeMap<Key, u32>,
+    /// What waits, by number of transmissions so far; each tier in order of precedence.
+    tiers: Vec<Vec<Entry>>,
     rumours: Vec<Waiting>,
     free: Vec<u32>,
     /// Where the rumour about a member is, for those that replace each other.
@@ -41,17 +41,19 @@ pub struct Broadcasts {
     count: u32,
 }
 
-/// Place in the queue.
+/// A rumour within its tier: larger before smaller, then newer before older.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    transmits: u32,
+struct Entry {
     bytes: Reverse<u32>,
     id: Reverse<u32>,
+    /// Its place in `rumours`.
+    place: u32,
 }
 
 #[derive(Debug, Clone)]
 struct Waiting {
-    key: Key,
+    tier: u32,
+    entry: Entry,
     rumour: Rumour,
     name: Option<Member>,
     ticket: Option<Ticket>,
@@ -60,19 +62,22 @@ struct Waiting {
 impl Broadcasts {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
     }
 
     /// How many rumours wait.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.rumours.len() - self.free.len()
     }
 
     /// Queues a rumour that replaces the waiting one about the same member, whose ticket (if any) is returned: it will
     /// not be transmitted any more.
     pub fn push_named(&mut self, name: Member, rumour: Rumour, ticket: Option<Ticket>) -> Option<Ticket> {
-        let former = self.named.get(&name).map(|&place| self.rumours[place as usize].key);
-        let ticket_of_former = former.and_then(|key| self.remove(key));
+        let former = self.named.get(&name).copied();
+        let ticket_of_former = former.and_then(|place| {
+            self.unqueue(place);
+            self.forget(place)
+        });
         let place = self.insert(rumour, Some(name), ticket);
         self.named.insert(name, place);
         ticket_of_former
@@ -85,22 +90,34 @@ impl Broadcasts {
 
     fn insert(&mut self, rumour: Rumour, name: Option<Member>, ticket: Option<Ticket>) -> u32 {
         self.count = self.count.wrapping_add(1);
-        let key = Key { transmits: 0, bytes: Reverse(rumour.bytes()), id: Reverse(self.count) };
-        let waiting = Waiting { key, rumour, name, ticket };
-        let place = if let Some(place) = self.free.pop() {
-            self.rumours[place as usize] = waiting;
-            place
-        } else {
-            self.rumours.push(waiting);
-            u32::try_from(self.rumours.len() - 1).expect("fewer than 2^32 rumours wait")
-        };
-        self.waiting.insert(key, place);
+        let place = self.free.pop().unwrap_or(u32::try_from(self.rumours.len()).expect("fewer than 2^32 rumours wait"));
+        let entry = Entry { bytes: Reverse(rumour.bytes()), id: Reverse(self.count), place };
+        let waiting = Waiting { tier: 0, entry, rumour, name, ticket };
+        match self.rumours.get_mut(place as usize) {
+            Some(free) => *free = waiting,
+            None => self.rumours.push(waiting),
+        }
+        let fresh = self.tier(0);
+        fresh.insert(fresh.partition_point(|other| *other < entry), entry);
         place
     }
 
-    /// Drops a rumour; its ticket is returned.
-    fn remove(&mut self, key: Key) -> Option<Ticket> {
-        let place = self.waiting.remove(&key)?;
+    fn tier(&mut self, tier: usize) -> &mut Vec<Entry> {
+        if self.tiers.len() <= tier {
+            self.tiers.resize(tier + 1, Vec::new());
+        }
+        &mut self.tiers[tier]
+    }
+
+    /// Takes a rumour out of its tier.
+    fn unqueue(&mut self, place: u32) {
+        let Waiting { tier, entry, .. } = self.rumours[place as usize];
+        let tier = &mut self.tiers[tier as usize];
+        tier.remove(tier.binary_search(&entry).expect("what waits is in its tier"));
+    }
+
+    /// Drops a rumour that is in no tier any more; its ticket is returned.
+    fn forget(&mut self, place: u32) -> Option<Ticket> {
         self.free.push(place);
         let Waiting { name, ticket, .. } = self.rumours[place as usize];
         if let Some(name) = name {
@@ -111,37 +128,63 @@ impl Broadcasts {
 
     /// Drops the most transmitted rumours until `max` are left (`Prune`).
     pub fn prune(&mut self, max: usize) {
-        while self.waiting.len() > max {
-            let (&key, _) = self.waiting.last_key_value().expect("more than `max` wait");
-            self.remove(key);
+        for tier in (0..self.tiers.len()).rev() {
+            while self.len() > max
+                && let Some(entry) = self.tiers[tier].pop()
+            {
+                self.forget(entry.place);
+            }
         }
     }
 
     /// Takes what fits into `packet`, tier by tier of transmissions, larger ones first, and counts one transmission
     /// each. `overhead` bytes are charged per rumour.
     pub fn take(&mut self, limit: u32, overhead: u32, packet: &mut Packet) {
-        let Some((&Key { transmits: mut tier, .. }, _)) = self.waiting.first_key_value() else { return };
-        let mut again: SmallVec<[(Key, u32); 32]> = SmallVec::new();
-        while let Some(free) = packet.free.checked_sub(overhead).filter(|&free| free > 0) {
-            let from = Key { transmits: tier, bytes: Reverse(free), id: Reverse(u32::MAX) };
-            let Some((&key, &place)) = self.waiting.range(from..).next() else { break };
-            if key.transmits > tier {
-                tier = key.transmits;
-                continue;
+        let mut sent: SmallVec<[Entry; 32]> = SmallVec::new();
+        for at in 0..self.tiers.len() {
+            let from_before = std::mem::take(&mut sent);
+            let (tier, rumours) = (&mut self.tiers[at], &self.rumours);
+            let mut from = 0;
+            while let Some(free) = packet.free.checked_sub(overhead).filter(|free| *free > 0) {
+                from += tier[from..].partition_point(|entry| entry.bytes.0 > free);
+                let mut to = from;
+                while let Some(entry) = tier.get(to)
+                    && packet.free.checked_sub(overhead).is_some_and(|free| free > 0 && entry.bytes.0 <= free)
+                {
+                    packet.free -= overhead + entry.bytes.0;
+                    packet.rumours.push(rumours[entry.place as usize].rumour.clone());
+                    to += 1;
+                }
+                if from == to {
+                    break;
+                }
+                sent.extend(tier.drain(from..to));
             }
-            packet.free -= overhead + key.bytes.0;
-            packet.rumours.push(self.rumours[place as usize].rumour.clone());
-            if key.transmits + 1 >= limit {
-                packet.spent.extend(self.remove(key));
-            } else {
-                self.waiting.remove(&key);
-                again.push((Key { transmits: key.transmits + 1, ..key }, place));
+            self.join(at, &from_before);
+            if at as u32 + 1 >= limit {
+                for entry in sent.drain(..) {
+                    packet.spent.extend(self.forget(entry.place));
+                }
+            }
+            if sent.is_empty() && packet.free <= overhead {
+                return;
             }
         }
-        for (key, place) in again {
-            self.rumours[place as usize].key = key;
-            self.waiting.insert(key, place);
+        self.join(self.tiers.len(), &sent);
+    }
+
+    /// Puts rumours into a tier that have come from the one before.
+    fn join(&mut self, tier: usize, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
         }
+        for entry in entries {
+            self.rumours[entry.place as usize].tier = tier as u32;
+        }
+        let tier = self.tier(tier);
+        tier.extend_from_slice(entries);
+        // Two sorted runs: the stable sort merges them.
+        tier.sort();
     }
 }
 

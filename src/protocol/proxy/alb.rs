@@ -251,6 +251,23 @@ impl Alb {
         self.in_flight.len()
     }
 
+    /// Who waits for this exchange with a target, under which name, if all that is left to do is to pass the response
+    /// on.
+    pub fn passes_on(&self, exchange: Exchange) -> Option<(ProcessId, Exchange)> {
+        let caller = self.in_flight.waiting(exchange)?;
+        let counts = self.config.algorithm == Algorithm::LeastOutstanding;
+        let leaves = self.targets[caller.target as usize].membership == Membership::Draining;
+        let theirs = Exchange { id: caller.id, number: caller.number };
+        (!counts && !leaves).then_some((caller.from, theirs))
+    }
+
+    /// The response of an exchange that [`Alb::passes_on`] is passed on at `at`, which may be ahead, by somebody else.
+    pub fn passed_on(&mut self, at: Time, exchange: Exchange) {
+        if let Some((_, caller)) = self.in_flight.finish(at, exchange) {
+            self.targets[caller.target as usize].outstanding -= 1;
+        }
+    }
+
     fn within_reach(&self) -> impl Iterator<Item = (u32, &Target)> {
         let (reach, zone) = (self.config.reach, self.config.zone);
         (0..).zip(&self.targets).filter(move |(_, target)| {

@@ -236,6 +236,19 @@ impl FabioNode {
         self.in_flight.len()
     }
 
+    /// Who waits for this exchange with a target, under which name, if all that is left to do is to pass the response
+    /// on.
+    pub fn passes_on(&self, exchange: Exchange) -> Option<(ProcessId, Exchange)> {
+        let Caller { from, id, number, .. } = self.in_flight.waiting(exchange)?;
+        self.is_listening().then_some((from, Exchange { id, number }))
+    }
+
+    /// The response of an exchange that it [`FabioNode::passes_on`] is passed on at `at`, which may be ahead, by
+    /// somebody else.
+    pub fn passed_on(&mut self, at: Time, exchange: Exchange) {
+        self.in_flight.finish(at, exchange);
+    }
+
     /// The local agent answered the question with this ticket. Answers to forgotten questions are ignored.
     pub fn answer(&mut self, now: Time, ticket: u32, answer: &Answer, fx: &mut impl Fx<Self>) {
         if self.agent_ticket == Some(ticket) {

@@ -1,7 +1,8 @@
 //! What a hop keeps per request under way: a recycled slot, its connection, its deadline.
 //!
 //! Invariants: a slot is found only under the number it was opened with; every open request is on the list of exactly
-//! one upstream; the idle connections of an upstream are kept oldest first.
+//! one upstream; the idle connections of an upstream are kept oldest first, as far as the time they have been idle tells
+//! them apart: those that responses on their way will free stand among them.
 
 use std::collections::VecDeque;
 
@@ -88,10 +89,12 @@ impl<T: Copy> InFlight<T> {
     pub fn open(&mut self, now: Time, endpoint: Endpoint, number: RequestNumber, data: T) -> (u32, Opening) {
         let upstream = self.upstream(endpoint);
         let state = &mut self.upstreams[upstream as usize];
-        let opening = match state.idle.pop_back() {
+        // What `finish` was told ahead of time is not idle yet.
+        let freshest = state.idle.iter().rposition(|since| *since <= now);
+        let opening = match freshest.and_then(|at| state.idle.remove(at)) {
             Some(since) if now.since(since) < self.keep_alive.idle => Opening::Reused,
             Some(_) => {
-                state.idle.clear();
+                state.idle.retain(|since| *since > now);
                 Opening::Dial
             }
             None => Opening::Dial,
@@ -130,7 +133,14 @@ impl<T: Copy> InFlight<T> {
         (entry.number == exchange.number).then_some(entry.phase)
     }
 
-    /// The response came: the connection goes back to the idle ones.
+    /// What the hop remembers of a request whose response it waits for.
+    pub fn waiting(&self, exchange: Exchange) -> Option<T> {
+        let entry = self.entries.get(exchange.id as usize)?;
+        (entry.number == exchange.number && entry.phase == Phase::Waiting).then_some(entry.data)
+    }
+
+    /// The response came: the connection goes back to the idle ones. `now` may be a little ahead of time, if it is
+    /// certain that the response will have come by then.
     pub fn finish(&mut self, now: Time, exchange: Exchange) -> Option<(Endpoint, T)> {
         let (upstream, data) = self.unlink(exchange)?;
         let count_max = self.keep_alive.count_max as usize;

@@ -193,6 +193,17 @@ impl Client {
         self.in_flight.len() + self.retries.len()
     }
 
+    /// The response to this exchange will have come at `at`: how the request has ended then, and when it was issued.
+    /// `None`, and nothing is done, if it takes more than ending it: a retry, or a timeout before.
+    pub fn answered(&mut self, at: Time, exchange: Exchange, status: u16) -> Option<(Outcome, Time)> {
+        let Attempt { number, issued } = self.in_flight.waiting(exchange)?;
+        if status >= 500 || number.attempt() > 0 || issued + self.config.timeout <= at {
+            return None;
+        }
+        self.in_flight.finish(at, exchange);
+        Some((if status < 400 { Outcome::Ok } else { Outcome::Status(status) }, issued))
+    }
+
     fn await_arrival(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         match self.arrivals.wait(now) {
             Some(wait) => fx.arm(ClientTimer::Arrival, wait),

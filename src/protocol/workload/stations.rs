@@ -12,6 +12,8 @@ use crate::protocol::workload::station::{Admission, Departure, Job, Station, Sta
 pub trait Outlet {
     /// Sends a message.
     fn send(&mut self, to: ProcessId, msg: HttpMsg);
+    /// Sends the response of the instance on `port`.
+    fn respond(&mut self, port: u32, to: ProcessId, exchange: Exchange, status: u16);
     /// Sets the alarm of a station; when it goes off call [`Stations::fired`].
     fn arm(&mut self, slot: u32, delay: Duration);
     /// Stops it.
@@ -171,14 +173,14 @@ impl Stations {
             return out.send(job.from, HttpMsg::Reset { id, number });
         };
         if hosted.behaviour == Behaviour::Broken {
-            return out.send(job.from, HttpMsg::Response { id, number, status: 500 });
+            return out.respond(port, job.from, job.exchange, 500);
         }
         self.settle(now, slot, out);
         let Some(hosted) = &mut self.hosted[slot as usize] else { return };
         let work = hosted.station.config().service_time.sample(draws, number.0, LANE_SERVICE);
         match hosted.station.offer(now, job, work) {
             Admission::Started | Admission::Queued => rearm(now, slot, hosted, out),
-            Admission::Rejected => out.send(job.from, HttpMsg::Response { id, number, status: 503 }),
+            Admission::Rejected => out.respond(port, job.from, job.exchange, 503),
         }
     }
 
@@ -187,12 +189,12 @@ impl Stations {
         let Some(hosted) = &mut self.hosted[slot as usize] else { return };
         debug_assert_eq!(self.by_port.get(&hosted.port), Some(&slot), "a station is found by its port");
         hosted.station.advance(now, &mut self.departed);
-        for (Job { from, exchange: Exchange { id, number } }, departure) in self.departed.drain(..) {
+        for (Job { from, exchange }, departure) in self.departed.drain(..) {
             let status = match departure {
                 Departure::Served => 200,
                 Departure::TimedOut => 503,
             };
-            out.send(from, HttpMsg::Response { id, number, status });
+            out.respond(hosted.port, from, exchange, status);
         }
         rearm(now, slot, hosted, out);
     }

@@ -14,7 +14,7 @@ use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::fabio::{FabioEvent, FabioNode, FabioTimer, HttpRoute};
 use crate::protocol::proxy::fabio_config::FabioConfig;
 use crate::protocol::proxy::health::HealthState;
-use crate::protocol::proxy::message::{HttpMsg, RouteId};
+use crate::protocol::proxy::message::{Exchange, HttpMsg, RouteId};
 use crate::protocol::proxy::registry::{CatalogEntry, HealthCheck, NodeChecks};
 use crate::protocol::proxy::watcher::{Answer, Query};
 use crate::protocol::workload::arrival::{Arrivals, Gaps};
@@ -89,6 +89,9 @@ pub(super) struct HostEffects {
 impl Outlet for HostEffects {
     fn send(&mut self, to: ProcessId, msg: HttpMsg) {
         self.sent.push((to, msg));
+    }
+    fn respond(&mut self, _: u32, to: ProcessId, Exchange { id, number }: Exchange, status: u16) {
+        self.sent.push((to, HttpMsg::Response { id, number, status }));
     }
     fn arm(&mut self, slot: u32, delay: Duration) {
         self.alarms.push((slot, Some(delay)));
