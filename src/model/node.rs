@@ -100,6 +100,20 @@ pub struct NodeDevice {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl NodeDevice {
+    /// `vendor/type/name`.
+    pub fn id(&self) -> String {
+        format!("{}/{}/{}", self.vendor, self.kind, self.name)
+    }
+
+    /// Whether this is its [`NodeDevice::id`].
+    pub fn is_named(&self, id: &str) -> bool {
+        let rest = id.strip_prefix(&*self.vendor).and_then(|rest| rest.strip_prefix('/'));
+        let rest = rest.and_then(|rest| rest.strip_prefix(&*self.kind)).and_then(|rest| rest.strip_prefix('/'));
+        rest == Some(&self.name)
+    }
+}
+
 /// `initializing`, `ready`, `disconnected` or `down`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NodeStatus {

@@ -151,6 +151,7 @@ pub(super) fn new_alloc(job: &Arc<Job>, group: usize, name_index: u32, chosen: R
         health: None,
         resources: chosen.resources,
         ports: chosen.ports,
+        devices: chosen.devices,
         previous: None,
         next: None,
         followup_eval: None,

@@ -16,6 +16,8 @@ pub mod state;
 
 // The decision, a pure function of a snapshot.
 pub mod assign;
+pub mod attributes;
+pub mod devices;
 mod draft;
 mod feasible;
 pub mod fit;

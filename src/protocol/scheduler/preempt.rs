@@ -1,6 +1,6 @@
 //! Which allocations to push out for a more important one (Nomad `Preemptor`).
 //!
-//! Left out: preemption for devices, and nodes with several network devices (all ports count as one device).
+//! Preemption for devices is in [`super::devices`]. Left out: nodes with several network devices (all ports count as one device).
 
 use std::sync::Arc;
 

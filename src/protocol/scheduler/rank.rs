@@ -10,8 +10,9 @@ use crate::base::units::MegaHertz;
 use crate::model::alloc::AllocId;
 use crate::model::job::TaskGroup;
 use crate::model::node::NodeId;
-use crate::model::resources::{AssignedPort, Comparable, Dimension};
+use crate::model::resources::{AssignedDevice, AssignedPort, Comparable, Dimension};
 use crate::protocol::scheduler::assign::{PortError, PortsAsk, assign_group, assign_task};
+use crate::protocol::scheduler::devices::{self, DeviceError, Request};
 use crate::protocol::scheduler::draft::OwnGroup;
 use crate::protocol::scheduler::fit::{Ask, FIT_MAX, ask, flatten, score_fit};
 use crate::protocol::scheduler::operators::Rule;
@@ -34,6 +35,8 @@ pub struct Ranked {
     pub resources: Comparable,
     /// Ports it would hold.
     pub ports: Vec<AssignedPort>,
+    /// Devices it would hold.
+    pub devices: Vec<AssignedDevice>,
     /// Allocations that have to go.
     pub preempted: Vec<AllocId>,
 }
@@ -45,6 +48,8 @@ pub struct NodeScore {
     pub node: NodeId,
     /// Fill of the node in 0..=1, by the configured algorithm.
     pub fit: f64,
+    /// Matched device affinities in -1..=1.
+    pub devices: Option<f64>,
     /// Own allocations already there, relative to the count; negative.
     pub job_anti_affinity: Option<f64>,
     /// An ancestor failed there: -1.
@@ -71,7 +76,7 @@ impl NodeScore {
     /// Sum and number of the scores that depend on the node alone.
     pub(super) fn without_spread(&self) -> (f64, f64) {
         let (mut sum, mut count) = (self.fit, 1.0);
-        for score in [self.job_anti_affinity, self.reschedule_penalty, self.affinity].into_iter().flatten() {
+        for score in [self.devices, self.job_anti_affinity, self.reschedule_penalty, self.affinity].into_iter().flatten() {
             sum += score;
             count += 1.0;
         }
@@ -91,6 +96,8 @@ pub enum Exhausted {
         /// What is wrong.
         error: PortError,
     },
+    /// Devices.
+    Devices(DeviceError),
 }
 
 impl Exhausted {
@@ -105,6 +112,7 @@ impl Exhausted {
                 };
                 format!("network: {}", error.describe(ask))
             }
+            Self::Devices(error) => format!("devices: {}", error.describe()),
         }
     }
 }
@@ -128,6 +136,7 @@ pub(super) struct GroupScores<'a> {
     network: Option<PortsAsk<'a>>,
     task_networks: Vec<(u16, PortsAsk<'a>)>,
     fixed_ports: Vec<i64>,
+    devices: Vec<Request<'a>>,
     affinities: Vec<(Rule<'a>, f64)>,
     affinity_weight: f64,
     affinity_escapes: bool,
@@ -159,7 +168,9 @@ impl<'a> GroupScores<'a> {
             .collect();
         let network = group.networks.first().map(PortsAsk::new);
         let ask = ask(group);
-        let keeps = network.is_none() && task_networks.is_empty() && !ask.wants_cores && keeps;
+        let devices = Request::all(group);
+        let plain = network.is_none() && task_networks.is_empty() && devices.is_empty();
+        let keeps = plain && !ask.wants_cores && keeps;
         let asks = network.iter().chain(task_networks.iter().map(|(_, ask)| ask));
         let fixed_ports = asks.flat_map(|ask| ask.ask.ports.iter().filter_map(|port| port.fixed)).collect();
         Self {
@@ -169,6 +180,7 @@ impl<'a> GroupScores<'a> {
             network,
             task_networks,
             fixed_ports,
+            devices,
             affinity_weight: affinities.iter().map(|(_, weight)| weight.abs()).sum(),
             affinity_escapes: affinities.iter().any(|(rule, _)| rule.escapes),
             affinities,
@@ -247,6 +259,8 @@ struct Fitted {
     used: Amounts,
     resources: Comparable,
     ports: Vec<AssignedPort>,
+    devices: Vec<AssignedDevice>,
+    device_score: Option<f64>,
     preempted: Vec<AllocId>,
     preempted_priorities: Vec<u8>,
 }
@@ -267,6 +281,7 @@ impl<'a> Stack<'a> {
         let mut score = NodeScore {
             node,
             fit,
+            devices: fitted.device_score,
             job_anti_affinity: None,
             reschedule_penalty: None,
             affinity: None,
@@ -290,6 +305,7 @@ impl<'a> Stack<'a> {
             scores: score,
             resources: fitted.resources,
             ports: fitted.ports,
+            devices: fitted.devices,
             preempted: fitted.preempted,
         })
     }
@@ -304,11 +320,16 @@ impl<'a> Stack<'a> {
             used: self.draft.used(entry),
             resources: Comparable::default(),
             ports: Vec::new(),
+            devices: Vec::new(),
+            device_score: None,
             preempted: Vec::new(),
             preempted_priorities: Vec::new(),
         };
         if scores.network.is_some() || !scores.task_networks.is_empty() {
             self.fit_ports(scores, entry, preempt, &mut fitted)?;
+        }
+        if !scores.devices.is_empty() {
+            self.fit_devices(scores, entry, preempt, &mut fitted)?;
         }
         let ask = if scores.ask.wants_cores {
             fitted.resources = self.fit_cores(scores, entry).ok_or(Some(Exhausted::Dimension(Dimension::Cores)))?;
@@ -364,6 +385,28 @@ impl<'a> Stack<'a> {
             freed.push(victim);
         }
         fitted.ports = self.assign(scores, entry, &freed).map_err(|_| None)?;
+        Ok(())
+    }
+
+    fn fit_devices(
+        &self,
+        scores: &GroupScores<'a>,
+        entry: &NodeEntry,
+        preempt: bool,
+        fitted: &mut Fitted,
+    ) -> Result<(), Option<Exhausted>> {
+        let held = self.draft.devices(entry, &fitted.preempted);
+        let mut others = if preempt { self.draft.others(entry) } else { Vec::new() };
+        others.retain(|alloc| !fitted.preempted.contains(&alloc.id));
+        let candidates = preempt.then_some((&others[..], self.job.priority));
+        let found = devices::fit(held, &scores.devices, candidates)
+            .map_err(|error| (!preempt).then_some(Exhausted::Devices(error)))?;
+        for victim in others.iter().filter(|alloc| found.victims.contains(&alloc.id)) {
+            fitted.used = fitted.used.minus(Amounts::of(&victim.resources));
+            fitted.preempted_priorities.push(victim.job.priority);
+        }
+        fitted.preempted.extend(found.victims);
+        (fitted.devices, fitted.device_score) = (found.devices, found.score);
         Ok(())
     }
 

@@ -152,6 +152,7 @@ pub(crate) fn place(job: &Arc<Job>, node: NodeId, eval: EvalId, previous: Option
         health: None,
         resources: Comparable { cpu: MegaHertz(100), memory: Mebibytes(300), disk: Mebibytes(0), cores: Vec::new() },
         ports: Vec::new(),
+        devices: Vec::new(),
         previous,
         next: None,
         followup_eval: None,

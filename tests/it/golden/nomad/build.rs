@@ -239,6 +239,7 @@ pub(super) fn blank(job: &Arc<Job>, group: usize, node: NodeId) -> Alloc {
         health: None,
         resources: Comparable::default(),
         ports: Vec::new(),
+        devices: Vec::new(),
         previous: None,
         next: None,
         followup_eval: None,
