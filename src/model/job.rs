@@ -192,6 +192,8 @@ pub struct TaskGroup {
     pub volumes: Vec<(String, bool)>,
     /// Group services.
     pub services: Vec<Service>,
+    /// Metadata; its tasks see it over the job's.
+    pub meta: BTreeMap<String, String>,
     /// Wait between deregistration and kill. Default zero.
     pub shutdown_delay: Duration,
     /// Stop locally, and tell no one, when cut off from the servers for this long.
@@ -218,6 +220,7 @@ impl TaskGroup {
             restart: Restart::SERVICE,
             volumes: Vec::new(),
             services: Vec::new(),
+            meta: BTreeMap::new(),
             shutdown_delay: Duration::ZERO,
             stop_after_client_disconnect: None,
             max_client_disconnect: None,

@@ -140,7 +140,7 @@ impl Runner {
             waits_for,
             predecessor_retry: None,
             preempted,
-            health: HealthWatch::new(desk.now, &alloc),
+            health: None,
             health_due: None,
             health_for: alloc.deployment,
             checks_pass: false,
@@ -216,9 +216,8 @@ impl Runner {
         if self.alloc.deployment != self.health_for {
             self.health_for = self.alloc.deployment;
             self.decided = None;
-            self.health = HealthWatch::new(desk.now, &self.alloc);
-            if let Some(health) = &mut self.health {
-                health.checks_passing(desk.now, self.checks_pass);
+            if self.stage != Stage::Waiting && !self.is_ending() {
+                self.watch_health(desk);
             }
         }
         self.advance(desk);
@@ -371,6 +370,9 @@ impl Runner {
             Stage::ShutdownDelay(_) => self.stage = Stage::Killing,
             Stage::Waiting | Stage::Up | Stage::Killing | Stage::Poststop | Stage::Dead => {}
         }
+        if self.stage == Stage::Up && self.decided.is_none() {
+            self.watch_health(desk);
+        }
         for (index, task) in self.tasks.iter().enumerate() {
             if task.state == TaskState::Reattaching {
                 desk.events.push(Event::ReattachTask { alloc: self.alloc.clone(), task: index as u16 });
@@ -397,7 +399,17 @@ impl Runner {
         self.judge_health(desk);
     }
 
+    /// The first hook after the wait for the predecessor; the deadline counts from here.
+    fn watch_health(&mut self, desk: &mut Desk) {
+        self.health_due = None;
+        self.health = HealthWatch::new(desk.now, &self.alloc);
+        if let Some(health) = &mut self.health {
+            health.checks_passing(desk.now, self.checks_pass);
+        }
+    }
+
     fn begin_setup(&mut self, desk: &mut Desk) {
+        self.watch_health(desk);
         let until = desk.now + desk.config.delays.setup(self.alloc.id);
         self.stage = Stage::Setup(until);
         desk.alarms.insert((until, self.alloc.id, Wake::Setup));
@@ -425,10 +437,17 @@ impl Runner {
         let failed = self.tasks.iter().any(|task| task.state == TaskState::Dead { failed: true });
         let leader_dead = specs.iter().zip(&self.tasks).any(|(spec, task)| spec.leader && task.is_dead());
         let mains_dead = mains().count() > 0 && mains().all(|(_, task)| task.is_dead());
+        // Poststart tasks that are no sidecars may finish; those that have not begun will not.
+        let lingers = specs.iter().zip(&self.tasks).any(|(spec, task)| {
+            hook(spec) == Some(Hook::Poststart)
+                && !is_sidecar(spec)
+                && !task.is_dead()
+                && task.state != TaskState::Waiting
+        });
         if self.started {
             self.prepare_all(specs, Some(Hook::Poststart), desk);
         }
-        if failed || leader_dead || mains_dead {
+        if failed || leader_dead || mains_dead && !lingers {
             self.kill(desk);
         }
     }
@@ -621,6 +640,14 @@ impl Runner {
         if status != self.status {
             self.status = status;
             desk.events.push(Event::AllocStatus { alloc: self.alloc.id, status });
+        }
+        // What failed is unhealthy, whoever was to judge.
+        let judged = self.decided.is_some() || self.alloc.health.is_some_and(|health| health.healthy.is_some());
+        if status == ClientStatus::Failed && self.alloc.deployment.is_some() && !judged {
+            self.health = None;
+            self.health_due = None;
+            self.decided = Some((false, desk.now));
+            desk.events.push(Event::AllocHealth { alloc: self.alloc.id, healthy: false });
         }
     }
 
@@ -930,6 +957,69 @@ mod tests {
         let mut bench = Bench::start(checked);
         bench.run_until(400);
         assert_eq!(bench.told(), ["0 register", "4 start 0", "300 healthy=false"], "the deadline is 5 min");
+    }
+
+    #[test]
+    fn the_health_watch_begins_when_the_predecessor_has_ended() {
+        let job = Arc::new(with_tasks(JobKind::Service, &[(None, false)]));
+        let mut alloc = place(&job, NodeId(0), EvalId(0), Some(AllocId(0)), Time::ZERO);
+        alloc.id = AllocId(1);
+        let mut bench = Bench::new();
+        bench.act(Box::new(|_, desk| Some(Runner::new(Arc::new(alloc), Some(AllocId(0)), Vec::new(), desk))));
+        bench.run_until(400);
+        assert!(bench.told().is_empty(), "the healthy deadline of 5 min does not run yet");
+        bench.with(|runner, desk| runner.other_ended(AllocId(0), desk));
+        bench.run_until(450);
+        assert_eq!(bench.told(), ["400 register", "404 start 0", "414 healthy=true"]);
+    }
+
+    #[test]
+    fn a_client_restart_begins_the_health_watch_anew() {
+        let mut job = with_tasks(JobKind::Service, &[(None, false)]);
+        let check =
+            crate::model::service::Check::new("http", crate::model::service::CheckKind::Http, Duration::from_secs(1));
+        job.groups[0].services = vec![Service { name: "web".into(), port: None, tags: Vec::new(), checks: vec![check] }];
+        let mut bench = Bench::start(job);
+        bench.run_until(200);
+        bench.told();
+        bench.alarms.clear();
+        bench.with(|runner, _| runner.crash());
+        bench.with(Runner::restore);
+        bench.with(|runner, desk| runner.task_reattached(0, true, desk));
+        bench.run_until(499);
+        assert!(bench.told().is_empty());
+        bench.run_until(500);
+        assert_eq!(bench.told(), ["500 healthy=false"]);
+    }
+
+    #[test]
+    fn a_failed_allocation_of_a_deployment_is_unhealthy_even_if_nobody_watches() {
+        let mut job = with_tasks(JobKind::Service, &[(None, false)]);
+        job.groups[0].restart.attempts = 0;
+        job.groups[0].update = Some(crate::model::job::Update {
+            health_check: crate::model::job::HealthCheck::Manual,
+            ..crate::model::job::Update::default()
+        });
+        let mut alloc = place(&Arc::new(job), NodeId(0), EvalId(0), None, Time::ZERO);
+        (alloc.id, alloc.deployment) = (AllocId(1), Some(DeploymentId(0)));
+        let mut bench = Bench::new();
+        bench.act(Box::new(|_, desk| Some(Runner::new(Arc::new(alloc), None, Vec::new(), desk))));
+        bench.run_until(20);
+        bench.told();
+        bench.exit(0, Exit::Failure);
+        assert_eq!(bench.told(), ["20 deregister", "20 healthy=false"]);
+    }
+
+    #[test]
+    fn sidecars_outlive_poststart_tasks_that_finish() {
+        let tasks = [(Some((Hook::Prestart, true)), false), (None, false), (Some((Hook::Poststart, false)), false)];
+        let mut bench = Bench::start(with_tasks(JobKind::Batch, &tasks));
+        bench.run_until(10);
+        bench.told();
+        bench.exit(1, Exit::Success);
+        assert!(bench.told().is_empty(), "the poststart task still works");
+        bench.exit(2, Exit::Success);
+        assert_eq!(bench.told(), ["10 deregister", "10 stop 0"]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Nomad job files (HCL2, and what is common of the grammar before Nomad 1.0), read into the job model.
 //!
 //! Covers the blocks that placement, health, routing and failover depend on. What only the task itself cares about
-//! (driver configuration, environment, templates, artifacts) is kept as text, so that a change of it is a change of the
-//! job. Blocks that would change results and are not modelled are left out with a warning: `periodic`,
+//! (driver configuration, environment, templates, artifacts, vault) is kept as text, so that a change of it needs new
+//! tasks. Blocks that would change results and are not modelled are left out with a warning: `periodic`,
 //! `parameterized`, `multiregion`, `scaling`, `connect`, CSI volumes, `check_restart`.
 //!
 //! Not covered: functions that read files or make identifiers, variable files, `NOMAD_VAR_*`.
@@ -261,6 +261,7 @@ impl Reader {
         }
         let scope = Scope { job, group: name, task: None };
         group.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
+        group.meta = Self::map(body, "meta");
         if let Some(delay) = self.span(body, "shutdown_delay") {
             group.shutdown_delay = delay;
         }
@@ -344,7 +345,8 @@ impl Reader {
                 block.canonical(&mut task.config);
             }
         }
-        self.known(body, "task", TASK_READ, TASK_TEXT, TASK_MATTERS);
+        let kept: Vec<&str> = TASK_TEXT.iter().chain(TASK_KEPT).copied().collect();
+        self.known(body, "task", TASK_READ, &kept, TASK_MATTERS);
         task
     }
 
@@ -474,12 +476,13 @@ const GROUP_READ: &[&str] = &[
     "ephemeral_disk",
     "volume",
     "service",
+    "meta",
     "shutdown_delay",
     "stop_after_client_disconnect",
     "max_client_disconnect",
     "task",
 ];
-const GROUP_KEPT: &[&str] = &["meta", "vault", "consul"];
+const GROUP_KEPT: &[&str] = &["vault", "consul"];
 const GROUP_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs; counts change by the timeline")];
 const TASK_READ: &[&str] = &[
     "driver",
@@ -495,13 +498,11 @@ const TASK_READ: &[&str] = &[
     "lifecycle",
     "resources",
 ];
-const TASK_TEXT: &[&str] = &[
-    "config",
-    "env",
-    "artifact",
-    "template",
+/// A change of these needs new tasks (Nomad `tasksUpdated`).
+const TASK_TEXT: &[&str] = &["config", "env", "artifact", "template", "vault"];
+/// A change of these does not.
+const TASK_KEPT: &[&str] = &[
     "logs",
-    "vault",
     "volume_mount",
     "dispatch_payload",
     "kill_signal",
