@@ -206,6 +206,7 @@ impl Chronicle {
             | NomadEvent::Operated { .. }
             | NomadEvent::LeadershipRevoked
             | NomadEvent::StepDown
+            | NomadEvent::AutopilotDue
             | NomadEvent::HeartbeatMissed { .. }
             | NomadEvent::PlanSubmitted { .. }
             | NomadEvent::PlanApplied { .. } => {}

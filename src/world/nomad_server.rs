@@ -1,16 +1,17 @@
 //! A Nomad server process: its Raft, its Serf in the pool of all servers, and everything a server does with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::model::topology::RegionId;
-use crate::protocol::gossip;
+use crate::protocol::gossip::intent::Status;
 use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
-use crate::protocol::raft::{self, Index, RaftNode, Term};
+use crate::protocol::raft::autopilot::{self, Admission, Health, Standing};
+use crate::protocol::raft::{self, ChangeError, Index, MembershipChange, RaftNode, Term};
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Event as NomadEvent, Proposal};
 use crate::protocol::scheduler::server::Server;
@@ -37,6 +38,29 @@ pub struct NomadServer {
     raft_events: Vec<raft::Event<NomadEntry>>,
     serf_events: Vec<serf::Event>,
     server_events: Vec<NomadEvent>,
+    pilot: Pilot,
+}
+
+/// What a leader knows about the membership of Raft.
+#[derive(Debug, Clone)]
+struct Pilot {
+    admission: Admission,
+    health: Health,
+    /// Looks since it leads.
+    looks: u32,
+    /// Changes to be made, one after the other.
+    changes: VecDeque<MembershipChange>,
+}
+
+impl Pilot {
+    fn new(admission: Admission) -> Self {
+        Self { admission, health: Health::default(), looks: 0, changes: VecDeque::new() }
+    }
+
+    /// This server does not lead any more.
+    fn rest(&mut self) {
+        *self = Self::new(self.admission);
+    }
 }
 
 /// Raft writes; the server computes.
@@ -51,6 +75,7 @@ impl NomadServer {
         raft: RaftNode<NomadEntry>,
         serf: Serf,
         server: Server<Decision>,
+        admission: Admission,
     ) -> Self {
         Self {
             region,
@@ -62,6 +87,7 @@ impl NomadServer {
             raft_events: Vec::new(),
             serf_events: Vec::new(),
             server_events: Vec::new(),
+            pilot: Pilot::new(admission),
         }
     }
 
@@ -135,6 +161,7 @@ impl NomadServer {
         self.serf.reboot(now, &Kept::default());
         self.server.reboot(now, &Kept::default());
         self.proposed.clear();
+        self.pilot.rest();
     }
 
     /// It as a member of its pool.
@@ -155,8 +182,9 @@ impl NomadServer {
 
     /// Lets the parts hear of each other until none has anything more to say.
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        self.change_members(now, fx);
         while hear_out(self, |p| &mut p.raft_events, |p, event| p.on_raft(now, event, fx))
-            || hear_out(self, |p| &mut p.serf_events, |p, event| p.on_serf(event, fx))
+            || hear_out(self, |p| &mut p.serf_events, |p, event| p.on_serf(now, event, fx))
             || hear_out(self, |p| &mut p.server_events, |p, event| p.on_server(now, event, fx))
         {}
     }
@@ -181,6 +209,7 @@ impl NomadServer {
             raft::Event::LeadershipGained { .. } => self.server.leadership_gained(now, server_fx),
             raft::Event::LeadershipLost { .. } => {
                 self.proposed.clear();
+                self.pilot.rest();
                 self.server.leadership_lost(now, server_fx);
             }
             raft::Event::LeaderChanged { leader } => self.server.leader_known(*leader),
@@ -200,9 +229,10 @@ impl NomadServer {
         }
     }
 
-    fn on_serf(&mut self, event: serf::Event, fx: &mut impl Fx<Process>) {
-        if subject(&event).is_some() {
+    fn on_serf(&mut self, now: Time, event: serf::Event, fx: &mut impl Fx<Process>) {
+        if let Some(member) = subject(&event) {
             self.meet_peers();
+            self.reconcile(now, Some(member), fx);
         }
         if let Some(event) = Event::gossip(Pool::NomadWan, event) {
             fx.emit(event);
@@ -210,7 +240,9 @@ impl NomadServer {
     }
 
     fn on_server(&mut self, now: Time, event: NomadEvent, fx: &mut impl Fx<Process>) {
-        if let NomadEvent::Propose { proposal, command } = event {
+        if event == NomadEvent::AutopilotDue {
+            self.look_at_servers(now, fx);
+        } else if let NomadEvent::Propose { proposal, command } = event {
             let entry = NomadEntry(command);
             let place = self.raft.propose(now, entry, &mut raft_via(fx, &mut self.raft_events));
             match place {
@@ -222,6 +254,9 @@ impl NomadServer {
                 }
             }
         } else {
+            if matches!(event, NomadEvent::LeaderEstablished { .. }) {
+                self.reconcile(now, None, fx);
+            }
             if event == NomadEvent::StepDown {
                 // Nobody to hand over to: the leader stays, and tries again.
                 let _ = self.raft.transfer(now, None, &mut raft_via(fx, &mut self.raft_events));
@@ -230,11 +265,81 @@ impl NomadServer {
         }
     }
 
+    // Autopilot.
+
+    /// How Serf sees the servers of the region.
+    fn standings(&self) -> BTreeMap<ProcessId, Standing> {
+        let here = |address: &ProcessId| {
+            self.atlas.machine(*address).is_some_and(|machine| self.atlas.region(machine) == self.region)
+        };
+        let members = self.serf.serf().members().filter(|(_, address, _)| here(address));
+        let standing = |status| match status {
+            Status::Alive | Status::Leaving => Standing::Alive,
+            Status::Failed => Standing::Failed,
+            Status::Left => Standing::Left,
+        };
+        members.map(|(_, address, status)| (address, standing(status))).collect()
+    }
+
+    /// Raft's servers follow Serf's members: one of them, or all (Nomad `reconcileMember`).
+    fn reconcile(&mut self, now: Time, member: Option<ProcessId>, fx: &mut impl Fx<Process>) {
+        if !self.server.is_ready() {
+            return;
+        }
+        let standings = self.standings();
+        let me = self.raft.id();
+        let those = standings.keys().copied().filter(|id| *id != me && member.is_none_or(|member| member == *id));
+        let reaped = member.filter(|id| !standings.contains_key(id) && self.raft.configuration().contains(*id));
+        for id in those.chain(reaped) {
+            let standing = standings.get(&id).copied();
+            let change = autopilot::on_standing(self.raft.configuration(), id, standing, self.pilot.admission);
+            self.pilot.changes.extend(change);
+        }
+        self.change_members(now, fx);
+    }
+
+    /// Every 2 s on the leader: health; every 10 s pruning and promotion; every 60 s a comparison of all.
+    fn look_at_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        self.pilot.looks += 1;
+        let (last, _) = self.raft.last_entry();
+        self.pilot.health.look(now, self.raft.configuration(), last, |id| self.raft.progress(id));
+        if self.pilot.looks.is_multiple_of(autopilot::LOOKS_PER_ROUND) {
+            self.pilot.changes.extend(self.pilot.health.promotions(now));
+            let pruning = autopilot::prune(self.raft.configuration(), &self.standings());
+            self.pilot.changes.extend(pruning.remove.into_iter().map(MembershipChange::RemoveServer));
+            for id in pruning.leave {
+                let Some(member) = self.serf.serf().directory().member(id) else { continue };
+                if self.serf.force_leave(now, member, &mut serf_via(fx, &mut self.serf_events)) == Mood::Stirred {
+                    fx.emit(Event::Stirred(Pool::NomadWan));
+                }
+            }
+        }
+        if self.pilot.looks.is_multiple_of(autopilot::LOOKS_PER_RECONCILE) {
+            self.reconcile(now, None, fx);
+        }
+        self.change_members(now, fx);
+    }
+
+    /// Hands the next change to Raft; what has to wait for the one before is tried again after the next input.
+    fn change_members(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        while let Some(change) = self.pilot.changes.front().copied() {
+            let configuration = self.raft.configuration();
+            if configuration.with(change) != *configuration {
+                let done = self.raft.change_membership(now, change, &mut raft_via(fx, &mut self.raft_events));
+                match done {
+                    Err(ChangeError::Unstable | ChangeError::Transferring) => return,
+                    Ok(_) | Err(ChangeError::NotLeader { .. } | ChangeError::NoVoter) => {}
+                }
+            }
+            self.pilot.changes.pop_front();
+        }
+    }
+
     /// The servers Serf takes for alive, by region (Nomad 1.6.5 drops failed ones from its tables).
     fn meet_peers(&mut self) {
         let mut peers: BTreeMap<RegionId, Vec<ProcessId>> = BTreeMap::new();
         for (_, address, status) in self.serf.serf().members() {
-            if status == gossip::intent::Status::Alive
+            if status == Status::Alive
                 && let Some(machine) = self.atlas.machine(address)
             {
                 peers.entry(self.atlas.region(machine)).or_default().push(address);

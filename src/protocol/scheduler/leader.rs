@@ -9,6 +9,7 @@ use crate::model::alloc::ClientStatus;
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{NodeId, NodeStatus};
+use crate::protocol::raft::autopilot::HEALTH_INTERVAL;
 use crate::protocol::scheduler::blocked::PRUNE_INTERVAL;
 use crate::protocol::scheduler::broker::{EvalToken, Expired};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
@@ -79,6 +80,7 @@ impl<D: Decide> Server<D> {
             return;
         }
         fx.disarm(Timer::Establish);
+        fx.arm(Timer::Autopilot, HEALTH_INTERVAL);
         self.pause_workers();
         self.applier.enable();
         if !self.state.switches().pause_broker {
@@ -98,6 +100,12 @@ impl<D: Decide> Server<D> {
         self.arm_heartbeat(now, fx);
         self.restore_launches(now, fx);
         self.settle_leader(now, fx);
+    }
+
+    /// The container compares the servers of Raft with those of Serf.
+    pub(super) fn look_at_servers(fx: &mut impl Fx<Self>) {
+        fx.emit(Event::AutopilotDue);
+        fx.arm(Timer::Autopilot, HEALTH_INTERVAL);
     }
 
     /// The broker is paused, and the blocked tracker with it, or goes on with what the state holds (Nomad
@@ -158,6 +166,7 @@ impl<D: Decide> Server<D> {
             Timer::Prune,
             Timer::Garbage,
             Timer::Launch,
+            Timer::Autopilot,
             Timer::Reap,
             Timer::Broker,
             Timer::Heartbeat,

@@ -104,6 +104,8 @@ pub struct Behaviour {
     pub running_replacements_only: bool,
     /// A leader that cannot establish itself hands leadership over (1.3.0, GH-12293).
     pub failed_leaders_step_down: bool,
+    /// Raft protocol 3: new servers do not vote before they have been stable (the default from 1.3.0 on, GH-11572).
+    pub servers_vote_when_stable: bool,
     /// The evaluation broker can be paused (1.3.2, GH-13045).
     pub broker_pause: bool,
     /// Registrations can be rejected (1.1.10 and 1.2.4, GH-11610).
@@ -155,6 +157,7 @@ impl Behaviour {
             ready_after_reports: release.at_least(5, 0),
             running_replacements_only: release.at_least(5, 4),
             failed_leaders_step_down: release.at_least(3, 0),
+            servers_vote_when_stable: release.at_least(3, 0),
             broker_pause: release.at_least(3, 2),
             registration_switch: release.fixed_in((1, 10), (2, 4)),
             deployments_fail_early: release.at_least(6, 0),
