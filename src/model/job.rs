@@ -106,6 +106,8 @@ pub struct Job {
     pub priority: u8,
     /// Nomad datacenters it may run in; exact names.
     pub datacenters: Vec<Arc<str>>,
+    /// The node pool it may use (Nomad 1.6). Default `default`; `all` for every pool.
+    pub node_pool: Arc<str>,
     /// A plan is all or nothing. Default false.
     pub all_at_once: bool,
     /// Job-level constraints.

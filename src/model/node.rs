@@ -13,6 +13,11 @@ crate::id!(
     "n"
 );
 
+/// The pool of nodes that name none, and of jobs that name none.
+pub const POOL_DEFAULT: &str = "default";
+/// The pool every node is in, for jobs.
+pub const POOL_ALL: &str = "all";
+
 /// What a node is: everything its client fingerprints and registers. Status is apart, in [`Node`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSpec {
@@ -22,6 +27,8 @@ pub struct NodeSpec {
     pub datacenter: Arc<str>,
     /// `node_class`; empty when unset.
     pub class: Arc<str>,
+    /// Node pool (Nomad 1.6). Default `default`.
+    pub pool: Arc<str>,
     /// Where it stands.
     pub zone: ZoneId,
     /// Attributes by key, without the `attr.` of targets.

@@ -11,7 +11,7 @@ use crate::protocol::gossip::intent::Status;
 use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::protocol::raft::autopilot::{self, Admission, Health, Standing};
-use crate::protocol::raft::{self, ChangeError, Index, MembershipChange, RaftNode, Term};
+use crate::protocol::raft::{self, ChangeError, Configuration, Index, MembershipChange, RaftNode, Term};
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Event as NomadEvent, Proposal};
 use crate::protocol::scheduler::server::Server;
@@ -94,6 +94,11 @@ impl NomadServer {
     /// The term it leads, if it does.
     pub fn leads_term(&self) -> Option<Term> {
         self.raft.is_leader().then(|| self.raft.term())
+    }
+
+    /// The servers of its Raft group, as it knows them.
+    pub fn configuration(&self) -> &Configuration {
+        self.raft.configuration()
     }
 
     /// Its replica of the region's state.

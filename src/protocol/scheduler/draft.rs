@@ -143,6 +143,15 @@ impl<'a> Draft<'a> {
         held
     }
 
+    /// All proposed allocations of the node: those that stay by number, then those of the plan.
+    pub(super) fn proposed(&self, entry: &NodeEntry) -> Vec<&Arc<Alloc>> {
+        let node = entry.node.id;
+        let removed = self.overlay(node).map_or(&[][..], |overlay| &overlay.removed);
+        let live = entry.live.iter().filter(|id| !removed.contains(id)).filter_map(|id| self.state.alloc(*id));
+        let planned = self.plan.placements.iter().chain(&self.plan.updates);
+        live.chain(planned.filter(|alloc| alloc.node == node && !alloc.is_terminal())).collect()
+    }
+
     /// Proposed allocations of other jobs on the node, by number.
     pub(super) fn others(&self, entry: &NodeEntry) -> Vec<&'a Arc<Alloc>> {
         let removed = self.overlay(entry.node.id).map_or(&[][..], |overlay| &overlay.removed);

@@ -17,6 +17,7 @@ use crate::protocol::scheduler::deployment_watcher::Rollouts;
 use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
+use crate::protocol::scheduler::generic::{may_run_in, takes_from};
 use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Registration, Reply, Request, RpcError};
 use crate::protocol::scheduler::periodic::Launches;
 use crate::protocol::scheduler::reschedule::is_eligible;
@@ -414,10 +415,11 @@ impl<D: Decide> Server<D> {
         jobs.sort_by_key(|job| (job.id, job.version));
         jobs.dedup_by_key(|job| job.id);
         let covered: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-        let here = &entry.node.spec.datacenter;
+        let (behaviour, here) = (&self.config.scheduler.behaviour, &entry.node.spec);
         for job in self.state.system_jobs().iter().filter_map(|id| self.state.job(*id)) {
-            let reaches = !self.config.scheduler.behaviour.node_updates_by_datacenter
-                || job.datacenters.iter().any(|dc| dc == here || &**dc == "*");
+            let in_datacenter =
+                !behaviour.node_updates_by_datacenter || may_run_in(job, &here.datacenter, behaviour);
+            let reaches = in_datacenter && (!behaviour.node_pools || takes_from(job, &here.pool));
             if reaches && covered.binary_search(&job.id).is_err() {
                 jobs.push(job);
             }

@@ -76,6 +76,8 @@ mod periodic_tests;
 #[cfg(test)]
 mod reconnect_tests;
 #[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
 mod server_tests;
 #[cfg(test)]
 pub(crate) mod story;

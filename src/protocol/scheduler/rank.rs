@@ -11,13 +11,14 @@ use crate::model::alloc::AllocId;
 use crate::model::job::TaskGroup;
 use crate::model::node::NodeId;
 use crate::model::resources::{AssignedDevice, AssignedPort, Comparable, Dimension};
-use crate::protocol::scheduler::assign::{PortError, PortsAsk, assign_group, assign_task};
+use crate::protocol::scheduler::assign::{Bandwidth, PortError, PortsAsk, assign_group, assign_task};
 use crate::protocol::scheduler::devices::{self, DeviceError, Request};
 use crate::protocol::scheduler::draft::OwnGroup;
 use crate::protocol::scheduler::fit::{Ask, FIT_MAX, ask, flatten, score_fit};
 use crate::protocol::scheduler::operators::Rule;
 use crate::protocol::scheduler::plan::exhausted;
-use crate::protocol::scheduler::preempt::{Wanted, net_priority, preempt_ports, preempt_resources, preemption_score};
+use crate::protocol::scheduler::preempt::{NetworkWanted, Wanted, net_priority, preempt_network};
+use crate::protocol::scheduler::preempt::{preempt_resources, preemption_score};
 use crate::protocol::scheduler::spread::GroupSpread;
 use crate::protocol::scheduler::stack::{Rejected, SelectOptions, Stack};
 use crate::protocol::scheduler::state::{Amounts, NodeEntry};
@@ -136,6 +137,8 @@ pub(super) struct GroupScores<'a> {
     network: Option<PortsAsk<'a>>,
     task_networks: Vec<(u16, PortsAsk<'a>)>,
     fixed_ports: Vec<i64>,
+    /// Bandwidth that task networks ask for, in Mbit/s.
+    bandwidth: u64,
     devices: Vec<Request<'a>>,
     affinities: Vec<(Rule<'a>, f64)>,
     affinity_weight: f64,
@@ -173,6 +176,7 @@ impl<'a> GroupScores<'a> {
         let keeps = plain && !ask.wants_cores && keeps;
         let asks = network.iter().chain(task_networks.iter().map(|(_, ask)| ask));
         let fixed_ports = asks.flat_map(|ask| ask.ask.ports.iter().filter_map(|port| port.fixed)).collect();
+        let bandwidth = task_networks.iter().map(|(_, ask)| ask.ask.bandwidth.get()).sum();
         Self {
             group,
             own,
@@ -180,6 +184,7 @@ impl<'a> GroupScores<'a> {
             network,
             task_networks,
             fixed_ports,
+            bandwidth,
             devices,
             affinity_weight: affinities.iter().map(|(_, weight)| weight.abs()).sum(),
             affinity_escapes: affinities.iter().any(|(rule, _)| rule.escapes),
@@ -375,7 +380,15 @@ impl<'a> Stack<'a> {
         };
         debug_assert!(matches!(error, Exhausted::Ports { .. }), "only ports are assigned here");
         let others = self.draft.others(entry);
-        let victims = preempt_ports(&others, &scores.fixed_ports, self.job.priority).ok_or(None)?;
+        let total = entry.node.spec.networks.iter().map(|network| network.bandwidth.get()).sum();
+        let wanted = NetworkWanted {
+            fixed: &scores.fixed_ports,
+            bandwidth: scores.bandwidth,
+            total,
+            free: u64::saturating_sub(total, self.bandwidth(scores, entry, &[]).total()),
+            priority: self.job.priority,
+        };
+        let victims = preempt_network(&others, wanted).ok_or(None)?;
         let mut freed: SmallVec<[&crate::model::alloc::Alloc; 4]> = SmallVec::new();
         for at in victims {
             let victim = others[at];
@@ -438,8 +451,9 @@ impl<'a> Stack<'a> {
                 ports.add(port.address, port.value);
             }
         }
+        let mut busy = self.bandwidth(scores, entry, freed);
         for (task, ask) in &scores.task_networks {
-            let more = assign_task(spec, &ports, ask, &mut self.rng)
+            let more = assign_task(spec, &ports, ask, &mut busy, &mut self.rng)
                 .map_err(|error| Exhausted::Ports { task: Some(*task), error })?;
             for port in &more {
                 ports.add(port.address, port.value);
@@ -447,6 +461,20 @@ impl<'a> Stack<'a> {
             assigned.extend(more);
         }
         Ok(assigned)
+    }
+
+    /// What task networks take of the node, as if `freed` were gone; of no interest to groups that ask for none.
+    fn bandwidth(
+        &self,
+        scores: &GroupScores<'a>,
+        entry: &NodeEntry,
+        freed: &[&crate::model::alloc::Alloc],
+    ) -> Bandwidth {
+        if scores.bandwidth == 0 {
+            return Bandwidth::default();
+        }
+        let proposed = self.draft.proposed(entry);
+        Bandwidth::of(proposed.iter().filter(|alloc| !freed.iter().any(|gone| gone.id == alloc.id)).map(AsRef::as_ref))
     }
 
     /// Whole cores go to tasks in order, lowest numbers first; each brings its share of the node's clock.

@@ -71,10 +71,14 @@ pub struct Behaviour {
     /// Most candidates scored when a spread or an affinity applies; `None` scores every node. 100 from 1.1.10 and
     /// 1.2.4 on (GH-11712).
     pub spread_limit: Option<u32>,
-    /// A changed list of datacenters replaces allocations (1.1.3, GH-10864).
+    /// Allocations are replaced when their datacenter is taken off the job's list (1.1.3, GH-10864).
     pub datacenters_destructive: bool,
     /// The wildcard `*` in a job's datacenters (1.5.0, GH-11170).
     pub datacenter_wildcards: bool,
+    /// A system job whose datacenters are wildcards is updated in place (1.5.1, GH-16362).
+    pub system_wildcards_in_place: bool,
+    /// Node pools (1.6.0, GH-11041).
+    pub node_pools: bool,
     /// Groups without canaries do not hold an automatic promotion up (1.1.4, GH-11013).
     pub canaryless_groups_promote: bool,
     /// The scheduler type `sysbatch` (1.2.0, GH-9160).
@@ -145,6 +149,8 @@ impl Behaviour {
             spread_limit: if release.fixed_in((1, 10), (2, 4)) { Some(100) } else { None },
             datacenters_destructive: release.at_least(1, 3),
             datacenter_wildcards: release.at_least(5, 0),
+            system_wildcards_in_place: release.at_least(5, 1),
+            node_pools: release.at_least(6, 0),
             canaryless_groups_promote: release.at_least(1, 4),
             sysbatch: release.at_least(2, 0),
             drain_awaits_clients: release.at_least(5, 4),

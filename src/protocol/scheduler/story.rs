@@ -177,6 +177,7 @@ pub(crate) fn node_spec(memory: u64) -> Arc<NodeSpec> {
         name: "node".into(),
         datacenter: "dc1".into(),
         class: "".into(),
+        pool: "default".into(),
         zone: ZoneId(0),
         attributes: BTreeMap::new(),
         meta: BTreeMap::new(),

@@ -7,16 +7,12 @@ use std::collections::BTreeMap;
 
 use crate::model::job::{Job, Task, TaskGroup};
 use crate::model::resources::NetworkAsk;
-use crate::protocol::scheduler::release::Behaviour;
 
 /// Whether allocations of a group of `old` must be replaced to become allocations of `new`.
 ///
 /// Counts, constraints, priority, services, checks and all policy blocks can change under running tasks.
-pub fn needs_new_tasks(old: &Job, new: &Job, group: &str, behaviour: &Behaviour) -> bool {
+pub fn needs_new_tasks(old: &Job, new: &Job, group: &str) -> bool {
     let (Some(a), Some(b)) = (old.group(group), new.group(group)) else { return true };
-    if behaviour.datacenters_destructive && old.datacenters != new.datacenters {
-        return true;
-    }
     a.tasks.len() != b.tasks.len()
         || a.disk != b.disk
         || networks_differ(&a.networks, &b.networks)
@@ -69,7 +65,6 @@ mod tests {
     use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
     use crate::model::constraint::{Affinity, Constraint, Spread};
     use crate::model::resources::{DeviceAsk, PortAsk};
-    use crate::protocol::scheduler::release::Release;
     use crate::protocol::scheduler::test_support::job;
 
     fn check(what: &str, expected: bool, change: impl FnOnce(&mut Job)) {
@@ -80,8 +75,7 @@ mod tests {
         let mut new = old.clone();
         change(&mut new);
         assert_ne!(old, new, "{what}: nothing changed");
-        let behaviour = Behaviour::of(Release::V1_1_0);
-        assert_eq!(needs_new_tasks(&old, &new, "web", &behaviour), expected, "{what}");
+        assert_eq!(needs_new_tasks(&old, &new, "web"), expected, "{what}");
     }
 
     fn task(job: &mut Job) -> &mut Task {
@@ -137,7 +131,7 @@ mod tests {
     fn policies_counts_and_constraints_change_under_running_tasks() {
         check("count", false, |job| job.groups[0].count = 9);
         check("priority", false, |job| job.priority = 60);
-        check("datacenters of 1.1.0", false, |job| job.datacenters.push("dc2".into()));
+        check("datacenters", false, |job| job.datacenters.push("dc2".into()));
         let constraint = || Constraint { left: "a".into(), operator: "=".into(), right: "b".into() };
         check("constraint", false, |job| job.groups[0].constraints.push(constraint()));
         check("kill timeout", false, |job| task(job).kill_timeout = Duration::from_secs(9));
@@ -153,6 +147,6 @@ mod tests {
         old.meta.insert("k".into(), "v".into());
         let mut new = job(0, 50, 1);
         new.groups[0].meta.insert("k".into(), "v".into());
-        assert!(!needs_new_tasks(&old, &new, "web", &Behaviour::default()));
+        assert!(!needs_new_tasks(&old, &new, "web"));
     }
 }

@@ -219,6 +219,9 @@ impl Reader {
             job.all_at_once = all_at_once;
         }
         job.datacenters = self.texts(body, "datacenters").iter().map(|name| name.as_str().into()).collect();
+        if let Some((pool, _)) = self.text(body, "node_pool") {
+            job.node_pool = pool.as_str().into();
+        }
         job.constraints = self.constraints(body);
         job.affinities = self.affinities(body);
         job.spreads = self.spreads(body);
@@ -447,6 +450,7 @@ const JOB_READ: &[&str] = &[
     "priority",
     "all_at_once",
     "datacenters",
+    "node_pool",
     "constraint",
     "affinity",
     "spread",
@@ -457,7 +461,7 @@ const JOB_READ: &[&str] = &[
     "group",
     "task",
 ];
-const JOB_KEPT: &[&str] = &["name", "vault", "consul", "consul_token", "vault_token", "node_pool", "ui"];
+const JOB_KEPT: &[&str] = &["name", "vault", "consul", "consul_token", "vault_token", "ui"];
 const JOB_MATTERS: &[(&str, &str)] = &[
     ("periodic", "the job is registered as if it ran once"),
     ("parameterized", "the job is registered as if it were dispatched once"),
