@@ -303,6 +303,7 @@ impl Chronicle {
             | ServerEvent::VerifyLeader { .. }
             | ServerEvent::Answered { .. }
             | ServerEvent::Failed { .. }
+            | ServerEvent::AutopilotDue
             | ServerEvent::MemberEventDropped { .. } => {}
         }
     }

@@ -1,6 +1,6 @@
 //! A Nomad server process: its Raft, its Serf in the pool of all servers, and everything a server does with them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
@@ -10,8 +10,8 @@ use crate::model::topology::RegionId;
 use crate::protocol::gossip::intent::Status;
 use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
-use crate::protocol::raft::autopilot::{self, Admission, Health, Standing};
-use crate::protocol::raft::{self, ChangeError, Configuration, Index, MembershipChange, RaftNode, Term};
+use crate::protocol::raft::autopilot::{Admission, Standing};
+use crate::protocol::raft::{self, Configuration, Index, RaftNode, Term};
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Event as NomadEvent, Proposal};
 use crate::protocol::scheduler::server::Server;
@@ -21,6 +21,7 @@ use crate::world::consul_server::subject;
 use crate::world::entry::NomadEntry;
 use crate::world::event::{Event, Pool};
 use crate::world::member::{Call, Mood, PoolMember};
+use crate::world::pilot::{Pilot, standings};
 use crate::world::process::Process;
 use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, Wire};
@@ -39,28 +40,6 @@ pub struct NomadServer {
     serf_events: Vec<serf::Event>,
     server_events: Vec<NomadEvent>,
     pilot: Pilot,
-}
-
-/// What a leader knows about the membership of Raft.
-#[derive(Debug, Clone)]
-struct Pilot {
-    admission: Admission,
-    health: Health,
-    /// Looks since it leads.
-    looks: u32,
-    /// Changes to be made, one after the other.
-    changes: VecDeque<MembershipChange>,
-}
-
-impl Pilot {
-    fn new(admission: Admission) -> Self {
-        Self { admission, health: Health::default(), looks: 0, changes: VecDeque::new() }
-    }
-
-    /// This server does not lead any more.
-    fn rest(&mut self) {
-        *self = Self::new(self.admission);
-    }
 }
 
 /// Raft writes; the server computes.
@@ -272,72 +251,35 @@ impl NomadServer {
 
     // Autopilot.
 
-    /// How Serf sees the servers of the region.
     fn standings(&self) -> BTreeMap<ProcessId, Standing> {
-        let here = |address: &ProcessId| {
-            self.atlas.machine(*address).is_some_and(|machine| self.atlas.region(machine) == self.region)
-        };
-        let members = self.serf.serf().members().filter(|(_, address, _)| here(address));
-        let standing = |status| match status {
-            Status::Alive | Status::Leaving => Standing::Alive,
-            Status::Failed => Standing::Failed,
-            Status::Left => Standing::Left,
-        };
-        members.map(|(_, address, status)| (address, standing(status))).collect()
+        let here = |machine| self.atlas.region(machine) == self.region;
+        standings(self.serf.serf(), |address| self.atlas.machine(address).is_some_and(here))
     }
 
-    /// Raft's servers follow Serf's members: one of them, or all (Nomad `reconcileMember`).
+    /// Raft's servers follow Serf's members: one of them, or all.
     fn reconcile(&mut self, now: Time, member: Option<ProcessId>, fx: &mut impl Fx<Process>) {
-        if !self.server.is_ready() {
-            return;
+        if self.server.is_ready() {
+            let standings = self.standings();
+            self.pilot.follow(&self.raft, &standings, member);
+            self.change_members(now, fx);
         }
-        let standings = self.standings();
-        let me = self.raft.id();
-        let those = standings.keys().copied().filter(|id| *id != me && member.is_none_or(|member| member == *id));
-        let reaped = member.filter(|id| !standings.contains_key(id) && self.raft.configuration().contains(*id));
-        for id in those.chain(reaped) {
-            let standing = standings.get(&id).copied();
-            let change = autopilot::on_standing(self.raft.configuration(), id, standing, self.pilot.admission);
-            self.pilot.changes.extend(change);
-        }
-        self.change_members(now, fx);
     }
 
-    /// Every 2 s on the leader: health; every 10 s pruning and promotion; every 60 s a comparison of all.
     fn look_at_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
-        self.pilot.looks += 1;
-        let (last, _) = self.raft.last_entry();
-        self.pilot.health.look(now, self.raft.configuration(), last, |id| self.raft.progress(id));
-        if self.pilot.looks.is_multiple_of(autopilot::LOOKS_PER_ROUND) {
-            self.pilot.changes.extend(self.pilot.health.promotions(now));
-            let pruning = autopilot::prune(self.raft.configuration(), &self.standings());
-            self.pilot.changes.extend(pruning.remove.into_iter().map(MembershipChange::RemoveServer));
-            for id in pruning.leave {
-                let Some(member) = self.serf.serf().directory().member(id) else { continue };
-                if self.serf.force_leave(now, member, &mut serf_via(fx, &mut self.serf_events)) == Mood::Stirred {
-                    fx.emit(Event::Stirred(Pool::NomadWan));
-                }
+        let mut pilot = std::mem::replace(&mut self.pilot, Pilot::new(Admission::Voter));
+        let leaving = pilot.look(now, &self.raft, || self.standings());
+        self.pilot = pilot;
+        for id in leaving {
+            let Some(member) = self.serf.serf().directory().member(id) else { continue };
+            if self.serf.force_leave(now, member, &mut serf_via(fx, &mut self.serf_events)) == Mood::Stirred {
+                fx.emit(Event::Stirred(Pool::NomadWan));
             }
-        }
-        if self.pilot.looks.is_multiple_of(autopilot::LOOKS_PER_RECONCILE) {
-            self.reconcile(now, None, fx);
         }
         self.change_members(now, fx);
     }
 
-    /// Hands the next change to Raft; what has to wait for the one before is tried again after the next input.
     fn change_members(&mut self, now: Time, fx: &mut impl Fx<Process>) {
-        while let Some(change) = self.pilot.changes.front().copied() {
-            let configuration = self.raft.configuration();
-            if configuration.with(change) != *configuration {
-                let done = self.raft.change_membership(now, change, &mut raft_via(fx, &mut self.raft_events));
-                match done {
-                    Err(ChangeError::Unstable | ChangeError::Transferring) => return,
-                    Ok(_) | Err(ChangeError::NotLeader { .. } | ChangeError::NoVoter) => {}
-                }
-            }
-            self.pilot.changes.pop_front();
-        }
+        self.pilot.carry_out(now, &mut self.raft, &mut raft_via(fx, &mut self.raft_events));
     }
 
     /// The servers Serf takes for alive, by region (Nomad 1.6.5 drops failed ones from its tables).

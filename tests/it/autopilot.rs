@@ -26,29 +26,39 @@ fn world(timeline: &str) -> World {
     World::new(&Arc::new(spec), 1)
 }
 
-/// What the leader of the first region takes for the servers, at a second of the run.
-fn configuration(world: &mut World, second: u64) -> Configuration {
+/// What the Nomad or Consul leader of the first region takes for the servers, at a second of the run.
+fn configuration(world: &mut World, consul: bool, second: u64) -> Configuration {
     world.advance(Time::ZERO + Duration::from_secs(second), &mut Deaf).expect("virtual time does not stand still");
     let atlas = world.atlas();
-    let servers = atlas.spec.regions[RegionId(0)].nomad.iter().filter_map(|machine| {
-        match world.engine().process(atlas.processes[*machine].main) {
-            Process::NomadServer(server) => server.leads_term().map(|term| (term, server.configuration().clone())),
-            _ => unreachable!("a Nomad server's main process is the server"),
-        }
+    let region = &atlas.spec.regions[RegionId(0)];
+    let machines = if consul { &region.consul } else { &region.nomad };
+    let servers = machines.iter().filter_map(|machine| match world.engine().process(atlas.processes[*machine].main) {
+        Process::NomadServer(server) => server.leads_term().map(|term| (term, server.configuration().clone())),
+        Process::ConsulServer(server) => server.leads_term().map(|term| (term, server.configuration().clone())),
+        _ => unreachable!("a server's main process is the server"),
     });
     servers.max_by_key(|(term, _)| *term).expect("somebody leads").1
+}
+
+fn voters(world: &mut World, consul: bool, second: u64) -> (usize, usize) {
+    let configuration = configuration(world, consul, second);
+    (configuration.len(), configuration.voter_count())
 }
 
 #[test]
 fn a_dead_server_is_removed_and_votes_again_once_it_is_back_and_stable() {
     let mut world = world(r#"At("60s", NodeCrash(target: "1 random nomad follower", lasts: "180s"))"#);
-    let voters = |world: &mut World, second| {
-        let configuration = configuration(world, second);
-        (configuration.len(), configuration.voter_count())
-    };
-    assert_eq!(voters(&mut world, 59), (3, 3));
-    assert_eq!(voters(&mut world, 235), (2, 2), "the failed server has been forced to leave");
-    assert_eq!(voters(&mut world, 470), (3, 3), "and is back");
+    assert_eq!(voters(&mut world, false, 59), (3, 3));
+    assert_eq!(voters(&mut world, false, 235), (2, 2), "the failed server has been forced to leave");
+    assert_eq!(voters(&mut world, false, 470), (3, 3), "and is back");
+}
+
+#[test]
+fn a_dead_consul_server_is_removed_sooner() {
+    let mut world = world(r#"At("60s", NodeCrash(target: "1 random consul follower", lasts: "60s"))"#);
+    assert_eq!(voters(&mut world, true, 59), (3, 3));
+    assert_eq!(voters(&mut world, true, 100), (2, 2), "the LAN pool notices within seconds");
+    assert_eq!(voters(&mut world, true, 200), (3, 3));
 }
 
 #[test]
@@ -56,8 +66,7 @@ fn a_dead_majority_is_not_removed() {
     let mut world = world(
         r#"At("60s", NodeCrash(target: "1 random nomad follower", lasts: "300s")), At("61s", NodeCrash(target: "1 random nomad follower", lasts: "100s"))"#,
     );
-    let before = configuration(&mut world, 59);
-    assert_eq!((before.len(), before.voter_count()), (3, 3));
-    let after = configuration(&mut world, 340);
-    assert!(after.len() >= 2 && after.voter_count() >= 2, "{after:?}");
+    assert_eq!(voters(&mut world, false, 59), (3, 3));
+    let (servers, voters) = voters(&mut world, false, 340);
+    assert!(servers >= 2 && voters >= 2, "{servers} servers, {voters} voters");
 }
