@@ -978,7 +978,8 @@ mod tests {
         let mut job = with_tasks(JobKind::Service, &[(None, false)]);
         let check =
             crate::model::service::Check::new("http", crate::model::service::CheckKind::Http, Duration::from_secs(1));
-        job.groups[0].services = vec![Service { name: "web".into(), port: None, tags: Vec::new(), checks: vec![check] }];
+        job.groups[0].services =
+            vec![Service { name: "web".into(), port: None, tags: Vec::new(), checks: vec![check] }];
         let mut bench = Bench::start(job);
         bench.run_until(200);
         bench.told();

@@ -106,7 +106,9 @@ impl Health {
     ) {
         let healthy = |id: ProcessId| {
             let known = progress(id);
-            known.is_some_and(|(at, heard)| now.since(heard) <= CONTACT_MAX && last.0.saturating_sub(at.0) <= TRAILING_MAX)
+            known.is_some_and(|(at, heard)| {
+                now.since(heard) <= CONTACT_MAX && last.0.saturating_sub(at.0) <= TRAILING_MAX
+            })
         };
         let nonvoters = configuration.servers().iter().filter(|(_, suffrage)| *suffrage == Suffrage::Nonvoter);
         let before = std::mem::take(&mut self.since);

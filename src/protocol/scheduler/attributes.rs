@@ -192,11 +192,7 @@ pub struct DeviceRule<'a> {
 impl<'a> DeviceRule<'a> {
     /// Reads the three texts.
     pub fn parse(left: &'a str, operator: &str, right: &'a str) -> Self {
-        Self {
-            left: DeviceTarget::parse(left),
-            operator: Operator::parse(operator),
-            right: DeviceTarget::parse(right),
-        }
+        Self { left: DeviceTarget::parse(left), operator: Operator::parse(operator), right: DeviceTarget::parse(right) }
     }
 
     /// Whether it holds for a group of devices.

@@ -45,7 +45,8 @@ impl<'a> Request<'a> {
     /// The asks of a group, task by task.
     pub fn all(group: &'a TaskGroup) -> Vec<Self> {
         let asks = group.tasks.iter().enumerate();
-        asks.flat_map(|(task, spec)| spec.resources.devices.iter().map(move |ask| Self::new(task as u16, ask))).collect()
+        asks.flat_map(|(task, spec)| spec.resources.devices.iter().map(move |ask| Self::new(task as u16, ask)))
+            .collect()
     }
 
     fn new(task: u16, ask: &'a DeviceAsk) -> Self {
@@ -135,7 +136,9 @@ impl<'n> DeviceUse<'n> {
 
     fn change(&mut self, devices: &[AssignedDevice], change: impl Fn(&mut u32)) {
         for held in devices {
-            let Some(group) = self.spec.devices.iter().position(|device| device.is_named(&held.group)) else { continue };
+            let Some(group) = self.spec.devices.iter().position(|device| device.is_named(&held.group)) else {
+                continue;
+            };
             for instance in &held.instances {
                 if let Some(at) = self.spec.devices[group].instances.iter().position(|own| own == &**instance) {
                     change(&mut self.holders[group][at]);
@@ -354,7 +357,8 @@ mod tests {
     }
 
     fn holder(id: u32, priority: u8, instances: &[&str]) -> Arc<Alloc> {
-        let mut alloc = place(&Arc::new(job(id, priority, 1)), NodeId(0), EvalId(0), None, crate::base::time::Time::ZERO);
+        let mut alloc =
+            place(&Arc::new(job(id, priority, 1)), NodeId(0), EvalId(0), None, crate::base::time::Time::ZERO);
         alloc.id = AllocId(id);
         let group = format!("nvidia/gpu/{}", &instances[0][..1]);
         let instances = instances.iter().map(|id| Arc::from(*id)).collect();
@@ -365,12 +369,8 @@ mod tests {
     #[test]
     fn preemption_for_devices_takes_the_option_of_least_priorities() {
         let node = node(vec![gpus("a", 2, "8 GiB"), gpus("b", 2, "8 GiB")]);
-        let allocs = [
-            holder(1, 20, &["a-0"]),
-            holder(2, 30, &["a-1"]),
-            holder(3, 40, &["b-0", "b-1"]),
-            holder(4, 45, &["b-0"]),
-        ];
+        let allocs =
+            [holder(1, 20, &["a-0"]), holder(2, 30, &["a-1"]), holder(3, 40, &["b-0", "b-1"]), holder(4, 45, &["b-0"])];
         let others: Vec<&Arc<Alloc>> = allocs[..3].iter().collect();
         let mut held = DeviceUse::new(&node);
         others.iter().for_each(|alloc| held.add(&alloc.devices));

@@ -7,7 +7,7 @@ use crate::base::machine::Fx;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::ClientStatus;
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
-use crate::model::job::{Job, JobId, JobKind};
+use crate::model::job::JobKind;
 use crate::model::node::{NodeId, NodeStatus};
 use crate::protocol::raft::autopilot::HEALTH_INTERVAL;
 use crate::protocol::scheduler::blocked::PRUNE_INTERVAL;
@@ -17,7 +17,6 @@ use crate::protocol::scheduler::deployment_watcher::Rollouts;
 use crate::protocol::scheduler::drain::Drains;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
-use crate::protocol::scheduler::generic::{may_run_in, takes_from};
 use crate::protocol::scheduler::message::{Dequeued, EvalsRequest, Registration, Reply, Request, RpcError};
 use crate::protocol::scheduler::periodic::Launches;
 use crate::protocol::scheduler::reschedule::is_eligible;
@@ -406,26 +405,6 @@ impl<D: Decide> Server<D> {
         if let Some(origin) = origin {
             self.reply(now, origin, reply, fx);
         }
-    }
-
-    /// One evaluation per job with an allocation on the node, and per system job (Nomad `createNodeEvals`).
-    pub(super) fn node_evals(&self, now: Time, node: NodeId) -> Vec<Evaluation> {
-        let Some(entry) = self.state.node(node) else { return Vec::new() };
-        let mut jobs: Vec<&Arc<Job>> = self.state.allocs_of_node(node).map(|alloc| &alloc.job).collect();
-        jobs.sort_by_key(|job| (job.id, job.version));
-        jobs.dedup_by_key(|job| job.id);
-        let covered: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-        let (behaviour, here) = (&self.config.scheduler.behaviour, &entry.node.spec);
-        for job in self.state.system_jobs().iter().filter_map(|id| self.state.job(*id)) {
-            let in_datacenter =
-                !behaviour.node_updates_by_datacenter || may_run_in(job, &here.datacenter, behaviour);
-            let reaches = in_datacenter && (!behaviour.node_pools || takes_from(job, &here.pool));
-            if reaches && covered.binary_search(&job.id).is_err() {
-                jobs.push(job);
-            }
-        }
-        let make = |job: &Arc<Job>| Evaluation { node: Some(node), ..Evaluation::new(job, Trigger::NodeUpdate, now) };
-        jobs.into_iter().map(make).collect()
     }
 
     pub(super) fn arm_heartbeat(&mut self, now: Time, fx: &mut impl Fx<Self>) {

@@ -55,6 +55,7 @@ pub mod garbage;
 pub mod heartbeat;
 pub mod leader;
 pub mod message;
+mod node_evals;
 mod operate;
 mod operate_deployment;
 pub mod operation;

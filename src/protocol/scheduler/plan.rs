@@ -410,7 +410,14 @@ struct Proposed<'a> {
 
 impl<'a> Proposed<'a> {
     fn new(entry: &'a NodeEntry) -> Self {
-        Self { entry, used: entry.used, cores: entry.cores.clone(), ports: None, removed: Vec::new(), devices: Vec::new() }
+        Self {
+            entry,
+            used: entry.used,
+            cores: entry.cores.clone(),
+            ports: None,
+            removed: Vec::new(),
+            devices: Vec::new(),
+        }
     }
 
     fn remove(&mut self, state: &State, id: AllocId) {

@@ -157,9 +157,9 @@ pub fn preempt_network(candidates: &[&Arc<Alloc>], wanted: NetworkWanted<'_>) ->
     let held = |at: usize| bandwidth(candidates[at]).unwrap_or(0);
     let free = |victims: &[usize]| wanted.free + victims.iter().map(|at| held(*at)).sum::<u64>();
     if free(&victims) < wanted.bandwidth {
-        let eligible = |at: &usize| is_eligible(wanted.priority, candidates[*at]) && bandwidth(candidates[*at]).is_some();
-        let mut order: Vec<usize> =
-            (0..candidates.len()).filter(|at| !victims.contains(at)).filter(eligible).collect();
+        let eligible =
+            |at: &usize| is_eligible(wanted.priority, candidates[*at]) && bandwidth(candidates[*at]).is_some();
+        let mut order: Vec<usize> = (0..candidates.len()).filter(|at| !victims.contains(at)).filter(eligible).collect();
         order.sort_by_key(|at| (candidates[*at].job.priority, wanted.bandwidth.abs_diff(held(*at))));
         for at in order {
             victims.push(at);

@@ -2,6 +2,9 @@
 //!
 //! Scorers that have nothing to say add nothing to the mean. What a group asks for, where it wants to be and how it
 //! wants to spread are read once; scores are kept until the node's use changes.
+//!
+//! Ports of all tasks come before their devices, and those before their cores, where the original goes task by task;
+//! of a node that lacks several, another one could be named.
 
 use smallvec::SmallVec;
 
@@ -77,7 +80,9 @@ impl NodeScore {
     /// Sum and number of the scores that depend on the node alone.
     pub(super) fn without_spread(&self) -> (f64, f64) {
         let (mut sum, mut count) = (self.fit, 1.0);
-        for score in [self.devices, self.job_anti_affinity, self.reschedule_penalty, self.affinity].into_iter().flatten() {
+        for score in
+            [self.devices, self.job_anti_affinity, self.reschedule_penalty, self.affinity].into_iter().flatten()
+        {
             sum += score;
             count += 1.0;
         }

@@ -28,7 +28,10 @@ fn affinities<'j>(job: &'j Job, group: &'j TaskGroup) -> impl Iterator<Item = &'
     job.affinities.iter().chain(&group.affinities).chain(group.tasks.iter().flat_map(|task| &task.affinities))
 }
 
-fn task_differs((old, old_group, a): (&Job, &TaskGroup, &Task), (new, new_group, b): (&Job, &TaskGroup, &Task)) -> bool {
+fn task_differs(
+    (old, old_group, a): (&Job, &TaskGroup, &Task),
+    (new, new_group, b): (&Job, &TaskGroup, &Task),
+) -> bool {
     let (x, y) = (&a.resources, &b.resources);
     a.driver != b.driver
         || a.user != b.user
@@ -94,8 +97,7 @@ mod tests {
         check("cores", true, |job| task(job).resources.cores = 1);
         check("memory", true, |job| task(job).resources.memory = Mebibytes(7));
         check("memory_max", true, |job| task(job).resources.memory_max = Some(Mebibytes(700)));
-        let gpu =
-            || DeviceAsk { name: "gpu".into(), count: 1, constraints: Vec::new(), affinities: Vec::new() };
+        let gpu = || DeviceAsk { name: "gpu".into(), count: 1, constraints: Vec::new(), affinities: Vec::new() };
         check("device", true, |job| task(job).resources.devices.push(gpu()));
         check("job meta", true, |job| _ = job.meta.insert("k".into(), "v".into()));
         check("group meta", true, |job| _ = job.groups[0].meta.insert("k".into(), "v".into()));

@@ -505,17 +505,8 @@ const TASK_READ: &[&str] = &[
 /// A change of these needs new tasks (Nomad `tasksUpdated`).
 const TASK_TEXT: &[&str] = &["config", "env", "artifact", "template", "vault"];
 /// A change of these does not.
-const TASK_KEPT: &[&str] = &[
-    "logs",
-    "volume_mount",
-    "dispatch_payload",
-    "kill_signal",
-    "identity",
-    "action",
-    "csi_plugin",
-    "kind",
-    "consul",
-];
+const TASK_KEPT: &[&str] =
+    &["logs", "volume_mount", "dispatch_payload", "kill_signal", "identity", "action", "csi_plugin", "kind", "consul"];
 const TASK_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs")];
 const RESOURCES_READ: &[&str] = &["cpu", "cores", "memory", "memory_max", "network", "device"];
 
