@@ -18,6 +18,8 @@ pub(super) struct Pilot {
     health: Health,
     /// Looks since it leads.
     looks: u32,
+    /// Somebody was taken in or promoted: the dead may be outnumbered now, and the next look sees to them.
+    eager: bool,
     /// Changes to be made.
     changes: VecDeque<MembershipChange>,
 }
@@ -35,7 +37,7 @@ pub(super) fn standings(serf: &Serf, is_ours: impl Fn(ProcessId) -> bool) -> BTr
 
 impl Pilot {
     pub(super) fn new(admission: Admission) -> Self {
-        Self { admission, health: Health::default(), looks: 0, changes: VecDeque::new() }
+        Self { admission, health: Health::default(), looks: 0, eager: false, changes: VecDeque::new() }
     }
 
     /// This server does not lead any more.
@@ -69,9 +71,10 @@ impl Pilot {
         self.looks += 1;
         let (last, _) = raft.last_entry();
         self.health.look(now, raft.configuration(), last, |id| raft.progress(id));
-        if !self.looks.is_multiple_of(autopilot::LOOKS_PER_ROUND) {
+        if !self.looks.is_multiple_of(autopilot::LOOKS_PER_ROUND) && !self.eager {
             return Vec::new();
         }
+        self.eager = false;
         self.changes.extend(self.health.promotions(now));
         let standings = standings();
         let pruning = autopilot::prune(raft.configuration(), &standings);
@@ -89,7 +92,8 @@ impl Pilot {
             if configuration.with(change) != *configuration {
                 match raft.change_membership(now, change, fx) {
                     Err(ChangeError::Unstable | ChangeError::Transferring) => return,
-                    Ok(_) | Err(ChangeError::NotLeader { .. } | ChangeError::NoVoter) => {}
+                    Ok(_) => self.eager |= !matches!(change, MembershipChange::RemoveServer(_)),
+                    Err(ChangeError::NotLeader { .. } | ChangeError::NoVoter) => {}
                 }
             }
             self.changes.pop_front();

@@ -206,9 +206,9 @@ fn a_sysbatch_job_runs_once_per_node_and_version() {
     let mut spec = job(0, JobKind::SysBatch, 1, 100);
     region.run(&spec);
     assert_eq!(region.live(JobId(0)).len(), 2);
-    for id in region.live(JobId(0)).iter().map(|alloc| alloc.id).collect::<Vec<_>>() {
-        region.report(id, ClientStatus::Complete);
-    }
+    let ids: Vec<_> = region.live(JobId(0)).iter().map(|alloc| alloc.id).collect();
+    region.report(ids[0], ClientStatus::Complete);
+    region.report(ids[1], ClientStatus::Failed);
     region.join(2);
     let eval = region.evaluate(JobId(0), crate::model::evaluation::Trigger::NodeUpdate);
     region.process(eval);

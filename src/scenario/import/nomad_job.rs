@@ -174,7 +174,11 @@ impl Reader {
         if matches!(kind, JobKind::System) {
             job.update = update.as_ref().map(|block| self.update(&block.body, None));
         }
-        let inherited = Inherited { kind, update, migrate, reschedule };
+        let mut text = String::new();
+        for block in body.blocks.iter().filter(|block| INHERITED_TEXT.contains(&block.name.as_str())) {
+            block.canonical(&mut text);
+        }
+        let inherited = Inherited { kind, update, migrate, reschedule, text };
         for group in body.blocks("group") {
             let (name, span) = label_of(&group);
             let (group, spot) = self.group((&name, span), &group.body, &inherited, &job.name);
@@ -276,6 +280,12 @@ impl Reader {
             let task = self.task(&name, &block.body, kind, scope, &mut spots);
             group.tasks.push(task);
         }
+        // Tasks have the Vault policies and the Consul namespace of their group, or of their job.
+        let mut inherited_text = inherited.text.clone();
+        for block in body.blocks.iter().filter(|block| INHERITED_TEXT.contains(&block.name.as_str())) {
+            block.canonical(&mut inherited_text);
+        }
+        group.tasks.iter_mut().for_each(|task| task.config.push_str(&inherited_text));
         self.known(body, "group", GROUP_READ, GROUP_KEPT, GROUP_MATTERS);
         (group, spots)
     }
@@ -411,6 +421,8 @@ struct Inherited {
     update: Option<Block>,
     migrate: Option<Block>,
     reschedule: Option<Block>,
+    /// What its tasks are made of, besides their own configuration.
+    text: String,
 }
 
 /// What a service is called after.
@@ -504,6 +516,8 @@ const TASK_READ: &[&str] = &[
 ];
 /// A change of these needs new tasks (Nomad `tasksUpdated`).
 const TASK_TEXT: &[&str] = &["config", "env", "artifact", "template", "vault"];
+/// Of these blocks of jobs and groups too.
+const INHERITED_TEXT: &[&str] = &["vault", "consul"];
 /// A change of these does not.
 const TASK_KEPT: &[&str] =
     &["logs", "volume_mount", "dispatch_payload", "kill_signal", "identity", "action", "csi_plugin", "kind", "consul"];
