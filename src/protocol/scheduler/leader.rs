@@ -334,7 +334,9 @@ impl<D: Decide> Server<D> {
 
     fn register(&mut self, now: Time, origin: Origin, body: &Registration, fx: &mut impl Fx<Self>) {
         let known = self.state.node(body.node).map(|entry| entry.node.status);
-        let before = known.unwrap_or(NodeStatus::Initializing);
+        let changed = self.config.scheduler.behaviour.changed_nodes_evaluated && self.is_changed(body);
+        // What has changed is evaluated as if it had just become ready.
+        let before = known.filter(|_| !changed).unwrap_or(NodeStatus::Initializing);
         // From 1.5.0 on only heartbeats change the status of a node that is known.
         let kept = known.filter(|_| self.config.scheduler.behaviour.ready_after_reports);
         let status = kept.unwrap_or(body.status);

@@ -7,10 +7,21 @@ use crate::model::evaluation::{Evaluation, Trigger};
 use crate::model::job::{Job, JobId};
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::generic::{may_run_in, takes_from};
+use crate::protocol::scheduler::message::Registration;
 use crate::protocol::scheduler::server::Server;
 use crate::protocol::scheduler::worker::Decide;
 
 impl<D: Decide> Server<D> {
+    /// A known node registers as something that other jobs may run on. Its capacity is not looked at: more of it unblocks
+    /// what waits.
+    pub(super) fn is_changed(&self, body: &Registration) -> bool {
+        let (Some(known), new) = (self.state.node(body.node), &body.spec) else { return false };
+        let old = &known.node.spec;
+        (&old.name, &old.datacenter, &old.class, &old.pool) != (&new.name, &new.datacenter, &new.class, &new.pool)
+            || (&old.attributes, &old.meta, &old.drivers) != (&new.attributes, &new.meta, &new.drivers)
+            || old.host_volumes != new.host_volumes
+    }
+
     /// One evaluation per job with an allocation on the node, and per system job (Nomad `createNodeEvals`).
     pub(super) fn node_evals(&self, now: Time, node: NodeId) -> Vec<Evaluation> {
         let Some(entry) = self.state.node(node) else { return Vec::new() };

@@ -79,6 +79,8 @@ pub struct Behaviour {
     pub system_wildcards_in_place: bool,
     /// Node pools (1.6.0, GH-11041).
     pub node_pools: bool,
+    /// A node that registers again as something else is evaluated: its jobs and all system jobs (1.1.4, GH-11007).
+    pub changed_nodes_evaluated: bool,
     /// Groups without canaries do not hold an automatic promotion up (1.1.4, GH-11013).
     pub canaryless_groups_promote: bool,
     /// The scheduler type `sysbatch` (1.2.0, GH-9160).
@@ -151,6 +153,7 @@ impl Behaviour {
             datacenter_wildcards: release.at_least(5, 0),
             system_wildcards_in_place: release.at_least(5, 1),
             node_pools: release.at_least(6, 0),
+            changed_nodes_evaluated: release.at_least(1, 4),
             canaryless_groups_promote: release.at_least(1, 4),
             sysbatch: release.at_least(2, 0),
             drain_awaits_clients: release.at_least(5, 4),

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
+use crate::base::time::Duration;
 use crate::base::units::MegaHertz;
 use crate::model::alloc::{Alloc, ClientStatus, Desired};
+use crate::model::constraint::Constraint;
 use crate::model::evaluation::EvalStatus;
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{NodeDevice, NodeId, NodeSpec, NodeStatus};
 use crate::model::resources::DeviceAsk;
 use crate::protocol::scheduler::command::Command;
+use crate::protocol::scheduler::decide::Decision;
+use crate::protocol::scheduler::operation::Operation;
 use crate::protocol::scheduler::plan::{Misfit, Plan, Rejection, evaluate_plan};
 use crate::protocol::scheduler::release::{Behaviour, Release};
+use crate::protocol::scheduler::story;
 use crate::protocol::scheduler::story_tests::{Region, job, node};
 
 fn join(region: &mut Region, number: u32, change: impl FnOnce(&mut NodeSpec)) {
@@ -217,4 +222,26 @@ fn a_sysbatch_job_runs_once_per_node_and_version() {
     spec.groups[0].tasks[0].config = "v2".into();
     region.run(&spec);
     assert_eq!(region.live(JobId(0)).len(), 3, "a new version runs everywhere");
+}
+
+#[test]
+fn a_node_that_becomes_something_else_is_evaluated_from_1_1_4_on() {
+    for (release, running) in [("1.1.3", 0), ("1.1.4", 1)] {
+        let mut region = story::Region::<Decision>::of(release, 1, 1, 4);
+        region.run_for(Duration::from_secs(20));
+        let mut spec = crate::protocol::scheduler::test_support::job(0, 50, 1);
+        spec.kind = JobKind::System;
+        let (left, operator, right) = ("${attr.gpu}".into(), "=".into(), "yes".into());
+        spec.constraints.push(Constraint { left, operator, right });
+        region.operate(0, Operation::RegisterJob(Arc::new(spec)));
+        region.run_for(Duration::from_secs(20));
+        assert_eq!(region.count(ClientStatus::Running), 0);
+        let mut changed = NodeSpec::clone(&story::node_spec(1_200));
+        changed.attributes.insert("gpu".into(), "yes".into());
+        region.fingerprint(0, changed);
+        region.run_for(Duration::from_secs(20));
+        let state = region.servers[0].state();
+        assert_eq!(state.node(NodeId(0)).unwrap().node.spec.attributes["gpu"], "yes", "{release}");
+        assert_eq!(region.count(ClientStatus::Running), running, "{release}");
+    }
 }

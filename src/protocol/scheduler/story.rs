@@ -366,6 +366,11 @@ impl<D: Decide> Region<D> {
         self.client(client, |c, now, fx| c.handle(now, Input::Start, fx));
     }
 
+    /// A client's host is not what it was.
+    pub(crate) fn fingerprint(&mut self, client: usize, spec: NodeSpec) {
+        self.client(client, |c, now, fx| c.fingerprinted(now, Arc::new(spec), fx));
+    }
+
     pub(crate) fn operate(&mut self, server: usize, operation: Operation) {
         let operation = Arc::new(operation);
         self.server(server, |s, now, fx| s.operate(now, OperatorTag(0), RegionId(0), operation, fx));
