@@ -15,6 +15,7 @@ mod allocs;
 pub mod config;
 pub mod event;
 pub mod health;
+mod judge;
 pub mod restart;
 pub mod rpc;
 pub mod runner;

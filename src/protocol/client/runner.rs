@@ -15,7 +15,7 @@ use crate::model::deployment::DeploymentId;
 use crate::model::job::{Hook, JobKind, Restart, Task};
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::{Event, Exit};
-use crate::protocol::client::health::{HealthWatch, Verdict};
+use crate::protocol::client::health::HealthWatch;
 use crate::protocol::client::restart::{Decision, Restarts};
 use crate::protocol::scheduler::command::AllocUpdate;
 
@@ -69,7 +69,7 @@ enum Stage {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TaskState {
+pub(super) enum TaskState {
     /// Not its turn yet.
     Waiting,
     /// The client restarted and the task is gone: it starts once the servers were reached.
@@ -95,8 +95,8 @@ enum TaskState {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct TaskRun {
-    state: TaskState,
+pub(super) struct TaskRun {
+    pub(super) state: TaskState,
     restarts: Restarts,
     runs: u32,
     services: bool,
@@ -105,9 +105,9 @@ struct TaskRun {
 /// An allocation on its node.
 #[derive(Debug, Clone)]
 pub struct Runner {
-    alloc: Arc<Alloc>,
+    pub(super) alloc: Arc<Alloc>,
     stage: Stage,
-    tasks: Vec<TaskRun>,
+    pub(super) tasks: Vec<TaskRun>,
     /// The kill was decided (by the servers, a failed sibling, a dead leader).
     services: bool,
     started: bool,
@@ -115,15 +115,15 @@ pub struct Runner {
     waits_for: Option<AllocId>,
     predecessor_retry: Option<Time>,
     preempted: Vec<AllocId>,
-    health: Option<HealthWatch>,
-    health_due: Option<Time>,
+    pub(super) health: Option<HealthWatch>,
+    pub(super) health_due: Option<Time>,
     health_for: Option<DeploymentId>,
     /// What the agent last said of its checks: a new deployment's watch does not wait for them to change.
-    checks_pass: bool,
-    decided: Option<(bool, Time)>,
+    pub(super) checks_pass: bool,
+    pub(super) decided: Option<(bool, Time)>,
     finished_at: Option<Time>,
     told: Option<AllocUpdate>,
-    status: ClientStatus,
+    pub(super) status: ClientStatus,
 }
 
 impl Runner {
@@ -336,15 +336,6 @@ impl Runner {
         self.advance(desk);
     }
 
-    /// All checks of its services pass, or not.
-    pub fn checks_passing(&mut self, passing: bool, desk: &mut Desk) {
-        self.checks_pass = passing;
-        if let Some(health) = &mut self.health {
-            health.checks_passing(desk.now, passing);
-            self.judge_health(desk);
-        }
-    }
-
     /// The client process died: what was under way is unknown.
     pub fn crash(&mut self) {
         self.health_due = None;
@@ -397,15 +388,6 @@ impl Runner {
         }
         self.note_status(desk);
         self.judge_health(desk);
-    }
-
-    /// The first hook after the wait for the predecessor; the deadline counts from here.
-    fn watch_health(&mut self, desk: &mut Desk) {
-        self.health_due = None;
-        self.health = HealthWatch::new(desk.now, &self.alloc);
-        if let Some(health) = &mut self.health {
-            health.checks_passing(desk.now, self.checks_pass);
-        }
     }
 
     fn begin_setup(&mut self, desk: &mut Desk) {
@@ -641,47 +623,7 @@ impl Runner {
             self.status = status;
             desk.events.push(Event::AllocStatus { alloc: self.alloc.id, status });
         }
-        // What failed is unhealthy, whoever was to judge.
-        let judged = self.decided.is_some() || self.alloc.health.is_some_and(|health| health.healthy.is_some());
-        if status == ClientStatus::Failed && self.alloc.deployment.is_some() && !judged {
-            self.health = None;
-            self.health_due = None;
-            self.decided = Some((false, desk.now));
-            desk.events.push(Event::AllocHealth { alloc: self.alloc.id, healthy: false });
-        }
-    }
-
-    fn judge_health(&mut self, desk: &mut Desk) {
-        let Some(health) = &mut self.health else { return };
-        let specs = &self.alloc.task_group().tasks;
-        let mut since = None;
-        let all_up = specs.iter().zip(&self.tasks).all(|(spec, task)| match (hook(spec), task.state) {
-            (Some(Hook::Poststop), _) => true,
-            (_, TaskState::Running(at)) => {
-                since = since.max(Some(at));
-                true
-            }
-            (Some(Hook::Prestart | Hook::Poststart), TaskState::Dead { failed }) => !failed,
-            _ => false,
-        });
-        health.tasks_running(since.filter(|_| all_up));
-        match health.verdict(desk.now) {
-            Verdict::Decided(healthy) => self.decide_health(healthy, desk),
-            Verdict::Wait(at) => {
-                if self.health_due != Some(at) {
-                    self.health_due = Some(at);
-                    desk.alarms.insert((at, self.alloc.id, Wake::Health));
-                }
-            }
-        }
-    }
-
-    fn decide_health(&mut self, healthy: bool, desk: &mut Desk) {
-        if self.health.take().is_some() {
-            self.health_due = None;
-            self.decided = Some((healthy, desk.now));
-            desk.events.push(Event::AllocHealth { alloc: self.alloc.id, healthy });
-        }
+        self.judge_failed(desk);
     }
 }
 
@@ -705,7 +647,7 @@ impl TaskState {
     }
 }
 
-fn hook(spec: &Task) -> Option<Hook> {
+pub(super) fn hook(spec: &Task) -> Option<Hook> {
     spec.lifecycle.map(|lifecycle| lifecycle.hook)
 }
 
