@@ -1,5 +1,5 @@
-//! What a leader does about the membership of its Raft group, for servers that keep one beside a Serf pool: changes asked
-//! for by [`autopilot`], one after the other.
+//! What a leader does about the membership of its Raft group, for servers that keep one beside a Serf pool: changes
+//! asked for by [`autopilot`], one after the other.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -45,7 +45,7 @@ impl Pilot {
         *self = Self::new(self.admission);
     }
 
-    /// Raft's servers are to follow the pool's: one of them, or all (Nomad `reconcileMember`, Consul `joinConsulServer`).
+    /// Raft's servers are to follow the pool's: one of them, or all (Nomad `reconcileMember`).
     pub(super) fn follow<E: Command>(
         &mut self,
         raft: &RaftNode<E>,
@@ -60,8 +60,8 @@ impl Pilot {
         }
     }
 
-    /// Every 2 s: health; every 10 s pruning and promotion; every 60 s a comparison of all. Returns who is to be declared
-    /// to have left.
+    /// Every 2 s: health; every 10 s pruning and promotion; every 60 s a comparison of all. Returns who is to be
+    /// declared to have left.
     pub(super) fn look<E: Command>(
         &mut self,
         now: Time,

@@ -1,8 +1,8 @@
-//! Who should belong to a cluster of servers, as a gossip pool sees them (Consul `lib` autopilot as Nomad 1.1.0 uses it:
+//! Who should belong to a cluster of servers, as a gossip pool sees them (Consul's autopilot as Nomad 1.1.0 uses it:
 //! `pruneDeadServers`, `promoteStableServers`, `updateClusterHealth`).
 //!
-//! Pure bookkeeping: whoever leads asks it, and carries out what it says. A server's health is judged by what the leader
-//! knows of it; the original asks the server itself.
+//! Pure bookkeeping: whoever leads asks it, and carries out what it says. A server's health is judged by what the
+//! leader knows of it; the original asks the server itself.
 
 use std::collections::BTreeMap;
 

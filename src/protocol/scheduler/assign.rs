@@ -1,7 +1,7 @@
 //! Choosing ports on a node (Nomad `NetworkIndex.AssignPorts` and the older `AssignNetwork`).
 //!
-//! Bandwidth is checked only for task networks, as in Nomad. Allocations do not record theirs: a task's counts where its
-//! first port is, or on the node's first network if it has none. Node addresses are single addresses, not ranges.
+//! Bandwidth is checked only for task networks, as in Nomad. Allocations do not record theirs: a task's counts where
+//! its first port is, or on the node's first network if it has none. Node addresses are single addresses, not ranges.
 
 use std::sync::Arc;
 

@@ -12,8 +12,8 @@ use crate::protocol::scheduler::server::Server;
 use crate::protocol::scheduler::worker::Decide;
 
 impl<D: Decide> Server<D> {
-    /// A known node registers as something that other jobs may run on. Its capacity is not looked at: more of it unblocks
-    /// what waits.
+    /// A known node registers as something that other jobs may run on. Its capacity is not looked at: more of it
+    /// unblocks what waits.
     pub(super) fn is_changed(&self, body: &Registration) -> bool {
         let (Some(known), new) = (self.state.node(body.node), &body.spec) else { return false };
         let old = &known.node.spec;

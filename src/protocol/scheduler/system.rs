@@ -1,7 +1,7 @@
 //! One attempt at an evaluation of a system job: one allocation per eligible node (Nomad `SystemScheduler`).
 //!
-//! A sysbatch job (1.2) is treated the same, except that what ended on a node, well or not, is not run there again before
-//! the job changes: there is no rescheduling. What was lost with its node is.
+//! A sysbatch job (1.2) is treated the same, except that what ended on a node, well or not, is not run there again
+//! before the job changes: there is no rescheduling. What was lost with its node is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
