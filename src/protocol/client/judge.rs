@@ -1,7 +1,6 @@
 //! What a runner does about the health of its allocation: when the watch begins, what it is shown, what follows
 //! (Nomad 1.1.0 `client/allocrunner/health_hook.go`).
 
-use crate::model::alloc::ClientStatus;
 use crate::model::job::Hook;
 use crate::protocol::client::event::Event;
 use crate::protocol::client::health::{HealthWatch, Verdict};
@@ -26,10 +25,10 @@ impl Runner {
         }
     }
 
-    /// What failed is unhealthy, whoever was to judge.
+    /// The allocation failed, so it is unhealthy, whoever was to judge.
     pub(super) fn judge_failed(&mut self, desk: &mut Desk) {
         let judged = self.decided.is_some() || self.alloc.health.is_some_and(|health| health.healthy.is_some());
-        if self.status == ClientStatus::Failed && self.alloc.deployment.is_some() && !judged {
+        if self.alloc.deployment.is_some() && !judged {
             self.health = None;
             self.health_due = None;
             self.decided = Some((false, desk.now));

@@ -623,7 +623,11 @@ impl Runner {
             self.status = status;
             desk.events.push(Event::AllocStatus { alloc: self.alloc.id, status });
         }
-        self.judge_failed(desk);
+        if status == ClientStatus::Failed {
+            // The servers reckon from now on; siblings may still be on their way out (Nomad `clientAlloc`).
+            self.finished_at.get_or_insert(desk.now);
+            self.judge_failed(desk);
+        }
     }
 }
 
@@ -859,6 +863,8 @@ mod tests {
         }
         let told = bench.told();
         assert_eq!(told.last().map(String::as_str), Some("70 stop 1"), "{told:?}");
+        let finished = |bench: &Bench| bench.runner.as_ref().and_then(|runner| runner.finished_at);
+        assert_eq!(finished(&bench), Some(bench.now), "the failure counts, not the end of the sibling");
         bench.exit(1, Exit::Success);
         assert_eq!(bench.status(), ClientStatus::Failed);
         assert_eq!(told.iter().filter(|line| line.ends_with("healthy=true")).count(), 0, "decided before");
