@@ -342,7 +342,8 @@ impl<'a> Stack<'a> {
             self.fit_devices(scores, entry, preempt, &mut fitted)?;
         }
         let ask = if scores.ask.wants_cores {
-            fitted.resources = self.fit_cores(scores, entry).ok_or(Some(Exhausted::Dimension(Dimension::Cores)))?;
+            fitted.resources =
+                self.fit_cores(scores, entry, &fitted.preempted).ok_or(Some(Exhausted::Dimension(Dimension::Cores)))?;
             Amounts::of(&fitted.resources)
         } else {
             fitted.resources = comparable(scores.ask.amounts);
@@ -483,9 +484,14 @@ impl<'a> Stack<'a> {
     }
 
     /// Whole cores go to tasks in order, lowest numbers first; each brings its share of the node's clock.
-    fn fit_cores(&self, scores: &GroupScores<'a>, entry: &NodeEntry) -> Option<Comparable> {
+    fn fit_cores(&self, scores: &GroupScores<'a>, entry: &NodeEntry, gone: &[AllocId]) -> Option<Comparable> {
         let held = self.draft.cores(entry);
-        let mut free = entry.reservable_cores.iter().filter(|core| held.binary_search(core).is_err());
+        let freed = |core: &u16| {
+            let mut victims = gone.iter().filter_map(|id| self.state.alloc(*id));
+            victims.any(|alloc| alloc.resources.cores.contains(core))
+        };
+        let is_free = |core: &&u16| held.binary_search(*core).is_err() || freed(*core);
+        let mut free = entry.reservable_cores.iter().filter(is_free);
         let capacity = &entry.node.spec.capacity;
         let per_core = capacity.cpu.get() / u64::from(capacity.cores.max(1));
         let mut by_task: Vec<Vec<u16>> = Vec::with_capacity(scores.group.tasks.len());

@@ -245,3 +245,22 @@ fn a_node_that_becomes_something_else_is_evaluated_from_1_1_4_on() {
         assert_eq!(region.count(ClientStatus::Running), running, "{release}");
     }
 }
+
+#[test]
+fn cores_of_those_pushed_out_for_devices_are_free() {
+    let mut region = Region::new(0);
+    region.config.preempt_service = true;
+    join(&mut region, 0, |spec| spec.devices = gpus(1));
+    let with_cores = |id: u32, priority: u8| {
+        let mut job = gpu_job(id, 1, 1);
+        job.priority = priority;
+        job.groups[0].tasks[0].resources.cpu = MegaHertz::ZERO;
+        job.groups[0].tasks[0].resources.cores = 3;
+        job
+    };
+    region.run(&with_cores(0, 20));
+    let (eval, _) = region.run(&with_cores(1, 80));
+    assert!(eval.failed_groups.is_empty(), "{:?}", eval.failed_groups);
+    assert_eq!(region.live(JobId(1))[0].resources.cores, [0, 1, 2]);
+    assert!(region.live(JobId(0)).is_empty());
+}
