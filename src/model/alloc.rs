@@ -7,7 +7,7 @@ use crate::model::deployment::DeploymentId;
 use crate::model::evaluation::EvalId;
 use crate::model::job::{Job, JobId};
 use crate::model::node::NodeId;
-use crate::model::resources::{AssignedPort, Comparable};
+use crate::model::resources::{AssignedDevice, AssignedPort, Comparable};
 
 crate::id!(
     /// An allocation of one region. Dense: given when the entry that creates it is applied, in log order, so every
@@ -117,6 +117,8 @@ pub struct Alloc {
     pub resources: Comparable,
     /// Ports it holds.
     pub ports: Vec<AssignedPort>,
+    /// Devices it holds.
+    pub devices: Vec<AssignedDevice>,
     /// The allocation it replaces.
     pub previous: Option<AllocId>,
     /// The allocation that replaces it.

@@ -106,6 +106,8 @@ pub struct Job {
     pub priority: u8,
     /// Nomad datacenters it may run in; exact names.
     pub datacenters: Vec<Arc<str>>,
+    /// The node pool it may use (Nomad 1.6). Default `default`; `all` for every pool.
+    pub node_pool: Arc<str>,
     /// A plan is all or nothing. Default false.
     pub all_at_once: bool,
     /// Job-level constraints.
@@ -192,6 +194,8 @@ pub struct TaskGroup {
     pub volumes: Vec<(String, bool)>,
     /// Group services.
     pub services: Vec<Service>,
+    /// Metadata; its tasks see it over the job's.
+    pub meta: BTreeMap<String, String>,
     /// Wait between deregistration and kill. Default zero.
     pub shutdown_delay: Duration,
     /// Stop locally, and tell no one, when cut off from the servers for this long.
@@ -218,6 +222,7 @@ impl TaskGroup {
             restart: Restart::SERVICE,
             volumes: Vec::new(),
             services: Vec::new(),
+            meta: BTreeMap::new(),
             shutdown_delay: Duration::ZERO,
             stop_after_client_disconnect: None,
             max_client_disconnect: None,

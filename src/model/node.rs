@@ -13,6 +13,11 @@ crate::id!(
     "n"
 );
 
+/// The pool of nodes that name none, and of jobs that name none.
+pub const POOL_DEFAULT: &str = "default";
+/// The pool every node is in, for jobs.
+pub const POOL_ALL: &str = "all";
+
 /// What a node is: everything its client fingerprints and registers. Status is apart, in [`Node`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSpec {
@@ -22,6 +27,8 @@ pub struct NodeSpec {
     pub datacenter: Arc<str>,
     /// `node_class`; empty when unset.
     pub class: Arc<str>,
+    /// Node pool (Nomad 1.6). Default `default`.
+    pub pool: Arc<str>,
     /// Where it stands.
     pub zone: ZoneId,
     /// Attributes by key, without the `attr.` of targets.
@@ -98,6 +105,20 @@ pub struct NodeDevice {
     pub instances: Vec<String>,
     /// Attributes, as text with units.
     pub attributes: BTreeMap<String, String>,
+}
+
+impl NodeDevice {
+    /// `vendor/type/name`.
+    pub fn id(&self) -> String {
+        format!("{}/{}/{}", self.vendor, self.kind, self.name)
+    }
+
+    /// Whether this is its [`NodeDevice::id`].
+    pub fn is_named(&self, id: &str) -> bool {
+        let rest = id.strip_prefix(&*self.vendor).and_then(|rest| rest.strip_prefix('/'));
+        let rest = rest.and_then(|rest| rest.strip_prefix(&*self.kind)).and_then(|rest| rest.strip_prefix('/'));
+        rest == Some(&self.name)
+    }
 }
 
 /// `initializing`, `ready`, `disconnected` or `down`.

@@ -110,6 +110,17 @@ pub struct AssignedPort {
     pub address: u8,
 }
 
+/// Devices given to a task of an allocation, all of one group of its node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedDevice {
+    /// Index in the group's tasks.
+    pub task: u16,
+    /// `vendor/type/name` of the group of devices.
+    pub group: Arc<str>,
+    /// Instance identifiers.
+    pub instances: Vec<Arc<str>>,
+}
+
 /// A dimension that can run out, in the order Nomad tests them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {

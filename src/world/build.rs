@@ -22,6 +22,7 @@ use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::fabio_config::FabioConfig;
 use crate::protocol::proxy::health::HealthConfig;
 use crate::protocol::proxy::message::RouteId;
+use crate::protocol::raft::autopilot::Admission;
 use crate::protocol::raft::{self, Configuration, PreVote, RaftNode};
 use crate::protocol::scheduler::config::ServerConfig;
 use crate::protocol::scheduler::operation::Operation;
@@ -222,8 +223,10 @@ impl Builder<'_> {
         config.costs.step = options.scheduler_cost.evaluation;
         config.costs.node_pulled = options.scheduler_cost.node_pulled;
         config.costs.node_scored = options.scheduler_cost.node_scored;
+        let stable_first = config.scheduler.behaviour.servers_vote_when_stable;
+        let admission = if stable_first { Admission::Nonvoter } else { Admission::Voter };
         let server = Server::new(config, &format!("{}/nomad", spec.name));
-        NomadServer::new(self.atlas, region, raft, serf, server)
+        NomadServer::new(self.atlas, region, raft, serf, server, admission)
     }
 
     fn consul_server(&self, machine: MachineId, name: &str) -> ConsulServer {

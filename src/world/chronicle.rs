@@ -207,6 +207,7 @@ impl Chronicle {
             | NomadEvent::Operated { .. }
             | NomadEvent::LeadershipRevoked
             | NomadEvent::StepDown
+            | NomadEvent::AutopilotDue
             | NomadEvent::HeartbeatMissed { .. }
             | NomadEvent::PlanSubmitted { .. }
             | NomadEvent::PlanApplied { .. } => {}
@@ -303,6 +304,7 @@ impl Chronicle {
             | ServerEvent::VerifyLeader { .. }
             | ServerEvent::Answered { .. }
             | ServerEvent::Failed { .. }
+            | ServerEvent::AutopilotDue
             | ServerEvent::MemberEventDropped { .. } => {}
         }
     }

@@ -14,11 +14,13 @@ use crate::protocol::catalog::registry::State;
 use crate::protocol::catalog::server::{CatalogServer, ServerConfig, ServerEvent};
 use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
-use crate::protocol::raft::{self, Index, RaftNode, Term};
+use crate::protocol::raft::autopilot::{Admission, Standing};
+use crate::protocol::raft::{self, Configuration, Index, RaftNode, Term};
 use crate::world::atlas::Atlas;
 use crate::world::entry::CatalogEntry;
 use crate::world::event::{Event, Pool};
 use crate::world::member::{Call, Mood, PoolMember};
+use crate::world::pilot::{Pilot, standings};
 use crate::world::process::Process;
 use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, Wire};
@@ -40,6 +42,7 @@ pub struct ConsulServer {
     lan_events: Vec<serf::Event>,
     wan_events: Vec<serf::Event>,
     catalog_events: Vec<ServerEvent>,
+    pilot: Pilot,
 }
 
 /// Raft is the only part that writes.
@@ -68,7 +71,13 @@ impl ConsulServer {
             lan_events: Vec::new(),
             wan_events: Vec::new(),
             catalog_events: Vec::new(),
+            pilot: Pilot::new(Admission::Nonvoter),
         }
+    }
+
+    /// The servers of its Raft group, as it knows them.
+    pub fn configuration(&self) -> &Configuration {
+        self.raft.configuration()
     }
 
     /// The term it leads, if it does.
@@ -120,6 +129,7 @@ impl ConsulServer {
         self.catalog.reboot(now, &Kept::default());
         self.proposed.clear();
         self.verifying.clear();
+        self.pilot.rest();
     }
 
     /// It as a member of one of its pools.
@@ -198,6 +208,7 @@ impl ConsulServer {
 
     /// Lets the parts hear of each other until none has anything more to say.
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        self.change_members(now, fx);
         while hear_out(self, |p| &mut p.raft_events, |p, event| p.on_raft(now, event, fx))
             || hear_out(self, |p| &mut p.lan_events, |p, event| p.on_lan(now, event, fx))
             || hear_out(self, |p| &mut p.wan_events, |p, event| p.on_wan(event, fx))
@@ -229,6 +240,7 @@ impl ConsulServer {
             raft::Event::LeadershipLost { .. } => {
                 self.proposed.clear();
                 self.verifying.clear();
+                self.pilot.rest();
                 self.catalog.leadership_lost(now, catalog_fx);
             }
             raft::Event::LeaderChanged { leader } => self.catalog.leader_known(*leader),
@@ -272,6 +284,9 @@ impl ConsulServer {
         if let (Some(status), Some(member)) = (status, subject(&event)) {
             let event = MemberEvent { node: member, role: self.role(member), status };
             self.catalog.member_event(now, event, &mut catalog_via(fx, &mut self.catalog_events));
+            if event.role == MemberRole::Server {
+                self.follow_members(now, Some(member), fx);
+            }
         }
         if let Some(event) = Event::gossip(Pool::ConsulLan(self.region), event) {
             fx.emit(event);
@@ -312,13 +327,56 @@ impl ConsulServer {
                     self.catalog.leader_verified(now, *request, false, catalog_fx);
                 }
             }
-            ServerEvent::Established
-            | ServerEvent::Applied { .. }
+            ServerEvent::Established => self.follow_members(now, None, fx),
+            ServerEvent::AutopilotDue => {
+                self.look_at_servers(now, fx);
+                return;
+            }
+            ServerEvent::Applied { .. }
             | ServerEvent::Answered { .. }
             | ServerEvent::Failed { .. }
             | ServerEvent::MemberEventDropped { .. } => {}
         }
         fx.emit(Event::Catalog { region: self.region, event });
+    }
+
+    // Autopilot.
+
+    fn standings(&self) -> BTreeMap<ProcessId, Standing> {
+        standings(self.lan.serf(), |address| self.role(address) == MemberRole::Server)
+    }
+
+    /// Raft's servers follow the members of the LAN pool: one of them, or all.
+    fn follow_members(&mut self, now: Time, member: Option<ProcessId>, fx: &mut impl Fx<Process>) {
+        if self.catalog.is_established() {
+            let standings = self.standings();
+            self.pilot.follow(&self.raft, &standings, member);
+            self.change_members(now, fx);
+        }
+    }
+
+    /// Who is dead is declared to have left in both pools.
+    fn look_at_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        let mut pilot = std::mem::replace(&mut self.pilot, Pilot::new(Admission::Nonvoter));
+        let leaving = pilot.look(now, &self.raft, || self.standings());
+        self.pilot = pilot;
+        for id in leaving {
+            if let Some(member) = self.lan.serf().directory().member(id)
+                && self.lan.force_leave(now, member, &mut lan_via(fx, &mut self.lan_events)) == Mood::Stirred
+            {
+                fx.emit(Event::Stirred(Pool::ConsulLan(self.region)));
+            }
+            if let Some(member) = self.wan.serf().directory().member(id)
+                && self.wan.force_leave(now, member, &mut wan_via(fx, &mut self.wan_events)) == Mood::Stirred
+            {
+                fx.emit(Event::Stirred(Pool::ConsulWan));
+            }
+        }
+        self.change_members(now, fx);
+    }
+
+    fn change_members(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        self.pilot.carry_out(now, &mut self.raft, &mut raft_via(fx, &mut self.raft_events));
     }
 
     /// Serf starts with its members known; the catalog hears of them once.

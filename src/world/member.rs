@@ -12,6 +12,7 @@
 
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
+use crate::protocol::gossip::members::Member;
 use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{Serf, Timer};
 use crate::protocol::gossip::swim;
@@ -100,6 +101,14 @@ impl PoolMember {
                 Rest::Awake
             }
         };
+    }
+
+    /// Declares a failed member to have left.
+    pub fn force_leave(&mut self, now: Time, member: Member, fx: &mut impl Fx<Serf>) -> Mood {
+        self.make_up(now, fx);
+        // A member that is forgotten meanwhile needs no declaration.
+        let _ = self.serf.force_leave(now, member, false, fx);
+        if self.rest == Rest::Awake || self.serf.swim().is_calm() { Mood::Same } else { Mood::Stirred }
     }
 
     /// The process died.

@@ -14,6 +14,7 @@ pub mod process;
 pub mod routine;
 pub mod checks;
 pub mod member;
+mod pilot;
 pub mod consul_server;
 pub mod consul_agent;
 pub mod nomad_server;

@@ -7,10 +7,11 @@ use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::model::topology::RegionId;
-use crate::protocol::gossip;
+use crate::protocol::gossip::intent::Status;
 use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
-use crate::protocol::raft::{self, Index, RaftNode, Term};
+use crate::protocol::raft::autopilot::{Admission, Standing};
+use crate::protocol::raft::{self, Configuration, Index, RaftNode, Term};
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Event as NomadEvent, Proposal};
 use crate::protocol::scheduler::server::Server;
@@ -20,6 +21,7 @@ use crate::world::consul_server::subject;
 use crate::world::entry::NomadEntry;
 use crate::world::event::{Event, Pool};
 use crate::world::member::{Call, Mood, PoolMember};
+use crate::world::pilot::{Pilot, standings};
 use crate::world::process::Process;
 use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, Wire};
@@ -37,6 +39,7 @@ pub struct NomadServer {
     raft_events: Vec<raft::Event<NomadEntry>>,
     serf_events: Vec<serf::Event>,
     server_events: Vec<NomadEvent>,
+    pilot: Pilot,
 }
 
 /// Raft writes; the server computes.
@@ -51,6 +54,7 @@ impl NomadServer {
         raft: RaftNode<NomadEntry>,
         serf: Serf,
         server: Server<Decision>,
+        admission: Admission,
     ) -> Self {
         Self {
             region,
@@ -62,12 +66,18 @@ impl NomadServer {
             raft_events: Vec::new(),
             serf_events: Vec::new(),
             server_events: Vec::new(),
+            pilot: Pilot::new(admission),
         }
     }
 
     /// The term it leads, if it does.
     pub fn leads_term(&self) -> Option<Term> {
         self.raft.is_leader().then(|| self.raft.term())
+    }
+
+    /// The servers of its Raft group, as it knows them.
+    pub fn configuration(&self) -> &Configuration {
+        self.raft.configuration()
     }
 
     /// Its replica of the region's state.
@@ -135,6 +145,7 @@ impl NomadServer {
         self.serf.reboot(now, &Kept::default());
         self.server.reboot(now, &Kept::default());
         self.proposed.clear();
+        self.pilot.rest();
     }
 
     /// It as a member of its pool.
@@ -155,8 +166,9 @@ impl NomadServer {
 
     /// Lets the parts hear of each other until none has anything more to say.
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        self.change_members(now, fx);
         while hear_out(self, |p| &mut p.raft_events, |p, event| p.on_raft(now, event, fx))
-            || hear_out(self, |p| &mut p.serf_events, |p, event| p.on_serf(event, fx))
+            || hear_out(self, |p| &mut p.serf_events, |p, event| p.on_serf(now, event, fx))
             || hear_out(self, |p| &mut p.server_events, |p, event| p.on_server(now, event, fx))
         {}
     }
@@ -181,6 +193,7 @@ impl NomadServer {
             raft::Event::LeadershipGained { .. } => self.server.leadership_gained(now, server_fx),
             raft::Event::LeadershipLost { .. } => {
                 self.proposed.clear();
+                self.pilot.rest();
                 self.server.leadership_lost(now, server_fx);
             }
             raft::Event::LeaderChanged { leader } => self.server.leader_known(*leader),
@@ -200,9 +213,10 @@ impl NomadServer {
         }
     }
 
-    fn on_serf(&mut self, event: serf::Event, fx: &mut impl Fx<Process>) {
-        if subject(&event).is_some() {
+    fn on_serf(&mut self, now: Time, event: serf::Event, fx: &mut impl Fx<Process>) {
+        if let Some(member) = subject(&event) {
             self.meet_peers();
+            self.reconcile(now, Some(member), fx);
         }
         if let Some(event) = Event::gossip(Pool::NomadWan, event) {
             fx.emit(event);
@@ -210,7 +224,9 @@ impl NomadServer {
     }
 
     fn on_server(&mut self, now: Time, event: NomadEvent, fx: &mut impl Fx<Process>) {
-        if let NomadEvent::Propose { proposal, command } = event {
+        if event == NomadEvent::AutopilotDue {
+            self.look_at_servers(now, fx);
+        } else if let NomadEvent::Propose { proposal, command } = event {
             let entry = NomadEntry(command);
             let place = self.raft.propose(now, entry, &mut raft_via(fx, &mut self.raft_events));
             match place {
@@ -222,6 +238,9 @@ impl NomadServer {
                 }
             }
         } else {
+            if matches!(event, NomadEvent::LeaderEstablished { .. }) {
+                self.reconcile(now, None, fx);
+            }
             if event == NomadEvent::StepDown {
                 // Nobody to hand over to: the leader stays, and tries again.
                 let _ = self.raft.transfer(now, None, &mut raft_via(fx, &mut self.raft_events));
@@ -230,11 +249,44 @@ impl NomadServer {
         }
     }
 
+    // Autopilot.
+
+    fn standings(&self) -> BTreeMap<ProcessId, Standing> {
+        let here = |machine| self.atlas.region(machine) == self.region;
+        standings(self.serf.serf(), |address| self.atlas.machine(address).is_some_and(here))
+    }
+
+    /// Raft's servers follow Serf's members: one of them, or all.
+    fn reconcile(&mut self, now: Time, member: Option<ProcessId>, fx: &mut impl Fx<Process>) {
+        if self.server.is_ready() {
+            let standings = self.standings();
+            self.pilot.follow(&self.raft, &standings, member);
+            self.change_members(now, fx);
+        }
+    }
+
+    fn look_at_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        let mut pilot = std::mem::replace(&mut self.pilot, Pilot::new(Admission::Voter));
+        let leaving = pilot.look(now, &self.raft, || self.standings());
+        self.pilot = pilot;
+        for id in leaving {
+            let Some(member) = self.serf.serf().directory().member(id) else { continue };
+            if self.serf.force_leave(now, member, &mut serf_via(fx, &mut self.serf_events)) == Mood::Stirred {
+                fx.emit(Event::Stirred(Pool::NomadWan));
+            }
+        }
+        self.change_members(now, fx);
+    }
+
+    fn change_members(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        self.pilot.carry_out(now, &mut self.raft, &mut raft_via(fx, &mut self.raft_events));
+    }
+
     /// The servers Serf takes for alive, by region (Nomad 1.6.5 drops failed ones from its tables).
     fn meet_peers(&mut self) {
         let mut peers: BTreeMap<RegionId, Vec<ProcessId>> = BTreeMap::new();
         for (_, address, status) in self.serf.serf().members() {
-            if status == gossip::intent::Status::Alive
+            if status == Status::Alive
                 && let Some(machine) = self.atlas.machine(address)
             {
                 peers.entry(self.atlas.region(machine)).or_default().push(address);

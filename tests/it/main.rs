@@ -1,5 +1,6 @@
 //! The integration tests, one binary.
 
+mod autopilot;
 mod cli;
 mod judged;
 mod desk;

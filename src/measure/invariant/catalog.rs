@@ -96,6 +96,7 @@ impl CatalogLaws {
             ServerEvent::Propose { .. }
             | ServerEvent::VerifyLeader { .. }
             | ServerEvent::Failed { .. }
+            | ServerEvent::AutopilotDue
             | ServerEvent::MemberEventDropped { .. } => {}
         }
         self.judge(at);

@@ -155,6 +155,7 @@ impl SchedulerLaws {
             | Event::Operated { .. }
             | Event::LeadershipRevoked
             | Event::StepDown
+            | Event::AutopilotDue
             | Event::HeartbeatMissed { .. }
             | Event::PlanSubmitted { .. }
             | Event::PlanEvaluated { .. }

@@ -56,6 +56,7 @@ use crate::protocol::catalog::server_read::Caller;
 use crate::protocol::catalog::server_read::Forwarded;
 use crate::protocol::catalog::server_read::Held;
 use crate::protocol::catalog::server_read::Read;
+use crate::protocol::raft::autopilot::HEALTH_INTERVAL;
 
 /// Settings of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub enum ServerTimer {
     Wait,
     /// Connections are looked at.
     Connection,
+    /// The leader's autopilot looks at the servers.
+    Autopilot,
 }
 
 impl Slot for ServerTimer {
@@ -137,6 +140,8 @@ pub enum ServerEvent {
         /// Why it failed.
         error: RpcError,
     },
+    /// The leader's autopilot is to look at the servers (every 2 s).
+    AutopilotDue,
     /// The queue of member events was full; this one waits for the next full comparison.
     MemberEventDropped {
         /// The member.
@@ -251,6 +256,7 @@ impl CatalogServer {
             self.leader = None;
         }
         fx.disarm(ServerTimer::Reconcile);
+        fx.disarm(ServerTimer::Autopilot);
         for (_, purpose) in std::mem::take(&mut self.proposals) {
             if let Purpose::Caller(caller) = purpose {
                 Self::fail(caller, RpcError::LeadershipLost, fx);
@@ -378,6 +384,7 @@ impl CatalogServer {
         if !leading.ready {
             leading.ready = true;
             fx.emit(ServerEvent::Established);
+            fx.arm(ServerTimer::Autopilot, HEALTH_INTERVAL);
         }
         let members = self.members.iter();
         leading.sweep.extend(members.map(|(node, (role, status))| MemberEvent {
@@ -443,6 +450,10 @@ impl Machine for CatalogServer {
                     leading.overdue = true;
                 }
                 self.pump(fx);
+            }
+            Input::Fired(ServerTimer::Autopilot) => {
+                fx.emit(ServerEvent::AutopilotDue);
+                fx.arm(ServerTimer::Autopilot, HEALTH_INTERVAL);
             }
             Input::Fired(ServerTimer::Hold) => self.release(now, fx),
             Input::Fired(ServerTimer::Wait) => self.expire(now, fx),

@@ -355,6 +355,7 @@ impl Story {
             | ServerEvent::Applied { .. }
             | ServerEvent::Answered { .. }
             | ServerEvent::Failed { .. }
+            | ServerEvent::AutopilotDue
             | ServerEvent::MemberEventDropped { .. } => {}
         }
     }

@@ -9,7 +9,7 @@ use crate::base::machine::{Fx, Input, Kept, Machine, Slot};
 use crate::base::rng::Rng;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId};
-use crate::model::node::NodeStatus;
+use crate::model::node::{NodeSpec, NodeStatus};
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::{Event, Exit};
 use crate::protocol::client::rpc::{Calls, Outgoing, Purpose};
@@ -36,6 +36,8 @@ pub enum Timer {
     HeartbeatStop,
     /// Shuffle the server list.
     Rebalance,
+    /// The host is not what it was.
+    Fingerprint,
 }
 
 impl Slot for Timer {
@@ -118,6 +120,7 @@ impl Machine for NomadClient {
             Input::Fired(Timer::Runner) => self.wake_runners(now, fx),
             Input::Fired(Timer::HeartbeatStop) => self.heartbeat_stop(now, fx),
             Input::Fired(Timer::Rebalance) => self.rebalance(fx),
+            Input::Fired(Timer::Fingerprint) => self.register_again(now, fx),
             Input::Done(_) => {}
         }
         self.settle(now, fx);
@@ -223,6 +226,21 @@ impl NomadClient {
     pub fn checks_passing(&mut self, now: Time, alloc: AllocId, passing: bool, fx: &mut impl Fx<Self>) {
         self.with_runner(now, alloc, |runner, desk| runner.checks_passing(passing, desk));
         self.settle(now, fx);
+    }
+
+    /// The host is not what it was: devices, attributes, volumes. The servers hear of it at the next look.
+    pub fn fingerprinted(&mut self, now: Time, spec: Arc<NodeSpec>, fx: &mut impl Fx<Self>) {
+        if *spec != *self.config.spec {
+            self.config.spec = spec;
+            fx.arm(Timer::Fingerprint, until_multiple(now, FINGERPRINT_INTERVAL, Duration::ZERO));
+        }
+    }
+
+    fn register_again(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if self.phase == Phase::Registered {
+            self.phase = Phase::Unregistered;
+            self.beat(now, fx);
+        }
     }
 
     fn start(&mut self, now: Time, fx: &mut impl Fx<Self>) {
@@ -521,6 +539,9 @@ impl NomadClient {
         }
     }
 }
+
+/// Time between two looks at the host (Nomad `nodeUpdateRetryIntv`).
+const FINGERPRINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// From `now` to the next instant `phase + n * period` after it.
 fn until_multiple(now: Time, period: Duration, phase: Duration) -> Duration {

@@ -15,7 +15,7 @@ use crate::model::deployment::DeploymentId;
 use crate::model::job::{Hook, JobKind, Restart, Task};
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::{Event, Exit};
-use crate::protocol::client::health::{HealthWatch, Verdict};
+use crate::protocol::client::health::HealthWatch;
 use crate::protocol::client::restart::{Decision, Restarts};
 use crate::protocol::scheduler::command::AllocUpdate;
 
@@ -69,7 +69,7 @@ enum Stage {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TaskState {
+pub(super) enum TaskState {
     /// Not its turn yet.
     Waiting,
     /// The client restarted and the task is gone: it starts once the servers were reached.
@@ -95,8 +95,8 @@ enum TaskState {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct TaskRun {
-    state: TaskState,
+pub(super) struct TaskRun {
+    pub(super) state: TaskState,
     restarts: Restarts,
     runs: u32,
     services: bool,
@@ -105,9 +105,9 @@ struct TaskRun {
 /// An allocation on its node.
 #[derive(Debug, Clone)]
 pub struct Runner {
-    alloc: Arc<Alloc>,
+    pub(super) alloc: Arc<Alloc>,
     stage: Stage,
-    tasks: Vec<TaskRun>,
+    pub(super) tasks: Vec<TaskRun>,
     /// The kill was decided (by the servers, a failed sibling, a dead leader).
     services: bool,
     started: bool,
@@ -115,15 +115,15 @@ pub struct Runner {
     waits_for: Option<AllocId>,
     predecessor_retry: Option<Time>,
     preempted: Vec<AllocId>,
-    health: Option<HealthWatch>,
-    health_due: Option<Time>,
+    pub(super) health: Option<HealthWatch>,
+    pub(super) health_due: Option<Time>,
     health_for: Option<DeploymentId>,
     /// What the agent last said of its checks: a new deployment's watch does not wait for them to change.
-    checks_pass: bool,
-    decided: Option<(bool, Time)>,
+    pub(super) checks_pass: bool,
+    pub(super) decided: Option<(bool, Time)>,
     finished_at: Option<Time>,
     told: Option<AllocUpdate>,
-    status: ClientStatus,
+    pub(super) status: ClientStatus,
 }
 
 impl Runner {
@@ -140,7 +140,7 @@ impl Runner {
             waits_for,
             predecessor_retry: None,
             preempted,
-            health: HealthWatch::new(desk.now, &alloc),
+            health: None,
             health_due: None,
             health_for: alloc.deployment,
             checks_pass: false,
@@ -216,9 +216,8 @@ impl Runner {
         if self.alloc.deployment != self.health_for {
             self.health_for = self.alloc.deployment;
             self.decided = None;
-            self.health = HealthWatch::new(desk.now, &self.alloc);
-            if let Some(health) = &mut self.health {
-                health.checks_passing(desk.now, self.checks_pass);
+            if self.stage != Stage::Waiting && !self.is_ending() {
+                self.watch_health(desk);
             }
         }
         self.advance(desk);
@@ -337,15 +336,6 @@ impl Runner {
         self.advance(desk);
     }
 
-    /// All checks of its services pass, or not.
-    pub fn checks_passing(&mut self, passing: bool, desk: &mut Desk) {
-        self.checks_pass = passing;
-        if let Some(health) = &mut self.health {
-            health.checks_passing(desk.now, passing);
-            self.judge_health(desk);
-        }
-    }
-
     /// The client process died: what was under way is unknown.
     pub fn crash(&mut self) {
         self.health_due = None;
@@ -370,6 +360,9 @@ impl Runner {
             Stage::Setup(_) => self.begin_setup(desk),
             Stage::ShutdownDelay(_) => self.stage = Stage::Killing,
             Stage::Waiting | Stage::Up | Stage::Killing | Stage::Poststop | Stage::Dead => {}
+        }
+        if self.stage == Stage::Up && self.decided.is_none() {
+            self.watch_health(desk);
         }
         for (index, task) in self.tasks.iter().enumerate() {
             if task.state == TaskState::Reattaching {
@@ -398,6 +391,7 @@ impl Runner {
     }
 
     fn begin_setup(&mut self, desk: &mut Desk) {
+        self.watch_health(desk);
         let until = desk.now + desk.config.delays.setup(self.alloc.id);
         self.stage = Stage::Setup(until);
         desk.alarms.insert((until, self.alloc.id, Wake::Setup));
@@ -425,10 +419,17 @@ impl Runner {
         let failed = self.tasks.iter().any(|task| task.state == TaskState::Dead { failed: true });
         let leader_dead = specs.iter().zip(&self.tasks).any(|(spec, task)| spec.leader && task.is_dead());
         let mains_dead = mains().count() > 0 && mains().all(|(_, task)| task.is_dead());
+        // Poststart tasks that are no sidecars may finish; those that have not begun will not.
+        let lingers = specs.iter().zip(&self.tasks).any(|(spec, task)| {
+            hook(spec) == Some(Hook::Poststart)
+                && !is_sidecar(spec)
+                && !task.is_dead()
+                && task.state != TaskState::Waiting
+        });
         if self.started {
             self.prepare_all(specs, Some(Hook::Poststart), desk);
         }
-        if failed || leader_dead || mains_dead {
+        if failed || leader_dead || mains_dead && !lingers {
             self.kill(desk);
         }
     }
@@ -622,38 +623,10 @@ impl Runner {
             self.status = status;
             desk.events.push(Event::AllocStatus { alloc: self.alloc.id, status });
         }
-    }
-
-    fn judge_health(&mut self, desk: &mut Desk) {
-        let Some(health) = &mut self.health else { return };
-        let specs = &self.alloc.task_group().tasks;
-        let mut since = None;
-        let all_up = specs.iter().zip(&self.tasks).all(|(spec, task)| match (hook(spec), task.state) {
-            (Some(Hook::Poststop), _) => true,
-            (_, TaskState::Running(at)) => {
-                since = since.max(Some(at));
-                true
-            }
-            (Some(Hook::Prestart | Hook::Poststart), TaskState::Dead { failed }) => !failed,
-            _ => false,
-        });
-        health.tasks_running(since.filter(|_| all_up));
-        match health.verdict(desk.now) {
-            Verdict::Decided(healthy) => self.decide_health(healthy, desk),
-            Verdict::Wait(at) => {
-                if self.health_due != Some(at) {
-                    self.health_due = Some(at);
-                    desk.alarms.insert((at, self.alloc.id, Wake::Health));
-                }
-            }
-        }
-    }
-
-    fn decide_health(&mut self, healthy: bool, desk: &mut Desk) {
-        if self.health.take().is_some() {
-            self.health_due = None;
-            self.decided = Some((healthy, desk.now));
-            desk.events.push(Event::AllocHealth { alloc: self.alloc.id, healthy });
+        if status == ClientStatus::Failed {
+            // The servers reckon from now on; siblings may still be on their way out (Nomad `clientAlloc`).
+            self.finished_at.get_or_insert(desk.now);
+            self.judge_failed(desk);
         }
     }
 }
@@ -678,7 +651,7 @@ impl TaskState {
     }
 }
 
-fn hook(spec: &Task) -> Option<Hook> {
+pub(super) fn hook(spec: &Task) -> Option<Hook> {
     spec.lifecycle.map(|lifecycle| lifecycle.hook)
 }
 
@@ -890,6 +863,8 @@ mod tests {
         }
         let told = bench.told();
         assert_eq!(told.last().map(String::as_str), Some("70 stop 1"), "{told:?}");
+        let finished = |bench: &Bench| bench.runner.as_ref().and_then(|runner| runner.finished_at);
+        assert_eq!(finished(&bench), Some(bench.now), "the failure counts, not the end of the sibling");
         bench.exit(1, Exit::Success);
         assert_eq!(bench.status(), ClientStatus::Failed);
         assert_eq!(told.iter().filter(|line| line.ends_with("healthy=true")).count(), 0, "decided before");
@@ -930,6 +905,70 @@ mod tests {
         let mut bench = Bench::start(checked);
         bench.run_until(400);
         assert_eq!(bench.told(), ["0 register", "4 start 0", "300 healthy=false"], "the deadline is 5 min");
+    }
+
+    #[test]
+    fn the_health_watch_begins_when_the_predecessor_has_ended() {
+        let job = Arc::new(with_tasks(JobKind::Service, &[(None, false)]));
+        let mut alloc = place(&job, NodeId(0), EvalId(0), Some(AllocId(0)), Time::ZERO);
+        alloc.id = AllocId(1);
+        let mut bench = Bench::new();
+        bench.act(Box::new(|_, desk| Some(Runner::new(Arc::new(alloc), Some(AllocId(0)), Vec::new(), desk))));
+        bench.run_until(400);
+        assert!(bench.told().is_empty(), "the healthy deadline of 5 min does not run yet");
+        bench.with(|runner, desk| runner.other_ended(AllocId(0), desk));
+        bench.run_until(450);
+        assert_eq!(bench.told(), ["400 register", "404 start 0", "414 healthy=true"]);
+    }
+
+    #[test]
+    fn a_client_restart_begins_the_health_watch_anew() {
+        let mut job = with_tasks(JobKind::Service, &[(None, false)]);
+        let check =
+            crate::model::service::Check::new("http", crate::model::service::CheckKind::Http, Duration::from_secs(1));
+        job.groups[0].services =
+            vec![Service { name: "web".into(), port: None, tags: Vec::new(), checks: vec![check] }];
+        let mut bench = Bench::start(job);
+        bench.run_until(200);
+        bench.told();
+        bench.alarms.clear();
+        bench.with(|runner, _| runner.crash());
+        bench.with(Runner::restore);
+        bench.with(|runner, desk| runner.task_reattached(0, true, desk));
+        bench.run_until(499);
+        assert!(bench.told().is_empty());
+        bench.run_until(500);
+        assert_eq!(bench.told(), ["500 healthy=false"]);
+    }
+
+    #[test]
+    fn a_failed_allocation_of_a_deployment_is_unhealthy_even_if_nobody_watches() {
+        let mut job = with_tasks(JobKind::Service, &[(None, false)]);
+        job.groups[0].restart.attempts = 0;
+        job.groups[0].update = Some(crate::model::job::Update {
+            health_check: crate::model::job::HealthCheck::Manual,
+            ..crate::model::job::Update::default()
+        });
+        let mut alloc = place(&Arc::new(job), NodeId(0), EvalId(0), None, Time::ZERO);
+        (alloc.id, alloc.deployment) = (AllocId(1), Some(DeploymentId(0)));
+        let mut bench = Bench::new();
+        bench.act(Box::new(|_, desk| Some(Runner::new(Arc::new(alloc), None, Vec::new(), desk))));
+        bench.run_until(20);
+        bench.told();
+        bench.exit(0, Exit::Failure);
+        assert_eq!(bench.told(), ["20 deregister", "20 healthy=false"]);
+    }
+
+    #[test]
+    fn sidecars_outlive_poststart_tasks_that_finish() {
+        let tasks = [(Some((Hook::Prestart, true)), false), (None, false), (Some((Hook::Poststart, false)), false)];
+        let mut bench = Bench::start(with_tasks(JobKind::Batch, &tasks));
+        bench.run_until(10);
+        bench.told();
+        bench.exit(1, Exit::Success);
+        assert!(bench.told().is_empty(), "the poststart task still works");
+        bench.exit(2, Exit::Success);
+        assert_eq!(bench.told(), ["10 deregister", "10 stop 0"]);
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! two differ only if messages overtake each other on a stream.
 
 mod append;
+pub mod autopilot;
 mod config;
 mod election;
 mod lead;

@@ -12,7 +12,7 @@ use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desire
 use crate::model::deployment::{Deployment, DeploymentId};
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation};
 use crate::model::job::JobId;
-use crate::model::node::{DrainStrategy, Eligibility, Node, NodeId, NodeSpec, NodeStatus};
+use crate::model::node::{DrainStrategy, Eligibility, Node, NodeId, NodeSpec, NodeStatus, POOL_DEFAULT};
 use crate::protocol::scheduler::classes::computed_class;
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, Unblock};
 use crate::protocol::scheduler::plan::{PlanResult, Preemption, Stop};
@@ -145,6 +145,7 @@ impl Writer<'_> {
         let class = computed_class(spec);
         let index = self.index;
         let was = self.readiness(id);
+        self.state.has_pools |= &*spec.pool != POOL_DEFAULT;
         if let Some(entry) = self.state.nodes.get_mut(id) {
             let entry = Arc::make_mut(entry);
             if entry.node.spec.reserved.ports == spec.reserved.ports {

@@ -1,13 +1,14 @@
 //! Choosing ports on a node (Nomad `NetworkIndex.AssignPorts` and the older `AssignNetwork`).
 //!
-//! Bandwidth is checked only for task networks, as in Nomad; what is free is taken to be the whole bandwidth of the
-//! node, because allocations do not record theirs. Node addresses are single addresses, not ranges.
+//! Bandwidth is checked only for task networks, as in Nomad. Allocations do not record theirs: a task's counts where
+//! its first port is, or on the node's first network if it has none. Node addresses are single addresses, not ranges.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::base::rng::Rng;
+use crate::model::alloc::Alloc;
 use crate::model::node::NodeSpec;
 use crate::model::resources::{AssignedPort, NetworkAsk};
 use crate::protocol::scheduler::ports::PortUse;
@@ -120,25 +121,70 @@ pub fn assign_group(
     Ok(assigned)
 }
 
-/// Assigns the ports of one task network: all at one address, dynamic ones excluding each other.
+/// Assigns the ports of one task network: all at one address, dynamic ones excluding each other. What it takes is added
+/// to `busy`.
 pub fn assign_task(
     spec: &NodeSpec,
     ports: &PortUse,
     wanted: &PortsAsk<'_>,
+    busy: &mut Bandwidth,
     rng: &mut Rng,
 ) -> Result<Vec<AssignedPort>, PortError> {
     let mut error = PortError::NoNetwork;
     for (at, network) in spec.networks.iter().enumerate() {
-        if wanted.ask.bandwidth > network.bandwidth {
+        let address = address_of(spec, at);
+        if wanted.ask.bandwidth.get() + busy.used(address) > network.bandwidth.get() {
             error = PortError::Bandwidth;
             continue;
         }
-        match assign_at(address_of(spec, at), ports, wanted, rng) {
-            Ok(assigned) => return Ok(assigned),
+        match assign_at(address, ports, wanted, rng) {
+            Ok(assigned) => {
+                busy.take(address, wanted.ask.bandwidth.get());
+                return Ok(assigned);
+            }
             Err(why) => error = why,
         }
     }
     Err(error)
+}
+
+/// Bandwidth that task networks take of a node, in Mbit/s by address.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bandwidth {
+    used: Vec<u64>,
+}
+
+impl Bandwidth {
+    /// What these allocations take.
+    pub fn of<'a>(allocs: impl IntoIterator<Item = &'a Alloc>) -> Self {
+        let mut all = Self::default();
+        for alloc in allocs {
+            let networks = alloc.task_group().tasks.iter().filter_map(|task| task.resources.networks.first());
+            for network in networks.filter(|network| network.bandwidth.get() > 0) {
+                let label = network.ports.first().map(|port| &*port.label);
+                let port = alloc.ports.iter().find(|port| label == Some(&*port.label));
+                all.take(port.map_or(0, |port| port.address), network.bandwidth.get());
+            }
+        }
+        all
+    }
+
+    /// What is taken of all addresses.
+    pub fn total(&self) -> u64 {
+        self.used.iter().sum()
+    }
+
+    fn used(&self, address: u8) -> u64 {
+        self.used.get(usize::from(address)).copied().unwrap_or(0)
+    }
+
+    fn take(&mut self, address: u8, bandwidth: u64) {
+        let at = usize::from(address);
+        if self.used.len() <= at {
+            self.used.resize(at + 1, 0);
+        }
+        self.used[at] += bandwidth;
+    }
 }
 
 fn assign_at(
@@ -187,4 +233,25 @@ fn address_of(spec: &NodeSpec, at: usize) -> u8 {
     let ip = &spec.networks[at].ip;
     let first = spec.networks.iter().position(|network| network.ip == *ip).unwrap_or(at);
     u8::try_from(first).expect("a node has at most 256 networks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::units::MegabitsPerSecond;
+    use crate::protocol::scheduler::story_tests::node;
+
+    #[test]
+    fn task_networks_share_the_bandwidth_of_the_node() {
+        let spec = node(0);
+        let ask = NetworkAsk { bandwidth: MegabitsPerSecond(600), ..NetworkAsk::default() };
+        let (wanted, mut busy) = (PortsAsk::new(&ask), Bandwidth::default());
+        let mut rng = Rng::stream(1, "ports");
+        let mut assign = || assign_task(&spec, &PortUse::default(), &wanted, &mut busy, &mut rng);
+        assert_eq!(assign(), Ok(Vec::new()));
+        assert_eq!(assign(), Err(PortError::Bandwidth), "1200 of 1000 Mbit/s");
+        let none = NodeSpec { networks: Vec::new(), ..spec.clone() };
+        let error = assign_task(&none, &PortUse::default(), &wanted, &mut Bandwidth::default(), &mut rng);
+        assert_eq!(error, Err(PortError::NoNetwork));
+    }
 }

@@ -185,6 +185,23 @@ fn canaries_are_promoted_by_hand_once_they_are_healthy() {
 }
 
 #[test]
+fn a_new_leader_promotes_canaries_that_are_healthy_already() {
+    let (mut region, _) = rolling(Update { canary: 1, auto_promote: true, ..Update::default() });
+    answer(&mut region, Operation::Pause(DEPLOYMENT));
+    region.run_for(secs(60));
+    answer(&mut region, Operation::Resume(DEPLOYMENT));
+    region.run_for(secs(5));
+    let promoted = |region: &Region, server: usize| {
+        let state = region.servers[server].state();
+        state.latest_deployment(JobId(0)).expect("a deployment").groups["web"].promoted
+    };
+    assert!(!promoted(&region, 0), "nothing was reported since");
+    region.elect(1);
+    region.run_for(secs(5));
+    assert!(promoted(&region, 1));
+}
+
+#[test]
 fn a_paused_deployment_stands_still_until_it_is_resumed() {
     let (mut region, _) = rolling(Update::default());
     assert!(matches!(answer(&mut region, Operation::Pause(DEPLOYMENT)), Reply::Operated { eval: None, .. }));

@@ -59,7 +59,11 @@ impl<D: Decide> Server<D> {
                 .unwrap_or(0);
             let allocs: Vec<Arc<Alloc>> = self.state.allocs_of_job(deployment.job).cloned().collect();
             let of_it = allocs.iter().filter(|alloc| alloc.deployment == Some(id));
-            of_it.for_each(|alloc| self.look(now, &deployment, alloc, latest, fx));
+            let mut failed = false;
+            of_it.for_each(|alloc| failed |= self.look(now, &deployment, alloc, latest, fx));
+            if !failed {
+                self.promote_if_ready(now, &deployment, fx);
+            }
             self.watch_deadline(now, id);
         }
         self.arm_rollouts(now, fx);
@@ -68,6 +72,7 @@ impl<D: Decide> Server<D> {
     /// A committed entry may concern deployments.
     pub(super) fn rollouts_applied(&mut self, now: Time, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
         let mut touched = BTreeSet::new();
+        let mut looked: BTreeMap<DeploymentId, (Arc<Deployment>, bool)> = BTreeMap::new();
         touched.extend(applied.deployment);
         if let Some(first) = applied.allocs.first() {
             touched.extend(self.state.alloc(*first).and_then(|alloc| alloc.deployment));
@@ -77,8 +82,12 @@ impl<D: Decide> Server<D> {
             let Some(deployment) = alloc.deployment.and_then(|id| self.state.deployment(id)).cloned() else { continue };
             if deployment.is_active() {
                 touched.insert(deployment.id);
-                self.look(now, &deployment, &alloc, applied.index - 1, fx);
+                let failed = self.look(now, &deployment, &alloc, applied.index - 1, fx);
+                looked.entry(deployment.id).or_insert((deployment, false)).1 |= failed;
             }
+        }
+        for (deployment, _) in looked.into_values().filter(|(_, failed)| !failed) {
+            self.promote_if_ready(now, &deployment, fx);
         }
         match command {
             Command::DeploymentStatus { update, .. } => drop(touched.insert(update.id)),
@@ -106,27 +115,25 @@ impl<D: Decide> Server<D> {
         }
     }
 
-    /// Looks at one allocation. `latest` is the index up to which evaluations have seen the job.
-    fn look(&mut self, now: Time, deployment: &Deployment, alloc: &Alloc, latest: u64, fx: &mut impl Fx<Self>) {
-        let Some(group) = deployment.groups.get(&alloc.task_group().name) else { return };
-        let Some(health) = alloc.health else { return };
+    /// Looks at one allocation. `latest` is the index up to which evaluations have seen the job. Returns whether the
+    /// deployment fails for it.
+    fn look(&mut self, now: Time, deployment: &Deployment, alloc: &Alloc, latest: u64, fx: &mut impl Fx<Self>) -> bool {
+        let Some(group) = deployment.groups.get(&alloc.task_group().name) else { return false };
+        let Some(health) = alloc.health else { return false };
         match health.healthy {
-            Some(false) if group.progress_deadline.is_zero() => {
+            Some(false) if group.progress_deadline.is_zero() || self.is_exhausted(now, alloc) => {
                 self.fail_deployment(now, deployment, group.auto_revert, fx);
-            }
-            Some(false) if self.is_exhausted(now, alloc) => {
-                self.fail_deployment(now, deployment, group.auto_revert, fx);
+                return true;
             }
             Some(false) if !alloc.transition.reschedule => {
                 self.gather(now, deployment.id).insert(alloc.id);
             }
             Some(true) if health.modify_index > latest => {
-                if !self.promote_if_ready(now, deployment, fx) {
-                    self.gather(now, deployment.id);
-                }
+                self.gather(now, deployment.id);
             }
             Some(_) | None => {}
         }
+        false
     }
 
     /// It failed, and its policy does not allow another replacement (from 1.6.0 on there is no point in waiting).
@@ -147,7 +154,7 @@ impl<D: Decide> Server<D> {
 
     /// Promotes by itself when all groups ask for it and all canaries are healthy. Until 1.1.4 a group without canaries
     /// has to ask for it, too (a quirk).
-    fn promote_if_ready(&mut self, now: Time, deployment: &Deployment, fx: &mut impl Fx<Self>) -> bool {
+    fn promote_if_ready(&mut self, now: Time, deployment: &Deployment, fx: &mut impl Fx<Self>) {
         let waits = deployment.groups.values().any(|group| group.desired_canaries > 0 && !group.promoted);
         let healthy = |id: &AllocId| {
             self.state.alloc(*id).and_then(|alloc| alloc.health).is_some_and(|health| health.healthy == Some(true))
@@ -160,12 +167,11 @@ impl<D: Decide> Server<D> {
                     && group.placed_canaries.iter().all(healthy)
             });
         if !(waits && ready) {
-            return false;
+            return;
         }
         let eval = self.rollout_eval(now, deployment.job, deployment.id).map(Box::new);
         let command = Command::PromoteDeployment { id: deployment.id, groups: Vec::new(), eval, time: now };
         self.propose(now, command, After::Nothing, fx);
-        true
     }
 
     fn fail_deployment(&mut self, now: Time, deployment: &Deployment, revert: bool, fx: &mut impl Fx<Self>) {

@@ -4,6 +4,7 @@
 //! Proposed allocations of a node are the non-terminal ones of the snapshot, minus stops and preemptions of the plan,
 //! overlaid by number with its placements and updates. Only touched nodes are copied.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -12,6 +13,8 @@ use crate::base::id::Id;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::job::{Job, JobId};
 use crate::model::node::NodeId;
+use crate::model::resources::AssignedDevice;
+use crate::protocol::scheduler::devices::DeviceUse;
 use crate::protocol::scheduler::plan::Plan;
 use crate::protocol::scheduler::ports::PortUse;
 use crate::protocol::scheduler::state::{Amounts, NodeEntry, State};
@@ -34,6 +37,8 @@ pub(super) struct Draft<'a> {
     /// Place in `nodes` plus one by node number; zero for untouched nodes.
     marks: Vec<u32>,
     nodes: Vec<Overlay>,
+    /// Devices that placements and updates would hold.
+    devices: BTreeMap<NodeId, Vec<AssignedDevice>>,
 }
 
 /// What a touched node would hold.
@@ -47,8 +52,16 @@ struct Overlay {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(state: &'a State, job: JobId, plan: Plan) -> Self {
-        let mut draft =
-            Self { state, job, plan, names: Vec::new(), own: Vec::new(), marks: Vec::new(), nodes: Vec::new() };
+        let mut draft = Self {
+            state,
+            job,
+            plan,
+            names: Vec::new(),
+            own: Vec::new(),
+            marks: Vec::new(),
+            nodes: Vec::new(),
+            devices: BTreeMap::new(),
+        };
         for alloc in state.allocs_of_job(job).filter(|alloc| !alloc.is_terminal()) {
             let group = draft.group(&alloc.task_group().name);
             draft.count(group, alloc.node, 1);
@@ -119,6 +132,26 @@ impl<'a> Draft<'a> {
         self.overlay(entry.node.id).and_then(|overlay| overlay.ports.as_ref()).unwrap_or(&entry.ports)
     }
 
+    /// The devices the proposed allocations hold, as if `gone` were not among them. Gathered anew each time.
+    pub(super) fn devices<'d>(&self, entry: &'d NodeEntry, gone: &[AllocId]) -> DeviceUse<'d> {
+        let node = entry.node.id;
+        let removed = self.overlay(node).map_or(&[][..], |overlay| &overlay.removed);
+        let mut held = DeviceUse::new(&entry.node.spec);
+        let live = entry.live.iter().filter(|id| !removed.contains(id) && !gone.contains(id));
+        live.filter_map(|id| self.state.alloc(*id)).for_each(|alloc| held.add(&alloc.devices));
+        self.devices.get(&node).into_iter().for_each(|devices| held.add(devices));
+        held
+    }
+
+    /// All proposed allocations of the node: those that stay by number, then those of the plan.
+    pub(super) fn proposed(&self, entry: &NodeEntry) -> Vec<&Arc<Alloc>> {
+        let node = entry.node.id;
+        let removed = self.overlay(node).map_or(&[][..], |overlay| &overlay.removed);
+        let live = entry.live.iter().filter(|id| !removed.contains(id)).filter_map(|id| self.state.alloc(*id));
+        let planned = self.plan.placements.iter().chain(&self.plan.updates);
+        live.chain(planned.filter(|alloc| alloc.node == node && !alloc.is_terminal())).collect()
+    }
+
     /// Proposed allocations of other jobs on the node, by number.
     pub(super) fn others(&self, entry: &NodeEntry) -> Vec<&'a Arc<Alloc>> {
         let removed = self.overlay(entry.node.id).map_or(&[][..], |overlay| &overlay.removed);
@@ -174,6 +207,9 @@ impl<'a> Draft<'a> {
         let state = self.state;
         if let Some(entry) = state.node(alloc.node) {
             self.touch(entry).add(entry, alloc);
+        }
+        if !alloc.devices.is_empty() {
+            self.devices.entry(alloc.node).or_default().extend_from_slice(&alloc.devices);
         }
         let group = self.group(&alloc.task_group().name);
         self.count(group, alloc.node, 1);

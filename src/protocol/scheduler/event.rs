@@ -42,6 +42,8 @@ pub enum Event {
     },
     /// Establishing leadership failed: Raft is asked to let another server lead.
     StepDown,
+    /// The leader's autopilot is to look at the servers (every 2 s).
+    AutopilotDue,
     /// Leadership, established or not, is over.
     LeadershipRevoked,
     /// A node's heartbeat timer ran out.

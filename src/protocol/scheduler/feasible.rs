@@ -1,7 +1,7 @@
 //! Which nodes may run a group at all (Nomad `FeasibilityWrapper` and its checkers).
 //!
 //! Answers are remembered by computed class for the whole attempt, except where a constraint escapes the classes.
-//! Left out: volumes of the cluster (CSI), and devices, whose asks are ignored.
+//! Left out: volumes of the cluster (CSI).
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use crate::base::id::Id;
 use crate::model::constraint::Constraint;
 use crate::model::job::{Job, TaskGroup};
 use crate::model::node::{Node, NodeNetwork};
+use crate::protocol::scheduler::devices::{Request, has_devices};
 use crate::protocol::scheduler::operators::{Operator, Rule};
 
 /// Why a node was filtered out. Indexes are into the lists of the job or group.
@@ -19,6 +20,7 @@ pub(super) enum Filtered {
     GroupRule(u16),
     Drivers,
     Volumes,
+    Devices,
     Network,
     HostNetwork(u16),
     DistinctHosts,
@@ -129,13 +131,14 @@ impl<'a> JobChecks<'a> {
     }
 }
 
-/// A group's drivers, constraints, volumes and networks, read once.
+/// A group's drivers, constraints, volumes, devices and networks, read once.
 #[derive(Debug, Clone)]
 pub(super) struct GroupChecks<'a> {
     group: &'a TaskGroup,
     /// Constraints of the group, then of its tasks.
     rules: Vec<Rule<'a>>,
     drivers: Vec<&'a str>,
+    devices: Vec<Request<'a>>,
     pub(super) answers: Answers,
 }
 
@@ -146,7 +149,7 @@ impl<'a> GroupChecks<'a> {
         drivers.sort_unstable();
         drivers.dedup();
         let escaped = rules.iter().any(|rule| rule.escapes);
-        Self { group, rules, drivers, answers: Answers { escaped, ..Answers::default() } }
+        Self { group, rules, drivers, devices: Request::all(group), answers: Answers { escaped, ..Answers::default() } }
     }
 
     fn check(&self, node: &Node) -> Result<(), Filtered> {
@@ -162,6 +165,9 @@ impl<'a> GroupChecks<'a> {
         };
         if !self.group.volumes.iter().all(offered) {
             return Err(Filtered::Volumes);
+        }
+        if !has_devices(spec, &self.devices) {
+            return Err(Filtered::Devices);
         }
         self.check_network(node)
     }

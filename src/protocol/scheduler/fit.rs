@@ -75,8 +75,11 @@ pub fn flatten(group: &TaskGroup, held: impl Fn(usize, &Task) -> Comparable) -> 
         memory: prestart.memory.max(main.memory).max(poststop.memory),
         ..Comparable::default()
     };
-    for phase in [&prestart, &main, &poststop] {
-        peak.add(&Comparable { cores: phase.cores.clone(), ..Comparable::default() });
+    // Of cores the longest list counts, the first of equals, whichever numbers the other phases use.
+    for phase in [prestart, main, poststop] {
+        if phase.cores.len() > peak.cores.len() {
+            peak.cores = phase.cores;
+        }
     }
     peak.add(&sidecars);
     peak.disk = group.disk.size;
@@ -97,5 +100,34 @@ mod tests {
             assert!((score(Algorithm::Binpack) - binpack).abs() < 1e-6, "{cpu} {memory}");
             assert!((score(Algorithm::Spread) - (1.0 - binpack)).abs() < 1e-6, "{cpu} {memory}");
         }
+    }
+
+    #[test]
+    fn phases_that_do_not_overlap_share_what_a_group_holds() {
+        use crate::base::units::Mebibytes;
+        use crate::model::job::Lifecycle;
+        let mut group = TaskGroup::new("g");
+        for (name, hook, sidecar) in [
+            ("sidecar", Some(Hook::Prestart), true),
+            ("init", Some(Hook::Prestart), false),
+            ("main", None, false),
+            ("after", Some(Hook::Poststart), false),
+            ("clean", Some(Hook::Poststop), false),
+        ] {
+            let mut task = Task::new(name, "mock");
+            task.lifecycle = hook.map(|hook| Lifecycle { hook, sidecar });
+            group.tasks.push(task);
+        }
+        let held =
+            [(100, 10, vec![0]), (900, 20, vec![1]), (300, 50, vec![2, 3]), (5_000, 5_000, vec![4]), (1, 1, vec![5])];
+        let peak = flatten(&group, |at, _| Comparable {
+            cpu: MegaHertz(held[at].0),
+            memory: Mebibytes(held[at].1),
+            cores: held[at].2.clone(),
+            ..Comparable::default()
+        });
+        assert_eq!((peak.cpu, peak.memory), (MegaHertz(1_000), Mebibytes(60)), "poststart tasks are not counted");
+        assert_eq!(peak.cores, [0, 2, 3]);
+        assert_eq!(peak.disk, group.disk.size);
     }
 }

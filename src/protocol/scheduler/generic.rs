@@ -9,11 +9,11 @@ use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desire
 use crate::model::deployment::{Deployment, DeploymentId};
 use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
 use crate::model::job::{Job, JobKind};
-use crate::model::node::{NodeId, NodeStatus};
+use crate::model::node::{NodeId, NodeSpec, NodeStatus, POOL_ALL, POOL_DEFAULT};
 use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
 use crate::protocol::scheduler::rank::Ranked;
 use crate::protocol::scheduler::reconcile::{Answer, Followup, Place, Question, Replace, Taint, Verdict, reconcile};
-use crate::protocol::scheduler::release::SchedulerConfig;
+use crate::protocol::scheduler::release::{Behaviour, SchedulerConfig};
 use crate::protocol::scheduler::reschedule::tracker;
 use crate::protocol::scheduler::stack::{SelectOptions, Stack, Work};
 use crate::protocol::scheduler::state::State;
@@ -94,17 +94,22 @@ pub(super) fn unconfirmed_stops(state: &State, allocs: &[&Arc<Alloc>]) -> Vec<St
 
 /// Nodes a job may be placed on, by datacenter and number, and how many by datacenter.
 pub(super) fn ready_nodes(task: Task<'_>, job: &Job) -> (Vec<NodeId>, BTreeMap<Arc<str>, u32>) {
+    let behaviour = &task.config.behaviour;
     let mut by_datacenter: BTreeMap<Arc<str>, u32> =
         job.datacenters.iter().map(|datacenter| (Arc::clone(datacenter), 0)).collect();
     let mut nodes = Vec::new();
-    for (datacenter, list) in task.state.ready_nodes() {
-        let wanted = job.datacenters.iter().any(|pattern| {
-            pattern == datacenter || task.config.behaviour.datacenter_wildcards && glob(pattern, datacenter)
-        });
-        if wanted {
+    // Without pools of its own every node is in the default one, and need not be looked at.
+    let any = |pool: &str| !behaviour.node_pools || takes_from(job, pool);
+    let looks = task.state.has_pools() || !any(POOL_DEFAULT);
+    for (datacenter, list) in task.state.ready_nodes().iter().filter(|(name, _)| may_run_in(job, name, behaviour)) {
+        let before = nodes.len();
+        if looks {
+            let pool_fits = |node: &NodeId| task.state.node(*node).is_some_and(|entry| any(&entry.node.spec.pool));
+            nodes.extend(list.iter().copied().filter(pool_fits));
+        } else {
             nodes.extend_from_slice(list);
-            by_datacenter.insert(Arc::clone(datacenter), list.len() as u32);
         }
+        by_datacenter.insert(Arc::clone(datacenter), (nodes.len() - before) as u32);
     }
     (nodes, by_datacenter)
 }
@@ -151,6 +156,7 @@ pub(super) fn new_alloc(job: &Arc<Job>, group: usize, name_index: u32, chosen: R
         health: None,
         resources: chosen.resources,
         ports: chosen.ports,
+        devices: chosen.devices,
         previous: None,
         next: None,
         followup_eval: None,
@@ -170,6 +176,27 @@ pub(super) fn new_alloc(job: &Arc<Job>, group: usize, name_index: u32, chosen: R
     }
 }
 
+/// Whether an updated allocation may stay in its node's datacenter and pool.
+fn may_stay(job: &Job, node: &NodeSpec, behaviour: &Behaviour) -> bool {
+    let by_name = job.datacenters.contains(&node.datacenter);
+    let system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
+    let globs = behaviour.datacenter_wildcards && (behaviour.system_wildcards_in_place || !system);
+    let in_datacenter = by_name || globs && job.datacenters.iter().any(|wanted| glob(wanted, &node.datacenter));
+    let in_pool = !behaviour.node_pools || takes_from(job, &node.pool);
+    in_pool && (in_datacenter || !behaviour.datacenters_destructive)
+}
+
+/// Whether a job may use the nodes of a pool; those in the built-in pool `all` may use all.
+pub(super) fn takes_from(job: &Job, pool: &str) -> bool {
+    *job.node_pool == *pool || &*job.node_pool == POOL_ALL
+}
+
+/// Whether a job may run in a datacenter.
+pub(super) fn may_run_in(job: &Job, datacenter: &Arc<str>, behaviour: &Behaviour) -> bool {
+    let named = |wanted: &Arc<str>| wanted == datacenter || behaviour.datacenter_wildcards && glob(wanted, datacenter);
+    job.datacenters.iter().any(named)
+}
+
 /// Whether an allocation of another version can stay where it is (Nomad `genericAllocUpdateFn`, `inplaceUpdate`).
 pub(super) fn update_verdict<'a>(
     stack: &mut Stack<'a>,
@@ -181,14 +208,17 @@ pub(super) fn update_verdict<'a>(
         return Verdict::Ignore;
     }
     let name = &alloc.task_group().name;
-    if needs_new_tasks(&alloc.job, job, name, &task.config.behaviour) {
+    if needs_new_tasks(&alloc.job, job, name) {
         return Verdict::Destructive;
     }
     if alloc.is_terminal() {
         return Verdict::Ignore;
     }
     let group = job.groups.iter().position(|group| group.name == *name);
-    let (Some(group), Some(_)) = (group, task.state.node(alloc.node)) else { return Verdict::Destructive };
+    let (Some(group), Some(entry)) = (group, task.state.node(alloc.node)) else { return Verdict::Destructive };
+    if !may_stay(job, &entry.node.spec, &task.config.behaviour) {
+        return Verdict::Destructive;
+    }
     let reason = StopReason::Updating;
     stack.stage_stop(Stop { alloc: alloc.id, node: alloc.node, client: None, followup: None, reason });
     let chosen = stack.select_node(group, alloc.node, false);

@@ -7,8 +7,9 @@ use crate::base::machine::Fx;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::ClientStatus;
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
-use crate::model::job::{Job, JobId, JobKind};
+use crate::model::job::JobKind;
 use crate::model::node::{NodeId, NodeStatus};
+use crate::protocol::raft::autopilot::HEALTH_INTERVAL;
 use crate::protocol::scheduler::blocked::PRUNE_INTERVAL;
 use crate::protocol::scheduler::broker::{EvalToken, Expired};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
@@ -79,6 +80,7 @@ impl<D: Decide> Server<D> {
             return;
         }
         fx.disarm(Timer::Establish);
+        fx.arm(Timer::Autopilot, HEALTH_INTERVAL);
         self.pause_workers();
         self.applier.enable();
         if !self.state.switches().pause_broker {
@@ -98,6 +100,12 @@ impl<D: Decide> Server<D> {
         self.arm_heartbeat(now, fx);
         self.restore_launches(now, fx);
         self.settle_leader(now, fx);
+    }
+
+    /// The container compares the servers of Raft with those of Serf.
+    pub(super) fn look_at_servers(fx: &mut impl Fx<Self>) {
+        fx.emit(Event::AutopilotDue);
+        fx.arm(Timer::Autopilot, HEALTH_INTERVAL);
     }
 
     /// The broker is paused, and the blocked tracker with it, or goes on with what the state holds (Nomad
@@ -158,6 +166,7 @@ impl<D: Decide> Server<D> {
             Timer::Prune,
             Timer::Garbage,
             Timer::Launch,
+            Timer::Autopilot,
             Timer::Reap,
             Timer::Broker,
             Timer::Heartbeat,
@@ -325,7 +334,9 @@ impl<D: Decide> Server<D> {
 
     fn register(&mut self, now: Time, origin: Origin, body: &Registration, fx: &mut impl Fx<Self>) {
         let known = self.state.node(body.node).map(|entry| entry.node.status);
-        let before = known.unwrap_or(NodeStatus::Initializing);
+        let changed = self.config.scheduler.behaviour.changed_nodes_evaluated && self.is_changed(body);
+        // What has changed is evaluated as if it had just become ready.
+        let before = known.filter(|_| !changed).unwrap_or(NodeStatus::Initializing);
         // From 1.5.0 on only heartbeats change the status of a node that is known.
         let kept = known.filter(|_| self.config.scheduler.behaviour.ready_after_reports);
         let status = kept.unwrap_or(body.status);
@@ -396,25 +407,6 @@ impl<D: Decide> Server<D> {
         if let Some(origin) = origin {
             self.reply(now, origin, reply, fx);
         }
-    }
-
-    /// One evaluation per job with an allocation on the node, and per system job (Nomad `createNodeEvals`).
-    pub(super) fn node_evals(&self, now: Time, node: NodeId) -> Vec<Evaluation> {
-        let Some(entry) = self.state.node(node) else { return Vec::new() };
-        let mut jobs: Vec<&Arc<Job>> = self.state.allocs_of_node(node).map(|alloc| &alloc.job).collect();
-        jobs.sort_by_key(|job| (job.id, job.version));
-        jobs.dedup_by_key(|job| job.id);
-        let covered: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-        let here = &entry.node.spec.datacenter;
-        for job in self.state.system_jobs().iter().filter_map(|id| self.state.job(*id)) {
-            let reaches = !self.config.scheduler.behaviour.node_updates_by_datacenter
-                || job.datacenters.iter().any(|dc| dc == here || &**dc == "*");
-            if reaches && covered.binary_search(&job.id).is_err() {
-                jobs.push(job);
-            }
-        }
-        let make = |job: &Arc<Job>| Evaluation { node: Some(node), ..Evaluation::new(job, Trigger::NodeUpdate, now) };
-        jobs.into_iter().map(make).collect()
     }
 
     pub(super) fn arm_heartbeat(&mut self, now: Time, fx: &mut impl Fx<Self>) {

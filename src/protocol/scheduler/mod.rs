@@ -16,6 +16,8 @@ pub mod state;
 
 // The decision, a pure function of a snapshot.
 pub mod assign;
+pub mod attributes;
+pub mod devices;
 mod draft;
 mod feasible;
 pub mod fit;
@@ -53,6 +55,7 @@ pub mod garbage;
 pub mod heartbeat;
 pub mod leader;
 pub mod message;
+mod node_evals;
 mod operate;
 mod operate_deployment;
 pub mod operation;
@@ -73,6 +76,8 @@ mod garbage_tests;
 mod periodic_tests;
 #[cfg(test)]
 mod reconnect_tests;
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]

@@ -12,8 +12,9 @@ use crate::model::deployment::Deployment;
 use crate::model::evaluation::{EvalId, Evaluation, Trigger};
 use crate::model::job::JobId;
 use crate::model::node::{Eligibility, NodeId, NodeStatus};
-use crate::model::resources::Dimension;
+use crate::model::resources::{AssignedDevice, Dimension};
 use crate::protocol::scheduler::command::{DeploymentUpdate, fold};
+use crate::protocol::scheduler::devices::DeviceUse;
 use crate::protocol::scheduler::ports::PortUse;
 use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::state::{Amounts, NodeEntry, State};
@@ -228,6 +229,8 @@ pub enum Misfit {
     Exhausted(Dimension),
     /// A port is held twice, or is none.
     Ports,
+    /// A device instance is held twice.
+    Devices,
 }
 
 impl fmt::Display for Misfit {
@@ -235,6 +238,7 @@ impl fmt::Display for Misfit {
         match self {
             Self::Exhausted(dimension) => dimension.fmt(f),
             Self::Ports => f.write_str("reserved port collision"),
+            Self::Devices => f.write_str("device oversubscribed"),
         }
     }
 }
@@ -380,7 +384,8 @@ fn check_node(state: &State, plan: &Plan, behaviour: &Behaviour, lines: &[(NodeI
         }
     }
     let ports = proposed.ports.as_ref().unwrap_or(&entry.ports);
-    fits(entry, Holding { used: proposed.used, cores: &proposed.cores, ports }).map_err(Rejection::Misfit)
+    fits(entry, Holding { used: proposed.used, cores: &proposed.cores, ports }).map_err(Rejection::Misfit)?;
+    if proposed.oversubscribes(state) { Err(Rejection::Misfit(Misfit::Devices)) } else { Ok(()) }
 }
 
 /// Nothing but allocations recorded unknown: all a disconnected node accepts.
@@ -399,11 +404,20 @@ struct Proposed<'a> {
     cores: Vec<u16>,
     ports: Option<PortUse>,
     removed: Vec<AllocId>,
+    /// Devices of placements and updates.
+    devices: Vec<AssignedDevice>,
 }
 
 impl<'a> Proposed<'a> {
     fn new(entry: &'a NodeEntry) -> Self {
-        Self { entry, used: entry.used, cores: entry.cores.clone(), ports: None, removed: Vec::new() }
+        Self {
+            entry,
+            used: entry.used,
+            cores: entry.cores.clone(),
+            ports: None,
+            removed: Vec::new(),
+            devices: Vec::new(),
+        }
     }
 
     fn remove(&mut self, state: &State, id: AllocId) {
@@ -428,6 +442,7 @@ impl<'a> Proposed<'a> {
             return;
         }
         self.used = self.used.plus(Amounts::of(&alloc.resources));
+        self.devices.extend_from_slice(&alloc.devices);
         for core in &alloc.resources.cores {
             let at = self.cores.partition_point(|held| held <= core);
             self.cores.insert(at, *core);
@@ -435,6 +450,20 @@ impl<'a> Proposed<'a> {
         for port in &alloc.ports {
             self.ports.get_or_insert_with(|| self.entry.ports.clone()).add(port.address, port.value);
         }
+    }
+}
+
+impl Proposed<'_> {
+    /// Some device instance would have two holders, one of them new.
+    fn oversubscribes(&self, state: &State) -> bool {
+        if self.devices.is_empty() {
+            return false;
+        }
+        let mut held = DeviceUse::new(&self.entry.node.spec);
+        let stay = self.entry.live.iter().filter(|id| !self.removed.contains(id));
+        stay.filter_map(|id| state.alloc(*id)).for_each(|alloc| held.add(&alloc.devices));
+        held.add(&self.devices);
+        held.is_oversubscribed()
     }
 }
 

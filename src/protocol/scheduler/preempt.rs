@@ -1,6 +1,7 @@
 //! Which allocations to push out for a more important one (Nomad `Preemptor`).
 //!
-//! Left out: preemption for devices, and nodes with several network devices (all ports count as one device).
+//! Preemption for devices is in [`super::devices`]. Left out: nodes with several network devices (all ports and all
+//! bandwidth count as one device's).
 
 use std::sync::Arc;
 
@@ -121,13 +122,31 @@ pub fn preempt_resources(
     Some(picked)
 }
 
-/// Allocations to push out for fixed ports, in the order asked; `None` if a port cannot be freed that way or nobody
-/// who can be pushed out holds one.
-pub fn preempt_ports(candidates: &[&Arc<Alloc>], asked: &[i64], priority: u8) -> Option<Vec<usize>> {
+/// What the preemptor is asked for a network.
+#[derive(Debug, Clone, Copy)]
+pub struct NetworkWanted<'a> {
+    /// Fixed ports, in the order asked.
+    pub fixed: &'a [i64],
+    /// Bandwidth asked for by task networks, in Mbit/s.
+    pub bandwidth: u64,
+    /// Bandwidth of the node.
+    pub total: u64,
+    /// Of it free.
+    pub free: u64,
+    /// Priority of the job.
+    pub priority: u8,
+}
+
+/// Allocations to push out for fixed ports, in the order asked, then for bandwidth; `None` if that cannot help, or if
+/// nobody who can be pushed out is in the way.
+pub fn preempt_network(candidates: &[&Arc<Alloc>], wanted: NetworkWanted<'_>) -> Option<Vec<usize>> {
+    if wanted.bandwidth > wanted.total {
+        return None;
+    }
     let mut victims: Vec<usize> = Vec::new();
-    for port in asked {
+    for port in wanted.fixed {
         for (at, alloc) in candidates.iter().enumerate().filter(|(_, alloc)| holds_fixed(alloc, *port)) {
-            if !is_eligible(priority, alloc) {
+            if !is_eligible(wanted.priority, alloc) {
                 return None;
             }
             if !victims.contains(&at) {
@@ -135,7 +154,37 @@ pub fn preempt_ports(candidates: &[&Arc<Alloc>], asked: &[i64], priority: u8) ->
             }
         }
     }
+    let held = |at: usize| bandwidth(candidates[at]).unwrap_or(0);
+    let free = |victims: &[usize]| wanted.free + victims.iter().map(|at| held(*at)).sum::<u64>();
+    if free(&victims) < wanted.bandwidth {
+        let eligible =
+            |at: &usize| is_eligible(wanted.priority, candidates[*at]) && bandwidth(candidates[*at]).is_some();
+        let mut order: Vec<usize> = (0..candidates.len()).filter(|at| !victims.contains(at)).filter(eligible).collect();
+        order.sort_by_key(|at| (candidates[*at].job.priority, wanted.bandwidth.abs_diff(held(*at))));
+        for at in order {
+            victims.push(at);
+            if free(&victims) >= wanted.bandwidth {
+                break;
+            }
+        }
+        if free(&victims) < wanted.bandwidth {
+            return None;
+        }
+    }
+    if wanted.bandwidth > 0 {
+        // Some of what was picked may not be needed: the least alike go first.
+        victims.sort_by_key(|at| std::cmp::Reverse(wanted.bandwidth.abs_diff(held(*at))));
+        let enough = (0..=victims.len()).find(|count| free(&victims[..*count]) >= wanted.bandwidth);
+        victims.truncate(enough.unwrap_or(victims.len()).max(1));
+    }
     if victims.is_empty() { None } else { Some(victims) }
+}
+
+/// Bandwidth of an allocation's first network, in Mbit/s; `None` if it has no network.
+fn bandwidth(alloc: &Alloc) -> Option<u64> {
+    let group = alloc.task_group();
+    let tasks = group.tasks.iter().filter_map(|task| task.resources.networks.first());
+    tasks.chain(group.networks.first()).next().map(|network| network.bandwidth.get())
 }
 
 /// Whether an allocation holds the port because its job names the number.
@@ -163,5 +212,31 @@ mod tests {
         for (net, expected) in [(51.0, 0.999_931), (1_000.0, 0.993_506), (2_048.0, 0.5)] {
             assert!((preemption_score(net) - expected).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn bandwidth_is_freed_by_ascending_priority_and_likeness() {
+        use crate::base::units::MegabitsPerSecond;
+        use crate::model::resources::NetworkAsk;
+        let holder = |id: u32, priority: u8, mbits: u64| {
+            let mut job = crate::protocol::scheduler::test_support::job(id, priority, 1);
+            job.groups[0].tasks[0].resources.networks =
+                vec![NetworkAsk { bandwidth: MegabitsPerSecond(mbits), ..NetworkAsk::default() }];
+            let (node, eval) = (crate::model::node::NodeId(0), crate::model::evaluation::EvalId(0));
+            let now = crate::base::time::Time::ZERO;
+            Arc::new(crate::protocol::scheduler::story::place(&Arc::new(job), node, eval, None, now))
+        };
+        let allocs = [holder(0, 30, 100), holder(1, 20, 100), holder(2, 20, 400), holder(3, 45, 300)];
+        let candidates: Vec<&Arc<Alloc>> = allocs.iter().collect();
+        let victims = |bandwidth, free| {
+            let wanted = NetworkWanted { fixed: &[], bandwidth, total: 1_000, free, priority: 50 };
+            preempt_network(&candidates, wanted)
+        };
+        assert_eq!(victims(400, 100), Some(vec![2]), "the most alike of the least important");
+        assert_eq!(victims(600, 100), Some(vec![1, 2]), "the least alike first when some may be spared");
+        assert_eq!(victims(600, 0), Some(vec![1, 0, 2]));
+        assert_eq!(victims(700, 0), None, "priority 45 is too close to 50");
+        assert_eq!(victims(1_001, 1_000), None, "more than the node has");
+        assert_eq!(victims(0, 1_000), None, "nobody is in the way");
     }
 }

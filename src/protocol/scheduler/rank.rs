@@ -2,6 +2,9 @@
 //!
 //! Scorers that have nothing to say add nothing to the mean. What a group asks for, where it wants to be and how it
 //! wants to spread are read once; scores are kept until the node's use changes.
+//!
+//! Ports of all tasks come before their devices, and those before their cores, where the original goes task by task;
+//! of a node that lacks several, another one could be named.
 
 use smallvec::SmallVec;
 
@@ -10,13 +13,15 @@ use crate::base::units::MegaHertz;
 use crate::model::alloc::AllocId;
 use crate::model::job::TaskGroup;
 use crate::model::node::NodeId;
-use crate::model::resources::{AssignedPort, Comparable, Dimension};
-use crate::protocol::scheduler::assign::{PortError, PortsAsk, assign_group, assign_task};
+use crate::model::resources::{AssignedDevice, AssignedPort, Comparable, Dimension};
+use crate::protocol::scheduler::assign::{Bandwidth, PortError, PortsAsk, assign_group, assign_task};
+use crate::protocol::scheduler::devices::{self, DeviceError, Request};
 use crate::protocol::scheduler::draft::OwnGroup;
 use crate::protocol::scheduler::fit::{Ask, FIT_MAX, ask, flatten, score_fit};
 use crate::protocol::scheduler::operators::Rule;
 use crate::protocol::scheduler::plan::exhausted;
-use crate::protocol::scheduler::preempt::{Wanted, net_priority, preempt_ports, preempt_resources, preemption_score};
+use crate::protocol::scheduler::preempt::{NetworkWanted, Wanted, net_priority, preempt_network};
+use crate::protocol::scheduler::preempt::{preempt_resources, preemption_score};
 use crate::protocol::scheduler::spread::GroupSpread;
 use crate::protocol::scheduler::stack::{Rejected, SelectOptions, Stack};
 use crate::protocol::scheduler::state::{Amounts, NodeEntry};
@@ -34,6 +39,8 @@ pub struct Ranked {
     pub resources: Comparable,
     /// Ports it would hold.
     pub ports: Vec<AssignedPort>,
+    /// Devices it would hold.
+    pub devices: Vec<AssignedDevice>,
     /// Allocations that have to go.
     pub preempted: Vec<AllocId>,
 }
@@ -45,6 +52,8 @@ pub struct NodeScore {
     pub node: NodeId,
     /// Fill of the node in 0..=1, by the configured algorithm.
     pub fit: f64,
+    /// Matched device affinities in -1..=1.
+    pub devices: Option<f64>,
     /// Own allocations already there, relative to the count; negative.
     pub job_anti_affinity: Option<f64>,
     /// An ancestor failed there: -1.
@@ -71,7 +80,9 @@ impl NodeScore {
     /// Sum and number of the scores that depend on the node alone.
     pub(super) fn without_spread(&self) -> (f64, f64) {
         let (mut sum, mut count) = (self.fit, 1.0);
-        for score in [self.job_anti_affinity, self.reschedule_penalty, self.affinity].into_iter().flatten() {
+        for score in
+            [self.devices, self.job_anti_affinity, self.reschedule_penalty, self.affinity].into_iter().flatten()
+        {
             sum += score;
             count += 1.0;
         }
@@ -91,6 +102,8 @@ pub enum Exhausted {
         /// What is wrong.
         error: PortError,
     },
+    /// Devices.
+    Devices(DeviceError),
 }
 
 impl Exhausted {
@@ -105,6 +118,7 @@ impl Exhausted {
                 };
                 format!("network: {}", error.describe(ask))
             }
+            Self::Devices(error) => format!("devices: {}", error.describe()),
         }
     }
 }
@@ -128,6 +142,9 @@ pub(super) struct GroupScores<'a> {
     network: Option<PortsAsk<'a>>,
     task_networks: Vec<(u16, PortsAsk<'a>)>,
     fixed_ports: Vec<i64>,
+    /// Bandwidth that task networks ask for, in Mbit/s.
+    bandwidth: u64,
+    devices: Vec<Request<'a>>,
     affinities: Vec<(Rule<'a>, f64)>,
     affinity_weight: f64,
     affinity_escapes: bool,
@@ -159,9 +176,12 @@ impl<'a> GroupScores<'a> {
             .collect();
         let network = group.networks.first().map(PortsAsk::new);
         let ask = ask(group);
-        let keeps = network.is_none() && task_networks.is_empty() && !ask.wants_cores && keeps;
+        let devices = Request::all(group);
+        let plain = network.is_none() && task_networks.is_empty() && devices.is_empty();
+        let keeps = plain && !ask.wants_cores && keeps;
         let asks = network.iter().chain(task_networks.iter().map(|(_, ask)| ask));
         let fixed_ports = asks.flat_map(|ask| ask.ask.ports.iter().filter_map(|port| port.fixed)).collect();
+        let bandwidth = task_networks.iter().map(|(_, ask)| ask.ask.bandwidth.get()).sum();
         Self {
             group,
             own,
@@ -169,6 +189,8 @@ impl<'a> GroupScores<'a> {
             network,
             task_networks,
             fixed_ports,
+            bandwidth,
+            devices,
             affinity_weight: affinities.iter().map(|(_, weight)| weight.abs()).sum(),
             affinity_escapes: affinities.iter().any(|(rule, _)| rule.escapes),
             affinities,
@@ -247,6 +269,8 @@ struct Fitted {
     used: Amounts,
     resources: Comparable,
     ports: Vec<AssignedPort>,
+    devices: Vec<AssignedDevice>,
+    device_score: Option<f64>,
     preempted: Vec<AllocId>,
     preempted_priorities: Vec<u8>,
 }
@@ -267,6 +291,7 @@ impl<'a> Stack<'a> {
         let mut score = NodeScore {
             node,
             fit,
+            devices: fitted.device_score,
             job_anti_affinity: None,
             reschedule_penalty: None,
             affinity: None,
@@ -290,6 +315,7 @@ impl<'a> Stack<'a> {
             scores: score,
             resources: fitted.resources,
             ports: fitted.ports,
+            devices: fitted.devices,
             preempted: fitted.preempted,
         })
     }
@@ -304,14 +330,20 @@ impl<'a> Stack<'a> {
             used: self.draft.used(entry),
             resources: Comparable::default(),
             ports: Vec::new(),
+            devices: Vec::new(),
+            device_score: None,
             preempted: Vec::new(),
             preempted_priorities: Vec::new(),
         };
         if scores.network.is_some() || !scores.task_networks.is_empty() {
             self.fit_ports(scores, entry, preempt, &mut fitted)?;
         }
+        if !scores.devices.is_empty() {
+            self.fit_devices(scores, entry, preempt, &mut fitted)?;
+        }
         let ask = if scores.ask.wants_cores {
-            fitted.resources = self.fit_cores(scores, entry).ok_or(Some(Exhausted::Dimension(Dimension::Cores)))?;
+            fitted.resources =
+                self.fit_cores(scores, entry, &fitted.preempted).ok_or(Some(Exhausted::Dimension(Dimension::Cores)))?;
             Amounts::of(&fitted.resources)
         } else {
             fitted.resources = comparable(scores.ask.amounts);
@@ -354,7 +386,15 @@ impl<'a> Stack<'a> {
         };
         debug_assert!(matches!(error, Exhausted::Ports { .. }), "only ports are assigned here");
         let others = self.draft.others(entry);
-        let victims = preempt_ports(&others, &scores.fixed_ports, self.job.priority).ok_or(None)?;
+        let total = entry.node.spec.networks.iter().map(|network| network.bandwidth.get()).sum();
+        let wanted = NetworkWanted {
+            fixed: &scores.fixed_ports,
+            bandwidth: scores.bandwidth,
+            total,
+            free: u64::saturating_sub(total, self.bandwidth(scores, entry, &[]).total()),
+            priority: self.job.priority,
+        };
+        let victims = preempt_network(&others, wanted).ok_or(None)?;
         let mut freed: SmallVec<[&crate::model::alloc::Alloc; 4]> = SmallVec::new();
         for at in victims {
             let victim = others[at];
@@ -364,6 +404,28 @@ impl<'a> Stack<'a> {
             freed.push(victim);
         }
         fitted.ports = self.assign(scores, entry, &freed).map_err(|_| None)?;
+        Ok(())
+    }
+
+    fn fit_devices(
+        &self,
+        scores: &GroupScores<'a>,
+        entry: &NodeEntry,
+        preempt: bool,
+        fitted: &mut Fitted,
+    ) -> Result<(), Option<Exhausted>> {
+        let held = self.draft.devices(entry, &fitted.preempted);
+        let mut others = if preempt { self.draft.others(entry) } else { Vec::new() };
+        others.retain(|alloc| !fitted.preempted.contains(&alloc.id));
+        let candidates = preempt.then_some((&others[..], self.job.priority));
+        let found = devices::fit(held, &scores.devices, candidates)
+            .map_err(|error| (!preempt).then_some(Exhausted::Devices(error)))?;
+        for victim in others.iter().filter(|alloc| found.victims.contains(&alloc.id)) {
+            fitted.used = fitted.used.minus(Amounts::of(&victim.resources));
+            fitted.preempted_priorities.push(victim.job.priority);
+        }
+        fitted.preempted.extend(found.victims);
+        (fitted.devices, fitted.device_score) = (found.devices, found.score);
         Ok(())
     }
 
@@ -395,8 +457,9 @@ impl<'a> Stack<'a> {
                 ports.add(port.address, port.value);
             }
         }
+        let mut busy = self.bandwidth(scores, entry, freed);
         for (task, ask) in &scores.task_networks {
-            let more = assign_task(spec, &ports, ask, &mut self.rng)
+            let more = assign_task(spec, &ports, ask, &mut busy, &mut self.rng)
                 .map_err(|error| Exhausted::Ports { task: Some(*task), error })?;
             for port in &more {
                 ports.add(port.address, port.value);
@@ -406,10 +469,29 @@ impl<'a> Stack<'a> {
         Ok(assigned)
     }
 
+    /// What task networks take of the node, as if `freed` were gone; of no interest to groups that ask for none.
+    fn bandwidth(
+        &self,
+        scores: &GroupScores<'a>,
+        entry: &NodeEntry,
+        freed: &[&crate::model::alloc::Alloc],
+    ) -> Bandwidth {
+        if scores.bandwidth == 0 {
+            return Bandwidth::default();
+        }
+        let proposed = self.draft.proposed(entry);
+        Bandwidth::of(proposed.iter().filter(|alloc| !freed.iter().any(|gone| gone.id == alloc.id)).map(AsRef::as_ref))
+    }
+
     /// Whole cores go to tasks in order, lowest numbers first; each brings its share of the node's clock.
-    fn fit_cores(&self, scores: &GroupScores<'a>, entry: &NodeEntry) -> Option<Comparable> {
+    fn fit_cores(&self, scores: &GroupScores<'a>, entry: &NodeEntry, gone: &[AllocId]) -> Option<Comparable> {
         let held = self.draft.cores(entry);
-        let mut free = entry.reservable_cores.iter().filter(|core| held.binary_search(core).is_err());
+        let freed = |core: &u16| {
+            let mut victims = gone.iter().filter_map(|id| self.state.alloc(*id));
+            victims.any(|alloc| alloc.resources.cores.contains(core))
+        };
+        let is_free = |core: &&u16| held.binary_search(*core).is_err() || freed(*core);
+        let mut free = entry.reservable_cores.iter().filter(is_free);
         let capacity = &entry.node.spec.capacity;
         let per_core = capacity.cpu.get() / u64::from(capacity.cores.max(1));
         let mut by_task: Vec<Vec<u16>> = Vec::with_capacity(scores.group.tasks.len());

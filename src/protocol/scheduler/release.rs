@@ -71,10 +71,16 @@ pub struct Behaviour {
     /// Most candidates scored when a spread or an affinity applies; `None` scores every node. 100 from 1.1.10 and
     /// 1.2.4 on (GH-11712).
     pub spread_limit: Option<u32>,
-    /// A changed list of datacenters replaces allocations (1.1.3, GH-10864).
+    /// Allocations are replaced when their datacenter is taken off the job's list (1.1.3, GH-10864).
     pub datacenters_destructive: bool,
     /// The wildcard `*` in a job's datacenters (1.5.0, GH-11170).
     pub datacenter_wildcards: bool,
+    /// A system job whose datacenters are wildcards is updated in place (1.5.1, GH-16362).
+    pub system_wildcards_in_place: bool,
+    /// Node pools (1.6.0, GH-11041).
+    pub node_pools: bool,
+    /// A node that registers again as something else is evaluated: its jobs and all system jobs (1.1.4, GH-11007).
+    pub changed_nodes_evaluated: bool,
     /// Groups without canaries do not hold an automatic promotion up (1.1.4, GH-11013).
     pub canaryless_groups_promote: bool,
     /// The scheduler type `sysbatch` (1.2.0, GH-9160).
@@ -104,6 +110,8 @@ pub struct Behaviour {
     pub running_replacements_only: bool,
     /// A leader that cannot establish itself hands leadership over (1.3.0, GH-12293).
     pub failed_leaders_step_down: bool,
+    /// Raft protocol 3: new servers do not vote before they have been stable (the default from 1.3.0 on, GH-11572).
+    pub servers_vote_when_stable: bool,
     /// The evaluation broker can be paused (1.3.2, GH-13045).
     pub broker_pause: bool,
     /// Registrations can be rejected (1.1.10 and 1.2.4, GH-11610).
@@ -143,6 +151,9 @@ impl Behaviour {
             spread_limit: if release.fixed_in((1, 10), (2, 4)) { Some(100) } else { None },
             datacenters_destructive: release.at_least(1, 3),
             datacenter_wildcards: release.at_least(5, 0),
+            system_wildcards_in_place: release.at_least(5, 1),
+            node_pools: release.at_least(6, 0),
+            changed_nodes_evaluated: release.at_least(1, 4),
             canaryless_groups_promote: release.at_least(1, 4),
             sysbatch: release.at_least(2, 0),
             drain_awaits_clients: release.at_least(5, 4),
@@ -155,6 +166,7 @@ impl Behaviour {
             ready_after_reports: release.at_least(5, 0),
             running_replacements_only: release.at_least(5, 4),
             failed_leaders_step_down: release.at_least(3, 0),
+            servers_vote_when_stable: release.at_least(3, 0),
             broker_pause: release.at_least(3, 2),
             registration_switch: release.fixed_in((1, 10), (2, 4)),
             deployments_fail_early: release.at_least(6, 0),

@@ -7,7 +7,7 @@
 //! Invariant: the broker, the blocked tracker, the plan queue and the heartbeat timers hold something only while this
 //! server leads and has established itself.
 //!
-//! Left out: autopilot (Raft membership), ACLs.
+//! Autopilot is the container's work, because it is about Raft and Serf; here is its clock. Left out: ACLs.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -75,6 +75,8 @@ pub enum Timer {
     Garbage,
     /// The earliest periodic job is to be launched.
     Launch,
+    /// Autopilot looks at the servers.
+    Autopilot,
     /// A worker's pause is over.
     Worker(u16),
 }
@@ -99,7 +101,8 @@ impl Slot for Timer {
             Self::DrainDeadline => 14,
             Self::Garbage => 15,
             Self::Launch => 16,
-            Self::Worker(worker) => 17 + usize::from(worker),
+            Self::Autopilot => 17,
+            Self::Worker(worker) => 18 + usize::from(worker),
         }
     }
 }
@@ -214,6 +217,7 @@ impl<D: Decide> Machine for Server<D> {
             Input::Fired(Timer::DrainDeadline) => self.drain_deadline(now, fx),
             Input::Fired(Timer::Garbage) => self.start_core_jobs(now, fx),
             Input::Fired(Timer::Launch) => self.launches_due(now, fx),
+            Input::Fired(Timer::Autopilot) => Self::look_at_servers(fx),
             Input::Fired(Timer::Worker(worker)) => self.worker_timer(now, worker, fx),
             Input::Done(token) => self.computed(now, token, fx),
         }

@@ -556,6 +556,7 @@ impl<'a> Stack<'a> {
             Filtered::GroupRule(at) => constraints(group).nth(at as usize).map_or_else(String::new, constraint_text),
             Filtered::Drivers => "missing drivers".into(),
             Filtered::Volumes => "missing compatible host volumes".into(),
+            Filtered::Devices => "missing devices".into(),
             Filtered::Network => "missing network".into(),
             Filtered::HostNetwork(at) => {
                 let port = &group.networks[0].ports[at as usize];

@@ -214,6 +214,7 @@ pub struct State {
     pub(super) active_deployments: Arc<Vec<DeploymentId>>,
     pub(super) ready: Arc<BTreeMap<Arc<str>, Arc<Vec<NodeId>>>>,
     pub(super) switches: SchedulerSwitches,
+    pub(super) has_pools: bool,
     pub(super) next_child: u32,
     pub(super) next_eval: u32,
     pub(super) next_alloc: u32,
@@ -249,6 +250,11 @@ impl State {
     /// All nodes, by number.
     pub fn nodes(&self) -> &Trie<NodeId, Arc<NodeEntry>> {
         &self.nodes
+    }
+
+    /// Some node was ever in another pool than the default one.
+    pub fn has_pools(&self) -> bool {
+        self.has_pools
     }
 
     /// Nodes that may receive allocations, by datacenter, ascending.

@@ -152,6 +152,7 @@ pub(crate) fn place(job: &Arc<Job>, node: NodeId, eval: EvalId, previous: Option
         health: None,
         resources: Comparable { cpu: MegaHertz(100), memory: Mebibytes(300), disk: Mebibytes(0), cores: Vec::new() },
         ports: Vec::new(),
+        devices: Vec::new(),
         previous,
         next: None,
         followup_eval: None,
@@ -176,6 +177,7 @@ pub(crate) fn node_spec(memory: u64) -> Arc<NodeSpec> {
         name: "node".into(),
         datacenter: "dc1".into(),
         class: "".into(),
+        pool: "default".into(),
         zone: ZoneId(0),
         attributes: BTreeMap::new(),
         meta: BTreeMap::new(),
@@ -362,6 +364,11 @@ impl<D: Decide> Region<D> {
         self.timers.retain(|(owner, _), _| *owner != process);
         self.clients[client].reboot(self.now, &Kept::default());
         self.client(client, |c, now, fx| c.handle(now, Input::Start, fx));
+    }
+
+    /// A client's host is not what it was.
+    pub(crate) fn fingerprint(&mut self, client: usize, spec: NodeSpec) {
+        self.client(client, |c, now, fx| c.fingerprinted(now, Arc::new(spec), fx));
     }
 
     pub(crate) fn operate(&mut self, server: usize, operation: Operation) {

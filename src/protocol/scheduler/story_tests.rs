@@ -19,14 +19,14 @@ use crate::protocol::scheduler::release::{Algorithm, Behaviour, Release, Schedul
 use crate::protocol::scheduler::state::{JobStatus, State};
 
 /// A leader without a network: state, clock and the newest index.
-struct Region {
-    state: State,
-    config: SchedulerConfig,
-    now: Time,
+pub(super) struct Region {
+    pub(super) state: State,
+    pub(super) config: SchedulerConfig,
+    pub(super) now: Time,
 }
 
 impl Region {
-    fn new(nodes: u32) -> Self {
+    pub(super) fn new(nodes: u32) -> Self {
         let mut region = Self { state: State::new(), config: SchedulerConfig::default(), now: Time::ZERO };
         for number in 0..nodes {
             region.join(number);
@@ -34,31 +34,31 @@ impl Region {
         region
     }
 
-    fn join(&mut self, number: u32) {
+    pub(super) fn join(&mut self, number: u32) {
         let spec = Arc::new(node(number));
         self.apply(Command::RegisterNode { id: NodeId(number), spec, status: NodeStatus::Ready });
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "commands are made where they are used")]
-    fn apply(&mut self, command: Command) -> Applied {
+    pub(super) fn apply(&mut self, command: Command) -> Applied {
         self.now += Duration::from_millis(10);
         self.state.apply(self.state.index() + 1, &command)
     }
 
-    fn register(&mut self, job: &Job) -> Evaluation {
+    pub(super) fn register(&mut self, job: &Job) -> Evaluation {
         let eval = Some(Box::new(Evaluation::new(job, Trigger::JobRegister, self.now)));
         let applied = self.apply(Command::RegisterJob { job: Arc::new(job.clone()), eval, time: self.now });
         Evaluation::clone(&applied.evals[0])
     }
 
-    fn evaluate(&mut self, job: JobId, trigger: Trigger) -> Evaluation {
+    pub(super) fn evaluate(&mut self, job: JobId, trigger: Trigger) -> Evaluation {
         let job = Arc::clone(self.state.job(job).unwrap());
         let applied = self.apply(Command::UpsertEvals(vec![Evaluation::new(&job, trigger, self.now)]));
         Evaluation::clone(&applied.evals[0])
     }
 
     /// Does what a worker and the leader do for one evaluation. Returns it as written last, and what was created.
-    fn process(&mut self, eval: Evaluation) -> (Evaluation, Vec<Evaluation>) {
+    pub(super) fn process(&mut self, eval: Evaluation) -> (Evaluation, Vec<Evaluation>) {
         let mut process = Process::new(eval, self.state.clone(), self.config, 7);
         let (mut created, mut reply) = (Vec::new(), Reply::Start);
         loop {
@@ -79,23 +79,23 @@ impl Region {
         }
     }
 
-    fn submit(&mut self, plan: &Plan) -> Reply {
+    pub(super) fn submit(&mut self, plan: &Plan) -> Reply {
         let result = evaluate_plan(&self.state, plan, &self.config.behaviour, self.now);
         let refresh = result.refresh_index > 0;
         self.apply(Command::Plan(Arc::new(result.clone())));
         Reply::Planned { result: Arc::new(result), snapshot: refresh.then(|| self.state.clone()) }
     }
 
-    fn run(&mut self, job: &Job) -> (Evaluation, Vec<Evaluation>) {
+    pub(super) fn run(&mut self, job: &Job) -> (Evaluation, Vec<Evaluation>) {
         let eval = self.register(job);
         self.process(eval)
     }
 
-    fn live(&self, job: JobId) -> Vec<&Arc<Alloc>> {
+    pub(super) fn live(&self, job: JobId) -> Vec<&Arc<Alloc>> {
         self.state.allocs_of_job(job).filter(|alloc| !alloc.is_terminal()).collect()
     }
 
-    fn report(&mut self, id: AllocId, client: ClientStatus) -> Applied {
+    pub(super) fn report(&mut self, id: AllocId, client: ClientStatus) -> Applied {
         let finished_at = (client != ClientStatus::Running).then_some(self.now);
         let task_failed = client == ClientStatus::Failed;
         let update = AllocUpdate { id, client, finished_at, task_failed, health: None };
@@ -103,11 +103,12 @@ impl Region {
     }
 }
 
-fn node(number: u32) -> NodeSpec {
+pub(super) fn node(number: u32) -> NodeSpec {
     NodeSpec {
         name: format!("node-{number}").into(),
         datacenter: "dc1".into(),
         class: "".into(),
+        pool: "default".into(),
         zone: ZoneId(number % 3),
         attributes: BTreeMap::from([("zone".to_string(), ["a", "b", "c"][number as usize % 3].to_string())]),
         meta: BTreeMap::new(),
@@ -126,7 +127,7 @@ fn node(number: u32) -> NodeSpec {
     }
 }
 
-fn job(id: u32, kind: JobKind, count: u32, cpu: u64) -> Job {
+pub(super) fn job(id: u32, kind: JobKind, count: u32, cpu: u64) -> Job {
     let mut group = TaskGroup::new("web");
     group.count = count;
     group.update = None;
@@ -141,6 +142,7 @@ fn job(id: u32, kind: JobKind, count: u32, cpu: u64) -> Job {
         kind,
         priority: 50,
         datacenters: vec!["dc1".into()],
+        node_pool: "default".into(),
         all_at_once: false,
         constraints: Vec::new(),
         affinities: Vec::new(),

@@ -1,6 +1,7 @@
 //! One attempt at an evaluation of a system job: one allocation per eligible node (Nomad `SystemScheduler`).
 //!
-//! A sysbatch job (1.2) is treated the same, except that what ran to its end on a node is not run there again.
+//! A sysbatch job (1.2) is treated the same, except that what ended on a node, well or not, is not run there again
+//! before the job changes: there is no rescheduling. What was lost with its node is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +107,7 @@ fn compare<'a>(
             let previous = allocs.iter().rfind(same).copied();
             let is_over = |alloc: &Arc<Alloc>| {
                 job.is_some_and(|job| job.kind == JobKind::SysBatch && job.version == alloc.job.version)
-                    && alloc.client == ClientStatus::Complete
+                    && matches!(alloc.client, ClientStatus::Complete | ClientStatus::Failed)
             };
             if !previous.is_some_and(is_over) {
                 difference.place.push(Missing { group, name_index, node, previous });

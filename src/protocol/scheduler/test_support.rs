@@ -17,6 +17,7 @@ pub(crate) fn job(id: u32, priority: u8, count: u32) -> Job {
         kind: JobKind::Service,
         priority,
         datacenters: vec!["dc1".into()],
+        node_pool: "default".into(),
         all_at_once: false,
         constraints: Vec::new(),
         affinities: Vec::new(),

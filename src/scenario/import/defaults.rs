@@ -12,6 +12,7 @@ use crate::model::job::Reschedule;
 use crate::model::job::Restart;
 use crate::model::job::TaskGroup;
 use crate::model::job::Update;
+use crate::model::node::POOL_DEFAULT;
 
 /// A job without groups.
 pub fn job(name: &str, kind: JobKind) -> Job {
@@ -22,6 +23,7 @@ pub fn job(name: &str, kind: JobKind) -> Job {
         kind,
         priority: 50,
         datacenters: Vec::new(),
+        node_pool: POOL_DEFAULT.into(),
         all_at_once: false,
         constraints: Vec::new(),
         affinities: Vec::new(),

@@ -1,8 +1,8 @@
 //! Nomad job files (HCL2, and what is common of the grammar before Nomad 1.0), read into the job model.
 //!
 //! Covers the blocks that placement, health, routing and failover depend on. What only the task itself cares about
-//! (driver configuration, environment, templates, artifacts) is kept as text, so that a change of it is a change of the
-//! job. Blocks that would change results and are not modelled are left out with a warning: `periodic`,
+//! (driver configuration, environment, templates, artifacts, vault) is kept as text, so that a change of it needs new
+//! tasks. Blocks that would change results and are not modelled are left out with a warning: `periodic`,
 //! `parameterized`, `multiregion`, `scaling`, `connect`, CSI volumes, `check_restart`.
 //!
 //! Not covered: functions that read files or make identifiers, variable files, `NOMAD_VAR_*`.
@@ -174,7 +174,11 @@ impl Reader {
         if matches!(kind, JobKind::System) {
             job.update = update.as_ref().map(|block| self.update(&block.body, None));
         }
-        let inherited = Inherited { kind, update, migrate, reschedule };
+        let mut text = String::new();
+        for block in body.blocks.iter().filter(|block| INHERITED_TEXT.contains(&block.name.as_str())) {
+            block.canonical(&mut text);
+        }
+        let inherited = Inherited { kind, update, migrate, reschedule, text };
         for group in body.blocks("group") {
             let (name, span) = label_of(&group);
             let (group, spot) = self.group((&name, span), &group.body, &inherited, &job.name);
@@ -219,6 +223,9 @@ impl Reader {
             job.all_at_once = all_at_once;
         }
         job.datacenters = self.texts(body, "datacenters").iter().map(|name| name.as_str().into()).collect();
+        if let Some((pool, _)) = self.text(body, "node_pool") {
+            job.node_pool = pool.as_str().into();
+        }
         job.constraints = self.constraints(body);
         job.affinities = self.affinities(body);
         job.spreads = self.spreads(body);
@@ -261,6 +268,7 @@ impl Reader {
         }
         let scope = Scope { job, group: name, task: None };
         group.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
+        group.meta = Self::map(body, "meta");
         if let Some(delay) = self.span(body, "shutdown_delay") {
             group.shutdown_delay = delay;
         }
@@ -272,6 +280,12 @@ impl Reader {
             let task = self.task(&name, &block.body, kind, scope, &mut spots);
             group.tasks.push(task);
         }
+        // Tasks have the Vault policies and the Consul namespace of their group, or of their job.
+        let mut inherited_text = inherited.text.clone();
+        for block in body.blocks.iter().filter(|block| INHERITED_TEXT.contains(&block.name.as_str())) {
+            block.canonical(&mut inherited_text);
+        }
+        group.tasks.iter_mut().for_each(|task| task.config.push_str(&inherited_text));
         self.known(body, "group", GROUP_READ, GROUP_KEPT, GROUP_MATTERS);
         (group, spots)
     }
@@ -344,7 +358,8 @@ impl Reader {
                 block.canonical(&mut task.config);
             }
         }
-        self.known(body, "task", TASK_READ, TASK_TEXT, TASK_MATTERS);
+        let kept: Vec<&str> = TASK_TEXT.iter().chain(TASK_KEPT).copied().collect();
+        self.known(body, "task", TASK_READ, &kept, TASK_MATTERS);
         task
     }
 
@@ -406,6 +421,8 @@ struct Inherited {
     update: Option<Block>,
     migrate: Option<Block>,
     reschedule: Option<Block>,
+    /// What its tasks are made of, besides their own configuration.
+    text: String,
 }
 
 /// What a service is called after.
@@ -445,6 +462,7 @@ const JOB_READ: &[&str] = &[
     "priority",
     "all_at_once",
     "datacenters",
+    "node_pool",
     "constraint",
     "affinity",
     "spread",
@@ -455,7 +473,7 @@ const JOB_READ: &[&str] = &[
     "group",
     "task",
 ];
-const JOB_KEPT: &[&str] = &["name", "vault", "consul", "consul_token", "vault_token", "node_pool", "ui"];
+const JOB_KEPT: &[&str] = &["name", "vault", "consul", "consul_token", "vault_token", "ui"];
 const JOB_MATTERS: &[(&str, &str)] = &[
     ("periodic", "the job is registered as if it ran once"),
     ("parameterized", "the job is registered as if it were dispatched once"),
@@ -474,12 +492,13 @@ const GROUP_READ: &[&str] = &[
     "ephemeral_disk",
     "volume",
     "service",
+    "meta",
     "shutdown_delay",
     "stop_after_client_disconnect",
     "max_client_disconnect",
     "task",
 ];
-const GROUP_KEPT: &[&str] = &["meta", "vault", "consul"];
+const GROUP_KEPT: &[&str] = &["vault", "consul"];
 const GROUP_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs; counts change by the timeline")];
 const TASK_READ: &[&str] = &[
     "driver",
@@ -495,22 +514,13 @@ const TASK_READ: &[&str] = &[
     "lifecycle",
     "resources",
 ];
-const TASK_TEXT: &[&str] = &[
-    "config",
-    "env",
-    "artifact",
-    "template",
-    "logs",
-    "vault",
-    "volume_mount",
-    "dispatch_payload",
-    "kill_signal",
-    "identity",
-    "action",
-    "csi_plugin",
-    "kind",
-    "consul",
-];
+/// A change of these needs new tasks (Nomad `tasksUpdated`).
+const TASK_TEXT: &[&str] = &["config", "env", "artifact", "template", "vault"];
+/// Of these blocks of jobs and groups too.
+const INHERITED_TEXT: &[&str] = &["vault", "consul"];
+/// A change of these does not.
+const TASK_KEPT: &[&str] =
+    &["logs", "volume_mount", "dispatch_payload", "kill_signal", "identity", "action", "csi_plugin", "kind", "consul"];
 const TASK_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs")];
 const RESOURCES_READ: &[&str] = &["cpu", "cores", "memory", "memory_max", "network", "device"];
 

@@ -235,3 +235,28 @@ fn hostile_files_are_refused() {
         assert!(findings.iter().any(|finding| finding.severity == Severity::Error), "{text:.40}");
     }
 }
+
+#[test]
+fn what_a_task_is_made_of_is_kept_and_what_it_is_not_is_not() {
+    let config = |inner: &str| read(&with_task(inner)).job.groups[0].tasks[0].config.clone();
+    let bare = config("");
+    for harmless in ["kill_signal = \"SIGINT\"", "logs {\n max_files = 3\n}", "volume_mount {\n volume = \"v\"\n}"] {
+        assert_eq!(config(harmless), bare, "{harmless}");
+    }
+    for matters in ["env {\n A = \"b\"\n}", "artifact {\n source = \"x\"\n}", "vault {\n policies = [\"p\"]\n}"] {
+        assert_ne!(config(matters), bare, "{matters}");
+    }
+    let in_group = with_task("").replace("task \"t\"", "vault {\n policies = [\"p\"]\n}\n task \"t\"");
+    assert_ne!(read(&in_group).job.groups[0].tasks[0].config, bare);
+}
+
+#[test]
+fn pools_and_metadata_of_groups() {
+    let plain = read(&with_task(""));
+    assert_eq!(&*plain.job.node_pool, "default");
+    let text = with_task("").replace("datacenters", "node_pool = \"gpu\"\n datacenters");
+    let text = text.replace("task \"t\"", "meta {\n owner = \"me\"\n}\n task \"t\"");
+    let job = read(&text).job;
+    assert_eq!((&*job.node_pool, job.groups[0].meta["owner"].as_str()), ("gpu", "me"));
+    assert_eq!(said(&text, Severity::Warning), Vec::<String>::new());
+}

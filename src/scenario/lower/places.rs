@@ -393,6 +393,7 @@ impl<'a> Lowering<'a> {
             name: "".into(),
             datacenter: group.datacenter.as_str().into(),
             class: group.class.as_str().into(),
+            pool: "default".into(),
             zone: ZoneId(0),
             attributes,
             meta: group.meta.clone(),

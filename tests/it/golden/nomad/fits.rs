@@ -11,6 +11,7 @@ use cossim::protocol::scheduler::assign::{PortsAsk, assign_group};
 use cossim::protocol::scheduler::classes::escapes;
 use cossim::protocol::scheduler::fit::{FIT_MAX, flatten, score_fit};
 use cossim::protocol::scheduler::operators::{Operator, Resolved, Target};
+use cossim::protocol::scheduler::rank::Exhausted;
 use cossim::protocol::scheduler::release::Algorithm;
 use cossim::protocol::scheduler::reschedule::{is_eligible, next_delay};
 use cossim::protocol::scheduler::state::Amounts;
@@ -181,6 +182,10 @@ fn fit_case(mismatches: &mut Mismatches, number: usize, case: &Value) {
             }
             Err(error) => {
                 mismatches.same(&place, &error.describe(&wanted).as_str(), &text(&ask["error"]));
+                let mut group = TaskGroup::new("g");
+                group.networks.push(wanted);
+                let dimension = Exhausted::Ports { task: None, error }.describe(&group);
+                mismatches.same(&place, &dimension.as_str(), &text(&ask["dimension"]));
             }
         }
     }

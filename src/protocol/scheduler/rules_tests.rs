@@ -1,0 +1,266 @@
+//! Single rules of placement, through whole evaluations: devices, cores, datacenters, pools.
+
+use std::sync::Arc;
+
+use crate::base::time::Duration;
+use crate::base::units::MegaHertz;
+use crate::model::alloc::{Alloc, ClientStatus, Desired};
+use crate::model::constraint::Constraint;
+use crate::model::evaluation::EvalStatus;
+use crate::model::job::{Job, JobId, JobKind};
+use crate::model::node::{NodeDevice, NodeId, NodeSpec, NodeStatus};
+use crate::model::resources::DeviceAsk;
+use crate::protocol::scheduler::command::Command;
+use crate::protocol::scheduler::decide::Decision;
+use crate::protocol::scheduler::operation::Operation;
+use crate::protocol::scheduler::plan::{Misfit, Plan, Rejection, evaluate_plan};
+use crate::protocol::scheduler::release::{Behaviour, Release};
+use crate::protocol::scheduler::story;
+use crate::protocol::scheduler::story_tests::{Region, job, node};
+
+fn join(region: &mut Region, number: u32, change: impl FnOnce(&mut NodeSpec)) {
+    let mut spec = node(number);
+    change(&mut spec);
+    region.apply(Command::RegisterNode { id: NodeId(number), spec: Arc::new(spec), status: NodeStatus::Ready });
+}
+
+fn gpus(count: usize) -> Vec<NodeDevice> {
+    vec![NodeDevice {
+        vendor: "nvidia".into(),
+        kind: "gpu".into(),
+        name: "t4".into(),
+        instances: (0..count).map(|at| format!("gpu-{at}")).collect(),
+        attributes: [("memory".into(), "16 GiB".into())].into(),
+    }]
+}
+
+fn gpu_job(id: u32, count: u32, gpus: u32) -> Job {
+    let mut job = job(id, JobKind::Service, count, 100);
+    job.groups[0].tasks[0].resources.devices =
+        vec![DeviceAsk { name: "nvidia/gpu".into(), count: gpus, constraints: Vec::new(), affinities: Vec::new() }];
+    job
+}
+
+fn instances(alloc: &Alloc) -> Vec<&str> {
+    alloc.devices.iter().flat_map(|device| &device.instances).map(AsRef::as_ref).collect()
+}
+
+#[test]
+fn devices_of_a_node_are_handed_out_once_and_waited_for() {
+    let mut region = Region::new(1);
+    join(&mut region, 1, |spec| spec.devices = gpus(3));
+    let (eval, created) = region.run(&gpu_job(0, 3, 1));
+    assert_eq!((eval.status, created.len()), (EvalStatus::Complete, 0));
+    let live = region.live(JobId(0));
+    assert!(live.iter().all(|alloc| alloc.node == NodeId(1)), "only this node has devices");
+    let mut held: Vec<&str> = live.iter().flat_map(|alloc| instances(alloc)).collect();
+    held.sort_unstable();
+    assert_eq!(held, ["gpu-0", "gpu-1", "gpu-2"]);
+    let (eval, created) = region.run(&gpu_job(1, 1, 2));
+    let failed = eval.failed_groups.values().next().unwrap();
+    assert_eq!(failed.constraint_filtered["missing devices"], 1);
+    assert_eq!(failed.dimension_exhausted["devices: no devices match request"], 1);
+    assert_eq!(created.len(), 1, "it waits, blocked");
+    region.run(&gpu_job(0, 1, 1));
+    let (eval, _) = region.run(&gpu_job(1, 1, 2));
+    assert!(eval.failed_groups.is_empty());
+    assert_eq!(instances(region.live(JobId(1))[0]).len(), 2);
+}
+
+#[test]
+fn devices_stay_with_an_allocation_that_is_updated_in_place() {
+    let mut region = Region::new(0);
+    join(&mut region, 0, |spec| spec.devices = gpus(2));
+    let mut spec = gpu_job(0, 2, 1);
+    region.run(&spec);
+    let held = |region: &Region| -> Vec<_> {
+        region.live(JobId(0)).iter().map(|alloc| (alloc.id, alloc.devices.clone())).collect()
+    };
+    let before = held(&region);
+    spec.priority = 60;
+    let (eval, _) = region.run(&spec);
+    assert!(eval.failed_groups.is_empty());
+    assert_eq!(held(&region), before);
+}
+
+#[test]
+fn a_plan_that_hands_a_device_out_twice_is_rejected() {
+    let mut region = Region::new(0);
+    join(&mut region, 0, |spec| spec.devices = gpus(2));
+    let (eval, _) = region.run(&gpu_job(0, 1, 1));
+    let other = gpu_job(1, 1, 1);
+    region.register(&other);
+    let mut double = Alloc::clone(region.live(JobId(0))[0]);
+    double.job = Arc::clone(region.state.job(JobId(1)).unwrap());
+    (double.id, double.job_id) = (crate::model::alloc::AllocId::NEW, JobId(1));
+    let mut plan = Plan::new(&eval, false, region.state.index());
+    plan.placements.push(Arc::new(double));
+    let result = evaluate_plan(&region.state, &plan, &region.config.behaviour, region.now);
+    assert_eq!(result.rejected, [(NodeId(0), Rejection::Misfit(Misfit::Devices))]);
+    assert_eq!(Misfit::Devices.to_string(), "device oversubscribed");
+}
+
+#[test]
+fn a_more_important_job_takes_devices_away() {
+    let mut region = Region::new(0);
+    region.config.preempt_service = true;
+    join(&mut region, 0, |spec| spec.devices = gpus(2));
+    let mut cheap = gpu_job(0, 2, 1);
+    cheap.priority = 20;
+    region.run(&cheap);
+    let mut urgent = gpu_job(1, 1, 1);
+    urgent.priority = 80;
+    let (eval, _) = region.run(&urgent);
+    assert!(eval.failed_groups.is_empty());
+    let winner = region.live(JobId(1))[0];
+    let victim = region.state.alloc(winner.preempted[0]).unwrap();
+    assert_eq!((victim.desired, winner.preempted.len()), (Desired::Evict, 1));
+    assert_eq!(winner.devices[0].instances, victim.devices[0].instances);
+}
+
+#[test]
+fn whole_cores_are_numbered_and_bring_their_share_of_the_clock() {
+    let mut region = Region::new(1);
+    let mut spec = job(0, JobKind::Service, 1, 0);
+    spec.groups[0].tasks[0].resources.cores = 2;
+    spec.groups[0].count = 1;
+    region.run(&spec);
+    let first = region.live(JobId(0))[0];
+    assert_eq!((&first.resources.cores[..], first.resources.cpu), (&[0, 1][..], MegaHertz(2_000)));
+    spec.groups[0].count = 3;
+    let (eval, _) = region.run(&spec);
+    let cores: Vec<u16> = region.live(JobId(0)).iter().flat_map(|alloc| alloc.resources.cores.clone()).collect();
+    assert_eq!(cores, [0, 1, 2, 3]);
+    assert_eq!(eval.failed_groups.values().next().unwrap().dimension_exhausted["cores"], 1);
+}
+
+#[test]
+fn an_allocation_is_replaced_when_its_datacenter_is_taken_off_the_list() {
+    for (release, moves) in [("1.1.0", false), ("1.1.3", true)] {
+        let mut region = Region::new(0);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        join(&mut region, 0, |_| {});
+        join(&mut region, 1, |spec| spec.datacenter = "dc2".into());
+        let mut spec = job(0, JobKind::Service, 1, 100);
+        region.run(&spec);
+        let before = region.live(JobId(0))[0].id;
+        spec.datacenters.push("dc2".into());
+        region.run(&spec);
+        assert_eq!(region.live(JobId(0))[0].id, before, "one more datacenter replaces nothing");
+        spec.datacenters.remove(0);
+        region.run(&spec);
+        let after = region.live(JobId(0))[0];
+        assert_eq!((after.id != before, after.node == NodeId(1)), (moves, moves), "{release}");
+    }
+}
+
+#[test]
+fn system_jobs_with_wildcards_are_replaced_in_1_5_0_only() {
+    for (release, replaced) in [("1.5.0", true), ("1.5.1", false)] {
+        let mut region = Region::new(0);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        join(&mut region, 0, |_| {});
+        let mut spec = job(0, JobKind::System, 1, 100);
+        spec.datacenters = vec!["dc*".into()];
+        region.run(&spec);
+        let before = region.live(JobId(0))[0].id;
+        spec.priority = 70;
+        region.run(&spec);
+        assert_eq!(region.live(JobId(0))[0].id != before, replaced, "{release}");
+    }
+}
+
+#[test]
+fn jobs_use_the_nodes_of_their_pool() {
+    for (release, pool, expected) in [
+        ("1.6", "default", &[0][..]),
+        ("1.6", "gpu", &[1]),
+        ("1.6", "all", &[0, 1]),
+        ("1.6", "other", &[]),
+        ("1.5.0", "other", &[0, 1]),
+    ] {
+        let mut region = Region::new(0);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        join(&mut region, 0, |_| {});
+        join(&mut region, 1, |spec| spec.pool = "gpu".into());
+        let mut spec = job(0, JobKind::System, 1, 100);
+        spec.node_pool = pool.into();
+        region.run(&spec);
+        let mut nodes: Vec<u32> = region.live(JobId(0)).iter().map(|alloc| alloc.node.0).collect();
+        nodes.sort_unstable();
+        assert_eq!(nodes, expected, "{release} {pool}");
+    }
+}
+
+#[test]
+fn a_job_that_changes_its_pool_moves() {
+    let mut region = Region::new(0);
+    join(&mut region, 0, |_| {});
+    join(&mut region, 1, |spec| spec.pool = "gpu".into());
+    let mut spec = job(0, JobKind::Service, 1, 100);
+    region.run(&spec);
+    assert_eq!(region.live(JobId(0))[0].node, NodeId(0));
+    spec.node_pool = "gpu".into();
+    region.run(&spec);
+    assert_eq!(region.live(JobId(0))[0].node, NodeId(1));
+}
+
+#[test]
+fn a_sysbatch_job_runs_once_per_node_and_version() {
+    let mut region = Region::new(2);
+    let mut spec = job(0, JobKind::SysBatch, 1, 100);
+    region.run(&spec);
+    assert_eq!(region.live(JobId(0)).len(), 2);
+    let ids: Vec<_> = region.live(JobId(0)).iter().map(|alloc| alloc.id).collect();
+    region.report(ids[0], ClientStatus::Complete);
+    region.report(ids[1], ClientStatus::Failed);
+    region.join(2);
+    let eval = region.evaluate(JobId(0), crate::model::evaluation::Trigger::NodeUpdate);
+    region.process(eval);
+    let nodes: Vec<NodeId> = region.live(JobId(0)).iter().map(|alloc| alloc.node).collect();
+    assert_eq!(nodes, [NodeId(2)], "only the new node");
+    spec.groups[0].tasks[0].config = "v2".into();
+    region.run(&spec);
+    assert_eq!(region.live(JobId(0)).len(), 3, "a new version runs everywhere");
+}
+
+#[test]
+fn a_node_that_becomes_something_else_is_evaluated_from_1_1_4_on() {
+    for (release, running) in [("1.1.3", 0), ("1.1.4", 1)] {
+        let mut region = story::Region::<Decision>::of(release, 1, 1, 4);
+        region.run_for(Duration::from_secs(20));
+        let mut spec = crate::protocol::scheduler::test_support::job(0, 50, 1);
+        spec.kind = JobKind::System;
+        let (left, operator, right) = ("${attr.gpu}".into(), "=".into(), "yes".into());
+        spec.constraints.push(Constraint { left, operator, right });
+        region.operate(0, Operation::RegisterJob(Arc::new(spec)));
+        region.run_for(Duration::from_secs(20));
+        assert_eq!(region.count(ClientStatus::Running), 0);
+        let mut changed = NodeSpec::clone(&story::node_spec(1_200));
+        changed.attributes.insert("gpu".into(), "yes".into());
+        region.fingerprint(0, changed);
+        region.run_for(Duration::from_secs(20));
+        let state = region.servers[0].state();
+        assert_eq!(state.node(NodeId(0)).unwrap().node.spec.attributes["gpu"], "yes", "{release}");
+        assert_eq!(region.count(ClientStatus::Running), running, "{release}");
+    }
+}
+
+#[test]
+fn cores_of_those_pushed_out_for_devices_are_free() {
+    let mut region = Region::new(0);
+    region.config.preempt_service = true;
+    join(&mut region, 0, |spec| spec.devices = gpus(1));
+    let with_cores = |id: u32, priority: u8| {
+        let mut job = gpu_job(id, 1, 1);
+        job.priority = priority;
+        job.groups[0].tasks[0].resources.cpu = MegaHertz::ZERO;
+        job.groups[0].tasks[0].resources.cores = 3;
+        job
+    };
+    region.run(&with_cores(0, 20));
+    let (eval, _) = region.run(&with_cores(1, 80));
+    assert!(eval.failed_groups.is_empty(), "{:?}", eval.failed_groups);
+    assert_eq!(region.live(JobId(1))[0].resources.cores, [0, 1, 2]);
+    assert!(region.live(JobId(0)).is_empty());
+}
