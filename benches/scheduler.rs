@@ -152,14 +152,14 @@ impl Row {
         Self { nodes: self.nodes.min(50), jobs: self.jobs.min(2), count: self.count.min(20), ..self }
     }
 
-    /// CPU seconds per placement and the nanoseconds of a hold, both medians.
+    /// CPU seconds per placement, the median, and the nanoseconds of a hold, before and after.
     fn measure(self, repetitions: usize) -> (f64, f64) {
-        let (mut seconds, mut holds) = (Vec::new(), Vec::new());
-        for _ in 0..repetitions {
-            holds.push(if repetitions == 1 { HOLD_THERE } else { hold() });
-            seconds.push(self.place());
+        if repetitions == 1 {
+            return (self.place(), HOLD_THERE);
         }
-        (median(seconds), median(holds))
+        let before = hold();
+        let seconds = (0..repetitions).map(|_| self.place()).collect();
+        (median(seconds), f64::midpoint(before, hold()))
     }
 
     /// Registers the jobs, then processes one evaluation after another.
@@ -404,8 +404,10 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// CPU time of this thread if the system tells (Linux), otherwise the wall clock.
+/// CPU time of this thread if the system tells (Linux), otherwise the wall clock. Yielding brings the account up to
+/// date, which is otherwise done a few hundred times a second.
 fn cpu_seconds() -> f64 {
+    std::thread::yield_now();
     let schedstat = || -> Option<u64> {
         std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
     };

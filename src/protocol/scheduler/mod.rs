@@ -16,11 +16,13 @@ pub mod state;
 
 // The decision, a pure function of a snapshot.
 pub mod assign;
+mod board;
 mod draft;
 mod feasible;
 pub mod fit;
 mod generic;
 pub mod names;
+mod node_map;
 pub mod operators;
 pub mod preempt;
 pub mod process;
@@ -65,6 +67,8 @@ pub mod watch;
 pub mod worker;
 pub mod decide;
 
+#[cfg(test)]
+mod board_tests;
 #[cfg(test)]
 mod control_tests;
 #[cfg(test)]
