@@ -3,8 +3,8 @@
 //! Between two selections of one evaluation only the touched nodes and the uses of spread values change. So nodes are
 //! kept by what their score is made of: the values of the spread attributes, the number of the other scores, and their
 //! sum. The mean grows with the sum, so the best of each kind is known, and of equals the first visited wins, as in the
-//! walk ([`super::stack`]) whose answer this must be, to the bit. What cannot be ordered so (undefined scores, a handful
-//! of candidates) is left to the walk.
+//! walk ([`super::stack`]) whose answer this must be, to the bit. What cannot be ordered so (undefined scores, a
+//! handful of candidates) is left to the walk.
 //!
 //! Ranks are places in the order of the visit, from the place reached, which a look at all nodes comes back to.
 

@@ -461,10 +461,8 @@ impl<'a> Stack<'a> {
     /// in any case: it puts the nodes into order.
     fn best_of_all(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<NodeId> {
         let count = self.source.order.len();
-        if (self.limit as usize) < count || count == 0 || self.source.number == 0 {
-            return None;
-        }
-        if !self.keeps(view, options) {
+        let looks_at_all = 0 < count && count <= self.limit as usize && self.source.number > 0;
+        if !looks_at_all || !self.keeps(view, options) {
             return None;
         }
         let turn = (self.source.number, self.source.offset % count);
@@ -512,11 +510,7 @@ impl<'a> Stack<'a> {
     }
 
     fn standing(&mut self, view: &mut View<'a>, node: NodeId) -> (Standing, Values) {
-        let looked = match view.scores.known(node) {
-            Known::Nothing => self.look_briefly(view, node),
-            known @ (Known::Rejected(_) | Known::Scored(..)) => known,
-        };
-        match looked {
+        match self.look_briefly(view, node) {
             Known::Nothing | Known::Rejected(Rejected::Filtered(_)) => (Standing::Filtered, Values::new()),
             Known::Rejected(Rejected::Exhausted(_)) => (Standing::Full, Values::new()),
             Known::Scored(sum, count) => (Standing::Scored(sum, count), view.scores.spread_values(self, node)),
@@ -532,8 +526,12 @@ impl<'a> Stack<'a> {
         view.scores.keeps() && !options.preempt && options.penalty_nodes.is_empty() && self.trace.is_none()
     }
 
-    /// Finds out what is kept of a node, and keeps it. Nothing of a node that is gone.
+    /// What is kept of a node, found out if it is not known yet. Nothing of a node that is gone.
     fn look_briefly(&mut self, view: &mut View<'a>, node: NodeId) -> Known {
+        let known = view.scores.known(node);
+        if known != Known::Nothing {
+            return known;
+        }
         let state = self.state;
         let Some(entry) = state.node(node) else { return Known::Nothing };
         let known = match self.feasible(view, entry) {
@@ -561,11 +559,7 @@ impl<'a> Stack<'a> {
             self.evaluated += 1;
             self.work.nodes_pulled += 1;
             if keeps {
-                let known = match view.scores.known(node) {
-                    Known::Nothing => self.look_briefly(view, node),
-                    known @ (Known::Rejected(_) | Known::Scored(..)) => known,
-                };
-                match known {
+                match self.look_briefly(view, node) {
                     Known::Nothing => {}
                     Known::Rejected(why) => {
                         self.work.nodes_scored += u64::from(matches!(why, Rejected::Exhausted(_)));
