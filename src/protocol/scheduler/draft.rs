@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::base::id::Id;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::job::{Job, JobId};
 use crate::model::node::NodeId;
 use crate::model::resources::AssignedDevice;
 use crate::protocol::scheduler::devices::DeviceUse;
+use crate::protocol::scheduler::node_map::NodeMap;
 use crate::protocol::scheduler::plan::Plan;
 use crate::protocol::scheduler::ports::PortUse;
 use crate::protocol::scheduler::state::{Amounts, NodeEntry, State};
@@ -33,9 +33,9 @@ pub(super) struct Draft<'a> {
     /// Names of the job's groups, those of old versions included.
     names: Vec<Arc<str>>,
     /// Proposed allocations of the job by group, then by node number.
-    own: Vec<Vec<u32>>,
-    /// Place in `nodes` plus one by node number; zero for untouched nodes.
-    marks: Vec<u32>,
+    own: Vec<NodeMap<u32>>,
+    /// Place in `nodes` plus one; zero for untouched nodes.
+    marks: NodeMap<u32>,
     nodes: Vec<Overlay>,
     /// Devices that placements and updates would hold.
     devices: BTreeMap<NodeId, Vec<AssignedDevice>>,
@@ -58,7 +58,7 @@ impl<'a> Draft<'a> {
             plan,
             names: Vec::new(),
             own: Vec::new(),
-            marks: Vec::new(),
+            marks: NodeMap::default(),
             nodes: Vec::new(),
             devices: BTreeMap::new(),
         };
@@ -74,47 +74,41 @@ impl<'a> Draft<'a> {
         let known = self.names.iter().position(|known| Arc::ptr_eq(known, name) || known == name);
         OwnGroup(known.unwrap_or_else(|| {
             self.names.push(Arc::clone(name));
-            self.own.push(Vec::new());
+            self.own.push(NodeMap::default());
             self.names.len() - 1
         }))
     }
 
     fn count(&mut self, group: OwnGroup, node: NodeId, change: i32) {
-        let counts = &mut self.own[group.0];
-        if counts.len() <= node.index() {
-            counts.resize(node.index() + 1, 0);
-        }
-        counts[node.index()] = counts[node.index()].saturating_add_signed(change);
+        let count = self.own[group.0].at(node);
+        *count = count.saturating_add_signed(change);
     }
 
     /// Proposed allocations of the job's group on the node.
     pub(super) fn own_in_group(&self, group: OwnGroup, node: NodeId) -> u32 {
-        self.own[group.0].get(node.index()).copied().unwrap_or(0)
+        self.own[group.0].get(node)
     }
 
     /// Proposed allocations of the job on the node.
     pub(super) fn own_of_job(&self, node: NodeId) -> u32 {
-        self.own.iter().map(|counts| counts.get(node.index()).copied().unwrap_or(0)).sum()
+        self.own.iter().map(|counts| counts.get(node)).sum()
     }
 
     fn overlay(&self, node: NodeId) -> Option<&Overlay> {
-        match self.marks.get(node.index()) {
-            None | Some(0) => None,
-            Some(mark) => Some(&self.nodes[*mark as usize - 1]),
+        match self.marks.get(node) {
+            0 => None,
+            mark => Some(&self.nodes[mark as usize - 1]),
         }
     }
 
     fn touch(&mut self, entry: &NodeEntry) -> &mut Overlay {
-        let at = entry.node.id.index();
-        if self.marks.len() <= at {
-            self.marks.resize(at + 1, 0);
-        }
-        if self.marks[at] == 0 {
+        let mark = self.marks.at(entry.node.id);
+        if *mark == 0 {
             let (used, cores) = (entry.used, entry.cores.clone());
             self.nodes.push(Overlay { used, cores, ports: None, removed: SmallVec::new() });
-            self.marks[at] = self.nodes.len() as u32;
+            *mark = self.nodes.len() as u32;
         }
-        &mut self.nodes[self.marks[at] as usize - 1]
+        &mut self.nodes[*mark as usize - 1]
     }
 
     /// What the proposed allocations use.

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::id::Id;
 use crate::model::constraint::Constraint;
 use crate::model::job::{Job, TaskGroup};
 use crate::model::node::{Node, NodeNetwork};
 use crate::protocol::scheduler::devices::{Request, has_devices};
+use crate::protocol::scheduler::node_map::NodeMap;
 use crate::protocol::scheduler::operators::{Operator, Rule};
 
 /// Why a node was filtered out. Indexes are into the lists of the job or group.
@@ -66,22 +66,19 @@ impl Answers {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Classes {
     numbers: BTreeMap<u64, u32>,
-    /// Number plus one by node number; zero for not yet looked up.
-    by_node: Vec<u32>,
+    /// Number plus one; zero for not yet looked up.
+    by_node: NodeMap<u32>,
 }
 
 impl Classes {
     /// The number of a node's class.
     pub(super) fn of(&mut self, node: &Node) -> usize {
-        let at = node.id.index();
-        if self.by_node.len() <= at {
-            self.by_node.resize(at + 1, 0);
-        }
-        if self.by_node[at] == 0 {
+        let number = self.by_node.at(node.id);
+        if *number == 0 {
             let next = self.numbers.len() as u32;
-            self.by_node[at] = *self.numbers.entry(node.computed_class).or_insert(next) + 1;
+            *number = *self.numbers.entry(node.computed_class).or_insert(next) + 1;
         }
-        self.by_node[at] as usize - 1
+        *number as usize - 1
     }
 
     /// Eligibility by class for a blocked evaluation: groups are merged in favour of eligible, then the job decides

@@ -18,11 +18,13 @@ pub mod state;
 pub mod assign;
 pub mod attributes;
 pub mod devices;
+mod board;
 mod draft;
 mod feasible;
 pub mod fit;
 mod generic;
 pub mod names;
+mod node_map;
 pub mod operators;
 pub mod preempt;
 pub mod process;
@@ -68,6 +70,8 @@ pub mod watch;
 pub mod worker;
 pub mod decide;
 
+#[cfg(test)]
+mod board_tests;
 #[cfg(test)]
 mod control_tests;
 #[cfg(test)]

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::id::Id;
 use crate::model::node::NodeId;
+use crate::protocol::scheduler::node_map::NodeMap;
 use crate::protocol::scheduler::operators::Target;
 use crate::protocol::scheduler::state::State;
 
@@ -41,7 +41,7 @@ pub struct PropertySet<'a> {
     names: Vec<String>,
     counts: Vec<Counts>,
     /// Value of each node: its number plus two, one for a node without the property, zero for not yet looked up.
-    by_node: Vec<u32>,
+    by_node: NodeMap<u32>,
 }
 
 impl<'a> PropertySet<'a> {
@@ -52,20 +52,16 @@ impl<'a> PropertySet<'a> {
             numbers: BTreeMap::new(),
             names: Vec::new(),
             counts: Vec::new(),
-            by_node: Vec::new(),
+            by_node: NodeMap::default(),
         }
     }
 
     /// The node's value; `None` if it lacks the property or is not known.
     pub fn value(&mut self, state: &State, node: NodeId) -> Option<ValueId> {
-        let at = node.index();
-        if self.by_node.len() <= at {
-            self.by_node.resize(at + 1, 0);
-        }
-        match self.by_node[at] {
+        match self.by_node.get(node) {
             0 => {
                 let value = self.look_up(state, node);
-                self.by_node[at] = value.map_or(1, |value| value.0 + 2);
+                *self.by_node.at(node) = value.map_or(1, |value| value.0 + 2);
                 value
             }
             1 => None,

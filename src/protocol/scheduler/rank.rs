@@ -8,21 +8,23 @@
 
 use smallvec::SmallVec;
 
-use crate::base::id::Id;
 use crate::base::units::MegaHertz;
 use crate::model::alloc::AllocId;
-use crate::model::job::TaskGroup;
+use crate::model::job::{JobKind, TaskGroup};
 use crate::model::node::NodeId;
 use crate::model::resources::{AssignedDevice, AssignedPort, Comparable, Dimension};
 use crate::protocol::scheduler::assign::{Bandwidth, PortError, PortsAsk, assign_group, assign_task};
+use crate::protocol::scheduler::board::Mean;
 use crate::protocol::scheduler::devices::{self, DeviceError, Request};
 use crate::protocol::scheduler::draft::OwnGroup;
 use crate::protocol::scheduler::fit::{Ask, FIT_MAX, ask, flatten, score_fit};
+use crate::protocol::scheduler::node_map::NodeMap;
 use crate::protocol::scheduler::operators::Rule;
 use crate::protocol::scheduler::plan::exhausted;
 use crate::protocol::scheduler::preempt::{NetworkWanted, Wanted, net_priority, preempt_network};
 use crate::protocol::scheduler::preempt::{preempt_resources, preemption_score};
-use crate::protocol::scheduler::spread::GroupSpread;
+use crate::protocol::scheduler::release::Algorithm;
+use crate::protocol::scheduler::spread::{GroupSpread, Values};
 use crate::protocol::scheduler::stack::{Rejected, SelectOptions, Stack};
 use crate::protocol::scheduler::state::{Amounts, NodeEntry};
 
@@ -124,8 +126,9 @@ impl Exhausted {
 }
 
 /// What a selection found out about a node.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) enum Known {
+    #[default]
     Nothing,
     /// It is full or not meant for the group.
     Rejected(Rejected),
@@ -150,10 +153,11 @@ pub(super) struct GroupScores<'a> {
     affinity_escapes: bool,
     affinity_by_class: Vec<Option<f64>>,
     spread: GroupSpread,
-    /// What is known of each node by number, until its use changes. Kept only for groups whose answer depends on the
-    /// node and the job's own allocations there: no ports, no cores, no property counts.
-    kept: Vec<Known>,
+    /// What is known of each node, until its use changes. Kept only for groups whose answer depends on the node and the
+    /// job's own allocations there: no ports, no cores, no property counts.
+    kept: NodeMap<Known>,
     keeps: bool,
+    fits: Fits,
 }
 
 impl<'a> GroupScores<'a> {
@@ -196,8 +200,9 @@ impl<'a> GroupScores<'a> {
             affinities,
             affinity_by_class: Vec::new(),
             spread: GroupSpread::new(stack, group),
-            kept: Vec::new(),
+            kept: NodeMap::default(),
             keeps,
+            fits: Fits::default(),
         }
     }
 
@@ -213,34 +218,48 @@ impl<'a> GroupScores<'a> {
 
     /// The node's use changed.
     pub(super) fn forget(&mut self, node: NodeId) {
-        if let Some(known) = self.kept.get_mut(node.index()) {
-            *known = Known::Nothing;
+        if self.keeps {
+            *self.kept.at(node) = Known::Nothing;
         }
     }
 
     /// What is known of a node.
     pub(super) fn known(&self, node: NodeId) -> Known {
-        self.kept.get(node.index()).copied().unwrap_or(Known::Nothing)
+        self.kept.get(node)
     }
 
     /// Remembers what was found out in a pass without preemption and penalties.
     pub(super) fn keep(&mut self, node: NodeId, known: Known) {
-        if !self.keeps {
-            return;
+        if self.keeps {
+            *self.kept.at(node) = known;
         }
-        let at = node.index();
-        if self.kept.len() <= at {
-            self.kept.resize(at + 1, Known::Nothing);
+    }
+
+    /// Whether what is found out is kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// A selection will look at so many nodes.
+    pub(super) fn expect(&mut self, nodes: usize) {
+        if self.keeps {
+            self.kept.expect_all(nodes);
         }
-        self.kept[at] = known;
+    }
+
+    /// The node's values of what is spread over.
+    pub(super) fn spread_values(&self, stack: &mut Stack<'a>, node: NodeId) -> Values {
+        self.spread.values(stack, node)
+    }
+
+    /// How scores become one on nodes with these values.
+    pub(super) fn mean_of(&mut self, stack: &Stack<'a>, values: &Values) -> Mean {
+        Mean(self.spread.score_of(stack, values))
     }
 
     /// The mean with the spread score, which depends on the whole plan.
     pub(super) fn mean(&mut self, stack: &mut Stack<'a>, node: NodeId, sum: f64, count: f64) -> f64 {
-        match self.spread.score(stack, node) {
-            Some(spread) => (sum + spread) / (count + 1.0),
-            None => sum / count,
-        }
+        Mean(self.spread.score(stack, node)).of(sum, count)
     }
 
     /// Matched weights over all weights; `None` when they sum to nothing.
@@ -261,6 +280,30 @@ impl<'a> GroupScores<'a> {
             self.affinity_by_class[class] = Some(score);
         }
         (sum != 0.0).then_some(score)
+    }
+}
+
+/// Fit scores worked out lately: most nodes of a cluster are like some other.
+#[derive(Debug, Default)]
+struct Fits {
+    /// Available and used processor and memory, and the score, at their hash.
+    lately: Vec<([i64; 4], f64)>,
+}
+
+impl Fits {
+    /// The fit score, in 0..=1.
+    fn score(&mut self, available: Amounts, used: Amounts, algorithm: Algorithm) -> f64 {
+        const COUNT: usize = 64;
+        let key = [available.cpu, available.memory, used.cpu, used.memory];
+        let mixed = key.into_iter().fold(0_u64, |sum, part| (sum ^ part as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let at = (mixed >> 32) as usize % COUNT;
+        if self.lately.is_empty() {
+            self.lately = vec![([i64::MIN; 4], 0.0); COUNT];
+        }
+        if self.lately[at].0 != key {
+            self.lately[at] = (key, score_fit(available, used, algorithm) / FIT_MAX);
+        }
+        self.lately[at].1
     }
 }
 
@@ -286,24 +329,10 @@ impl<'a> Stack<'a> {
     ) -> Result<Ranked, Option<Exhausted>> {
         let fitted = self.fit_group(scores, entry, options.preempt)?;
         let node = entry.node.id;
-        let fit = score_fit(entry.available, fitted.used, self.config.algorithm) / FIT_MAX;
-        let collisions = self.draft.own_in_group(scores.own, node);
-        let mut score = NodeScore {
-            node,
-            fit,
-            devices: fitted.device_score,
-            job_anti_affinity: None,
-            reschedule_penalty: None,
-            affinity: None,
-            spread: None,
-            preemption: None,
-        };
-        if !matches!(self.job.kind, crate::model::job::JobKind::System | crate::model::job::JobKind::SysBatch) {
-            if collisions > 0 {
-                score.job_anti_affinity = Some(-f64::from(collisions + 1) / f64::from(scores.group.count));
-            }
+        let mut score = self.own_scores(scores, class, entry, fitted.used);
+        score.devices = fitted.device_score;
+        if !self.is_system() {
             score.reschedule_penalty = options.penalty_nodes.contains(&node).then_some(-1.0);
-            score.affinity = scores.affinity(entry, class);
             score.spread = scores.spread.score(self, node);
             if !fitted.preempted.is_empty() {
                 score.preemption = Some(preemption_score(net_priority(&fitted.preempted_priorities)));
@@ -318,6 +347,48 @@ impl<'a> Stack<'a> {
             devices: fitted.devices,
             preempted: fitted.preempted,
         })
+    }
+
+    /// Sum and number of all scores but that of the spread, for a group whose answers are kept, without penalties and
+    /// pushing out: what [`Stack::rank`] finds, without the details.
+    pub(super) fn rank_briefly(
+        &mut self,
+        scores: &mut GroupScores<'a>,
+        class: usize,
+        entry: &NodeEntry,
+    ) -> Result<(f64, f64), Exhausted> {
+        let used = self.draft.used(entry).plus(scores.ask.amounts);
+        match exhausted(entry.available, used, || true) {
+            Some(dimension) => Err(Exhausted::Dimension(dimension)),
+            None => Ok(self.own_scores(scores, class, entry, used).without_spread()),
+        }
+    }
+
+    /// The scores that depend on the node and the job's own allocations there alone.
+    fn own_scores(&self, scores: &mut GroupScores<'a>, class: usize, entry: &NodeEntry, used: Amounts) -> NodeScore {
+        let node = entry.node.id;
+        let mut score = NodeScore {
+            node,
+            fit: scores.fits.score(entry.available, used, self.config.algorithm),
+            devices: None,
+            job_anti_affinity: None,
+            reschedule_penalty: None,
+            affinity: None,
+            spread: None,
+            preemption: None,
+        };
+        if !self.is_system() {
+            let collisions = self.draft.own_in_group(scores.own, node);
+            if collisions > 0 {
+                score.job_anti_affinity = Some(-f64::from(collisions + 1) / f64::from(scores.group.count));
+            }
+            score.affinity = scores.affinity(entry, class);
+        }
+        score
+    }
+
+    fn is_system(&self) -> bool {
+        matches!(self.job.kind, JobKind::System | JobKind::SysBatch)
     }
 
     fn fit_group(

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use crate::model::job::TaskGroup;
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::properties::ValueId;
@@ -9,6 +11,9 @@ use crate::protocol::scheduler::stack::Stack;
 
 /// The value that stands for all without a target of their own.
 const IMPLICIT: &str = "*";
+
+/// A node's values of the attributes that are spread over.
+pub(super) type Values = SmallVec<[Option<ValueId>; 2]>;
 
 /// The spreads of a group and its job.
 #[derive(Debug, Default)]
@@ -79,21 +84,35 @@ impl GroupSpread {
         }
     }
 
-    /// The sum over all spreads; `None` when it is zero.
+    /// The node's values, in the order of the spreads.
+    pub(super) fn values(&self, stack: &mut Stack<'_>, node: NodeId) -> Values {
+        let state = stack.state;
+        self.spreads.iter().map(|spread| stack.properties[spread.set].set.value(state, node)).collect()
+    }
+
+    /// The sum over all spreads for a node; `None` when it is zero.
     pub(super) fn score(&mut self, stack: &mut Stack<'_>, node: NodeId) -> Option<f64> {
+        if self.spreads.is_empty() {
+            return None;
+        }
+        let values = self.values(stack, node);
+        self.score_of(stack, &values)
+    }
+
+    /// The sum over all spreads for a node with these values; `None` when it is zero.
+    pub(super) fn score_of(&mut self, stack: &Stack<'_>, values: &Values) -> Option<f64> {
         let mut total = 0.0;
-        for spread in &mut self.spreads {
-            total += spread.score(stack, node);
+        for (spread, value) in self.spreads.iter_mut().zip(values) {
+            total += spread.score(stack, *value);
         }
         (total != 0.0).then_some(total)
     }
 }
 
 impl OneSpread {
-    fn score(&mut self, stack: &mut Stack<'_>, node: NodeId) -> f64 {
-        let state = stack.state;
-        let set = &mut stack.properties[self.set].set;
-        let Some(value) = set.value(state, node) else { return -1.0 };
+    fn score(&mut self, stack: &Stack<'_>, value: Option<ValueId>) -> f64 {
+        let set = &stack.properties[self.set].set;
+        let Some(value) = value else { return -1.0 };
         let used = set.used(value);
         if self.desired.is_empty() {
             return self.extremes.map_or(0.0, |(low, high)| even_boost(used, low, high));

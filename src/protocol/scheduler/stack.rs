@@ -13,6 +13,7 @@ use crate::model::constraint::Constraint;
 use crate::model::evaluation::FailedGroup;
 use crate::model::job::{Job, JobKind};
 use crate::model::node::NodeId;
+use crate::protocol::scheduler::board::{Board, Standing};
 use crate::protocol::scheduler::draft::{Draft, same_incarnation};
 use crate::protocol::scheduler::feasible::{Answers, Classes, Filtered, GroupChecks, JobChecks, check};
 use crate::protocol::scheduler::feasible::{constraint_text, constraints, has_distinct_hosts};
@@ -21,12 +22,13 @@ use crate::protocol::scheduler::plan::{Plan, Preemption, Stop};
 use crate::protocol::scheduler::properties::{PropertySet, Tally, ValueId};
 use crate::protocol::scheduler::rank::{Exhausted, GroupScores, Known, NodeScore, Ranked};
 use crate::protocol::scheduler::release::SchedulerConfig;
+use crate::protocol::scheduler::spread::Values;
 use crate::protocol::scheduler::state::{NodeEntry, State};
 
 /// Candidates with a score this low are set aside.
 const SKIP_THRESHOLD: f64 = 0.0;
 /// Most candidates set aside in one selection.
-const SKIP_MAX: usize = 3;
+pub(super) const SKIP_MAX: usize = 3;
 
 /// What a selection cost, for the time it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +88,10 @@ struct View<'a> {
     distinct_hosts: bool,
     /// Property sets by number, each with the uses allowed; `None` for an unreadable number.
     distinct: Vec<(usize, Option<i64>)>,
+    /// All nodes by score, for selections that look at all of them.
+    board: Option<Board>,
+    /// Where the last such selection began.
+    looked_wide: Option<(u32, usize)>,
 }
 
 /// The nodes, the plan so far, and what was learnt about both during one attempt.
@@ -106,11 +112,18 @@ pub struct Stack<'a> {
     job_distinct: Vec<(usize, Option<i64>)>,
     views: Vec<Option<Box<View<'a>>>>,
     source: Source,
+    sources: u32,
     limit: u32,
     evaluated: u32,
     rejected: Vec<(NodeId, Rejected)>,
     /// Scores of every node of the last selection, if they are wanted.
     trace: Option<Vec<NodeScore>>,
+    /// Nothing is remembered between nodes and selections: the walk as it is written down.
+    #[cfg(test)]
+    pub(super) walks_only: bool,
+    /// Selections answered by a board.
+    #[cfg(test)]
+    pub(super) from_board: u32,
 }
 
 /// A node that can take the group. Without `ranked`, its details can be found out again.
@@ -124,6 +137,8 @@ struct Candidate {
 /// Nodes in random order, and the place reached.
 #[derive(Debug, Default)]
 struct Source {
+    /// Tells the lists of one attempt apart; zero for single nodes.
+    number: u32,
     order: Vec<NodeId>,
     /// The order is random up to here.
     mixed: usize,
@@ -169,10 +184,15 @@ impl<'a> Stack<'a> {
             job_distinct: Vec::new(),
             views: Vec::new(),
             source: Source::default(),
+            sources: 0,
             limit: 2,
             evaluated: 0,
             rejected: Vec::new(),
             trace: None,
+            #[cfg(test)]
+            walks_only: false,
+            #[cfg(test)]
+            from_board: 0,
         };
         stack.prepare_job();
         stack
@@ -236,7 +256,8 @@ impl<'a> Stack<'a> {
             JobKind::Batch | JobKind::System | JobKind::SysBatch => 2,
             JobKind::Service => 2.max(count.next_power_of_two().trailing_zeros()),
         };
-        self.source = Source { order: nodes, ..Source::default() };
+        self.sources += 1;
+        self.source = Source { number: self.sources, order: nodes, ..Source::default() };
     }
 
     /// Scores every node in each selection from now on, and keeps the scores for [`Stack::scores`].
@@ -346,6 +367,9 @@ impl<'a> Stack<'a> {
     fn forget(&mut self, node: NodeId) {
         for view in self.views.iter_mut().flatten() {
             view.scores.forget(node);
+            if let Some(board) = &mut view.board {
+                board.touch(node);
+            }
         }
     }
 
@@ -388,7 +412,10 @@ impl<'a> Stack<'a> {
             self.limit = self.config.behaviour.spread_limit.map_or(u32::MAX, |most| self.limit.max(most));
         }
         view.scores.begin(self);
-        let best = self.best(&mut view, options);
+        let best = match self.best_of_all(&mut view, options) {
+            Some(node) => self.rank_again(&mut view, node, options),
+            None => self.best(&mut view, options),
+        };
         self.views[group] = Some(view);
         best
     }
@@ -417,43 +444,138 @@ impl<'a> Stack<'a> {
             }
         }
         let best = best?;
-        if let Some(ranked) = best.ranked {
-            return Some(*ranked);
+        match best.ranked {
+            Some(ranked) => Some(*ranked),
+            None => self.rank_again(view, best.node, options),
         }
+    }
+
+    fn rank_again(&mut self, view: &mut View<'a>, node: NodeId, options: SelectOptions<'_>) -> Option<Ranked> {
         let state = self.state;
-        let entry = state.node(best.node)?;
+        let entry = state.node(node)?;
         let class = self.classes.of(&entry.node);
         self.rank(&mut view.scores, class, entry, options).ok()
     }
 
+    /// The choice of a selection that looks at all nodes, from the board; `None` if it has to walk. The first one walks
+    /// in any case: it puts the nodes into order.
+    fn best_of_all(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<NodeId> {
+        let count = self.source.order.len();
+        let looks_at_all = 0 < count && count <= self.limit as usize && self.source.number > 0;
+        if !looks_at_all || !self.keeps(view, options) {
+            return None;
+        }
+        let turn = (self.source.number, self.source.offset % count);
+        if view.looked_wide.replace(turn) != Some(turn) {
+            view.scores.expect(count);
+            view.board = None;
+            return None;
+        }
+        let mut board = match view.board.take().filter(|board| board.is_of(turn)) {
+            Some(mut board) => {
+                for node in board.take_touched() {
+                    let (standing, values) = self.standing(view, node);
+                    board.correct(node, standing, values);
+                }
+                board
+            }
+            None => self.fill_board(view, turn),
+        };
+        let best = board.best(|values| view.scores.mean_of(self, values));
+        if best.is_some() {
+            #[cfg(test)]
+            {
+                self.from_board += 1;
+            }
+            self.evaluated += count as u32;
+            self.work.nodes_pulled += count as u64;
+            self.work.nodes_scored += u64::from(board.fitted());
+            self.source.seen = count;
+            self.source.offset = if turn.1 == 0 { count } else { turn.1 };
+        }
+        view.board = Some(board);
+        best.map(|rank| self.source.order[(turn.1 + rank as usize) % count])
+    }
+
+    fn fill_board(&mut self, view: &mut View<'a>, turn: (u32, usize)) -> Board {
+        let count = self.source.order.len();
+        debug_assert!(self.source.mixed == count, "a look at all nodes has put them into order");
+        let mut board = Board::new(turn, count);
+        for at in (turn.1..count).chain(0..turn.1) {
+            let node = self.source.order[at];
+            let (standing, values) = self.standing(view, node);
+            board.push(node, standing, values);
+        }
+        board
+    }
+
+    fn standing(&mut self, view: &mut View<'a>, node: NodeId) -> (Standing, Values) {
+        match self.look_briefly(view, node) {
+            Known::Nothing | Known::Rejected(Rejected::Filtered(_)) => (Standing::Filtered, Values::new()),
+            Known::Rejected(Rejected::Exhausted(_)) => (Standing::Full, Values::new()),
+            Known::Scored(sum, count) => (Standing::Scored(sum, count), view.scores.spread_values(self, node)),
+        }
+    }
+
+    /// Whether the selection finds out nothing but what is kept.
+    fn keeps(&self, view: &View<'a>, options: SelectOptions<'_>) -> bool {
+        #[cfg(test)]
+        if self.walks_only {
+            return false;
+        }
+        view.scores.keeps() && !options.preempt && options.penalty_nodes.is_empty() && self.trace.is_none()
+    }
+
+    /// What is kept of a node, found out if it is not known yet. Nothing of a node that is gone.
+    fn look_briefly(&mut self, view: &mut View<'a>, node: NodeId) -> Known {
+        let known = view.scores.known(node);
+        if known != Known::Nothing {
+            return known;
+        }
+        let state = self.state;
+        let Some(entry) = state.node(node) else { return Known::Nothing };
+        let known = match self.feasible(view, entry) {
+            Err(why) => Known::Rejected(Rejected::Filtered(why)),
+            Ok(()) => {
+                let class = self.classes.of(&entry.node);
+                match self.rank_briefly(&mut view.scores, class, entry) {
+                    Ok((sum, count)) => Known::Scored(sum, count),
+                    Err(why) => Known::Rejected(Rejected::Exhausted(why)),
+                }
+            }
+        };
+        // The first node of a class names the constraint, so only the answers of later ones can be kept.
+        if !matches!(known, Known::Rejected(Rejected::Filtered(why)) if why != Filtered::Class) {
+            view.scores.keep(node, known);
+        }
+        known
+    }
+
     fn next_candidate(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Candidate> {
         let state = self.state;
-        let keeps = !options.preempt && options.penalty_nodes.is_empty() && self.trace.is_none();
+        let keeps = self.keeps(view, options);
         loop {
             let node = self.source.next(&mut self.rng)?;
             self.evaluated += 1;
             self.work.nodes_pulled += 1;
-            match if keeps { view.scores.known(node) } else { Known::Nothing } {
-                Known::Nothing => {}
-                Known::Rejected(why) => {
-                    self.work.nodes_scored += u64::from(matches!(why, Rejected::Exhausted(_)));
-                    self.rejected.push((node, why));
-                    continue;
+            if keeps {
+                match self.look_briefly(view, node) {
+                    Known::Nothing => {}
+                    Known::Rejected(why) => {
+                        self.work.nodes_scored += u64::from(matches!(why, Rejected::Exhausted(_)));
+                        self.rejected.push((node, why));
+                    }
+                    Known::Scored(sum, count) => {
+                        self.work.nodes_scored += 1;
+                        let score = view.scores.mean(self, node, sum, count);
+                        return Some(Candidate { node, score, ranked: None });
+                    }
                 }
-                Known::Scored(sum, count) => {
-                    self.work.nodes_scored += 1;
-                    let score = view.scores.mean(self, node, sum, count);
-                    return Some(Candidate { node, score, ranked: None });
-                }
+                continue;
             }
             let Some(entry) = state.node(node) else { continue };
             if let Err(why) = self.feasible(view, entry) {
-                let why = Rejected::Filtered(why);
-                // The first node of a class names the constraint, so only the answers of later ones can be kept.
-                if keeps && why == Rejected::Filtered(Filtered::Class) {
-                    view.scores.keep(node, Known::Rejected(why));
-                }
-                self.rejected.push((node, why));
+                self.rejected.push((node, Rejected::Filtered(why)));
                 continue;
             }
             self.work.nodes_scored += 1;
@@ -463,18 +585,10 @@ impl<'a> Stack<'a> {
                     if let Some(trace) = &mut self.trace {
                         trace.push(ranked.scores);
                     }
-                    if keeps {
-                        let (sum, count) = ranked.scores.without_spread();
-                        view.scores.keep(node, Known::Scored(sum, count));
-                    }
                     return Some(Candidate { node, score: ranked.score, ranked: Some(Box::new(ranked)) });
                 }
                 Err(why) => {
-                    let why = why.map(Rejected::Exhausted);
-                    if let Some(why) = why.filter(|_| keeps) {
-                        view.scores.keep(node, Known::Rejected(why));
-                    }
-                    self.rejected.extend(why.map(|why| (node, why)));
+                    self.rejected.extend(why.map(|why| (node, Rejected::Exhausted(why))));
                 }
             }
         }
@@ -512,6 +626,8 @@ impl<'a> Stack<'a> {
             scores: GroupScores::new(self, group, keeps),
             distinct_hosts: has_distinct_hosts(&group.constraints, self.config.behaviour.distinct_hosts_value),
             distinct,
+            board: None,
+            looked_wide: None,
         }
     }
 
