@@ -25,7 +25,6 @@ use crate::protocol::proxy::message::RouteId;
 use crate::protocol::raft::{self, Configuration, PreVote, RaftNode};
 use crate::protocol::scheduler::config::ServerConfig;
 use crate::protocol::scheduler::operation::Operation;
-use crate::protocol::scheduler::release::{Algorithm as Scoring, Behaviour, Release};
 use crate::protocol::scheduler::server::Server;
 use crate::protocol::workload::arrival::{Arrivals as ArrivalProcess, Gaps, RateStep};
 use crate::protocol::workload::client::{Client, ClientConfig as UserConfig, RetryPolicy};
@@ -212,16 +211,17 @@ impl Builder<'_> {
         let serf = self.serf(&self.pools.nomad, &self.pools.nomad_config, me, &spec.name, "nomad");
         let workers = options.workers.unwrap_or(spec.cores).max(1);
         let mut config = ServerConfig::new(me, region, workers, seed);
-        let (_, minor, patch) = options.nomad_release;
-        config.scheduler.behaviour = Behaviour::of(Release { minor: minor.into(), patch: patch.into() });
-        config.scheduler.algorithm = if options.spread_scoring { Scoring::Spread } else { Scoring::Binpack };
+        config.scheduler = options.scheduler;
+        config.plan_checkers = options.plan_checkers.unwrap_or(u32::from(spec.cores / 2)).max(1);
+        config.broker.nack_timeout = options.nack_timeout;
+        config.broker.delivery_limit = options.delivery_limit;
+        config.plan_rejections = options.plan_rejections;
+        config.garbage = options.garbage;
+        config.costs = options.costs;
         config.heartbeat.ttl_min = options.min_heartbeat_ttl;
         config.heartbeat.rate_per_second = options.max_heartbeats_per_second;
         config.heartbeat.grace = options.heartbeat_grace;
         config.heartbeat.failover_ttl = options.failover_heartbeat_ttl;
-        config.costs.step = options.scheduler_cost.evaluation;
-        config.costs.node_pulled = options.scheduler_cost.node_pulled;
-        config.costs.node_scored = options.scheduler_cost.node_scored;
         let server = Server::new(config, &format!("{}/nomad", spec.name));
         NomadServer::new(self.atlas, region, raft, serf, server)
     }

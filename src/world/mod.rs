@@ -18,6 +18,7 @@ pub mod consul_server;
 pub mod consul_agent;
 pub mod nomad_server;
 pub mod nomad_client;
+pub mod life;
 pub mod runtime;
 pub mod station;
 pub mod desk;

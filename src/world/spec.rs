@@ -9,6 +9,8 @@ use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond, Ratio};
 use crate::model::job::Job;
 use crate::model::node::NodeSpec;
 use crate::model::topology::{RegionId, ZoneId};
+use crate::protocol::scheduler::config::{CostModel, GarbageConfig, RejectionConfig};
+use crate::protocol::scheduler::release::SchedulerConfig;
 
 crate::id!(
     /// A machine of the specification, in order: servers of each region first, then its clients. The world's hosts have
@@ -62,6 +64,9 @@ pub struct WorldSpec {
     pub jobs: IdVec<JobSpecId, JobSpec>,
     /// How instances of services behave, by service name; a service not listed answers at once.
     pub services: Vec<ServiceSpec>,
+    /// How tasks end, fail and come up; the first that fits a task holds. One that nothing fits runs until it is told
+    /// to stop.
+    pub behaviours: Vec<BehaviourSpec>,
     /// Balancers and their proxies.
     pub ingress: IdVec<IngressId, IngressSpec>,
     /// Request sources.
@@ -201,8 +206,27 @@ pub struct ServiceSpec {
     pub image_pull: Duration,
     /// Time the task takes to exit when told to.
     pub stop: Duration,
-    /// A batch task ends well after this; `None` runs until it is stopped.
-    pub runs_for: Option<Duration>,
+}
+
+/// How some tasks behave. `None` in the first four fits every task.
+#[derive(Debug, Clone)]
+pub struct BehaviourSpec {
+    /// Of this job, or of its children.
+    pub job: Option<Arc<str>>,
+    /// Of groups of this name.
+    pub group: Option<Arc<str>>,
+    /// Of this name.
+    pub task: Option<Arc<str>>,
+    /// With this text in their driver configuration.
+    pub image: Option<Arc<str>>,
+    /// Time from coming up to a good end; `None`: it does not end by itself.
+    pub runs_for: Option<ServiceTime>,
+    /// Time from coming up to a failure; with `failing` above zero, this or `runs_for` is there.
+    pub fails_after: Option<ServiceTime>,
+    /// Share of runs that end in failure.
+    pub failing: Ratio,
+    /// Whether it ever listens.
+    pub healthy: bool,
 }
 
 /// Order of service.
@@ -518,8 +542,6 @@ pub enum ProcessKind {
 /// Releases and options.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Nomad release whose behaviour is followed, as (1, 6).
-    pub nomad_release: (u8, u8, u8),
     /// Nomad `raft_multiplier`. Default 1.
     pub nomad_raft_multiplier: u32,
     /// Consul `raft_multiplier`. Default 5.
@@ -528,10 +550,20 @@ pub struct Options {
     pub pre_vote: bool,
     /// Scheduling workers per Nomad server; `None`: as many as cores.
     pub workers: Option<u16>,
-    /// Spread instead of bin-pack scoring. Default false.
-    pub spread_scoring: bool,
-    /// Cost of one scheduler run.
-    pub scheduler_cost: SchedulerCost,
+    /// Nodes of a plan verified side by side; `None`: half the cores, at least one.
+    pub plan_checkers: Option<u32>,
+    /// Algorithm, preemption and the switches of the release.
+    pub scheduler: SchedulerConfig,
+    /// Time of a worker for an evaluation (`eval_nack_timeout`). Default 60 s.
+    pub nack_timeout: Duration,
+    /// Deliveries of an evaluation (`eval_delivery_limit`). Default 3.
+    pub delivery_limit: u32,
+    /// When nodes that reject plans become ineligible. Default: never.
+    pub plan_rejections: Option<RejectionConfig>,
+    /// Garbage collection.
+    pub garbage: GarbageConfig,
+    /// What deciding costs.
+    pub costs: CostModel,
     /// Nomad `min_heartbeat_ttl`. Default 10 s.
     pub min_heartbeat_ttl: Duration,
     /// Nomad `max_heartbeats_per_second`. Default 50.
@@ -540,15 +572,4 @@ pub struct Options {
     pub heartbeat_grace: Duration,
     /// Nomad `failover_heartbeat_ttl`. Default 300 s.
     pub failover_heartbeat_ttl: Duration,
-}
-
-/// Simulated time a scheduling worker takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SchedulerCost {
-    /// Per evaluation.
-    pub evaluation: Duration,
-    /// Per node pulled from the source.
-    pub node_pulled: Duration,
-    /// Per node scored.
-    pub node_scored: Duration,
 }
