@@ -38,10 +38,11 @@ use crate::world::consul_server::ConsulServer;
 use crate::world::nomad_client::ClientProcess;
 use crate::world::nomad_server::NomadServer;
 use crate::world::operator::Operator;
+use crate::world::orders;
 use crate::world::process::Process;
 use crate::world::runtime::Runtime;
 use crate::world::spec::{
-    Action, Arrivals, IngressId, LinkSpec, MachineId, MachineRole, MachineSpec, NetworkSpec, TrafficId,
+    Action, Arrivals, IngressId, LinkSpec, MachineId, MachineRole, MachineSpec, NetworkSpec, Order, TrafficId,
 };
 use crate::world::users::Users;
 
@@ -409,8 +410,15 @@ fn schedule(atlas: &Atlas, region: RegionId) -> Vec<(Time, Arc<Operation>)> {
             Action::ScaleJob { region: place, job, group, count } if *place == region => {
                 Operation::ScaleJob { job: number(job), group: Arc::clone(group), count: *count }
             }
-            Action::StopJob { region: place, job } if *place == region => {
-                Operation::DeregisterJob { job: number(job), purge: false }
+            Action::StopJob { region: place, job, purge } if *place == region => {
+                Operation::DeregisterJob { job: number(job), purge: *purge }
+            }
+            Action::Order { region: place, order } if *place == region => {
+                let times = if let Order::Dispatch { count, .. } = order { *count } else { 1 };
+                let operation = Arc::new(orders::operation(order, number));
+                let due = entry.at.max(Time::ZERO + FIRST_JOB);
+                plan.extend((0..times).map(|_| (due, Arc::clone(&operation))));
+                continue;
             }
             _ => continue,
         };

@@ -26,6 +26,7 @@ pub mod residents;
 pub mod proxy;
 pub mod balancer;
 pub mod users;
+pub mod orders;
 pub mod operator;
 pub mod chronicle;
 pub mod build;

@@ -1,5 +1,5 @@
-//! The operators of a region: they register, scale and stop jobs, one command after the other, and try again until a
-//! server takes it, as a pipeline that runs `nomad job run` in a loop would.
+//! The operators of a region: they act on jobs, deployments and nodes, one command after the other, and try again until
+//! a server takes it, as a pipeline that runs `nomad job run` in a loop would. What a server refuses for good is dropped.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,6 +46,13 @@ impl Operator {
             retry_at: Time::ZERO,
             calls: 0,
         }
+    }
+
+    /// One more command, after everything that was due before now.
+    pub fn ask(&mut self, now: Time, operation: Operation, fx: &mut impl Fx<Process>) {
+        let place = self.schedule.partition_point(|(at, _)| *at <= now);
+        self.schedule.insert(place, (now, Arc::new(operation)));
+        self.go_on(now, fx);
     }
 
     /// Reacts to one input.
@@ -142,6 +149,7 @@ fn can_retry(error: RpcError) -> bool {
         | RpcError::SilentNode
         | RpcError::UnknownSwitch
         | RpcError::UnknownJob
+        | RpcError::UnknownVersion
         | RpcError::UnknownGroup
         | RpcError::UnknownAlloc
         | RpcError::UnsupportedKind

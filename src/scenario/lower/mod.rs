@@ -8,6 +8,7 @@
 mod routes;
 mod events;
 mod inline;
+mod operators;
 mod places;
 mod settings;
 mod tasks;
