@@ -1,6 +1,7 @@
 //! Files of other tools, read into the model.
 
 pub mod defaults;
+pub mod launch;
 mod legacy;
 pub mod nomad_job;
 mod policy;

@@ -55,6 +55,8 @@ pub fn broken(job: &Job) -> Vec<Broken> {
     job_rule(Part::Job, (1..=100).contains(&job.priority), "needs a priority within 1..=100");
     job_rule(Part::Datacenters, !job.datacenters.is_empty(), "names no datacenter");
     job_rule(Part::Job, !job.groups.is_empty(), "has no task group");
+    let batch = matches!(job.kind, JobKind::Batch | JobKind::SysBatch);
+    job_rule(Part::Job, batch || !job.is_parent(), "is periodic or parameterized, which only batch jobs can be");
     let system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
     let preferences = !job.affinities.is_empty() || !job.spreads.is_empty();
     job_rule(Part::Job, !(system && preferences), "is a system job and may have neither affinities nor spreads");

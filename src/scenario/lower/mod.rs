@@ -9,6 +9,7 @@ mod routes;
 mod events;
 mod inline;
 mod operators;
+mod policies;
 mod places;
 mod settings;
 mod tasks;
