@@ -5,6 +5,7 @@ pub mod launch;
 mod legacy;
 pub mod nomad_job;
 mod policy;
+pub mod placement_rules;
 pub mod rules;
 pub mod spots;
 mod tree;
