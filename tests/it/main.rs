@@ -9,3 +9,4 @@ mod scenarios;
 mod raft;
 mod routine;
 mod scenario;
+mod orchestration;

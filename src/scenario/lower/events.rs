@@ -40,7 +40,7 @@ impl Lowering<'_> {
         jobs: &[Placed],
         duration: Duration,
     ) -> IdVec<EntryId, Entry> {
-        let (placed, registered) = self.registrations(roofs, jobs);
+        let (placed, registered) = self.registrations(machines, roofs, jobs);
         let datacenters = self.geography.datacenters.clone();
         let names: Vec<(Arc<str>, RegionId)> =
             placed.iter().map(|job| (job.spec.job.name.clone(), job.spec.region)).collect();
@@ -119,7 +119,12 @@ impl Lowering<'_> {
 
     /// Every version of every job, those of the start first; and what each entry registers. Jobs that the timeline
     /// itself registers can be aimed at as well.
-    fn registrations(&mut self, roofs: &Roofs, jobs: &[Placed]) -> (Vec<Placed>, Vec<Vec<Placed>>) {
+    fn registrations(
+        &mut self,
+        machines: &IdVec<MachineId, MachineSpec>,
+        roofs: &Roofs,
+        jobs: &[Placed],
+    ) -> (Vec<Placed>, Vec<Vec<Placed>>) {
         let entries = &self.scenario.timeline;
         let times: Vec<Time> = entries
             .iter()
@@ -138,6 +143,7 @@ impl Lowering<'_> {
                 _ => Vec::new(),
             };
             self.fit(roofs, &added);
+            self.unplaced(machines, &added);
             for job in &mut added {
                 job.spec.at = times[index];
             }

@@ -14,6 +14,7 @@ mod places;
 mod settings;
 mod tasks;
 mod target;
+mod unplaced;
 mod wiring;
 mod work;
 
@@ -164,6 +165,7 @@ impl Lowering<'_> {
         let roofs = work::roofs(&machines, &self.geography.zones);
         let jobs = self.jobs(&roofs);
         self.fit(&roofs, &jobs);
+        self.unplaced(&machines, &jobs);
         let services = self.services(&jobs);
         let ingress = self.ingresses(&jobs);
         let mut traffic = self.traffic(&ingress, warmup, duration);
