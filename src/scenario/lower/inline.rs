@@ -243,12 +243,13 @@ impl Lowering<'_> {
         for (index, affinity) in written.iter().enumerate() {
             let path = format!("{path}[{index}]");
             let rule = self.constraint(&format!("{path}.rule"), &affinity.rule);
-            let weight = affinity.weight.unwrap_or(50);
+            let mut weight = affinity.weight.unwrap_or(50);
             if weight == 0 || weight.unsigned_abs() > 100 {
                 self.error("E015", &format!("{path}.weight"), "a weight is within -100..=100 and not 0");
+                weight = 50;
             }
             let Constraint { left, operator, right } = rule;
-            out.push(Affinity { left, operator, right, weight: weight.clamp(-100, 100) as i8 });
+            out.push(Affinity { left, operator, right, weight: weight as i8 });
         }
         out
     }
@@ -278,6 +279,7 @@ impl Lowering<'_> {
         if !OPERATORS.contains(&operator) {
             self.error("E015", path, format!("`{text}` is no constraint"))
                 .hint("write `${attr.kernel.name} = linux`, `${meta.zone} is_set` or `distinct_hosts`");
+            return of("${node.datacenter}", "is_set", "");
         }
         of(left, operator, right)
     }
@@ -294,6 +296,7 @@ impl Lowering<'_> {
             }
             if targets.iter().map(|target| u32::from(target.percent)).sum::<u32>() > 100 {
                 self.error("E015", &format!("{path}.targets"), "the shares of a spread add up to more than 100");
+                targets.clear();
             }
             out.push(Spread { attribute: spread.attribute.clone(), weight, targets });
         }
