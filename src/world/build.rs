@@ -430,7 +430,7 @@ fn schedule(atlas: &Atlas, region: RegionId) -> Vec<(Time, Arc<Operation>)> {
 
 /// Jobs are registered, and acted on, once leaders have been elected and clients are there; what the scenario asks for
 /// before that waits, the jobs of the start first.
-const FIRST_JOB: Duration = Duration::from_secs(25);
+pub(super) const FIRST_JOB: Duration = Duration::from_secs(25);
 
 /// Nothing before `start`, then the rates.
 fn steps(rates: &[(Time, f64)], start: Time) -> Vec<RateStep> {

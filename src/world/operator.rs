@@ -10,6 +10,7 @@ use crate::base::time::{Duration, Time};
 use crate::model::topology::RegionId;
 use crate::protocol::scheduler::message::{Call, Message, Reply, Request, RpcError};
 use crate::protocol::scheduler::operation::Operation;
+use crate::world::build::FIRST_JOB;
 use crate::world::process::Process;
 use crate::world::wire::{Alarm, Wire};
 
@@ -48,10 +49,13 @@ impl Operator {
         }
     }
 
-    /// One more command, after everything that was due before now.
+    /// One more command, after everything that is due before it.
     pub fn ask(&mut self, now: Time, operation: Operation, fx: &mut impl Fx<Process>) {
-        let place = self.schedule.partition_point(|(at, _)| *at <= now);
-        self.schedule.insert(place, (now, Arc::new(operation)));
+        let due = now.max(Time::ZERO + FIRST_JOB);
+        let place = self.schedule.partition_point(|(at, _)| *at <= due);
+        // The command under way stays in front.
+        let place = place.max(usize::from(self.under_way.is_some()));
+        self.schedule.insert(place, (due, Arc::new(operation)));
         self.go_on(now, fx);
     }
 

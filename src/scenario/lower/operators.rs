@@ -71,7 +71,7 @@ impl Lowering<'_> {
             }
             schema::Action::RejectRegistrations { rejected, region } => {
                 let release = self.nomad_release_of_scenario();
-                let known = release >= (1, 2, 4) || release < (1, 2, 0) && release >= (1, 1, 10);
+                let known = release >= (1, 2, 4) || ((1, 1, 10)..(1, 2, 0)).contains(&release);
                 self.since(path, "registrations can be rejected", "1.1.10 and 1.2.4", known);
                 let label = if *rejected { "reject registrations" } else { "accept registrations" };
                 self.everywhere(path, label, region.as_deref(), &Order::RejectRegistrations(*rejected))
@@ -349,7 +349,7 @@ impl Lowering<'_> {
         });
         let total = registered.saturating_add(scaled);
         if total > ALLOCATIONS_MAX {
-            let message = format!("{total} allocations are more than cossim runs ({})", ALLOCATIONS_MAX);
+            let message = format!("{total} allocations are more than cossim runs ({ALLOCATIONS_MAX})");
             self.error("E006", "timeline", message);
         }
     }

@@ -33,7 +33,7 @@ pub enum JobSource {
         at: Option<DurationText>,
     },
     /// A job written here.
-    Inline(Job),
+    Inline(Box<Job>),
 }
 
 /// A job written in the scenario. What is left out has Nomad's default.
