@@ -23,8 +23,12 @@ pub struct Life {
 }
 
 impl Life {
-    /// Of a task that no behaviour fits.
-    pub const PLAIN: Self = Self { healthy: true, end: None };
+    /// Of a task that no behaviour fits: a main task or sidecar goes on, any other hook does its work at once.
+    pub fn plain(alloc: &Alloc, task: u16) -> Self {
+        let task = alloc.task_group().tasks.get(usize::from(task));
+        let ends = task.and_then(|task| task.lifecycle).is_some_and(|lifecycle| !lifecycle.sidecar);
+        Self { healthy: true, end: ends.then_some((Duration::ZERO, Exit::Success)) }
+    }
 
     /// Run number `run` of a task, from 0.
     pub fn of(behaviour: &BehaviourSpec, draws: Draws, (alloc, task): TaskId, run: u32) -> Self {

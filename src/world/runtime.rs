@@ -235,7 +235,9 @@ impl Runtime {
 
     /// How this run of a task goes.
     fn life_of(&mut self, alloc: &Alloc, id: TaskId) -> Life {
-        let Some(behaviour) = life::behaviour_of(&self.atlas.spec.behaviours, alloc, id.1) else { return Life::PLAIN };
+        let Some(behaviour) = life::behaviour_of(&self.atlas.spec.behaviours, alloc, id.1) else {
+            return Life::plain(alloc, id.1);
+        };
         let run = self.runs.entry(id).or_insert(0);
         let life = Life::of(behaviour, self.lives, id, *run);
         *run += 1;

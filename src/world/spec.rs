@@ -66,7 +66,7 @@ pub struct WorldSpec {
     /// How instances of services behave, by service name; a service not listed answers at once.
     pub services: Vec<ServiceSpec>,
     /// How tasks end, fail and come up; the first that fits a task holds. One that nothing fits runs until it is told
-    /// to stop.
+    /// to stop; a hook that is no sidecar ends well at once.
     pub behaviours: Vec<BehaviourSpec>,
     /// Balancers and their proxies.
     pub ingress: IdVec<IngressId, IngressSpec>,

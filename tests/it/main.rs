@@ -9,4 +9,5 @@ mod scenarios;
 mod raft;
 mod routine;
 mod scenario;
+mod surface;
 mod orchestration;

@@ -31,10 +31,8 @@ pub fn broken(constraints: &[Constraint], affinities: &[Affinity], spreads: &[Sp
         let found = Operator::parse(operator);
         let whole = format!("{left} {operator} {right}");
         out.extend(operand(found, operator, right, whole.trim()));
-        if matches!(
-            found,
-            Operator::IsSet | Operator::IsNotSet | Operator::DistinctHosts | Operator::DistinctProperty
-        ) {
+        if matches!(found, Operator::IsSet | Operator::IsNotSet | Operator::DistinctHosts | Operator::DistinctProperty)
+        {
             out.push(format!("has an affinity with `{operator}`, which only constraints may use"));
         }
         if left.is_empty() || right.is_empty() {

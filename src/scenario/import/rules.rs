@@ -109,7 +109,8 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
         !(kind != JobKind::Service && group.migrate.is_some()),
         "has a `migrate` block, which only service jobs may".to_owned(),
     );
-    if let Some(migrate) = group.migrate.as_ref().filter(|migrate| migrate.min_healthy_time >= migrate.healthy_deadline) {
+    if let Some(migrate) = group.migrate.as_ref().filter(|migrate| migrate.min_healthy_time >= migrate.healthy_deadline)
+    {
         let deadline = migrate.healthy_deadline;
         rule(false, format!("migrates with a `healthy_deadline` of {deadline} within its `min_healthy_time`"));
     }

@@ -55,7 +55,8 @@ impl Lowering<'_> {
             }
             for (index, group) in job.groups.iter().enumerate().filter(|(_, group)| group.count > 0) {
                 for reason in reasons(job, group, &candidates) {
-                    let message = format!("task group `{}` of job `{}` will wait unplaced: {reason}", group.name, job.name);
+                    let message =
+                        format!("task group `{}` of job `{}` will wait unplaced: {reason}", group.name, job.name);
                     warnings.push(Diagnostic::warning("W006", message).at(Some(placed.place(Part::Group(index)))));
                 }
             }

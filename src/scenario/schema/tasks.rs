@@ -7,7 +7,7 @@ use super::ServiceTime;
 use super::ShareText;
 
 /// How tasks end, fail and come up. What is not said of a task does not narrow the choice; one that nothing fits runs
-/// until it is told to stop.
+/// until it is told to stop, or ends well at once if it is a hook and no sidecar.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Behaviour {
