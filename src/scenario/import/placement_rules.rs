@@ -31,11 +31,10 @@ pub fn broken(constraints: &[Constraint], affinities: &[Affinity], spreads: &[Sp
         let found = Operator::parse(operator);
         let whole = format!("{left} {operator} {right}");
         out.extend(operand(found, operator, right, whole.trim()));
-        if matches!(found, Operator::IsSet | Operator::IsNotSet | Operator::DistinctHosts | Operator::DistinctProperty)
-        {
+        let bare = matches!(found, Operator::IsSet | Operator::IsNotSet);
+        if bare || matches!(found, Operator::DistinctHosts | Operator::DistinctProperty) {
             out.push(format!("has an affinity with `{operator}`, which only constraints may use"));
-        }
-        if left.is_empty() || right.is_empty() {
+        } else if left.is_empty() || right.is_empty() {
             out.push(format!("has an affinity without an attribute or a value: `{}`", whole.trim()));
         }
         if *weight == 0 {
