@@ -1,7 +1,7 @@
 //! How a run of a task goes: whether it comes up, how long it lasts, how it ends.
 //!
-//! Every run of every task draws for itself, by its allocation, its place in the group and its number on the machine, so
-//! that a task more or less elsewhere shifts nothing. Left out: runs that depend on what else happens, as an out of
+//! Every run of every task draws for itself, by its allocation, its place in the group and its number on the machine,
+//! so that a task more or less elsewhere shifts nothing. Left out: runs that depend on what else happens, as an out of
 //! memory kill does.
 
 use crate::base::rng::Draws;

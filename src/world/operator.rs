@@ -1,5 +1,6 @@
 //! The operators of a region: they act on jobs, deployments and nodes, one command after the other, and try again until
-//! a server takes it, as a pipeline that runs `nomad job run` in a loop would. What a server refuses for good is dropped.
+//! a server takes it, as a pipeline that runs `nomad job run` in a loop would. What a server refuses for good is
+//! dropped.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
