@@ -302,6 +302,7 @@ fn node(id: u32) -> NodeSpec {
     NodeSpec {
         name: format!("node-{id}").into(),
         datacenter: format!("dc{}", 1 + id % 3).into(),
+        pool: "default".into(),
         class: format!("class-{}", id % 4).into(),
         zone: ZoneId(0),
         attributes: BTreeMap::from([("kernel.name".to_owned(), "linux".to_owned())]),
@@ -343,6 +344,7 @@ fn job(id: JobId) -> Job {
         namespace: "default".into(),
         kind: JobKind::Service,
         priority: 50,
+        node_pool: "default".into(),
         datacenters: vec!["dc1".into(), "dc2".into(), "dc3".into()],
         all_at_once: false,
         constraints: vec![constraint("${attr.kernel.name}", "=", "linux")],

@@ -133,7 +133,9 @@ impl DetectionRecorder {
             | Action::SlowCpu(..)
             | Action::RegisterJob { .. }
             | Action::ScaleJob { .. }
-            | Action::StopJob { .. } => false,
+            | Action::StopJob { .. }
+            | Action::Order { .. }
+            | Action::Nodes { .. } => false,
         }
     }
 

@@ -466,7 +466,11 @@ pub fn is_fault(action: &Action) -> bool {
         | Action::LinkDegrade { .. }
         | Action::SlowDisk(..)
         | Action::SlowCpu(..) => true,
-        Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } => false,
+        Action::RegisterJob { .. }
+        | Action::ScaleJob { .. }
+        | Action::StopJob { .. }
+        | Action::Order { .. }
+        | Action::Nodes { .. } => false,
     }
 }
 

@@ -281,7 +281,7 @@ impl Laws {
         match action {
             Action::RegisterJob { region, job } => self.wants(at, *region, job),
             Action::ScaleJob { region, job, group, count } => self.scaled(at, *region, job, group, *count),
-            Action::StopJob { region, job } => self.stopped(at, *region, job),
+            Action::StopJob { region, job, .. } => self.stopped(at, *region, job),
             action if lasts(action) => {
                 self.lasting += 1;
                 for watch in self.pools.values_mut() {
@@ -517,6 +517,8 @@ fn lasts(action: &Action) -> bool {
         | Action::NodeCrash(_)
         | Action::RegisterJob { .. }
         | Action::ScaleJob { .. }
-        | Action::StopJob { .. } => false,
+        | Action::StopJob { .. }
+        | Action::Order { .. }
+        | Action::Nodes { .. } => false,
     }
 }

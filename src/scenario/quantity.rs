@@ -182,6 +182,11 @@ pub fn size(text: &str) -> Result<Mebibytes, QuantityError> {
     Ok(Mebibytes(libm::rint(SIZE.parse(text)? / 1_048_576.0) as u64))
 }
 
+/// A size in bytes, rounded to the nearest: `16 KiB`.
+pub fn bytes(text: &str) -> Result<u64, QuantityError> {
+    Ok(libm::rint(SIZE.parse(text)?) as u64)
+}
+
 /// Processor capacity: `500 MHz`, `2.5 GHz`.
 pub fn frequency(text: &str) -> Result<MegaHertz, QuantityError> {
     Ok(MegaHertz(libm::rint(FREQUENCY.parse(text)?) as u64))

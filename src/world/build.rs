@@ -26,7 +26,6 @@ use crate::protocol::raft::autopilot::Admission;
 use crate::protocol::raft::{self, Configuration, PreVote, RaftNode};
 use crate::protocol::scheduler::config::ServerConfig;
 use crate::protocol::scheduler::operation::Operation;
-use crate::protocol::scheduler::release::{Algorithm as Scoring, Behaviour, Release};
 use crate::protocol::scheduler::server::Server;
 use crate::protocol::workload::arrival::{Arrivals as ArrivalProcess, Gaps, RateStep};
 use crate::protocol::workload::client::{Client, ClientConfig as UserConfig, RetryPolicy};
@@ -40,10 +39,11 @@ use crate::world::consul_server::ConsulServer;
 use crate::world::nomad_client::ClientProcess;
 use crate::world::nomad_server::NomadServer;
 use crate::world::operator::Operator;
+use crate::world::orders;
 use crate::world::process::Process;
 use crate::world::runtime::Runtime;
 use crate::world::spec::{
-    Action, Arrivals, IngressId, LinkSpec, MachineId, MachineRole, MachineSpec, NetworkSpec, TrafficId,
+    Action, Arrivals, IngressId, LinkSpec, MachineId, MachineRole, MachineSpec, NetworkSpec, Order, TrafficId,
 };
 use crate::world::users::Users;
 
@@ -213,16 +213,17 @@ impl Builder<'_> {
         let serf = self.serf(&self.pools.nomad, &self.pools.nomad_config, me, &spec.name, "nomad");
         let workers = options.workers.unwrap_or(spec.cores).max(1);
         let mut config = ServerConfig::new(me, region, workers, seed);
-        let (_, minor, patch) = options.nomad_release;
-        config.scheduler.behaviour = Behaviour::of(Release { minor: minor.into(), patch: patch.into() });
-        config.scheduler.algorithm = if options.spread_scoring { Scoring::Spread } else { Scoring::Binpack };
+        config.scheduler = options.scheduler;
+        config.plan_checkers = options.plan_checkers.unwrap_or(u32::from(spec.cores / 2)).max(1);
+        config.broker.nack_timeout = options.nack_timeout;
+        config.broker.delivery_limit = options.delivery_limit;
+        config.plan_rejections = options.plan_rejections;
+        config.garbage = options.garbage;
+        config.costs = options.costs;
         config.heartbeat.ttl_min = options.min_heartbeat_ttl;
         config.heartbeat.rate_per_second = options.max_heartbeats_per_second;
         config.heartbeat.grace = options.heartbeat_grace;
         config.heartbeat.failover_ttl = options.failover_heartbeat_ttl;
-        config.costs.step = options.scheduler_cost.evaluation;
-        config.costs.node_pulled = options.scheduler_cost.node_pulled;
-        config.costs.node_scored = options.scheduler_cost.node_scored;
         let stable_first = config.scheduler.behaviour.servers_vote_when_stable;
         let admission = if stable_first { Admission::Nonvoter } else { Admission::Voter };
         let server = Server::new(config, &format!("{}/nomad", spec.name));
@@ -412,8 +413,15 @@ fn schedule(atlas: &Atlas, region: RegionId) -> Vec<(Time, Arc<Operation>)> {
             Action::ScaleJob { region: place, job, group, count } if *place == region => {
                 Operation::ScaleJob { job: number(job), group: Arc::clone(group), count: *count }
             }
-            Action::StopJob { region: place, job } if *place == region => {
-                Operation::DeregisterJob { job: number(job), purge: false }
+            Action::StopJob { region: place, job, purge } if *place == region => {
+                Operation::DeregisterJob { job: number(job), purge: *purge }
+            }
+            Action::Order { region: place, order } if *place == region => {
+                let times = if let Order::Dispatch { count, .. } = order { *count } else { 1 };
+                let operation = Arc::new(orders::operation(order, number));
+                let due = entry.at.max(Time::ZERO + FIRST_JOB);
+                plan.extend((0..times).map(|_| (due, Arc::clone(&operation))));
+                continue;
             }
             _ => continue,
         };
@@ -425,7 +433,7 @@ fn schedule(atlas: &Atlas, region: RegionId) -> Vec<(Time, Arc<Operation>)> {
 
 /// Jobs are registered, and acted on, once leaders have been elected and clients are there; what the scenario asks for
 /// before that waits, the jobs of the start first.
-const FIRST_JOB: Duration = Duration::from_secs(25);
+pub(super) const FIRST_JOB: Duration = Duration::from_secs(25);
 
 /// Nothing before `start`, then the rates.
 fn steps(rates: &[(Time, f64)], start: Time) -> Vec<RateStep> {

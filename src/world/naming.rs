@@ -18,6 +18,11 @@ pub fn alloc_of(id: InstanceId) -> Option<AllocId> {
     if is_ours { u32::try_from(id.0 >> 8).ok().map(AllocId) } else { None }
 }
 
+/// Whether a job of this name is `job`, or a child that it launched or that was dispatched of it.
+pub fn is_of(name: &str, job: &str) -> bool {
+    name.strip_prefix(job).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The services of an allocation with their ordinals and the task each belongs to (`None` for the group's): the group's
 /// first, then each task's in file order.
 pub fn services(alloc: &Alloc) -> impl Iterator<Item = (u8, Option<u16>, &Service)> {
@@ -53,6 +58,12 @@ pub fn listeners(alloc: &Alloc, task: u16) -> impl Iterator<Item = (&str, u16)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn children_belong_to_their_parent() {
+        assert!(is_of("etl", "etl") && is_of("etl/periodic-1704067260", "etl"));
+        assert!(!is_of("etl2", "etl") && !is_of("et", "etl"));
+    }
 
     #[test]
     fn instances_name_their_allocation() {

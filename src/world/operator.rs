@@ -1,5 +1,6 @@
-//! The operators of a region: they register, scale and stop jobs, one command after the other, and try again until a
-//! server takes it, as a pipeline that runs `nomad job run` in a loop would.
+//! The operators of a region: they act on jobs, deployments and nodes, one command after the other, and try again until
+//! a server takes it, as a pipeline that runs `nomad job run` in a loop would. What a server refuses for good is
+//! dropped.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use crate::base::time::{Duration, Time};
 use crate::model::topology::RegionId;
 use crate::protocol::scheduler::message::{Call, Message, Reply, Request, RpcError};
 use crate::protocol::scheduler::operation::Operation;
+use crate::world::build::FIRST_JOB;
 use crate::world::process::Process;
 use crate::world::wire::{Alarm, Wire};
 
@@ -46,6 +48,16 @@ impl Operator {
             retry_at: Time::ZERO,
             calls: 0,
         }
+    }
+
+    /// One more command, after everything that is due before it.
+    pub fn ask(&mut self, now: Time, operation: Operation, fx: &mut impl Fx<Process>) {
+        let due = now.max(Time::ZERO + FIRST_JOB);
+        let place = self.schedule.partition_point(|(at, _)| *at <= due);
+        // The command under way stays in front.
+        let place = place.max(usize::from(self.under_way.is_some()));
+        self.schedule.insert(place, (due, Arc::new(operation)));
+        self.go_on(now, fx);
     }
 
     /// Reacts to one input.
@@ -142,6 +154,7 @@ fn can_retry(error: RpcError) -> bool {
         | RpcError::SilentNode
         | RpcError::UnknownSwitch
         | RpcError::UnknownJob
+        | RpcError::UnknownVersion
         | RpcError::UnknownGroup
         | RpcError::UnknownAlloc
         | RpcError::UnsupportedKind

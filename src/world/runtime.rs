@@ -22,6 +22,7 @@ use crate::protocol::workload::stations::{Outlet, Stations};
 use crate::world::atlas::Atlas;
 use crate::world::checks;
 use crate::world::event::{Event, Instance, Notice, RoutedInstance};
+use crate::world::life::{self, Life};
 use crate::world::naming;
 use crate::world::process::Process;
 use crate::world::proxy::Proxy;
@@ -49,6 +50,10 @@ pub struct Runtime {
     /// 1 is nominal.
     speed: f64,
     draws: Draws,
+    /// How runs of tasks go.
+    lives: Draws,
+    /// How many runs of a task there were, of those whose runs differ.
+    runs: BTreeMap<TaskId, u32>,
 }
 
 /// A running task.
@@ -57,6 +62,8 @@ struct Task {
     alloc: Arc<Alloc>,
     /// Ports it listens on once up, with the behaviour of what listens there.
     ports: Vec<(u32, Option<usize>)>,
+    /// It listens once it is up.
+    healthy: bool,
     /// It was told to end and takes its time.
     ending: bool,
 }
@@ -76,8 +83,10 @@ enum Step {
     Run,
     /// It begins to listen.
     Up,
-    /// It has done its work (batch).
+    /// It has done its work.
     Finish,
+    /// It fails by itself.
+    Fail,
     /// It ends because it was told to.
     End,
 }
@@ -85,6 +94,7 @@ enum Step {
 impl Runtime {
     /// A runtime without tasks.
     pub fn new(machine: MachineId, atlas: &Arc<Atlas>, draws: Draws) -> Self {
+        let lives = Draws::new(atlas.seed, &format!("{}/lives", atlas.spec.machines[machine].name));
         Self {
             machine,
             atlas: Arc::clone(atlas),
@@ -96,6 +106,8 @@ impl Runtime {
             images: BTreeSet::new(),
             speed: 1.0,
             draws,
+            lives,
+            runs: BTreeMap::new(),
         }
     }
 
@@ -111,9 +123,9 @@ impl Runtime {
         }
     }
 
-    /// Whether a task of this job runs here.
+    /// Whether a task of this job, or of a child of it, runs here.
     pub fn runs(&self, job: &str) -> bool {
-        self.tasks.values().any(|task| &*task.alloc.job.name == job)
+        self.tasks.values().any(|task| naming::is_of(&task.alloc.job.name, job))
     }
 
     /// Reacts to one input.
@@ -152,14 +164,14 @@ impl Runtime {
 
     /// The machine lost power: every task is gone.
     pub fn reboot(&mut self, _now: Time, _kept: &Kept) {
-        let images = mem::take(&mut self.images);
-        *self = Self { images, ..Self::new(self.machine, &self.atlas, self.draws) };
+        let (images, runs) = (mem::take(&mut self.images), mem::take(&mut self.runs));
+        *self = Self { images, runs, ..Self::new(self.machine, &self.atlas, self.draws) };
     }
 
     /// Kills every task of a job (SIGKILL from outside), as a fault does. Returns how many there were.
     pub fn kill_job(&mut self, now: Time, job: &str, fx: &mut impl Fx<Process>) -> usize {
         let hit: Vec<TaskId> =
-            self.tasks.iter().filter(|(_, task)| &*task.alloc.job.name == job).map(|(&id, _)| id).collect();
+            self.tasks.iter().filter(|(_, task)| naming::is_of(&task.alloc.job.name, job)).map(|(&id, _)| id).collect();
         for &id in &hit {
             self.end(id, Exit::Failure, fx);
         }
@@ -229,11 +241,25 @@ impl Runtime {
         let pull = behaviour.filter(|_| self.images.insert(image)).map_or(Duration::ZERO, |service| service.image_pull);
         let runs = now + pull;
         let up = behaviour.map_or(runs, |service| runs + service.start);
-        let finish = behaviour.and_then(|service| service.runs_for).map(|span| up + span);
+        let life = self.life_of(alloc, id);
         self.life.insert((runs, id, Step::Run));
         self.life.insert((up, id, Step::Up));
-        self.life.extend(finish.map(|at| (at, id, Step::Finish)));
-        self.tasks.insert(id, Task { alloc: Arc::clone(alloc), ports, ending: false });
+        self.life.extend(life.end.map(|(span, exit)| {
+            let step = if exit == Exit::Success { Step::Finish } else { Step::Fail };
+            (up + span, id, step)
+        }));
+        self.tasks.insert(id, Task { alloc: Arc::clone(alloc), ports, healthy: life.healthy, ending: false });
+    }
+
+    /// How this run of a task goes.
+    fn life_of(&mut self, alloc: &Alloc, id: TaskId) -> Life {
+        let Some(behaviour) = life::behaviour_of(&self.atlas.spec.behaviours, alloc, id.1) else {
+            return Life::plain(alloc, id.1);
+        };
+        let run = self.runs.entry(id).or_insert(0);
+        let life = Life::of(behaviour, self.lives, id, *run);
+        *run += 1;
+        life
     }
 
     /// The image is there and the task runs.
@@ -309,12 +335,13 @@ impl Runtime {
                 Step::Run => self.run(now, id, fx),
                 Step::Up => self.listen(now, id, fx),
                 Step::Finish | Step::End => self.end(id, Exit::Success, fx),
+                Step::Fail => self.end(id, Exit::Failure, fx),
             }
         }
     }
 
     fn listen(&mut self, now: Time, id: TaskId, fx: &mut impl Fx<Process>) {
-        let Some(task) = self.tasks.get(&id) else { return };
+        let Some(task) = self.tasks.get(&id).filter(|task| task.healthy) else { return };
         for (port, service) in task.ports.clone() {
             let config = station_config(service.map(|index| &self.atlas.spec.services[index]));
             self.facade.instances.retain(|(other, _)| *other != port);

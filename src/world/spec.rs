@@ -1,14 +1,17 @@
 //! The world to build: everything a scenario says, with names resolved to numbers and units to types. Plain data; the
 //! scenario layer lowers files to it and has validated what it says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
 use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond, Ratio};
 use crate::model::job::Job;
-use crate::model::node::NodeSpec;
+use crate::model::node::{Eligibility, NodeSpec};
 use crate::model::topology::{RegionId, ZoneId};
+use crate::protocol::scheduler::config::{CostModel, GarbageConfig, RejectionConfig};
+use crate::protocol::scheduler::release::SchedulerConfig;
 
 crate::id!(
     /// A machine of the specification, in order: servers of each region first, then its clients. The world's hosts have
@@ -62,6 +65,9 @@ pub struct WorldSpec {
     pub jobs: IdVec<JobSpecId, JobSpec>,
     /// How instances of services behave, by service name; a service not listed answers at once.
     pub services: Vec<ServiceSpec>,
+    /// How tasks end, fail and come up; the first that fits a task holds. One that nothing fits runs until it is told
+    /// to stop; a hook that is no sidecar ends well at once.
+    pub behaviours: Vec<BehaviourSpec>,
     /// Balancers and their proxies.
     pub ingress: IdVec<IngressId, IngressSpec>,
     /// Request sources.
@@ -201,8 +207,27 @@ pub struct ServiceSpec {
     pub image_pull: Duration,
     /// Time the task takes to exit when told to.
     pub stop: Duration,
-    /// A batch task ends well after this; `None` runs until it is stopped.
-    pub runs_for: Option<Duration>,
+}
+
+/// How some tasks behave. `None` in the first four fits every task.
+#[derive(Debug, Clone)]
+pub struct BehaviourSpec {
+    /// Of this job, or of its children.
+    pub job: Option<Arc<str>>,
+    /// Of groups of this name.
+    pub group: Option<Arc<str>>,
+    /// Of this name.
+    pub task: Option<Arc<str>>,
+    /// With this text in their driver configuration.
+    pub image: Option<Arc<str>>,
+    /// Time from coming up to a good end; `None`: it does not end by itself.
+    pub runs_for: Option<ServiceTime>,
+    /// Time from coming up to a failure; with `failing` above zero, this or `runs_for` is there.
+    pub fails_after: Option<ServiceTime>,
+    /// Share of runs that end in failure.
+    pub failing: Ratio,
+    /// Whether it ever listens.
+    pub healthy: bool,
 }
 
 /// Order of service.
@@ -407,7 +432,112 @@ pub enum Action {
         region: RegionId,
         /// The job's name.
         job: Arc<str>,
+        /// The job is forgotten at once.
+        purge: bool,
     },
+    /// Operators do something else to a region's jobs and servers.
+    Order {
+        /// In which region.
+        region: RegionId,
+        /// What.
+        order: Order,
+    },
+    /// Operators do something to the nodes that are there when the entry strikes.
+    Nodes {
+        /// Client machines.
+        target: Target,
+        /// What.
+        deed: NodeDeed,
+    },
+}
+
+/// What operators ask of a region's servers. Jobs are named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// An older version is registered again; `None` is the one before the current.
+    RevertJob {
+        /// Which job.
+        job: Arc<str>,
+        /// To which version.
+        version: Option<u64>,
+    },
+    /// The job is evaluated.
+    EvaluateJob {
+        /// Which.
+        job: Arc<str>,
+        /// Failed allocations that were not replaced are replaced at once.
+        force_reschedule: bool,
+    },
+    /// Canaries of the job's newest deployment are promoted.
+    PromoteDeployment {
+        /// Of which job.
+        job: Arc<str>,
+        /// Only these groups; none means all.
+        groups: Vec<Arc<str>>,
+    },
+    /// The newest deployment of the job is paused.
+    PauseDeployment(Arc<str>),
+    /// It goes on.
+    ResumeDeployment(Arc<str>),
+    /// It fails.
+    FailDeployment(Arc<str>),
+    /// A periodic job is launched out of turn.
+    ForceLaunch(Arc<str>),
+    /// A parameterized job is dispatched.
+    Dispatch {
+        /// Which.
+        job: Arc<str>,
+        /// Metadata of the children.
+        meta: BTreeMap<String, String>,
+        /// Size of the payload; zero for none.
+        payload_bytes: u32,
+        /// How often, one after the other.
+        count: u32,
+    },
+    /// Everything that can go is forgotten.
+    CollectGarbage,
+    /// The broker hands nothing out, or goes on.
+    PauseBroker(bool),
+    /// Registrations are rejected, or taken again.
+    RejectRegistrations(bool),
+}
+
+impl Order {
+    /// The job it is about.
+    pub fn job(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::RevertJob { job, .. }
+            | Self::EvaluateJob { job, .. }
+            | Self::PromoteDeployment { job, .. }
+            | Self::PauseDeployment(job)
+            | Self::ResumeDeployment(job)
+            | Self::FailDeployment(job)
+            | Self::ForceLaunch(job)
+            | Self::Dispatch { job, .. } => Some(job),
+            Self::CollectGarbage | Self::PauseBroker(_) | Self::RejectRegistrations(_) => None,
+        }
+    }
+}
+
+/// What operators do to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeDeed {
+    /// Its work moves elsewhere.
+    Drain {
+        /// Time given; zero takes everything at once, `None` waits for ever.
+        deadline: Option<Duration>,
+        /// System jobs stay.
+        ignore_system_jobs: bool,
+    },
+    /// A drain is taken back.
+    CancelDrain {
+        /// It may receive allocations again.
+        mark_eligible: bool,
+    },
+    /// Whether it may receive allocations.
+    Eligibility(Eligibility),
+    /// Every job concerned by it is evaluated.
+    Evaluate,
 }
 
 /// How an outage happens.
@@ -518,8 +648,6 @@ pub enum ProcessKind {
 /// Releases and options.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Nomad release whose behaviour is followed, as (1, 6).
-    pub nomad_release: (u8, u8, u8),
     /// Nomad `raft_multiplier`. Default 1.
     pub nomad_raft_multiplier: u32,
     /// Consul `raft_multiplier`. Default 5.
@@ -528,10 +656,20 @@ pub struct Options {
     pub pre_vote: bool,
     /// Scheduling workers per Nomad server; `None`: as many as cores.
     pub workers: Option<u16>,
-    /// Spread instead of bin-pack scoring. Default false.
-    pub spread_scoring: bool,
-    /// Cost of one scheduler run.
-    pub scheduler_cost: SchedulerCost,
+    /// Nodes of a plan verified side by side; `None`: half the cores, at least one.
+    pub plan_checkers: Option<u32>,
+    /// Algorithm, preemption and the switches of the release.
+    pub scheduler: SchedulerConfig,
+    /// Time of a worker for an evaluation (`eval_nack_timeout`). Default 60 s.
+    pub nack_timeout: Duration,
+    /// Deliveries of an evaluation (`eval_delivery_limit`). Default 3.
+    pub delivery_limit: u32,
+    /// When nodes that reject plans become ineligible. Default: never.
+    pub plan_rejections: Option<RejectionConfig>,
+    /// Garbage collection.
+    pub garbage: GarbageConfig,
+    /// What deciding costs.
+    pub costs: CostModel,
     /// Nomad `min_heartbeat_ttl`. Default 10 s.
     pub min_heartbeat_ttl: Duration,
     /// Nomad `max_heartbeats_per_second`. Default 50.
@@ -540,15 +678,4 @@ pub struct Options {
     pub heartbeat_grace: Duration,
     /// Nomad `failover_heartbeat_ttl`. Default 300 s.
     pub failover_heartbeat_ttl: Duration,
-}
-
-/// Simulated time a scheduling worker takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SchedulerCost {
-    /// Per evaluation.
-    pub evaluation: Duration,
-    /// Per node pulled from the source.
-    pub node_pulled: Duration,
-    /// Per node scored.
-    pub node_scored: Duration,
 }

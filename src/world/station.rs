@@ -19,7 +19,7 @@ pub fn station_config(service: Option<&ServiceSpec>) -> StationConfig {
 }
 
 /// The parameters were checked with the scenario; a law they do not fit cannot come this far.
-fn law(law: ServiceTime) -> Law {
+pub fn law(law: ServiceTime) -> Law {
     match law {
         ServiceTime::Deterministic(span) => Law::Deterministic(span),
         ServiceTime::Exponential(mean) => Law::Exponential(mean),

@@ -9,10 +9,11 @@ use crate::model::topology::{RegionId, ZoneId};
 use crate::sim::fault::{Degrade, Direction, Rule, RuleId, Selector, Verdict};
 use crate::sim::trace::Cause;
 use crate::world::event::{Group, Notice, System};
+use crate::world::orders;
 use crate::world::process::Process;
 use crate::world::run::{Witness, World, ear};
 use crate::world::spec::{
-    Action, Among, Count, Degradation, EntryId, MachineId, MachineRole, OutageKind, ProcessKind, Side, Target,
+    Action, Among, Count, Degradation, EntryId, MachineId, MachineRole, NodeDeed, OutageKind, ProcessKind, Side, Target,
 };
 
 /// What an entry did that its end takes back.
@@ -94,7 +95,13 @@ impl World {
                 Some(Standing::Processor(machines))
             }
             // The operators have these in their own plan.
-            Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } => None,
+            Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } | Action::Order { .. } => {
+                None
+            }
+            Action::Nodes { deed, .. } => {
+                self.ask_operators(&machines, *deed, cause, witness);
+                None
+            }
         };
         self.take_stock(cause, witness);
     }
@@ -147,14 +154,17 @@ impl World {
             | Action::ProcessRestart(target)
             | Action::NodeCrash(target)
             | Action::SlowDisk(target, _)
-            | Action::SlowCpu(target, _) => self.choose(entry, target),
+            | Action::SlowCpu(target, _)
+            | Action::Nodes { target, .. } => self.choose(entry, target),
             Action::ZoneOutage(zone, _) => self.side(entry, &Side::Zone(*zone)),
             Action::RegionOutage(region, _) => self.side(entry, &Side::Region(*region)),
             Action::Partition { from, to, .. } | Action::LinkDegrade { from, to, .. } => match from {
                 Side::Rest => self.side(entry, to),
                 from => self.side(entry, from),
             },
-            Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } => Vec::new(),
+            Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } | Action::Order { .. } => {
+                Vec::new()
+            }
         };
         machines.sort_unstable();
         machines
@@ -269,6 +279,20 @@ impl World {
             {
                 witness.notice(self.now(), &Notice::Process { machine, process, up: true });
             }
+        }
+    }
+
+    /// Operators do something to these nodes, in order.
+    fn ask_operators(&mut self, machines: &[MachineId], deed: NodeDeed, cause: Cause, witness: &mut dyn Witness) {
+        for &machine in machines {
+            let Some(node) = self.atlas.node(machine) else { continue };
+            let operator = self.atlas.operators[self.atlas.region(machine)];
+            let ear = &mut ear!(self, witness);
+            self.engine.with_cause(operator, cause, ear, |process, now, fx| {
+                if let Process::Operator(operator) = process {
+                    operator.ask(now, orders::deed(deed, node), fx);
+                }
+            });
         }
     }
 
@@ -397,7 +421,9 @@ fn moves_members(action: &Action) -> bool {
         | Action::SlowCpu(..)
         | Action::RegisterJob { .. }
         | Action::ScaleJob { .. }
-        | Action::StopJob { .. } => false,
+        | Action::StopJob { .. }
+        | Action::Order { .. }
+        | Action::Nodes { .. } => false,
     }
 }
 

@@ -10,3 +10,5 @@ mod scenarios;
 mod raft;
 mod routine;
 mod scenario;
+mod surface;
+mod orchestration;

@@ -15,7 +15,24 @@ use cossim::analysis::judge;
 use cossim::report::folder;
 use cossim::scenario;
 
-const SCENARIOS: [&str; 5] = ["az-outage", "leader-crash", "node-crash", "region-partition", "reference-cos"];
+const SCENARIOS: [&str; 16] = [
+    "az-outage",
+    "leader-crash",
+    "node-crash",
+    "region-partition",
+    "reference-cos",
+    "rolling-upgrade",
+    "canary",
+    "blue-green",
+    "bad-version",
+    "drain",
+    "reschedule",
+    "preemption",
+    "disconnect",
+    "leader-and-client",
+    "scoring",
+    "plan-conflicts",
+];
 /// Enough to meet each kind of run of `az-outage`.
 const SEEDS: u64 = 3;
 

@@ -250,6 +250,9 @@ pub enum RpcError {
     /// The job never registered.
     #[error("job not found")]
     UnknownJob,
+    /// The job never had this version, does not keep it, or has it now.
+    #[error("job version not found, or current")]
+    UnknownVersion,
     /// The group is not in the job.
     #[error("task group not found")]
     UnknownGroup,
@@ -429,6 +432,7 @@ impl RpcError {
             Self::SilentNode => 23,
             Self::RegistrationsRejected => 24,
             Self::UnknownSwitch => 25,
+            Self::UnknownVersion => 26,
             Self::Dispatch(error) => 128 + error.number(),
             Self::Refused(refusal) => 64 + refusal.number(),
             Self::Broker(BrokerError::NotOutstanding) => 14,

@@ -43,6 +43,7 @@ impl<D: Decide> Server<D> {
             Operation::RegisterJob(_)
             | Operation::DeregisterJob { .. }
             | Operation::ScaleJob { .. }
+            | Operation::RevertJob { .. }
             | Operation::EvaluateJob(_)
             | Operation::RescheduleFailed(_)
             | Operation::ForceLaunch(_)
@@ -73,6 +74,7 @@ impl<D: Decide> Server<D> {
             Operation::RegisterJob(job) => self.registration(now, job),
             Operation::DeregisterJob { job, purge } => Ok(self.deregistration(now, *job, *purge)),
             Operation::ScaleJob { job, group, count } => self.scaling(now, *job, group, *count),
+            Operation::RevertJob { job, version } => self.reverting(now, *job, *version),
             Operation::PauseBroker(pause_broker) if self.config.scheduler.behaviour.broker_pause => {
                 let switches = SchedulerSwitches { pause_broker: *pause_broker, ..self.state.switches() };
                 Ok(Command::SchedulerConfig(switches))
@@ -131,6 +133,14 @@ impl<D: Decide> Server<D> {
         }
         let eval = (!job.is_parent()).then(|| Box::new(Evaluation::new(job, Trigger::JobRegister, now)));
         Ok(Command::RegisterJob { job: job.clone(), eval, time: now })
+    }
+
+    /// A kept version is registered anew; going to the current one is refused (Nomad `Job.Revert`).
+    fn reverting(&self, now: Time, id: JobId, version: Option<u64>) -> Result<Command, RpcError> {
+        let current = self.state.job(id).ok_or(RpcError::UnknownJob)?.version;
+        let wanted = version.or(current.checked_sub(1)).filter(|wanted| *wanted != current);
+        let old = wanted.and_then(|wanted| self.state.job_version(id, wanted)).ok_or(RpcError::UnknownVersion)?;
+        self.registration(now, &Arc::new(Job { stop: false, ..Job::clone(old) }))
     }
 
     /// A job that is evaluated itself.

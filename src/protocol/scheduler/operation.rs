@@ -32,6 +32,13 @@ pub enum Operation {
         /// How many instances.
         count: u32,
     },
+    /// `nomad job revert`: an older version is registered as a new one.
+    RevertJob {
+        /// Which.
+        job: JobId,
+        /// To which version; `None` is the one before the current.
+        version: Option<u64>,
+    },
     /// `nomad job eval`.
     EvaluateJob(JobId),
     /// `nomad job eval -force-reschedule`: failed allocations that were not replaced are replaced at once.
@@ -146,6 +153,7 @@ impl Operation {
             Self::RegisterJob(job) => mix(1, u64::from(job.id.0) ^ (job.groups.len() as u64) << 32),
             Self::DeregisterJob { job, purge } => mix(2, u64::from(job.0) ^ u64::from(*purge) << 32),
             Self::ScaleJob { job, count, .. } => mix(3, u64::from(job.0) ^ u64::from(*count) << 32),
+            Self::RevertJob { job, version } => mix(mix(22, u64::from(job.0)), version.unwrap_or(u64::MAX)),
             Self::EvaluateJob(job) => mix(4, u64::from(job.0)),
             Self::CollectGarbage => 17,
             Self::PauseBroker(paused) => mix(20, u64::from(*paused)),
@@ -182,6 +190,8 @@ impl fmt::Display for Operation {
             Self::RegisterJob(job) => write!(f, "register {}", job.id),
             Self::DeregisterJob { job, purge } => write!(f, "deregister {job} purge={purge}"),
             Self::ScaleJob { job, group, count } => write!(f, "scale {job} {group} to {count}"),
+            Self::RevertJob { job, version: Some(version) } => write!(f, "revert {job} to version {version}"),
+            Self::RevertJob { job, version: None } => write!(f, "revert {job}"),
             Self::EvaluateJob(job) => write!(f, "evaluate {job}"),
             Self::ForceLaunch(job) => write!(f, "launch {job}"),
             Self::Dispatch { job, .. } => write!(f, "dispatch {job}"),

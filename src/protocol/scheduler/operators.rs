@@ -195,6 +195,11 @@ fn matches(text: &str, pattern: &str) -> bool {
     Regex::new(&ascii_classes(pattern)).is_ok_and(|regex| regex.is_match(text))
 }
 
+/// Whether a pattern parses.
+pub fn is_pattern(pattern: &str) -> bool {
+    Regex::new(&ascii_classes(pattern)).is_ok()
+}
+
 /// Spells the Perl classes out, which are Unicode in Rust and ASCII in RE2.
 fn ascii_classes(pattern: &str) -> String {
     let mut spelt = String::with_capacity(pattern.len());

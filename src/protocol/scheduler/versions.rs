@@ -158,6 +158,11 @@ pub fn satisfies(version: &str, list: &str, rules: Rules) -> bool {
     items.is_some_and(|items| items.iter().all(|(comparison, item)| compares(&version, *comparison, item, rules)))
 }
 
+/// Whether every item of a list can be read.
+pub fn is_list(list: &str, rules: Rules) -> bool {
+    list.split(',').all(|item| parse_item(item, rules).is_some())
+}
+
 fn parse_item(item: &str, rules: Rules) -> Option<(Comparison, Version)> {
     let item = item.trim();
     let operators = [

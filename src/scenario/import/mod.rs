@@ -1,9 +1,11 @@
 //! Files of other tools, read into the model.
 
 pub mod defaults;
+pub mod launch;
 mod legacy;
 pub mod nomad_job;
 mod policy;
+pub mod placement_rules;
 pub mod rules;
 pub mod spots;
 mod tree;

@@ -2,8 +2,8 @@
 //!
 //! Covers the blocks that placement, health, routing and failover depend on. What only the task itself cares about
 //! (driver configuration, environment, templates, artifacts, vault) is kept as text, so that a change of it needs new
-//! tasks. Blocks that would change results and are not modelled are left out with a warning: `periodic`,
-//! `parameterized`, `multiregion`, `scaling`, `connect`, CSI volumes, `check_restart`.
+//! tasks. Blocks that would change results and are not modelled are left out with a warning: `multiregion`, `scaling`,
+//! `connect`, CSI volumes, `check_restart`.
 //!
 //! Not covered: functions that read files or make identifiers, variable files, `NOMAD_VAR_*`.
 
@@ -174,6 +174,7 @@ impl Reader {
         if matches!(kind, JobKind::System) {
             job.update = update.as_ref().map(|block| self.update(&block.body, None));
         }
+        job.launch = self.launch(body);
         let mut text = String::new();
         for block in body.blocks.iter().filter(|block| INHERITED_TEXT.contains(&block.name.as_str())) {
             block.canonical(&mut text);
@@ -390,7 +391,7 @@ impl Reader {
     }
 
     /// The block of this name; a second one is an error.
-    fn blocks_one(&mut self, body: &Body, name: &str) -> Option<Block> {
+    pub(super) fn blocks_one(&mut self, body: &Body, name: &str) -> Option<Block> {
         let mut blocks = body.blocks(name).into_iter();
         let first = blocks.next();
         if let Some(second) = blocks.next() {
@@ -470,15 +471,13 @@ const JOB_READ: &[&str] = &[
     "update",
     "migrate",
     "reschedule",
+    "periodic",
+    "parameterized",
     "group",
     "task",
 ];
 const JOB_KEPT: &[&str] = &["name", "vault", "consul", "consul_token", "vault_token", "ui"];
-const JOB_MATTERS: &[(&str, &str)] = &[
-    ("periodic", "the job is registered as if it ran once"),
-    ("parameterized", "the job is registered as if it were dispatched once"),
-    ("multiregion", "say in the scenario which regions it is registered in"),
-];
+const JOB_MATTERS: &[(&str, &str)] = &[("multiregion", "say in the scenario which regions it is registered in")];
 const GROUP_READ: &[&str] = &[
     "count",
     "constraint",

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::base::time::Duration;
+use crate::model::job::Launch;
+use crate::model::job::Payload;
 use crate::model::job::Restart;
 use crate::model::job::RestartMode;
 use crate::scenario::import::rules;
@@ -194,16 +196,34 @@ fn constraints_have_short_forms() {
 
 #[test]
 fn what_matters_and_is_left_out_is_said() {
-    let text =
-        with_task("scaling \"cpu\" {\n}").replace("group", "periodic {\n cron = \"* * * * *\"\n}\n cout = 3\n group");
+    let text = with_task("scaling \"cpu\" {\n}").replace("group", "multiregion {\n}\n cout = 3\n group");
     let warnings = said(&text, Severity::Warning);
-    for part in ["`periodic`", "`scaling`", "`cout`"] {
+    for part in ["`multiregion`", "`scaling`", "`cout`"] {
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{warnings:?}");
     }
     assert_eq!(
         said(&with_task("template {\n data = <<EOF\n{{ x }}, ${y}\nEOF\n}"), Severity::Warning),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn jobs_are_launched_by_time_or_by_dispatch() {
+    let text = with_task("").replace(
+        "group",
+        "type = \"batch\"\n periodic {\n cron = \"*/5 * * * *\"\n prohibit_overlap = true\n time_zone = \"Etc/GMT-2\"\n}\n group",
+    );
+    let Launch::Periodic(periodic) = read(&text).job.launch else { panic!("it is periodic") };
+    assert_eq!((periodic.cron.to_string().as_str(), periodic.utc_offset), ("*/5 * * * *", 7_200));
+    assert!(periodic.prohibit_overlap && periodic.enabled);
+    let text = with_task("").replace(
+        "group",
+        "type = \"batch\"\n parameterized {\n payload = \"required\"\n meta_required = [\"user\"]\n}\n group",
+    );
+    let Launch::Parameterized(rules) = read(&text).job.launch else { panic!("it is parameterized") };
+    assert_eq!((rules.payload, rules.meta_required), (Payload::Required, vec!["user".to_owned()]));
+    let text = with_task("").replace("group", "periodic {\n cron = \"now and then\"\n}\n group");
+    assert!(said(&text, Severity::Error).iter().any(|error| error.contains("cron expression")));
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Reader {
         self.push(Finding { severity: Severity::Warning, code: "W001", message, span, hint: None });
     }
 
+    pub(super) fn warn(&mut self, span: Range<usize>, message: String, hint: &str) {
+        let hint = Some(hint.to_owned());
+        self.push(Finding { severity: Severity::Warning, code: "W001", message, span, hint });
+    }
+
     fn push(&mut self, finding: Finding) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);

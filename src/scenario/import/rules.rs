@@ -1,4 +1,5 @@
 //! What Nomad refuses when a job is registered (`Job.Validate` and what it calls), as far as the model holds it.
+//! Preferences and requirements are in [`super::placement_rules`].
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use crate::model::job::TaskGroup;
 use crate::model::job::Update;
 use crate::model::service::CheckKind;
 use crate::model::service::Service;
+use crate::scenario::import::placement_rules;
 
 /// A part of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +57,14 @@ pub fn broken(job: &Job) -> Vec<Broken> {
     job_rule(Part::Job, (1..=100).contains(&job.priority), "needs a priority within 1..=100");
     job_rule(Part::Datacenters, !job.datacenters.is_empty(), "names no datacenter");
     job_rule(Part::Job, !job.groups.is_empty(), "has no task group");
+    let batch = matches!(job.kind, JobKind::Batch | JobKind::SysBatch);
+    job_rule(Part::Job, batch || !job.is_parent(), "is periodic or parameterized, which only batch jobs can be");
     let system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
     let preferences = !job.affinities.is_empty() || !job.spreads.is_empty();
     job_rule(Part::Job, !(system && preferences), "is a system job and may have neither affinities nor spreads");
+    for message in placement_rules::broken(&job.constraints, &job.affinities, &job.spreads) {
+        job_rule(Part::Job, false, &message);
+    }
     let largest = job.groups.iter().map(|group| group.tasks.len()).max().unwrap_or(0);
     job_rule(
         Part::Job,
@@ -94,6 +101,26 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
     rule(
         !(system && (!group.affinities.is_empty() || !group.spreads.is_empty())),
         "of a system job may have neither affinities nor spreads".to_owned(),
+    );
+    for message in placement_rules::broken(&group.constraints, &group.affinities, &group.spreads) {
+        rule(false, message);
+    }
+    rule(
+        !(kind != JobKind::Service && group.migrate.is_some()),
+        "has a `migrate` block, which only service jobs may".to_owned(),
+    );
+    if let Some(migrate) = group.migrate.as_ref().filter(|migrate| migrate.min_healthy_time >= migrate.healthy_deadline)
+    {
+        let deadline = migrate.healthy_deadline;
+        rule(false, format!("migrates with a `healthy_deadline` of {deadline} within its `min_healthy_time`"));
+    }
+    rule(
+        !(system && group.stop_after_client_disconnect.is_some()),
+        "of a system job may not have `stop_after_client_disconnect`".to_owned(),
+    );
+    rule(
+        group.stop_after_client_disconnect.is_none() || group.max_client_disconnect.is_none(),
+        "has both `max_client_disconnect` and `stop_after_client_disconnect`".to_owned(),
     );
     if let Some(update) = &group.update {
         rule(
@@ -142,6 +169,9 @@ fn task_rules((group, number): (usize, usize), task: &Task, twin: bool, out: &mu
     rule(!twin, "is defined twice".to_owned());
     rule(!task.name.is_empty() && !task.name.contains(['/', '\\']), "needs a name without slashes".to_owned());
     rule(!task.driver.is_empty(), "names no driver".to_owned());
+    for message in placement_rules::broken(&task.constraints, &task.affinities, &[]) {
+        rule(false, message);
+    }
     rule(task.resources.cpu >= MegaHertz(1) || task.resources.cores > 0, "asks for less than 1 MHz".to_owned());
     rule(task.resources.memory >= Mebibytes(10), "asks for less than 10 MiB of memory".to_owned());
     let most = task.resources.memory_max;

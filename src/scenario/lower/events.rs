@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lowering;
+use super::operators::region_of;
 use super::target::Cast;
 use super::work::Placed;
 use super::work::Roofs;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
-use crate::model::job::JobKind;
 use crate::model::topology::RegionId;
 use crate::scenario::quantity;
 use crate::scenario::schema;
@@ -26,10 +26,10 @@ use crate::world::spec::Side;
 use crate::world::spec::Target;
 
 /// What one written entry means; an action in several regions is several entries.
-struct Meaning {
-    label: String,
-    lasts: Option<Duration>,
-    actions: Vec<Action>,
+pub(super) struct Meaning {
+    pub(super) label: String,
+    pub(super) lasts: Option<Duration>,
+    pub(super) actions: Vec<Action>,
 }
 
 impl Lowering<'_> {
@@ -40,18 +40,7 @@ impl Lowering<'_> {
         jobs: &[Placed],
         duration: Duration,
     ) -> IdVec<EntryId, Entry> {
-        // Jobs that the timeline itself registers can be aimed at as well.
-        let mut placed: Vec<Placed> = jobs.to_vec();
-        let mut registered: Vec<Vec<Placed>> = Vec::new();
-        for (index, schema::At(_, action)) in self.scenario.timeline.iter().enumerate() {
-            let added = match action {
-                schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1][0]"), source),
-                _ => Vec::new(),
-            };
-            self.fit(roofs, &added);
-            placed.extend(added.iter().cloned());
-            registered.push(added);
-        }
+        let (placed, registered) = self.registrations(machines, roofs, jobs);
         let datacenters = self.geography.datacenters.clone();
         let names: Vec<(Arc<str>, RegionId)> =
             placed.iter().map(|job| (job.spec.job.name.clone(), job.spec.region)).collect();
@@ -124,26 +113,44 @@ impl Lowering<'_> {
                 let factor = self.number(&format!("{path}.factor"), *factor, 1.0..=1e6);
                 Some(self.fault(path, "slow-cpu", &target.0, lasts.as_ref(), Action::SlowCpu(hit, factor)))
             }
-            schema::Action::RegisterJob(_) => {
-                let name = registered.first()?.spec.job.name.clone();
-                let register =
-                    |job: &Placed| Action::RegisterJob { region: job.spec.region, job: job.spec.job.clone() };
-                let actions = registered.iter().map(register).collect();
-                Some(Meaning { label: format!("register {name}"), lasts: None, actions })
-            }
-            schema::Action::ScaleJob { job, group, count, region } => {
-                self.scale(path, (job, group.as_deref()), *count, region.as_deref(), placed)
-            }
-            schema::Action::StopJob { job, region } => {
-                let found = self.jobs_named(path, job, region.as_deref(), placed);
-                let stop = |(region, placed): (RegionId, Placed)| Action::StopJob {
-                    region,
-                    job: placed.spec.job.name.clone(),
-                };
-                let actions = found.into_iter().map(stop).collect();
-                Some(Meaning { label: format!("stop {job}"), lasts: None, actions })
-            }
+            _ => self.operator(path, action, placed, registered, cast),
         }
+    }
+
+    /// Every version of every job, those of the start first; and what each entry registers. Jobs that the timeline
+    /// itself registers can be aimed at as well.
+    fn registrations(
+        &mut self,
+        machines: &IdVec<MachineId, MachineSpec>,
+        roofs: &Roofs,
+        jobs: &[Placed],
+    ) -> (Vec<Placed>, Vec<Vec<Placed>>) {
+        let entries = &self.scenario.timeline;
+        let times: Vec<Time> = entries
+            .iter()
+            .map(|schema::At(at, _)| Time::ZERO + quantity::duration(&at.0).unwrap_or(Duration::ZERO))
+            .collect();
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        order.sort_by_key(|index| times[*index]);
+        let mut placed: Vec<Placed> = jobs.to_vec();
+        let mut registered: Vec<Vec<Placed>> = vec![Vec::new(); entries.len()];
+        for index in order {
+            let mut added = match &entries[index].1 {
+                schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1][0]"), source),
+                update @ schema::Action::UpdateImage { .. } => {
+                    self.updated(&format!("timeline[{index}]"), update, times[index], &placed)
+                }
+                _ => Vec::new(),
+            };
+            self.fit(roofs, &added);
+            self.unplaced(machines, &added);
+            for job in &mut added {
+                job.spec.at = times[index];
+            }
+            placed.extend(added.iter().cloned());
+            registered[index] = added;
+        }
+        (placed, registered)
     }
 
     /// Faults of zones, regions and links.
@@ -274,105 +281,6 @@ impl Lowering<'_> {
             }
         }
         change
-    }
-
-    fn scale(
-        &mut self,
-        path: &str,
-        (job, group): (&str, Option<&str>),
-        count: u64,
-        region: Option<&str>,
-        placed: &[Placed],
-    ) -> Option<Meaning> {
-        let count = self.count(&format!("{path}.count"), count, 0..=super::ALLOCATIONS_MAX);
-        let found = self.jobs_named(path, job, region, placed);
-        let mut actions = Vec::new();
-        for (region, placed) in found {
-            if matches!(placed.spec.job.kind, JobKind::System | JobKind::SysBatch) {
-                let message = format!("job `{job}` is a system job: it runs on every node and cannot be scaled");
-                self.error("E015", path, message).hint("change the number of client nodes instead".to_owned());
-                return None;
-            }
-            let names: Vec<&str> = placed.spec.job.groups.iter().map(|group| &*group.name).collect();
-            let group = match group {
-                Some(group) if names.contains(&group) => group,
-                None if names.len() == 1 => names[0],
-                Some(group) => {
-                    self.unknown(&format!("{path}.group"), "group", group, names.iter().copied());
-                    return None;
-                }
-                None => {
-                    let hint = format!("add `group:`, one of `{}`", names.join("`, `"));
-                    self.error("E015", path, format!("job `{job}` has {} groups", names.len())).hint(hint);
-                    return None;
-                }
-            };
-            let job = placed.spec.job.name.clone();
-            actions.push(Action::ScaleJob { region, job, group: group.into(), count });
-        }
-        Some(Meaning { label: format!("scale {job} to {count}"), lasts: None, actions })
-    }
-
-    /// The job of this name in the region, or in each region that has it.
-    fn jobs_named(
-        &mut self,
-        path: &str,
-        name: &str,
-        region: Option<&str>,
-        placed: &[Placed],
-    ) -> Vec<(RegionId, Placed)> {
-        let only = match region {
-            None => None,
-            Some(region) => match self.region(&format!("{path}.region"), region) {
-                Some(region) => Some(region),
-                None => return Vec::new(),
-            },
-        };
-        let mut found: Vec<(RegionId, Placed)> = Vec::new();
-        for job in placed.iter().filter(|job| *job.spec.job.name == *name) {
-            let of = job.spec.region;
-            if only.is_none_or(|only| only == of) && !found.iter().any(|(region, _)| *region == of) {
-                found.push((of, job.clone()));
-            }
-        }
-        if found.is_empty() {
-            let names: Vec<Arc<str>> = placed.iter().map(|job| job.spec.job.name.clone()).collect();
-            self.unknown(&format!("{path}.job"), "job", name, names.iter().map(|name| &**name));
-        }
-        found
-    }
-
-    /// Scaling must not go beyond what can be run.
-    fn scaled_allocations(&mut self, placed: &[Placed], entries: &IdVec<EntryId, Entry>) {
-        let registered: u64 = placed.iter().map(Placed::allocations).fold(0, u64::saturating_add);
-        let scaled = entries.as_slice().iter().fold(0_u64, |sum, entry| match &entry.action {
-            Action::ScaleJob { count, .. } => sum.saturating_add(u64::from(*count)),
-            _ => sum,
-        });
-        let total = registered.saturating_add(scaled);
-        if total > super::ALLOCATIONS_MAX {
-            let message = format!("{total} allocations are more than cossim runs ({})", super::ALLOCATIONS_MAX);
-            self.error("E006", "timeline", message);
-        }
-    }
-}
-
-/// The region of an operator's action.
-fn region_of(action: &Action) -> Option<RegionId> {
-    match action {
-        Action::RegisterJob { region, .. } | Action::ScaleJob { region, .. } | Action::StopJob { region, .. } => {
-            Some(*region)
-        }
-        Action::ProcessKill(_)
-        | Action::ProcessPause(_)
-        | Action::ProcessRestart(_)
-        | Action::NodeCrash(_)
-        | Action::ZoneOutage(..)
-        | Action::RegionOutage(..)
-        | Action::Partition { .. }
-        | Action::LinkDegrade { .. }
-        | Action::SlowDisk(..)
-        | Action::SlowCpu(..) => None,
     }
 }
 

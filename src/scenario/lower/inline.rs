@@ -10,9 +10,11 @@ use crate::model::constraint::Affinity;
 use crate::model::constraint::Constraint;
 use crate::model::constraint::Spread;
 use crate::model::constraint::SpreadTarget;
+use crate::model::job::Hook;
 use crate::model::job::Job;
 use crate::model::job::JobId;
 use crate::model::job::JobKind;
+use crate::model::job::Lifecycle;
 use crate::model::job::Task;
 use crate::model::job::TaskGroup;
 use crate::model::job::Update;
@@ -40,72 +42,188 @@ impl Lowering<'_> {
         job.datacenters = written.datacenters.iter().map(|name| name.as_str().into()).collect();
         job.constraints = self.constraints(&format!("{path}.constraints"), &written.constraints);
         job.spreads = self.spreads(&format!("{path}.spreads"), &written.spreads);
-        for (index, affinity) in written.affinities.iter().enumerate() {
-            let path = format!("{path}.affinities[{index}]");
-            let rule = self.constraint(&format!("{path}.rule"), &affinity.rule);
-            let weight = affinity.weight.unwrap_or(50);
-            if weight == 0 || weight.abs() > 100 {
-                self.error("E015", &format!("{path}.weight"), "a weight is within -100..=100 and not 0");
-            }
-            let Constraint { left, operator, right } = rule;
-            job.affinities.push(Affinity { left, operator, right, weight: weight.clamp(-100, 100) as i8 });
+        job.affinities = self.affinities(&format!("{path}.affinities"), &written.affinities);
+        job.all_at_once = written.all_at_once;
+        job.meta.clone_from(&written.meta);
+        job.launch = self.launch(path, written);
+        let update = written.update.as_ref().map(|update| self.update(&format!("{path}.update"), update));
+        if kind == JobKind::System {
+            job.update.clone_from(&update);
         }
         let find = |path: String| self.text.tree.find(&path);
         let mut spots = Spots::new(find(format!("{path}.name")));
         spots.datacenters = Some(find(format!("{path}.datacenters")));
-        for (index, _) in written.groups.iter().enumerate() {
+        for (index, group) in written.groups.iter().enumerate() {
             let path = format!("{path}.groups[{index}]");
             spots.groups.push(GroupSpots {
                 name: find(format!("{path}.name")),
                 cpu: Some(find(format!("{path}.cpu"))),
                 memory: Some(find(format!("{path}.memory"))),
-                tasks: vec![find(format!("{path}.name"))],
+                tasks: if group.tasks.is_empty() {
+                    vec![find(format!("{path}.name"))]
+                } else {
+                    (0..group.tasks.len()).map(|task| find(format!("{path}.tasks[{task}].name"))).collect()
+                },
             });
         }
         for (index, group) in written.groups.iter().enumerate() {
-            let group = self.group(&format!("{path}.groups[{index}]"), kind, group);
+            let group = self.group(&format!("{path}.groups[{index}]"), kind, group, update.as_ref());
             job.groups.push(group);
         }
         (job, spots)
     }
 
-    fn group(&mut self, path: &str, kind: JobKind, written: &schema::Group) -> TaskGroup {
+    fn group(&mut self, path: &str, kind: JobKind, written: &schema::Group, update: Option<&Update>) -> TaskGroup {
         let mut group = defaults::group(&written.name, kind);
         group.count = self.count(&format!("{path}.count"), written.count.unwrap_or(1), 0..=ALLOCATIONS_MAX);
         group.constraints = self.constraints(&format!("{path}.constraints"), &written.constraints);
+        group.affinities = self.affinities(&format!("{path}.affinities"), &written.affinities);
         group.spreads = self.spreads(&format!("{path}.spreads"), &written.spreads);
         if let Some(disk) = &written.disk {
             group.disk.size = self.size(&format!("{path}.disk"), disk);
         }
+        group.disk.sticky = written.sticky_disk;
+        group.volumes = written
+            .host_volumes
+            .iter()
+            .map(|volume| match volume.strip_prefix("ro:") {
+                Some(volume) => (volume.to_owned(), true),
+                None => (volume.clone(), false),
+            })
+            .collect();
         if !written.ports.is_empty() {
             group.networks = vec![NetworkAsk { ports: ports(&written.ports), ..NetworkAsk::default() }];
         }
-        if let Some(update) = &written.update {
-            group.update = Some(self.update(&format!("{path}.update"), update));
+        self.group_policies(path, kind, written, update, &mut group);
+        group.services = self.group_services(path, &written.services, &written.ports);
+        if written.tasks.is_empty() {
+            group.tasks.push(self.only_task(path, written));
+        } else {
+            for (name, said) in [("image", written.image.is_some()), ("cpu", written.cpu.is_some())]
+                .into_iter()
+                .chain([("memory", written.memory.is_some())])
+            {
+                if said {
+                    self.error(
+                        "E015",
+                        &format!("{path}.{name}"),
+                        format!("the group lists its tasks: `{name}` is theirs"),
+                    )
+                    .hint("move it into the tasks");
+                }
+            }
+            for (index, task) in written.tasks.iter().enumerate() {
+                let task = self.task(&format!("{path}.tasks[{index}]"), kind, task, written);
+                group.tasks.push(task);
+            }
         }
-        for (index, service) in written.services.iter().enumerate() {
+        group
+    }
+
+    fn group_policies(
+        &mut self,
+        path: &str,
+        kind: JobKind,
+        written: &schema::Group,
+        update: Option<&Update>,
+        group: &mut TaskGroup,
+    ) {
+        let own = written.update.as_ref().map(|update| self.update(&format!("{path}.update"), update));
+        // System jobs are updated by their job's block.
+        let inherited = update.filter(|_| kind != JobKind::System).cloned();
+        if let Some(update) = own.or(inherited) {
+            // `max_parallel: 0` means no update strategy.
+            group.update = Some(update).filter(|update| update.max_parallel > 0);
+        }
+        if let Some(migrate) = &written.migrate {
+            group.migrate = Some(self.migrate(&format!("{path}.migrate"), migrate));
+        }
+        if let Some(reschedule) = &written.reschedule {
+            let default = group.reschedule.take();
+            group.reschedule = Some(self.reschedule(&format!("{path}.reschedule"), reschedule, default));
+        }
+        if let Some(restart) = &written.restart {
+            group.restart = self.restart(&format!("{path}.restart"), restart, &group.restart);
+        }
+        let mut span = |name: &str, text: &Option<schema::DurationText>| {
+            text.as_ref().map(|text| self.duration(&format!("{path}.{name}"), text))
+        };
+        group.shutdown_delay = span("shutdown_delay", &written.shutdown_delay).unwrap_or_default();
+        group.stop_after_client_disconnect =
+            span("stop_after_client_disconnect", &written.stop_after_client_disconnect);
+        group.max_client_disconnect = span("max_client_disconnect", &written.max_client_disconnect);
+    }
+
+    fn group_services(
+        &mut self,
+        path: &str,
+        written: &[schema::GroupService],
+        ports: &BTreeMap<String, u64>,
+    ) -> Vec<Service> {
+        let mut out = Vec::new();
+        for (index, service) in written.iter().enumerate() {
             let path = format!("{path}.services[{index}]");
             if let Some(port) = &service.port
-                && !written.ports.contains_key(port)
+                && !ports.contains_key(port)
             {
-                self.unknown(&format!("{path}.port"), "port", port, written.ports.keys().map(String::as_str));
+                self.unknown(&format!("{path}.port"), "port", port, ports.keys().map(String::as_str));
             }
-            group.services.push(Service {
+            out.push(Service {
                 name: service.name.as_str().into(),
                 port: service.port.as_deref().map(Arc::from),
                 tags: service.tags.iter().map(|tag| tag.as_str().into()).collect(),
                 checks: service.check.iter().map(|check| self.check(&format!("{path}.check"), check)).collect(),
             });
         }
+        out
+    }
+
+    /// The task of a group that lists none: it is called after it.
+    fn only_task(&mut self, path: &str, written: &schema::Group) -> Task {
         let mut task = Task::new(&written.name, &written.driver);
+        task.config = config(written.image.as_deref());
         if let Some(cpu) = &written.cpu {
             task.resources.cpu = self.frequency(&format!("{path}.cpu"), cpu);
         }
         if let Some(memory) = &written.memory {
             task.resources.memory = self.size(&format!("{path}.memory"), memory);
         }
-        group.tasks.push(task);
-        group
+        task
+    }
+
+    fn task(&mut self, path: &str, kind: JobKind, written: &schema::Task, group: &schema::Group) -> Task {
+        let mut task = Task::new(&written.name, written.driver.as_ref().unwrap_or(&group.driver));
+        task.config = config(written.image.as_deref());
+        if let Some(cpu) = &written.cpu {
+            task.resources.cpu = self.frequency(&format!("{path}.cpu"), cpu);
+        }
+        if let Some(memory) = &written.memory {
+            task.resources.memory = self.size(&format!("{path}.memory"), memory);
+        }
+        task.resources.memory_max =
+            written.memory_max.as_ref().map(|memory| self.size(&format!("{path}.memory_max"), memory));
+        task.constraints = self.constraints(&format!("{path}.constraints"), &written.constraints);
+        task.affinities = self.affinities(&format!("{path}.affinities"), &written.affinities);
+        task.services = self.group_services(path, &written.services, &group.ports);
+        task.meta.clone_from(&written.meta);
+        task.restart = written
+            .restart
+            .as_ref()
+            .map(|restart| self.restart(&format!("{path}.restart"), restart, &defaults::restart(kind)));
+        task.lifecycle = written.lifecycle.as_ref().map(|lifecycle| Lifecycle {
+            hook: match lifecycle.hook {
+                schema::Hook::Prestart => Hook::Prestart,
+                schema::Hook::Poststart => Hook::Poststart,
+                schema::Hook::Poststop => Hook::Poststop,
+            },
+            sidecar: lifecycle.sidecar,
+        });
+        task.leader = written.leader;
+        task.kill_timeout =
+            self.duration_or(&format!("{path}.kill_timeout"), written.kill_timeout.as_ref(), task.kill_timeout);
+        task.shutdown_delay =
+            self.duration_or(&format!("{path}.shutdown_delay"), written.shutdown_delay.as_ref(), Duration::ZERO);
+        task
     }
 
     fn check(&mut self, path: &str, written: &schema::Check) -> Check {
@@ -120,27 +238,20 @@ impl Lowering<'_> {
         check
     }
 
-    fn update(&mut self, path: &str, written: &schema::Update) -> Update {
-        let default = Update::default();
-        let mut span = |name: &str, text: &Option<schema::DurationText>, default: Duration| {
-            self.duration_or(&format!("{path}.{name}"), text.as_ref(), default)
-        };
-        let min_healthy_time = span("min_healthy_time", &written.min_healthy_time, default.min_healthy_time);
-        let healthy_deadline = span("healthy_deadline", &written.healthy_deadline, default.healthy_deadline);
-        let progress_deadline = span("progress_deadline", &written.progress_deadline, default.progress_deadline);
-        let mut count = |name: &str, value: Option<u64>, default: u32| {
-            value.map_or(default, |value| self.count(&format!("{path}.{name}"), value, 0..=ALLOCATIONS_MAX))
-        };
-        Update {
-            max_parallel: count("max_parallel", written.max_parallel, default.max_parallel),
-            canary: count("canary", written.canary, default.canary),
-            min_healthy_time,
-            healthy_deadline,
-            progress_deadline,
-            auto_revert: written.auto_revert,
-            auto_promote: written.auto_promote,
-            ..default
+    fn affinities(&mut self, path: &str, written: &[schema::Affinity]) -> Vec<Affinity> {
+        let mut out = Vec::new();
+        for (index, affinity) in written.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            let rule = self.constraint(&format!("{path}.rule"), &affinity.rule);
+            let mut weight = affinity.weight.unwrap_or(50);
+            if weight == 0 || weight.unsigned_abs() > 100 {
+                self.error("E015", &format!("{path}.weight"), "a weight is within -100..=100 and not 0");
+                weight = 50;
+            }
+            let Constraint { left, operator, right } = rule;
+            out.push(Affinity { left, operator, right, weight: weight as i8 });
         }
+        out
     }
 
     fn constraints(&mut self, path: &str, written: &[String]) -> Vec<Constraint> {
@@ -168,6 +279,7 @@ impl Lowering<'_> {
         if !OPERATORS.contains(&operator) {
             self.error("E015", path, format!("`{text}` is no constraint"))
                 .hint("write `${attr.kernel.name} = linux`, `${meta.zone} is_set` or `distinct_hosts`");
+            return of("${node.datacenter}", "is_set", "");
         }
         of(left, operator, right)
     }
@@ -184,11 +296,17 @@ impl Lowering<'_> {
             }
             if targets.iter().map(|target| u32::from(target.percent)).sum::<u32>() > 100 {
                 self.error("E015", &format!("{path}.targets"), "the shares of a spread add up to more than 100");
+                targets.clear();
             }
             out.push(Spread { attribute: spread.attribute.clone(), weight, targets });
         }
         out
     }
+}
+
+/// A driver configuration with nothing but an image, as the importer of job files would write it.
+fn config(image: Option<&str>) -> String {
+    image.map_or(String::new(), |image| format!("config{{image=\"{}\";}}", image.escape_debug()))
 }
 
 fn ports(written: &BTreeMap<String, u64>) -> Vec<PortAsk> {

@@ -8,9 +8,13 @@
 mod routes;
 mod events;
 mod inline;
+mod operators;
+mod policies;
 mod places;
 mod settings;
+mod tasks;
 mod target;
+mod unplaced;
 mod wiring;
 mod work;
 
@@ -25,6 +29,7 @@ use crate::base::units::MegaHertz;
 use crate::base::units::MegabitsPerSecond;
 use crate::base::units::Ratio;
 use crate::measure::objective::Objective;
+use crate::model::job::Job;
 use crate::model::topology::RegionId;
 use crate::model::topology::ZoneId;
 use crate::scenario::diagnostic::Diagnostic;
@@ -37,6 +42,7 @@ use crate::scenario::quantity;
 use crate::scenario::quantity::QuantityError;
 use crate::scenario::schema;
 use crate::scenario::suggest;
+use crate::world::spec::Action;
 use crate::world::spec::RegionSpec;
 use crate::world::spec::WorldSpec;
 use crate::world::spec::ZoneSpec;
@@ -159,6 +165,7 @@ impl Lowering<'_> {
         let roofs = work::roofs(&machines, &self.geography.zones);
         let jobs = self.jobs(&roofs);
         self.fit(&roofs, &jobs);
+        self.unplaced(&machines, &jobs);
         let services = self.services(&jobs);
         let ingress = self.ingresses(&jobs);
         let mut traffic = self.traffic(&ingress, warmup, duration);
@@ -171,6 +178,12 @@ impl Lowering<'_> {
         }
         let timeline = self.timeline(&machines, &roofs, &jobs, duration);
         let expectations = self.expectations(&timeline);
+        let registered = timeline.as_slice().iter().filter_map(|entry| match &entry.action {
+            Action::RegisterJob { job, .. } => Some(job),
+            _ => None,
+        });
+        let every_job: Vec<Arc<Job>> = jobs.iter().map(|job| &job.spec.job).chain(registered).cloned().collect();
+        let behaviours = self.behaviours(&every_job);
         let options = self.options();
         let world = WorldSpec {
             name: scenario.name.as_str().into(),
@@ -182,6 +195,7 @@ impl Lowering<'_> {
             network,
             jobs: jobs.into_iter().map(|job| job.spec).collect(),
             services,
+            behaviours,
             ingress: ingress.into_iter().map(|(_, spec)| spec).collect(),
             traffic,
             timeline,
@@ -215,6 +229,7 @@ impl Lowering<'_> {
             ("instances", "instance types", scenario.instances.len(), LIST_MAX),
             ("jobs", "jobs", scenario.jobs.len(), LIST_MAX),
             ("services", "services", scenario.services.len(), LIST_MAX),
+            ("tasks", "behaviours", scenario.tasks.len(), LIST_MAX),
             ("ingress", "ingresses", scenario.ingress.len(), LIST_MAX),
             ("traffic", "streams", scenario.traffic.len(), LIST_MAX),
             ("timeline", "entries", scenario.timeline.len(), LIST_MAX),

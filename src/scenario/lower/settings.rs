@@ -2,9 +2,15 @@
 
 use super::Lowering;
 use crate::base::time::Duration;
+use crate::protocol::scheduler::config::CostModel;
+use crate::protocol::scheduler::config::GarbageConfig;
+use crate::protocol::scheduler::config::RejectionConfig;
+use crate::protocol::scheduler::release::Algorithm;
+use crate::protocol::scheduler::release::Behaviour;
+use crate::protocol::scheduler::release::Release;
+use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::scenario::schema;
 use crate::world::spec::Options;
-use crate::world::spec::SchedulerCost;
 
 impl Lowering<'_> {
     pub(super) fn options(&mut self) -> Options {
@@ -14,13 +20,21 @@ impl Lowering<'_> {
             this.count(&format!("options.{name}"), value.unwrap_or(default), 1..=10)
         };
         Options {
-            nomad_release: self.nomad_release(),
             nomad_raft_multiplier: multiplier(self, "nomad_raft_multiplier", options.nomad_raft_multiplier, 1),
             consul_raft_multiplier: multiplier(self, "consul_raft_multiplier", options.consul_raft_multiplier, 5),
             pre_vote: options.pre_vote,
             workers: scheduler.workers.map(|workers| self.count("scheduler.workers", workers, 1..=1_024) as u16),
-            spread_scoring: scheduler.algorithm == schema::Algorithm::Spread,
-            scheduler_cost: self.scheduler_cost(&scheduler.cost),
+            plan_checkers: scheduler.plan_checkers.map(|count| self.count("scheduler.plan_checkers", count, 1..=64)),
+            scheduler: self.scheduling(scheduler),
+            nack_timeout: self.span_or(
+                "scheduler.nack_timeout",
+                scheduler.nack_timeout.as_ref(),
+                Duration::from_secs(60),
+            ),
+            delivery_limit: self.count("scheduler.delivery_limit", scheduler.delivery_limit.unwrap_or(3), 1..=1_000),
+            plan_rejections: scheduler.plan_rejections.as_ref().map(|written| self.plan_rejections(written)),
+            garbage: self.garbage(&scheduler.garbage),
+            costs: self.costs(&scheduler.cost),
             min_heartbeat_ttl: self.span_or(
                 "options.min_heartbeat_ttl",
                 options.min_heartbeat_ttl.as_ref(),
@@ -46,38 +60,96 @@ impl Lowering<'_> {
         self.number("options.max_heartbeats", rate, 0.001..=1e9)
     }
 
-    fn scheduler_cost(&mut self, cost: &schema::Cost) -> SchedulerCost {
-        let mut part = |name: &str, text: &Option<schema::DurationText>, default: u64| {
-            self.duration_or(&format!("scheduler.cost.{name}"), text.as_ref(), Duration::from_micros(default))
+    fn scheduling(&mut self, written: &schema::Scheduler) -> SchedulerConfig {
+        let mut behaviour = Behaviour::of(self.nomad_release());
+        match written.spread_candidates {
+            None => {}
+            Some(schema::Candidates::All) => behaviour.spread_limit = None,
+            Some(schema::Candidates::AtMost(most)) => {
+                behaviour.spread_limit = Some(self.count("scheduler.spread_candidates[0]", most, 1..=1_000_000));
+            }
+        }
+        SchedulerConfig {
+            algorithm: match written.algorithm {
+                schema::Algorithm::BinPack => Algorithm::Binpack,
+                schema::Algorithm::Spread => Algorithm::Spread,
+            },
+            preempt_service: written.preemption.service,
+            preempt_batch: written.preemption.batch,
+            preempt_system: written.preemption.system.unwrap_or(true),
+            preempt_sysbatch: written.preemption.sysbatch,
+            behaviour,
+        }
+    }
+
+    fn plan_rejections(&mut self, written: &schema::PlanRejections) -> RejectionConfig {
+        let default = RejectionConfig::default();
+        if self.nomad_release_of_scenario() < (1, 3, 2) {
+            self.error("E015", "scheduler.plan_rejections", "Nomad counts rejected plans from 1.3.2 on")
+                .hint("leave it out, or follow a later release in `versions`");
+        }
+        let path = "scheduler.plan_rejections.threshold";
+        let threshold = written.threshold.map(|threshold| self.count(path, threshold, 1..=1_000_000));
+        RejectionConfig {
+            threshold: threshold.unwrap_or(default.threshold),
+            window: self.span_or("scheduler.plan_rejections.window", written.window.as_ref(), default.window),
+        }
+    }
+
+    fn garbage(&mut self, written: &schema::Garbage) -> GarbageConfig {
+        let default = GarbageConfig::default();
+        let interval = self.span_or("scheduler.garbage.interval", written.interval.as_ref(), default.interval);
+        let mut age = |name: &str, text: &Option<schema::DurationText>, default: Duration| {
+            self.duration_or(&format!("scheduler.garbage.{name}"), text.as_ref(), default)
         };
-        SchedulerCost {
-            evaluation: part("evaluation", &cost.evaluation, 500),
-            node_pulled: part("node_pulled", &cost.node_pulled, 2),
-            node_scored: part("node_scored", &cost.node_scored, 20),
+        GarbageConfig {
+            interval,
+            eval: age("eval", &written.eval, default.eval),
+            batch_eval: age("batch_eval", &written.batch_eval, default.batch_eval),
+            job: age("job", &written.job, default.job),
+            node: age("node", &written.node, default.node),
+            deployment: age("deployment", &written.deployment, default.deployment),
+        }
+    }
+
+    fn costs(&mut self, cost: &schema::Cost) -> CostModel {
+        let default = CostModel::default();
+        let mut part = |name: &str, text: &Option<schema::DurationText>, default: Duration| {
+            self.duration_or(&format!("scheduler.cost.{name}"), text.as_ref(), default)
+        };
+        CostModel {
+            step: part("evaluation", &cost.evaluation, EVALUATION_STEP),
+            node_pulled: part("node_pulled", &cost.node_pulled, default.node_pulled),
+            node_scored: part("node_scored", &cost.node_scored, default.node_scored),
+            plan: part("plan", &cost.plan, default.plan),
+            plan_node: part("plan_node", &cost.plan_node, default.plan_node),
         }
     }
 
     /// `1.6.3`, or `1.6` for the last of the series; releases outside what the scheduler models are refused.
-    fn nomad_release(&mut self) -> (u8, u8, u8) {
+    fn nomad_release(&mut self) -> Release {
         match self.nomad_release_of_scenario() {
-            release if ((1, 1, 0)..(1, 7, 0)).contains(&release) => release,
+            (1, minor @ 1..=6, patch) => Release { minor, patch },
             _ => {
                 let text = &self.scenario.versions.nomad;
                 self.error("E015", "versions.nomad", format!("no behaviour of Nomad `{text}` is known"))
                     .hint("known are `1.1.0` to `1.6`; without a third number it is the last of its series");
-                (1, 6, u8::MAX)
+                Release::V1_6
             }
         }
     }
 
     /// As written; zeros if it is no release at all.
-    pub(super) fn nomad_release_of_scenario(&self) -> (u8, u8, u8) {
+    pub(super) fn nomad_release_of_scenario(&self) -> (u16, u16, u16) {
         let text = &self.scenario.versions.nomad;
-        let numbers: Option<Vec<u8>> = text.trim_start_matches('v').split('.').map(|part| part.parse().ok()).collect();
+        let numbers: Option<Vec<u16>> = text.trim_start_matches('v').split('.').map(|part| part.parse().ok()).collect();
         match numbers.as_deref() {
-            Some([major, minor]) => (*major, *minor, u8::MAX),
+            Some([major, minor]) => (*major, *minor, u16::MAX),
             Some([major, minor, patch]) => (*major, *minor, *patch),
             Some(_) | None => (0, 0, 0),
         }
     }
 }
+
+/// What a step of an evaluation costs unless the scenario says otherwise.
+const EVALUATION_STEP: Duration = Duration::from_micros(500);

@@ -144,13 +144,12 @@ impl Lowering<'_> {
                     Duration::ZERO,
                 ),
                 stop: self.duration_or(&format!("{path}.stop"), written.stop.as_ref(), Duration::ZERO),
-                runs_for: None,
             });
         }
         out
     }
 
-    fn service_time(&mut self, path: &str, written: &schema::ServiceTime) -> ServiceTime {
+    pub(super) fn service_time(&mut self, path: &str, written: &schema::ServiceTime) -> ServiceTime {
         match written {
             schema::ServiceTime::Deterministic(mean) => {
                 ServiceTime::Deterministic(self.span_or(&format!("{path}[0]"), Some(mean), Duration::ZERO))

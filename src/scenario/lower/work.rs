@@ -50,6 +50,11 @@ impl Origin {
 }
 
 impl Placed {
+    /// Where a part of it was written.
+    pub(super) fn place(&self, part: Part) -> Place {
+        self.origin.place(part)
+    }
+
     /// Allocations it asks for.
     pub(super) fn allocations(&self) -> u64 {
         let count: u64 = self.spec.job.groups.iter().map(|group| u64::from(group.count)).sum();
@@ -192,6 +197,7 @@ impl Lowering<'_> {
         if job.datacenters.is_empty() && self.nomad_release_of_scenario() >= (1, 5, 0) {
             job.datacenters.push("*".into());
         }
+        self.known_to_release(&job, &origin);
         for broken in rules::broken(&job) {
             let finding = Diagnostic::error("E011", broken.message).at(Some(origin.place(broken.part)));
             self.report(finding);
@@ -205,6 +211,24 @@ impl Lowering<'_> {
             out.push(Placed { spec, nodes: 0, origin: origin.clone() });
         }
         out
+    }
+
+    /// What later releases brought, an earlier one refuses.
+    fn known_to_release(&mut self, job: &Job, origin: &Origin) {
+        let release = self.nomad_release_of_scenario();
+        let mut refuse = |part: Part, what: &str, since: (u16, u16, u16)| {
+            let message = format!("job `{}` {what}, which Nomad knows from 1.{}.{} on", job.name, since.1, since.2);
+            let finding = Diagnostic::error("E011", message).at(Some(origin.place(part)));
+            self.report(finding.hint("leave it out, or follow a later release in `versions`"));
+        };
+        if job.kind == JobKind::SysBatch && release < (1, 2, 0) {
+            refuse(Part::Job, "is of type `sysbatch`", (1, 2, 0));
+        }
+        for (index, group) in job.groups.iter().enumerate() {
+            if group.max_client_disconnect.is_some() && release < (1, 3, 0) {
+                refuse(Part::Group(index), "has `max_client_disconnect`", (1, 3, 0));
+            }
+        }
     }
 
     /// Patterns replaced by the datacenters they match; one that matches none stays, to be reported.
@@ -312,7 +336,7 @@ impl Lowering<'_> {
 }
 
 /// Nomad 1.5 allows `*` in datacenter names.
-fn matches_datacenter(wanted: &[Arc<str>], name: &str) -> bool {
+pub(super) fn matches_datacenter(wanted: &[Arc<str>], name: &str) -> bool {
     wanted.iter().any(|wanted| match wanted.split_once('*') {
         None => **wanted == *name,
         Some((head, tail)) => name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail),

@@ -33,7 +33,7 @@ pub enum JobSource {
         at: Option<DurationText>,
     },
     /// A job written here.
-    Inline(Job),
+    Inline(Box<Job>),
 }
 
 /// A job written in the scenario. What is left out has Nomad's default.
@@ -62,6 +62,21 @@ pub struct Job {
     /// Affinities.
     #[serde(default)]
     pub affinities: Vec<Affinity>,
+    /// A plan is placed as a whole or not at all. Default false.
+    #[serde(default)]
+    pub all_at_once: bool,
+    /// Metadata.
+    #[serde(default)]
+    pub meta: BTreeMap<String, String>,
+    /// Rolling update of every group that has none of its own; of system jobs, this is the one.
+    #[serde(default)]
+    pub update: Option<Update>,
+    /// It is launched by time; batch jobs only.
+    #[serde(default)]
+    pub periodic: Option<Periodic>,
+    /// It is launched by dispatch; batch jobs only.
+    #[serde(default)]
+    pub parameterized: Option<Parameterized>,
     /// Task groups.
     pub groups: Vec<Group>,
     /// When it is registered. Default at the start.
@@ -83,7 +98,55 @@ pub enum JobKind {
     SysBatch,
 }
 
-/// A task group with one task.
+/// `periodic`. The run begins on Monday, 1 January 2024, at midnight UTC.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Periodic {
+    /// Minute, hour, day of month, month, day of week, as `*/15 * * * *`; or `@hourly` and its like.
+    pub cron: String,
+    /// `UTC`, or a zone without daylight saving as `Etc/GMT-2`. Default `UTC`.
+    #[serde(default)]
+    pub time_zone: String,
+    /// No launch while the one before runs. Default false.
+    #[serde(default)]
+    pub prohibit_overlap: bool,
+    /// Default true.
+    #[serde(default = "default_enabled")]
+    pub enabled: bool,
+}
+
+const fn default_enabled() -> bool {
+    true
+}
+
+/// `parameterized`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parameterized {
+    /// Default `Optional`.
+    #[serde(default)]
+    pub payload: Payload,
+    /// Metadata a dispatch must bring.
+    #[serde(default)]
+    pub meta_required: Vec<String>,
+    /// Metadata it may bring.
+    #[serde(default)]
+    pub meta_optional: Vec<String>,
+}
+
+/// Whether a dispatch brings a payload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Payload {
+    /// It may.
+    #[default]
+    Optional,
+    /// It must.
+    Required,
+    /// It must not.
+    Forbidden,
+}
+
+/// A task group: with one task of its name, or with the `tasks` it lists.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
@@ -92,18 +155,30 @@ pub struct Group {
     /// Instances. Default 1.
     #[serde(default)]
     pub count: Option<u64>,
-    /// Task driver. Default `docker`.
+    /// Task driver, also of listed tasks that name none. Default `docker`.
     #[serde(default = "default_driver")]
     pub driver: String,
+    /// Image, or program: the version of the software. Default: none said.
+    #[serde(default)]
+    pub image: Option<String>,
     /// Processor. Default `100 MHz`.
     #[serde(default)]
     pub cpu: Option<FrequencyText>,
     /// Memory. Default `300 MiB`.
     #[serde(default)]
     pub memory: Option<SizeText>,
+    /// Its tasks, instead of one with what is said here.
+    #[serde(default)]
+    pub tasks: Vec<Task>,
     /// Shared scratch disk. Default `300 MiB`.
     #[serde(default)]
     pub disk: Option<SizeText>,
+    /// Replacements prefer the node of their predecessor. Default false.
+    #[serde(default)]
+    pub sticky_disk: bool,
+    /// Host volumes; a leading `ro:` asks for reading only.
+    #[serde(default)]
+    pub host_volumes: Vec<String>,
     /// Ports by label; `0` for a dynamic one, otherwise the host port.
     #[serde(default)]
     pub ports: BTreeMap<String, u64>,
@@ -113,12 +188,198 @@ pub struct Group {
     /// Spreads.
     #[serde(default)]
     pub spreads: Vec<Spread>,
+    /// Affinities.
+    #[serde(default)]
+    pub affinities: Vec<Affinity>,
     /// Services it registers.
     #[serde(default)]
     pub services: Vec<GroupService>,
     /// Rolling update.
     #[serde(default)]
     pub update: Option<Update>,
+    /// How many move at once when nodes drain; service jobs only.
+    #[serde(default)]
+    pub migrate: Option<Migrate>,
+    /// What happens when an allocation fails.
+    #[serde(default)]
+    pub reschedule: Option<Reschedule>,
+    /// What happens when a task fails on its node.
+    #[serde(default)]
+    pub restart: Option<Restart>,
+    /// Wait between deregistration and kill. Default 0.
+    #[serde(default)]
+    pub shutdown_delay: Option<DurationText>,
+    /// Stop when cut off from the servers for this long. Default: go on.
+    #[serde(default)]
+    pub stop_after_client_disconnect: Option<DurationText>,
+    /// Unknown instead of lost for this long when the node is cut off (Nomad 1.3). Default: lost at once.
+    #[serde(default)]
+    pub max_client_disconnect: Option<DurationText>,
+}
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Unique in the group.
+    pub name: String,
+    /// Task driver. Default: the group's.
+    #[serde(default)]
+    pub driver: Option<String>,
+    /// Image, or program: the version of the software.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Processor. Default `100 MHz`.
+    #[serde(default)]
+    pub cpu: Option<FrequencyText>,
+    /// Memory. Default `300 MiB`.
+    #[serde(default)]
+    pub memory: Option<SizeText>,
+    /// Memory it may burst to. Default: none.
+    #[serde(default)]
+    pub memory_max: Option<SizeText>,
+    /// Constraints, as on the job.
+    #[serde(default)]
+    pub constraints: Vec<String>,
+    /// Affinities.
+    #[serde(default)]
+    pub affinities: Vec<Affinity>,
+    /// Services it registers.
+    #[serde(default)]
+    pub services: Vec<GroupService>,
+    /// Metadata.
+    #[serde(default)]
+    pub meta: BTreeMap<String, String>,
+    /// What happens when it fails on its node. Default: the group's.
+    #[serde(default)]
+    pub restart: Option<Restart>,
+    /// When it runs. Default: it is a main task.
+    #[serde(default)]
+    pub lifecycle: Option<Lifecycle>,
+    /// Its end ends the others. Default false.
+    #[serde(default)]
+    pub leader: bool,
+    /// Default `5s`.
+    #[serde(default)]
+    pub kill_timeout: Option<DurationText>,
+    /// Wait between deregistration and kill. Default 0.
+    #[serde(default)]
+    pub shutdown_delay: Option<DurationText>,
+}
+
+/// `lifecycle`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lifecycle {
+    /// When.
+    pub hook: Hook,
+    /// It runs beside the main tasks. Default false.
+    #[serde(default)]
+    pub sidecar: bool,
+}
+
+/// When a task with a lifecycle runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Hook {
+    /// Before the main tasks.
+    Prestart,
+    /// Once they started.
+    Poststart,
+    /// Once they stopped.
+    Poststop,
+}
+
+/// `restart`. What is left out has the default of the job's type.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// Restarts per interval. Default 2, batch 3.
+    #[serde(default)]
+    pub attempts: Option<u64>,
+    /// Default `30m`, batch `24h`.
+    #[serde(default)]
+    pub interval: Option<DurationText>,
+    /// Default `15s`.
+    #[serde(default)]
+    pub delay: Option<DurationText>,
+    /// What then. Default `Fail`.
+    #[serde(default)]
+    pub mode: RestartMode,
+}
+
+/// What happens once the restarts are used up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum RestartMode {
+    /// The allocation fails.
+    #[default]
+    Fail,
+    /// The task waits for the interval to end.
+    Delay,
+}
+
+/// `reschedule`. What is left out has the default of the job's type.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reschedule {
+    /// Attempts per interval. Default: unlimited, batch 1.
+    #[serde(default)]
+    pub attempts: Option<u64>,
+    /// Default: none, batch `24h`.
+    #[serde(default)]
+    pub interval: Option<DurationText>,
+    /// First delay, at least `5s`. Default `30s`, batch `5s`.
+    #[serde(default)]
+    pub delay: Option<DurationText>,
+    /// How it grows. Default `Exponential`, batch `Constant`.
+    #[serde(default)]
+    pub delay_function: Option<DelayFunction>,
+    /// Longest delay. Default `1h`, batch none.
+    #[serde(default)]
+    pub max_delay: Option<DurationText>,
+    /// Default: true for service jobs that say no `attempts`.
+    #[serde(default)]
+    pub unlimited: Option<bool>,
+}
+
+/// How reschedule delays grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum DelayFunction {
+    /// Always the same.
+    Constant,
+    /// Doubles.
+    Exponential,
+    /// Sum of the last two.
+    Fibonacci,
+}
+
+/// `migrate`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Migrate {
+    /// Default 1.
+    #[serde(default)]
+    pub max_parallel: Option<u64>,
+    /// Default `Checks`.
+    #[serde(default)]
+    pub health_check: HealthCheck,
+    /// Default `10s`.
+    #[serde(default)]
+    pub min_healthy_time: Option<DurationText>,
+    /// Default `5m`.
+    #[serde(default)]
+    pub healthy_deadline: Option<DurationText>,
+}
+
+/// What counts as healthy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum HealthCheck {
+    /// Tasks run and all checks pass.
+    #[default]
+    Checks,
+    /// Tasks run.
+    TaskStates,
+    /// Nobody looks: an operator says so.
+    Manual,
 }
 
 fn default_driver() -> String {
@@ -197,9 +458,15 @@ pub enum Check {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
-    /// Default 1.
+    /// Default 1; 0 means no deployments.
     #[serde(default)]
     pub max_parallel: Option<u64>,
+    /// Default `Checks`.
+    #[serde(default)]
+    pub health_check: HealthCheck,
+    /// Wait between two steps of a system job's update. Default `30s`.
+    #[serde(default)]
+    pub stagger: Option<DurationText>,
     /// Default 0.
     #[serde(default)]
     pub canary: Option<u64>,

@@ -4,6 +4,8 @@
 //! what it means. `docs/scenario.md` explains each block to its users.
 
 mod job;
+mod settings;
+mod tasks;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -12,6 +14,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use job::*;
+pub use settings::*;
+pub use tasks::*;
 pub use timeline::*;
 
 macro_rules! text {
@@ -97,6 +101,9 @@ pub struct Scenario {
     /// How instances of services behave.
     #[serde(default)]
     pub services: Vec<Service>,
+    /// How tasks end, fail and come up; of several that fit a task, the first holds.
+    #[serde(default)]
+    pub tasks: Vec<Behaviour>,
     /// Balancers and the proxies behind them.
     #[serde(default)]
     pub ingress: Vec<Ingress>,
@@ -563,90 +570,4 @@ pub enum Arrivals {
     Poisson,
     /// Equal gaps.
     Even,
-}
-
-/// Product releases to follow.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Versions {
-    /// Nomad: `1.1.0` to `1.6`; without a third number, the last of the series. Default `1.6`.
-    #[serde(default = "default_nomad_release")]
-    pub nomad: String,
-}
-
-impl Default for Versions {
-    fn default() -> Self {
-        Self { nomad: default_nomad_release() }
-    }
-}
-
-fn default_nomad_release() -> String {
-    "1.6".to_owned()
-}
-
-/// How the Nomad servers schedule.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Scheduler {
-    /// Workers per server (Nomad `num_schedulers`). Default: as many as it has cores.
-    #[serde(default)]
-    pub workers: Option<u64>,
-    /// Nomad `scheduler_algorithm`. Default `BinPack`.
-    #[serde(default)]
-    pub algorithm: Algorithm,
-    /// What deciding costs a worker.
-    #[serde(default)]
-    pub cost: Cost,
-}
-
-/// How nodes are scored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum Algorithm {
-    /// Fill nodes up.
-    #[default]
-    BinPack,
-    /// Keep nodes evenly loaded.
-    Spread,
-}
-
-/// Simulated time a scheduling worker takes; planning defaults of this project, not measured.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cost {
-    /// Per evaluation. Default `500us`.
-    #[serde(default)]
-    pub evaluation: Option<DurationText>,
-    /// Per node looked at. Default `2us`.
-    #[serde(default)]
-    pub node_pulled: Option<DurationText>,
-    /// Per node scored. Default `20us`.
-    #[serde(default)]
-    pub node_scored: Option<DurationText>,
-}
-
-/// Settings of the servers; names and defaults are the products'.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Options {
-    /// Nomad `raft_multiplier`, 1 to 10. Default 1.
-    #[serde(default)]
-    pub nomad_raft_multiplier: Option<u64>,
-    /// Consul `raft_multiplier`, 1 to 10. Default 5.
-    #[serde(default)]
-    pub consul_raft_multiplier: Option<u64>,
-    /// Pre-vote in Raft. Default false.
-    #[serde(default)]
-    pub pre_vote: bool,
-    /// Nomad `min_heartbeat_ttl`. Default `10s`.
-    #[serde(default)]
-    pub min_heartbeat_ttl: Option<DurationText>,
-    /// Nomad `max_heartbeats_per_second`. Default `50/s`.
-    #[serde(default)]
-    pub max_heartbeats: Option<RateText>,
-    /// Nomad `heartbeat_grace`. Default `10s`.
-    #[serde(default)]
-    pub heartbeat_grace: Option<DurationText>,
-    /// Nomad `failover_heartbeat_ttl`. Default `5m`.
-    #[serde(default)]
-    pub failover_heartbeat_ttl: Option<DurationText>,
 }

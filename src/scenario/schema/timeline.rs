@@ -1,5 +1,7 @@
 //! The timeline: what happens, when and to whom.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -7,6 +9,7 @@ use super::BandwidthText;
 use super::DurationText;
 use super::JobSource;
 use super::ShareText;
+use super::SizeText;
 use super::TargetText;
 
 /// `At("10m", …)`: something that happens at an instant.
@@ -161,10 +164,170 @@ pub enum Action {
         #[serde(default)]
         region: Option<String>,
     },
+    /// An operator registers the newest version of a job with another image.
+    UpdateImage {
+        /// The job.
+        job: String,
+        /// The new image.
+        image: String,
+        /// The group. Default: every group.
+        #[serde(default)]
+        group: Option<String>,
+        /// The task. Default: every task that has an image.
+        #[serde(default)]
+        task: Option<String>,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator goes back to an older version of a job, which is registered as a new one.
+    RevertJob {
+        /// The job.
+        job: String,
+        /// Its version, counted from 0. Default: the one before the current.
+        #[serde(default)]
+        version: Option<u64>,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator has a job evaluated.
+    EvaluateJob {
+        /// The job.
+        job: String,
+        /// Failed allocations that were not replaced are replaced at once. Default false.
+        #[serde(default)]
+        force_reschedule: bool,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator promotes the canaries of a job's newest deployment; refused while not all of them are healthy.
+    PromoteDeployment {
+        /// The job.
+        job: String,
+        /// The groups. Default: all.
+        #[serde(default)]
+        groups: Vec<String>,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator pauses a job's newest deployment.
+    PauseDeployment {
+        /// The job.
+        job: String,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator lets it go on.
+    ResumeDeployment {
+        /// The job.
+        job: String,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator fails it; the job is reverted if its update block says so.
+    FailDeployment {
+        /// The job.
+        job: String,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator launches a periodic job out of turn.
+    ForcePeriodic {
+        /// The job.
+        job: String,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator dispatches a parameterized job.
+    DispatchJob {
+        /// The job.
+        job: String,
+        /// Metadata of the dispatched jobs.
+        #[serde(default)]
+        meta: BTreeMap<String, String>,
+        /// Size of the payload, up to `16 KiB`. Default: none.
+        #[serde(default)]
+        payload: Option<SizeText>,
+        /// How often, one after the other. Default 1.
+        #[serde(default)]
+        count: Option<u64>,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator drains nodes.
+    DrainNodes {
+        /// Which client machines.
+        target: TargetText,
+        /// Time given to move the work. Default `1h`, the command line's.
+        #[serde(default)]
+        deadline: Option<DurationText>,
+        /// No deadline (`-no-deadline`). Default false.
+        #[serde(default)]
+        no_deadline: bool,
+        /// Everything is taken at once (`-force`). Default false.
+        #[serde(default)]
+        force: bool,
+        /// System jobs stay. Default false.
+        #[serde(default)]
+        ignore_system_jobs: bool,
+    },
+    /// An operator takes drains back.
+    CancelDrain {
+        /// Which client machines.
+        target: TargetText,
+        /// They stay ineligible. Default false.
+        #[serde(default)]
+        keep_ineligible: bool,
+    },
+    /// An operator says whether nodes may receive allocations.
+    NodeEligibility {
+        /// Which client machines.
+        target: TargetText,
+        /// Whether they may.
+        eligible: bool,
+    },
+    /// An operator has every job evaluated that nodes concern.
+    EvaluateNodes {
+        /// Which client machines.
+        target: TargetText,
+    },
+    /// An operator has everything forgotten that can be (`nomad system gc`).
+    CollectGarbage {
+        /// Where. Default: everywhere.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator stops the evaluation broker, or lets it go on (from 1.3.2 on).
+    PauseBroker {
+        /// Stop, or go on.
+        paused: bool,
+        /// Where. Default: everywhere.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator has registrations rejected, or taken again (from 1.1.10 and 1.2.4 on).
+    RejectRegistrations {
+        /// Rejected, or taken.
+        rejected: bool,
+        /// Where. Default: everywhere.
+        #[serde(default)]
+        region: Option<String>,
+    },
     /// An operator stops a job.
     StopJob {
         /// The job.
         job: String,
+        /// It is forgotten at once (`-purge`). Default false.
+        #[serde(default)]
+        purge: bool,
         /// Where. Default: wherever the job is registered.
         #[serde(default)]
         region: Option<String>,
