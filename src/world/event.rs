@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{AllocId, ClientStatus, Desired};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
 use crate::model::evaluation::{EvalId, EvalStatus, Trigger};
 use crate::model::job::{JobId, JobKind};
-use crate::model::resources::Comparable;
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
 use crate::protocol::catalog;
@@ -378,6 +377,8 @@ pub enum Notice {
         eval: EvalId,
         /// Why it existed.
         trigger: Trigger,
+        /// When it was created.
+        created: Time,
         /// Ready in the broker for this long.
         waited: Duration,
     },
@@ -427,22 +428,10 @@ pub enum Notice {
     AllocPlaced {
         /// Which.
         instance: Instance,
-        /// Of which job.
-        job: JobId,
-        /// The job's name.
-        job_name: Arc<str>,
-        /// Group.
-        group: Arc<str>,
-        /// The number in its name.
-        index: u32,
+        /// As written.
+        alloc: Arc<Alloc>,
         /// Where.
         machine: MachineId,
-        /// The one it replaces.
-        previous: Option<AllocId>,
-        /// What it holds.
-        resources: Comparable,
-        /// Ports it holds.
-        ports: Arc<[u16]>,
         /// When the evaluation that placed it was created.
         asked_at: Time,
     },
