@@ -2,11 +2,11 @@
 //!
 //! Looked at are the zones, for every group of a service or batch job, and the attributes of `spread` blocks, for the
 //! groups they belong to. The evenness of a group of N allocations over the k values that the region's clients have is
-//! Pielou's (1966): H / H', where H is the Shannon entropy of its counts and H' the largest that N allocations can reach;
-//! 1 is as even as can be, 0 all on one value, and a group of one is even. A spread with targets is even when its counts
-//! follow them: 1 - D / ln k, at least 0, where D is the Kullback-Leibler divergence from the targets; values that are no
-//! target share what the targets leave, and none is expected to have less than 0.1 %. The level is the mean over groups,
-//! weighted by their allocations. Allocations on nodes without the attribute are left out.
+//! Pielou's (1966): H / H', where H is the Shannon entropy of its counts and H' the largest that N allocations can
+//! reach; 1 is as even as can be, 0 all on one value, and a group of one is even. A spread with targets is even when
+//! its counts follow them: 1 - D / ln k, at least 0, where D is the Kullback-Leibler divergence from the targets;
+//! values that are no target share what the targets leave, and none is expected to have less than 0.1 %. The level is
+//! the mean over groups, weighted by their allocations. Allocations on nodes without the attribute are left out.
 //!
 //! Sums of c ln c are kept in whole parts of 2^20, so that they are exact after any number of changes.
 

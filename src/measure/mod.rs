@@ -8,6 +8,7 @@ pub mod series;
 mod room;
 mod balance;
 mod turnover;
+pub mod reasons;
 pub mod placement;
 pub mod requests;
 pub mod control;

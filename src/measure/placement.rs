@@ -1,5 +1,6 @@
 //! Where work is placed: queue and waits, and the rows of `placements.csv`. How full the machines are is
-//! [`super::room`]'s, how evenly groups stand [`super::balance`]'s, and what comes and goes [`super::turnover`]'s matter.
+//! [`super::room`]'s, how evenly groups stand [`super::balance`]'s, and what comes and goes [`super::turnover`]'s
+//! matter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +11,12 @@ use crate::measure::balance::{Balance, GroupNumber, Place};
 use crate::measure::distribution::Distribution;
 use crate::measure::gauge::Gauge;
 use crate::measure::metric::{Metrics, Value};
+use crate::measure::reasons::{Reasons, Unplaced, Why};
 use crate::measure::room::Room;
 use crate::measure::series::{Levels, Series};
 use crate::measure::turnover::Turnover;
 use crate::model::alloc::{AllocId, ClientStatus, Desired};
+use crate::model::evaluation::EvalId;
 use crate::model::job::{JobId, JobKind};
 use crate::model::node::NodeId;
 use crate::model::resources::Comparable;
@@ -42,6 +45,14 @@ pub struct Placement {
     pub previous: Option<AllocId>,
     /// What it holds.
     pub resources: Comparable,
+    /// The evaluation that placed it.
+    pub eval: EvalId,
+    /// Mean of the scores its node had.
+    pub score: f64,
+    /// Allocations it pushed out.
+    pub preempted: Vec<AllocId>,
+    /// Why it stands where it does, if the run explains itself.
+    pub why: Option<Box<Why>>,
     /// When the evaluation that placed it was created.
     pub asked_at: Time,
     /// When its job had last been registered, scaled or launched, for the first allocation in its place of a service or
@@ -53,6 +64,13 @@ pub struct Placement {
     pub running_at: Option<Time>,
     /// When it no longer held resources, and why.
     pub ended: Option<(Time, Desired, ClientStatus)>,
+}
+
+impl Placement {
+    /// `<job>.<group>[<index>]`.
+    pub fn name(&self) -> String {
+        format!("{}.{}[{}]", self.job_name, self.group, self.index)
+    }
 }
 
 /// Measures placement.
@@ -78,6 +96,7 @@ struct RegionState {
     room: Room,
     balance: Balance,
     turnover: Turnover,
+    reasons: Reasons,
 }
 
 impl PlacementRecorder {
@@ -95,6 +114,7 @@ impl PlacementRecorder {
             room: Room::new(spec, region),
             balance: Balance::new(places(spec, region), from),
             turnover: Turnover::new(spec, region),
+            reasons: Reasons::default(),
         };
         Self {
             spec: Arc::clone(spec),
@@ -116,6 +136,11 @@ impl PlacementRecorder {
             Notice::EvalCreated { region, eval, job, trigger, .. } => {
                 self.regions[*region].turnover.evaluation(at, *eval, *job, *trigger);
             }
+            Notice::Explained { region, eval, selections } => {
+                self.regions[*region].reasons.explained(at, eval, selections);
+            }
+            Notice::EvalFinished { region, eval, .. } => self.regions[*region].reasons.finished(*eval),
+            Notice::Unplaced { region, job, eval } => self.regions[*region].reasons.unplaced(at, *region, job, eval),
             Notice::NodeStatus { region, machine, ready } => self.regions[*region].room.ready(at, *machine, *ready),
             _ => {}
         }
@@ -124,6 +149,21 @@ impl PlacementRecorder {
     /// The allocations written so far, by region and number.
     pub fn placements(&self) -> impl Iterator<Item = &Placement> {
         self.placements.iter().flat_map(|(_, region)| region.values())
+    }
+
+    /// An allocation, if it was written.
+    pub fn placement(&self, instance: Instance) -> Option<&Placement> {
+        self.placements.get(instance.region)?.get(&instance.alloc)
+    }
+
+    /// Why a group was last refused, if it was and the run explains itself.
+    pub fn refusal(&self, region: RegionId, job: &Arc<str>, group: &Arc<str>) -> Option<&Why> {
+        self.regions.get(region)?.reasons.refusal(job, group)
+    }
+
+    /// Groups that could not be placed as often as they were wanted, at some time, by region and job.
+    pub fn unplaced(&self) -> impl Iterator<Item = Unplaced> {
+        self.regions.iter().flat_map(|(_, state)| state.reasons.short(&state.wanted))
     }
 
     /// Writes the metrics and series.
@@ -176,6 +216,10 @@ impl PlacementRecorder {
             machine: *machine,
             previous: alloc.previous,
             resources: alloc.resources.clone(),
+            eval: alloc.eval,
+            score: alloc.score_nanos as f64 / 1e9,
+            preempted: alloc.preempted.clone(),
+            why: state.reasons.placed(alloc),
             asked_at: *asked_at,
             registered_at: if first { state.turnover.registered(alloc.job_id) } else { None },
             placed_at: at,

@@ -1,9 +1,9 @@
 //! How full the client machines of a region are, and how usable what is left of them is.
 //!
-//! A dimension of a machine is *exhausted* when less of it is free than the least that any group of the region's service
-//! and batch jobs asks for, whoever that group is. Groups are those of the scenario, those it registers later included;
-//! whole cores asked for count as nothing until they are placed. Constraints, ports and drains are left out: a machine
-//! counts while its node is ready.
+//! A dimension of a machine is *exhausted* when less of it is free than the least that any group of the region's
+//! service and batch jobs asks for, whoever that group is. Groups are those of the scenario, those it registers later
+//! included; whole cores asked for count as nothing until they are placed. Constraints, ports and drains are left out:
+//! a machine counts while its node is ready.
 //!
 //! Every change costs what one machine costs, times at most [`ASKS_MAX`] distinct asks; nothing walks over machines.
 

@@ -1,5 +1,5 @@
-//! How much placements come and go: ends, replacements, preemptions; and how long work takes from its registration until
-//! it runs.
+//! How much placements come and go: ends, replacements, preemptions; and how long work takes from its registration
+//! until it runs.
 
 use std::collections::BTreeMap;
 

@@ -15,6 +15,7 @@ use crate::measure::outcome::{InvariantResult, Outcome};
 use crate::measure::placement::Placement;
 use crate::measure::series::Series;
 use crate::model::alloc::{AllocId, ClientStatus, Desired};
+use crate::model::evaluation::EvalId;
 use crate::model::job::JobId;
 use crate::model::resources::Comparable;
 use crate::model::topology::RegionId;
@@ -76,6 +77,7 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         failovers: vec![failover],
         reigns,
         placements: vec![placement(instance(0))],
+        unplaced: Vec::new(),
         invariants: vec![InvariantResult { name: "raft.election_safety", checks: 1_000, violations: 0, first: None }],
     }
 }
@@ -124,6 +126,10 @@ fn placement(instance: Instance) -> Placement {
         machine: MachineId(9),
         previous: None,
         resources: Comparable::default(),
+        eval: EvalId(3),
+        score: 0.25,
+        preempted: Vec::new(),
+        why: None,
         asked_at: at(20.0),
         registered_at: Some(at(20.0)),
         placed_at: at(20.1),

@@ -215,6 +215,7 @@ impl Builder<'_> {
         let (_, minor, patch) = options.nomad_release;
         config.scheduler.behaviour = Behaviour::of(Release { minor: minor.into(), patch: patch.into() });
         config.scheduler.algorithm = if options.spread_scoring { Scoring::Spread } else { Scoring::Binpack };
+        config.scheduler.explains = self.atlas.explains;
         config.heartbeat.ttl_min = options.min_heartbeat_ttl;
         config.heartbeat.rate_per_second = options.max_heartbeats_per_second;
         config.heartbeat.grace = options.heartbeat_grace;

@@ -184,6 +184,10 @@ impl Chronicle {
                 let (trigger, created, waited) = (eval.trigger, eval.create_time, *waited);
                 tell(&Notice::EvalDequeued { region, eval: eval.id, trigger, created, waited });
             }
+            NomadEvent::Explained { eval, selections } => {
+                let (eval, selections) = (Arc::clone(eval), Arc::clone(selections));
+                tell(&Notice::Explained { region, eval, selections });
+            }
             NomadEvent::EvalAcked { eval } => {
                 if let Some(since) = self.dequeued.remove(&(region, *eval)) {
                     let took = at.since(since);
@@ -236,6 +240,10 @@ impl Chronicle {
                 self.changed(Instance { region, alloc: *alloc }, None, Some(*status), tell);
             }
             Change::EvalEnded { eval } => {
+                if !eval.failed_groups.is_empty() {
+                    let job = self.atlas.job_name(region, eval.job);
+                    tell(&Notice::Unplaced { region, job, eval: Arc::clone(eval) });
+                }
                 for (group, &count) in &eval.queued {
                     self.queued(region, eval.job, group, count, tell);
                 }

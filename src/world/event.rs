@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
-use crate::model::evaluation::{EvalId, EvalStatus, Trigger};
+use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{JobId, JobKind};
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
@@ -19,6 +19,7 @@ use crate::protocol::proxy::fabio::FabioEvent;
 use crate::protocol::proxy::message::RequestNumber;
 use crate::protocol::raft;
 use crate::protocol::scheduler;
+use crate::protocol::scheduler::explain::Selection;
 use crate::sim::trace::Notable;
 use crate::world::entry::{CatalogEntry, NomadEntry};
 use crate::world::spec::{EntryId, MachineId, TrafficId};
@@ -381,6 +382,24 @@ pub enum Notice {
         created: Time,
         /// Ready in the broker for this long.
         waited: Duration,
+    },
+    /// A worker made these selections for it; told by worlds that explain themselves only.
+    Explained {
+        /// Region.
+        region: RegionId,
+        /// For which.
+        eval: Arc<Evaluation>,
+        /// In order.
+        selections: Arc<[Selection]>,
+    },
+    /// An evaluation ended, and groups of its job were left short.
+    Unplaced {
+        /// Region.
+        region: RegionId,
+        /// The job's name.
+        job: Arc<str>,
+        /// The evaluation, as written.
+        eval: Arc<Evaluation>,
     },
     /// A worker finished it.
     EvalFinished {

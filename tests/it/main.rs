@@ -3,6 +3,7 @@
 mod cli;
 mod judged;
 mod desk;
+mod explain;
 mod golden;
 mod tidy;
 mod scenarios;

@@ -156,6 +156,7 @@ impl SchedulerLaws {
             | Event::LeadershipRevoked
             | Event::StepDown
             | Event::HeartbeatMissed { .. }
+            | Event::Explained { .. }
             | Event::PlanSubmitted { .. }
             | Event::PlanEvaluated { .. }
             | Event::PlanApplied { .. } => {}

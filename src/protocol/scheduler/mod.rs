@@ -17,6 +17,7 @@ pub mod state;
 // The decision, a pure function of a snapshot.
 pub mod assign;
 mod draft;
+pub mod explain;
 mod feasible;
 pub mod fit;
 mod generic;

@@ -245,6 +245,16 @@ impl<'a> Stack<'a> {
         self.trace = Some(Vec::new());
     }
 
+    /// Keeps the scores of the nodes that selections score from now on, without scoring more of them.
+    pub(super) fn watch(&mut self) {
+        self.trace = Some(Vec::new());
+    }
+
+    /// Nodes there are to choose from, and candidates after which the search stops.
+    pub(super) fn reach(&self) -> (u32, u32) {
+        (self.source.order.len() as u32, self.limit)
+    }
+
     /// Every node scored in the last selection, if [`Stack::keep_scores`] was called.
     pub fn scores(&self) -> &[NodeScore] {
         self.trace.as_deref().unwrap_or_default()
