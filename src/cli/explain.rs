@@ -241,15 +241,15 @@ fn find<'r>(wish: &Explain, spec: &WorldSpec, rows: &'r [Row]) -> Result<(Subjec
     let group_name = wish.name.split('[').next().unwrap_or(&wish.name);
     let groups = groups(spec);
     let region_name = |region: RegionId| &*spec.regions[region].name;
-    let wanted: Vec<&Group> =
-        groups.iter().filter(|group| group.name == group_name && here(region_name(group.region))).collect();
+    let wanted: Vec<&Known> =
+        groups.iter().filter(|group| group.full == group_name && here(region_name(group.region))).collect();
     if let Some(group) = wanted.first() {
         only_region(&wish.name, wanted.iter().map(|group| region_name(group.region)))?;
-        let (region, job, name) = (group.region, Arc::clone(&group.job), Arc::clone(&group.group));
+        let (region, job, name) = (group.region, Arc::clone(&group.job), Arc::clone(&group.name));
         return Ok((Subject::Refused { region, job, group: name }, None));
     }
     let mut known: Vec<&str> =
-        rows.iter().map(|row| &*row.name).chain(groups.iter().map(|group| &*group.name)).collect();
+        rows.iter().map(|row| &*row.name).chain(groups.iter().map(|group| &*group.full)).collect();
     known.sort_unstable();
     known.dedup();
     let what = format!("the run has no allocation or group `{}`", wish.name);
@@ -266,16 +266,16 @@ fn only_region<'a>(name: &str, mut regions: impl Iterator<Item = &'a str>) -> Re
 }
 
 /// A group of a job.
-struct Group {
+struct Known {
     region: RegionId,
     job: Arc<str>,
-    group: Arc<str>,
+    name: Arc<str>,
     /// `<job>.<group>`.
-    name: String,
+    full: String,
 }
 
 /// Groups the scenario registers, at the start or later.
-fn groups(spec: &WorldSpec) -> Vec<Group> {
+fn groups(spec: &WorldSpec) -> Vec<Known> {
     let first = spec.jobs.iter().map(|(_, job)| (job.region, &job.job));
     let later = spec.timeline.iter().filter_map(|(_, entry)| match &entry.action {
         Action::RegisterJob { region, job } => Some((*region, job)),
@@ -284,8 +284,8 @@ fn groups(spec: &WorldSpec) -> Vec<Group> {
     let group = |(region, job): (RegionId, &Arc<Job>)| {
         let job = Arc::clone(job);
         (0..job.groups.len()).map(move |at| {
-            let group = Arc::clone(&job.groups[at].name);
-            Group { region, name: format!("{}.{group}", job.name), job: Arc::clone(&job.name), group }
+            let name = Arc::clone(&job.groups[at].name);
+            Known { region, full: format!("{}.{name}", job.name), job: Arc::clone(&job.name), name }
         })
     };
     first.chain(later).flat_map(group).collect()

@@ -52,7 +52,7 @@ struct Evals {
 #[derive(Debug, Clone, Default)]
 struct Plans {
     wait: Distribution,
-    plans: u64,
+    count: u64,
     /// Of which some node refused its part.
     conflicts: u64,
     nodes: u64,
@@ -103,7 +103,7 @@ impl ControlRecorder {
             Notice::PlanApplied { region, waited, nodes, rejected, .. } if counted => {
                 let plans = self.plans.entry(*region).or_default();
                 plans.wait.record(waited.as_nanos());
-                plans.plans += 1;
+                plans.count += 1;
                 plans.conflicts += u64::from(*rejected > 0);
                 plans.nodes += u64::from(*nodes);
                 plans.rejected += u64::from(*rejected);
@@ -150,7 +150,7 @@ impl ControlRecorder {
             metrics.put("plan.rejected", &labels, Value::Total { unit: "nodes", count: plans.rejected });
             let share = Value::Share { part: plans.rejected, whole: plans.nodes };
             metrics.put("plan.rejection_ratio", &labels, share);
-            let share = Value::Share { part: plans.conflicts, whole: plans.plans };
+            let share = Value::Share { part: plans.conflicts, whole: plans.count };
             metrics.put("plan.conflict_ratio", &labels, share);
         }
         self.reigns

@@ -29,6 +29,18 @@ impl Why {
         &self.selections[self.number]
     }
 
+    /// Constraints that ruled nodes of some class out, earlier in the attempt: the reason behind a class that is
+    /// ineligible.
+    pub fn class_reasons(&self) -> Vec<&str> {
+        let group = &self.selection().group;
+        let earlier = self.selections[..self.number].iter().filter(|selection| selection.group == *group);
+        let texts = earlier.flat_map(|selection| selection.record.constraint_filtered.keys());
+        let mut reasons: Vec<&str> = texts.map(String::as_str).filter(|text| *text != CLASS_INELIGIBLE).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons
+    }
+
     /// The pass before it, if that one was for the same allocation and pushed nobody out.
     pub fn first_pass(&self) -> Option<&Selection> {
         let last = self.selection();
@@ -36,6 +48,9 @@ impl Why {
         before.filter(|before| last.preempts && is_same(before, last) && before.chosen.is_none())
     }
 }
+
+/// Nomad's text for a node of a class that was ruled out before.
+pub const CLASS_INELIGIBLE: &str = "computed class ineligible";
 
 fn is_same(one: &Selection, other: &Selection) -> bool {
     one.name_index == other.name_index && one.group == other.group && one.attempt == other.attempt
@@ -186,6 +201,18 @@ mod tests {
         reasons.explained(Time::ZERO, &eval, &refused);
         let why = reasons.refusal(&shop, &web).unwrap();
         assert_eq!((why.number, why.first_pass().is_some(), why.selection().unseen()), (1, true, 1));
+    }
+
+    #[test]
+    fn a_class_is_ineligible_for_what_ruled_it_out_before() {
+        let filtered = |texts: &[&str]| {
+            let mut selection = selection(0, false, Some(1));
+            selection.record.constraint_filtered = texts.iter().map(|text| ((*text).to_owned(), 1)).collect();
+            selection
+        };
+        let selections = [filtered(&["missing drivers", CLASS_INELIGIBLE]), filtered(&[CLASS_INELIGIBLE])].into();
+        let why = Why { eval: Arc::new(evaluation()), decided_at: Time::ZERO, selections, number: 1 };
+        assert_eq!(why.class_reasons(), ["missing drivers"]);
     }
 
     #[test]

@@ -130,9 +130,9 @@ impl Room {
             self.classes.push(Class { name, total: [0; 3], held: [0; 3], utilization: gauges() });
             self.classes.len() - 1
         });
-        for d in 0..3 {
-            self.total[d] += free[d];
-            self.classes[class].total[d] += free[d];
+        for (d, free) in free.into_iter().enumerate() {
+            self.total[d] += free;
+            self.classes[class].total[d] += free;
         }
         self.machines.insert(machine, Machine { free, ready: false, class });
     }
@@ -182,16 +182,16 @@ impl Room {
         let fits = |ask: &Ask| (0..3).all(|d| ask.amounts[d] <= free[d]);
         let unfit: i64 = self.asks.iter().filter(|ask| !fits(ask)).map(|ask| ask.instances).sum();
         let exhausted: [bool; 3] = std::array::from_fn(|d| free[d] < self.least[d]);
-        for d in 0..3 {
-            self.free[d] += sign * free[d];
-            self.unfit[d] += i128::from(sign * free[d]) * i128::from(unfit);
+        for (d, free) in free.into_iter().enumerate() {
+            self.free[d] += sign * free;
+            self.unfit[d] += i128::from(sign * free) * i128::from(unfit);
             if (0..3).any(|other| other != d && exhausted[other]) {
-                self.stranded[d] += sign * free[d];
+                self.stranded[d] += sign * free;
             } else {
-                let machines = self.fitting[d].entry(free[d]).or_default();
+                let machines = self.fitting[d].entry(free).or_default();
                 *machines = machines.checked_add_signed(sign as i32).expect("what is counted out was counted in");
                 if *machines == 0 {
-                    self.fitting[d].remove(&free[d]);
+                    self.fitting[d].remove(&free);
                 }
             }
         }

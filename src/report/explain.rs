@@ -268,6 +268,9 @@ fn pass_text(pass: &Pass, out: &mut String) {
     };
     ruled_out("filtered", refusals.filtered, &refusals.constraint_filtered, &refusals.class_filtered);
     ruled_out("exhausted", refusals.exhausted, &refusals.dimension_exhausted, &refusals.class_exhausted);
+    if !pass.class_reasons.is_empty() {
+        say(format!("classes became ineligible earlier in this evaluation by {}", pass.class_reasons.join(", ")));
+    }
     if refusals.coalesced_failures > 0 {
         say(format!("{} more of the group were not tried after that", refusals.coalesced_failures));
     }

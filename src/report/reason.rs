@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::base::id::Id as _;
-use crate::measure::reasons::Why;
+use crate::measure::reasons::{CLASS_INELIGIBLE, Why};
 use crate::model::evaluation::FailedGroup;
 use crate::model::node::NodeId;
 use crate::model::topology::RegionId;
@@ -55,6 +55,8 @@ pub struct Pass {
     /// What kept the others from taking it.
     #[serde(flatten)]
     pub refusals: Refusals,
+    /// Constraints behind `computed class ineligible`: those that ruled nodes out earlier in the attempt.
+    pub class_reasons: Vec<String>,
     /// Nodes that could take it.
     pub candidates: u32,
     /// The five best of them, best first.
@@ -124,7 +126,14 @@ impl Refusals {
 
 /// The passes over the nodes behind a decision: the last one, and the one before it if that pushed nobody out.
 pub fn passes(spec: &WorldSpec, region: RegionId, why: &Why) -> Vec<Pass> {
-    why.first_pass().into_iter().chain([why.selection()]).map(|selection| pass(spec, region, selection)).collect()
+    let selections = why.first_pass().into_iter().chain([why.selection()]);
+    let mut passes: Vec<Pass> = selections.map(|selection| pass(spec, region, selection)).collect();
+    for pass in &mut passes {
+        if pass.refusals.constraint_filtered.contains_key(CLASS_INELIGIBLE) {
+            pass.class_reasons = why.class_reasons().into_iter().map(str::to_owned).collect();
+        }
+    }
+    passes
 }
 
 fn pass(spec: &WorldSpec, region: RegionId, selection: &crate::measure::reasons::Selection) -> Pass {
@@ -159,6 +168,7 @@ fn pass(spec: &WorldSpec, region: RegionId, selection: &crate::measure::reasons:
         preferred: selection.preferred.map(|node| machine_name(spec, region, node)),
         penalised: selection.penalty_nodes.iter().map(|node| machine_name(spec, region, *node)).collect(),
         refusals: Refusals::new(&selection.record),
+        class_reasons: Vec::new(),
         candidates: selection.candidates,
         best: best.collect(),
     }

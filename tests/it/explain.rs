@@ -107,6 +107,7 @@ fn a_placement_and_a_refusal_are_explained() {
         let ended = report.explain(&[name]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
         contains(&ended.stdout, &["could not be placed", "exhausted", "memory", "by class", "why not", "priority 40"]);
+        contains(&ended.stdout, &["classes became ineligible earlier", "1 more of the group were not tried"]);
     }
     let summary = report.summary();
     let unplaced = &summary["runs"][0]["unplaced"][0];

@@ -367,6 +367,9 @@ impl<'a> Placer<'a> {
         }
         for selection in &mut self.selections {
             selection.record.nodes_available.clone_from(&by_datacenter);
+            if let Some(failed) = self.failed.get(&selection.group).filter(|_| selection.chosen.is_none()) {
+                selection.record.coalesced_failures = failed.coalesced_failures;
+            }
         }
     }
 
