@@ -230,7 +230,10 @@ fn a_table_of_values_has_units_and_no_noise() {
         &["seed,series,unit,from_s,value\n", "1,request.latency{traffic=users} p50,ms,20,50.333333\n"],
     );
     check_contains(&file("failovers.csv"), &[",elect nomad us-east-1,2930,", ",detect,303000,303000,303000,1,0\n"]);
-    check_contains(&file("placements.csv"), &["cpu_mhz,memory_mib,asked_s", ",20,20.1,24,260,stop,lost\n"]);
+    check_contains(
+        &file("placements.csv"),
+        &["cpu_mhz,memory_mib,asked_s", ",20,20.1,24,260,stop,lost,e3,0.25,,,,,,,,,\n"],
+    );
 }
 
 #[test]
