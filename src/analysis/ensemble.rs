@@ -25,6 +25,10 @@ pub struct Ensemble {
     pub scenario_digest: String,
     /// What follows `cossim run` to get this scenario again, without the seed; `NAME.ron` unless it is set.
     pub arguments: String,
+    /// The scenario file, as it was named; `NAME.ron` unless it is set.
+    pub file: String,
+    /// Changes made to it (`--set`), in order.
+    pub edits: Vec<String>,
     /// The runs.
     pub runs: Vec<Outcome>,
     /// Metrics over all runs.
@@ -92,6 +96,8 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// Threads; `None`: one per core.
     pub threads: Option<usize>,
+    /// Whether placements carry why they were made ([`crate::measure::placement::Placement::why`]).
+    pub explains: bool,
 }
 
 /// What the caller of [`run_all`] wants.
@@ -111,7 +117,7 @@ const TICK: HostDuration = HostDuration::from_millis(100);
 /// far each run is. A panic in a run is passed on.
 pub fn run_all(plan: &Plan, mut tick: impl FnMut(&[Progress]) -> Wish) -> Result<Vec<Outcome>, RunError> {
     let progress: Vec<Progress> = plan.seeds.iter().map(|_| Progress::default()).collect();
-    let shared = Shared::default();
+    let shared = Shared { explains: plan.explains, ..Shared::default() };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.threads.unwrap_or(0))
         .build()
@@ -158,7 +164,8 @@ impl Ensemble {
             .collect();
         let across = across(&runs.iter().collect::<Vec<_>>());
         let arguments = format!("{}.ron", spec.name);
-        Self { spec: Arc::clone(spec), scenario_digest, arguments, runs, across, cases, verdicts }
+        let (file, edits) = (arguments.clone(), Vec::new());
+        Self { spec: Arc::clone(spec), scenario_digest, arguments, file, edits, runs, across, cases, verdicts }
     }
 
     /// Whether every expectation and every law held.

@@ -173,6 +173,7 @@ mod tests {
             failovers: Vec::new(),
             reigns: Vec::new(),
             placements: Vec::new(),
+            unplaced: Vec::new(),
             invariants: Vec::new(),
         }
     }

@@ -7,3 +7,4 @@ pub mod run;
 pub mod judge;
 pub mod replay;
 pub mod ensemble;
+pub mod explain;

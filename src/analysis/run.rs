@@ -19,6 +19,8 @@ use crate::world::spec::WorldSpec;
 pub struct Shared {
     /// Set from outside to end all runs soon.
     pub stop: AtomicBool,
+    /// Whether schedulers say why they place as they do. Changes no result.
+    pub explains: bool,
 }
 
 /// How far one run is; read from outside while it goes on.
@@ -61,7 +63,7 @@ pub fn run(
     shared: &Shared,
     progress: &Progress,
 ) -> Result<Outcome, RunError> {
-    let mut world = World::new(spec, seed);
+    let mut world = if shared.explains { World::explaining(spec, seed) } else { World::new(spec, seed) };
     let (recorder, laws) = (Recorder::new(spec), Laws::new(world.atlas()));
     let mut watch = Watch { recorder, windows: Windows::new(spec, windows), laws };
     let end = Time::ZERO + spec.duration;

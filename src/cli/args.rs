@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::Check;
 use super::Command;
+use super::Explain;
 use super::Run;
 use super::Seeds;
 
@@ -46,6 +47,14 @@ enum Verb {
         /// Threads [default: all cores]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
         threads: Option<u16>,
+        /// Say in placements.csv why every allocation was placed where it is; placements take longer
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Tell why a finished run decided as it did
+    Explain {
+        #[command(subcommand)]
+        what: What,
     },
     /// Check a scenario and print every mistake
     Check {
@@ -85,6 +94,30 @@ enum Verb {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Why an allocation stands where it does, or why its group could not be placed
+    Alloc {
+        /// JOB.GROUP[INDEX], its last allocation; a number as a17; or JOB.GROUP, its last refusal
+        name: String,
+        /// Report folder of the run [default: the only one in reports/]
+        #[arg(long, value_name = "DIR")]
+        report: Option<PathBuf>,
+        /// Scenario file, if it is no longer where the report says
+        #[arg(long, value_name = "FILE")]
+        scenario: Option<PathBuf>,
+        /// Run of the report [default: its first seed]
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Only in this region
+        #[arg(long, value_name = "NAME")]
+        region: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Tables of `cossim list`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Table {
@@ -111,7 +144,10 @@ impl Args {
     /// What is meant by it.
     pub fn meant(self) -> Command {
         match self.verb {
-            Verb::Run { scenario, seed, seeds, out, json, quiet, set, threads } => Command::Run(Run {
+            Verb::Explain { what: What::Alloc { name, report, scenario, seed, region, json } } => {
+                Command::Explain(Explain { name, report, scenario, seed, region, json })
+            }
+            Verb::Run { scenario, seed, seeds, out, json, quiet, set, threads, explain } => Command::Run(Run {
                 scenario,
                 edits: set,
                 seeds: match (seed, seeds) {
@@ -123,6 +159,7 @@ impl Args {
                 json,
                 quiet,
                 threads: threads.map(usize::from),
+                explain,
             }),
             Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
             Verb::List { table, json } => Command::List { table, json },

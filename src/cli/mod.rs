@@ -5,6 +5,7 @@
 
 pub mod args;
 mod check;
+mod explain;
 mod init;
 pub mod interrupt;
 mod list;
@@ -58,6 +59,8 @@ pub enum Command {
     Run(Run),
     /// Check a scenario without running it.
     Check(Check),
+    /// Tell why an allocation stands where it does.
+    Explain(Explain),
     /// Show what scenarios can refer to.
     List {
         /// Which table; `None` for an overview.
@@ -93,6 +96,25 @@ pub struct Run {
     pub quiet: bool,
     /// Threads; `None`: as many as there are cores.
     pub threads: Option<usize>,
+    /// Say in `placements.csv` why every allocation was placed where it is.
+    pub explain: bool,
+}
+
+/// An explanation, as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explain {
+    /// `<job>.<group>[<index>]` or `<job>.<group>`, or a number as `a17`.
+    pub name: String,
+    /// The report folder; `None` is the only one in `reports/`.
+    pub report: Option<PathBuf>,
+    /// The scenario file, if it is no longer where the report says.
+    pub scenario: Option<PathBuf>,
+    /// The run; `None` is the first of the report.
+    pub seed: Option<u64>,
+    /// Only in this region.
+    pub region: Option<String>,
+    /// As JSON.
+    pub json: bool,
 }
 
 /// Which seeds are run.
@@ -164,6 +186,7 @@ fn execute(command: &Command, output: &mut Output) -> Exit {
     match command {
         Command::Run(run) => run::execute(run, output),
         Command::Check(check) => check::execute(check, output),
+        Command::Explain(explain) => explain::execute(explain, output),
         Command::List { table, json } => list::execute(*table, *json, output),
         Command::Init { file } => init::execute(file, output),
         Command::Schema(of) => schema::execute(*of, output),

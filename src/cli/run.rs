@@ -62,6 +62,7 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
         windows: windows(&expectations),
         seeds: run.seeds.list(seeds),
         threads: run.threads,
+        explains: run.explain,
     };
     let mut progress = Progress::new(&plan.seeds, spec.duration, run.quiet);
     let outcomes = run_all(&plan, |runs| {
@@ -83,6 +84,8 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
     let verdicts = judge(&expectations, &outcomes);
     let mut ensemble = Ensemble::new(&spec, digest, outcomes, verdicts);
     ensemble.arguments = arguments(run);
+    ensemble.file = run.scenario.to_string_lossy().into_owned();
+    ensemble.edits.clone_from(&run.edits);
     if let Err(error) = folder.write(&ensemble) {
         output.say(&format!("error[E091]: {error}\nhint: free some space or choose another folder with `--out`"));
         return Exit::Wrong;

@@ -10,6 +10,10 @@ pub enum Unit {
     Percent,
     /// One quantity over another of its kind.
     Ratio,
+    /// Processor, in MHz.
+    Megahertz,
+    /// Memory or disk, in MiB.
+    Mebibytes,
     /// Allocations.
     Allocs,
     /// Evaluations.
@@ -35,6 +39,8 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Percent => "%",
             Self::Ratio => "ratio",
+            Self::Megahertz => "MHz",
+            Self::Mebibytes => "MiB",
             Self::Allocs => "allocs",
             Self::Evals => "evals",
             Self::Nodes => "nodes",
@@ -106,6 +112,11 @@ const fn metric(
 }
 
 const REGION: &[&str] = &["region"];
+const CLASS: &[&str] = &["class", "dimension", "region"];
+const DIMENSION: &[&str] = &["dimension", "region"];
+const ATTRIBUTE: &[&str] = &["attribute", "region"];
+const END: &[&str] = &["end", "region"];
+const PRIORITY: &[&str] = &["priority", "region"];
 const EVAL: &[&str] = &["region", "trigger"];
 const GROUP: &[&str] = &["region", "system"];
 const TRAFFIC: &[&str] = &["service", "traffic"];
@@ -121,12 +132,27 @@ pub static METRICS: &[Metric] = &[
     metric("placement.start_latency", Unit::Milliseconds, Kind::Times, REGION, "from that commit to the first task running", "none; client allocs.start events"),
     metric("placement.utilization.cpu", Unit::Percent, Kind::Level, REGION, "processor held by live allocations, of what all client nodes can schedule", "client.allocated.cpu / (allocated + unallocated)"),
     metric("placement.utilization.memory", Unit::Percent, Kind::Level, REGION, "the same for memory", "client.allocated.memory"),
+    metric("placement.utilization.disk", Unit::Percent, Kind::Level, REGION, "the same for disk", "client.allocated.disk"),
+    metric("placement.class_utilization", Unit::Percent, Kind::Level, CLASS, "one dimension held by live allocations, of what the nodes of a node class can schedule; none are the nodes without one", "client.allocated.* by node_class"),
+    metric("placement.largest_fit.cpu", Unit::Megahertz, Kind::Level, REGION, "largest free processor of one ready node whose memory and disk are not exhausted: the largest group that still fits", ""),
+    metric("placement.largest_fit.memory", Unit::Mebibytes, Kind::Level, REGION, "the same for memory", ""),
+    metric("placement.largest_fit.disk", Unit::Mebibytes, Kind::Level, REGION, "the same for disk", ""),
+    metric("placement.stranded", Unit::Percent, Kind::Level, DIMENSION, "one dimension free on ready nodes where another one is exhausted, of what all client nodes can schedule", ""),
+    metric("placement.fragmentation", Unit::Percent, Kind::Level, DIMENSION, "one dimension free on ready nodes, weighted by the share of instances that do not fit there, of what is free on all of them", ""),
     metric("placement.skew.zone", Unit::Ratio, Kind::Level, REGION, "allocations in the fullest zone over the mean of the zones; 1 is even", ""),
+    metric("placement.evenness", Unit::Ratio, Kind::Level, ATTRIBUTE, "how evenly groups stand over the values of an attribute; 1 is as even as can be, 0 all on one", ""),
+    metric("placement.anti_affinity_violations", Unit::Allocs, Kind::Level, REGION, "allocations of service and batch jobs that share their node with an older one of their group", ""),
+    metric("placement.churn", Unit::Allocs, Kind::Total, END, "allocations that gave back what they held: complete, evicted, failed, lost, stopped", "nomad.job_summary.{complete,failed,lost}; client.allocs.{complete,failed}"),
+    metric("placement.replaced", Unit::Allocs, Kind::Total, REGION, "allocations placed instead of an earlier one", ""),
+    metric("placement.preemptions", Unit::Allocs, Kind::Total, PRIORITY, "allocations pushed out, by the priority of their job", ""),
+    metric("placement.time_to_running", Unit::Milliseconds, Kind::Times, REGION, "from the registration, scaling or launch of a service or batch job to the first task of a new allocation running", ""),
     metric("eval.wait", Unit::Milliseconds, Kind::Times, EVAL, "ready in the broker until a worker took it", "nomad.broker.eval_waiting (1.8)"),
+    metric("eval.age", Unit::Milliseconds, Kind::Times, EVAL, "from its creation until a worker took it: delays and, if it was blocked, the wait for capacity included", ""),
     metric("eval.time", Unit::Milliseconds, Kind::Times, REGION, "from dequeue to acknowledgement", "nomad.worker.invoke_scheduler.* plus submit_plan"),
     metric("plan.wait", Unit::Milliseconds, Kind::Times, REGION, "in the plan queue", "nomad.plan.wait_for_index, nomad.plan.queue_depth"),
     metric("plan.rejected", Unit::Nodes, Kind::Total, REGION, "node parts of plans the applier refused", "nomad.plan.node_rejected"),
     metric("plan.rejection_ratio", Unit::Percent, Kind::Share, REGION, "those, of all node parts", ""),
+    metric("plan.conflict_ratio", Unit::Percent, Kind::Share, REGION, "plans of which some node refused its part, of all plans", ""),
     metric("request.latency", Unit::Milliseconds, Kind::Times, TRAFFIC, "from the user's sending to a good answer, retries included", "ALB TargetResponseTime plus the network; k6 http_req_duration"),
     metric("request.success_ratio", Unit::Percent, Kind::Share, TRAFFIC, "good answers, of all requests that ended", "k6 http_req_failed, inverted"),
     metric("request.errors", Unit::Requests, Kind::Total, ERROR, "requests that ended otherwise: timeout, refused, 404, 502, 503, 504, other", "ALB HTTPCode_ELB_5XX_Count by code"),

@@ -31,7 +31,7 @@ pub struct ControlRecorder {
     spec: Arc<WorldSpec>,
     groups: BTreeMap<Group, GroupState>,
     /// By region and trigger text.
-    eval_wait: BTreeMap<(RegionId, String), Distribution>,
+    evals: BTreeMap<(RegionId, String), Evals>,
     eval_time: BTreeMap<RegionId, Distribution>,
     plans: BTreeMap<RegionId, Plans>,
     reigns: Vec<Reign>,
@@ -44,8 +44,17 @@ struct GroupState {
 }
 
 #[derive(Debug, Clone, Default)]
+struct Evals {
+    wait: Distribution,
+    age: Distribution,
+}
+
+#[derive(Debug, Clone, Default)]
 struct Plans {
     wait: Distribution,
+    count: u64,
+    /// Of which some node refused its part.
+    conflicts: u64,
     nodes: u64,
     rejected: u64,
 }
@@ -63,7 +72,7 @@ impl ControlRecorder {
         Self {
             spec: Arc::clone(spec),
             groups,
-            eval_wait: BTreeMap::new(),
+            evals: BTreeMap::new(),
             eval_time: spec.regions.ids().map(|r| (r, Distribution::new())).collect(),
             plans: spec.regions.ids().map(|r| (r, Plans::default())).collect(),
             reigns: Vec::new(),
@@ -83,8 +92,10 @@ impl ControlRecorder {
                 }
             }
             Notice::LeaderLost { group, machine } => self.end_reign(at, *group, Some(*machine)),
-            Notice::EvalDequeued { region, trigger, waited, .. } if counted => {
-                self.eval_wait.entry((*region, trigger.to_string())).or_default().record(waited.as_nanos());
+            Notice::EvalDequeued { region, trigger, created, waited, .. } if counted => {
+                let evals = self.evals.entry((*region, trigger.to_string())).or_default();
+                evals.wait.record(waited.as_nanos());
+                evals.age.record(at.since(*created).as_nanos());
             }
             Notice::EvalFinished { region, took, .. } if counted => {
                 self.eval_time.entry(*region).or_default().record(took.as_nanos());
@@ -92,6 +103,8 @@ impl ControlRecorder {
             Notice::PlanApplied { region, waited, nodes, rejected, .. } if counted => {
                 let plans = self.plans.entry(*region).or_default();
                 plans.wait.record(waited.as_nanos());
+                plans.count += 1;
+                plans.conflicts += u64::from(*rejected > 0);
                 plans.nodes += u64::from(*nodes);
                 plans.rejected += u64::from(*rejected);
             }
@@ -119,13 +132,14 @@ impl ControlRecorder {
         }
         // A region without evaluations shows the one trigger every region with work has.
         for region in self.spec.regions.ids() {
-            if !self.eval_wait.keys().any(|(of, _)| *of == region) {
-                self.eval_wait.insert((region, Trigger::JobRegister.to_string()), Distribution::new());
+            if !self.evals.keys().any(|(of, _)| *of == region) {
+                self.evals.insert((region, Trigger::JobRegister.to_string()), Evals::default());
             }
         }
-        for ((region, trigger), wait) in self.eval_wait {
+        for ((region, trigger), evals) in self.evals {
             let labels = [("region", &*self.spec.regions[region].name), ("trigger", &*trigger)];
-            metrics.put("eval.wait", &labels, Value::Times(wait));
+            metrics.put("eval.wait", &labels, Value::Times(evals.wait));
+            metrics.put("eval.age", &labels, Value::Times(evals.age));
         }
         for (region, time) in self.eval_time {
             metrics.put("eval.time", &[("region", &*self.spec.regions[region].name)], Value::Times(time));
@@ -136,6 +150,8 @@ impl ControlRecorder {
             metrics.put("plan.rejected", &labels, Value::Total { unit: "nodes", count: plans.rejected });
             let share = Value::Share { part: plans.rejected, whole: plans.nodes };
             metrics.put("plan.rejection_ratio", &labels, share);
+            let share = Value::Share { part: plans.conflicts, whole: plans.count };
+            metrics.put("plan.conflict_ratio", &labels, share);
         }
         self.reigns
     }
@@ -147,5 +163,52 @@ impl ControlRecorder {
         if let Some(reign) = open {
             reign.until = Some(at);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Duration;
+    use crate::model::evaluation::EvalId;
+
+    /// The world of `scenarios/node-crash.ron`: one region, `us-east-1`.
+    fn recorder() -> ControlRecorder {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/node-crash.ron");
+        let mut world = crate::scenario::load(&path, &[]).lowered.expect("the shipped scenario loads").world;
+        world.warmup = Duration::ZERO;
+        ControlRecorder::new(&Arc::new(world))
+    }
+
+    fn figures(recorder: ControlRecorder, name: &str) -> Vec<(String, Vec<f64>)> {
+        let mut metrics = Metrics::default();
+        recorder.finish(Time::ZERO, &mut metrics);
+        let named = metrics.0.iter().filter(|(key, _)| key.name == name);
+        named.map(|(key, value)| (key.to_string(), value.figures().into_iter().map(|(_, f)| f).collect())).collect()
+    }
+
+    #[test]
+    fn an_evaluation_is_as_old_as_its_creation_and_waits_from_when_it_is_ready() {
+        let mut recorder = recorder();
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let (region, eval, trigger) = (RegionId(0), EvalId(0), Trigger::QueuedAllocs);
+        let (created, waited) = (at(1), Duration::from_secs(2));
+        recorder.observe(at(9), &Notice::EvalDequeued { region, eval, trigger, created, waited });
+        let of = |name: &str| format!("{name}{{region=us-east-1,trigger=queued-allocs}}");
+        assert_eq!(figures(recorder.clone(), "eval.age"), [(of("eval.age"), vec![8_000.0; 7])]);
+        assert_eq!(figures(recorder, "eval.wait"), [(of("eval.wait"), vec![2_000.0; 7])]);
+    }
+
+    #[test]
+    fn a_plan_conflicts_once_however_many_nodes_refuse() {
+        let mut recorder = recorder();
+        for (nodes, rejected) in [(3, 0), (3, 2), (1, 1), (1, 0)] {
+            let (region, eval, waited) = (RegionId(0), EvalId(0), Duration::ZERO);
+            recorder.observe(Time::ZERO, &Notice::PlanApplied { region, eval, waited, nodes, rejected });
+        }
+        let of = |name: &str| format!("{name}{{region=us-east-1}}");
+        let conflicts = figures(recorder.clone(), "plan.conflict_ratio");
+        assert_eq!(conflicts, [(of("plan.conflict_ratio"), vec![50.0])]);
+        assert_eq!(figures(recorder, "plan.rejection_ratio"), [(of("plan.rejection_ratio"), vec![37.5])]);
     }
 }

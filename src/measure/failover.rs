@@ -17,7 +17,6 @@ use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
 use crate::measure::placement::PlacementRecorder;
 use crate::measure::requests::RequestRecorder;
-use crate::model::alloc::AllocId;
 use crate::model::job::{JobId, JobKind};
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
@@ -338,9 +337,9 @@ impl FailoverRecorder {
     }
 
     fn placed(&mut self, at: Time, notice: &Notice) {
-        let Notice::AllocPlaced { instance, job, group, index, previous, .. } = notice else { return };
+        let Notice::AllocPlaced { instance, alloc, .. } = notice else { return };
         let Some(failover) = self.failovers.last_mut() else { return };
-        let previous = previous.map(|alloc: AllocId| Instance { region: instance.region, alloc });
+        let previous = alloc.previous.map(|alloc| Instance { region: instance.region, alloc });
         if let Some(position) = previous.and_then(|previous| self.by_replacement.get(&previous).copied()) {
             // The replacement stood on a machine that was lost too, but not yet known to be: the chain goes on.
             let chain = &mut failover.chains[position];
@@ -355,7 +354,7 @@ impl FailoverRecorder {
         let by_previous = previous.and_then(|previous| self.waiting_by_lost.get(&previous).copied());
         // A name given out again by a blocked evaluation carries no predecessor.
         let by_name = || {
-            let place = (*job, Arc::clone(group), *index);
+            let place = (alloc.job_id, Arc::clone(&alloc.task_group().name), alloc.name_index);
             let same = |chain: &Chain| chain.lost.region == instance.region && chain.place == place;
             failover.chains.iter().position(|chain| chain.replacement.is_none() && same(chain))
         };

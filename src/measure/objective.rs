@@ -260,6 +260,8 @@ impl Objective {
             Unit::Milliseconds if value.abs() >= 1_000.0 => format!("{}s", thousandths(value / 1_000.0)),
             Unit::Milliseconds => format!("{}ms", thousandths(value)),
             Unit::Percent => format!("{}%", thousandths(value)),
+            Unit::Megahertz => format!("{}MHz", thousandths(value)),
+            Unit::Mebibytes => format!("{}MiB", thousandths(value)),
             Unit::Ratio
             | Unit::Allocs
             | Unit::Evals
@@ -403,6 +405,8 @@ fn parse_bound(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f
             (&[("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("min", 60e3), ("h", 3_600e3)], "1.5s")
         }
         Some(Unit::Percent) => (&[("%", 1.0)], "95%"),
+        Some(Unit::Megahertz) => (&[("MHz", 1.0), ("GHz", 1e3)], "500MHz"),
+        Some(Unit::Mebibytes) => (&[("MiB", 1.0), ("GiB", 1_024.0)], "512MiB"),
         Some(Unit::Ratio) => (&[("", 1.0)], "1.5"),
         None
         | Some(

@@ -8,6 +8,7 @@ use crate::measure::failover::Failover;
 use crate::measure::metric::Metrics;
 use crate::measure::objective::Window;
 use crate::measure::placement::Placement;
+use crate::measure::reasons::Unplaced;
 use crate::measure::series::Series;
 
 /// The result of one run.
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub reigns: Vec<Reign>,
     /// Every allocation.
     pub placements: Vec<Placement>,
+    /// Groups that could not be placed as often as they were wanted.
+    pub unplaced: Vec<Unplaced>,
     /// Every law that was watched.
     pub invariants: Vec<InvariantResult>,
 }

@@ -1,16 +1,24 @@
-//! Where work is placed: queue, waits, utilisation, evenness.
+//! Where work is placed: queue and waits, and the rows of `placements.csv`. How full the machines are is
+//! [`super::room`]'s, how evenly groups stand [`super::balance`]'s, and what comes and goes [`super::turnover`]'s
+//! matter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
+use crate::measure::balance::{Balance, GroupNumber, Place};
 use crate::measure::distribution::Distribution;
 use crate::measure::gauge::Gauge;
 use crate::measure::metric::{Metrics, Value};
+use crate::measure::reasons::{Reasons, Unplaced, Why};
+use crate::measure::room::Room;
 use crate::measure::series::{Levels, Series};
+use crate::measure::turnover::Turnover;
 use crate::model::alloc::{AllocId, ClientStatus, Desired};
-use crate::model::job::JobId;
+use crate::model::evaluation::EvalId;
+use crate::model::job::{JobId, JobKind};
+use crate::model::node::NodeId;
 use crate::model::resources::Comparable;
 use crate::model::topology::{RegionId, ZoneId};
 use crate::world::event::{Instance, Notice};
@@ -29,20 +37,40 @@ pub struct Placement {
     pub group: Arc<str>,
     /// The number in its name.
     pub index: u32,
+    /// Priority of its job, 1..=100.
+    pub priority: u8,
     /// Where.
     pub machine: MachineId,
     /// The one it replaces.
     pub previous: Option<AllocId>,
     /// What it holds.
     pub resources: Comparable,
+    /// The evaluation that placed it.
+    pub eval: EvalId,
+    /// Mean of the scores its node had.
+    pub score: f64,
+    /// Allocations it pushed out.
+    pub preempted: Vec<AllocId>,
+    /// Why it stands where it does, if the run explains itself.
+    pub why: Option<Box<Why>>,
     /// When the evaluation that placed it was created.
     pub asked_at: Time,
+    /// When its job had last been registered, scaled or launched, for the first allocation in its place of a service or
+    /// batch job.
+    pub registered_at: Option<Time>,
     /// When it was written.
     pub placed_at: Time,
     /// When its first task ran.
     pub running_at: Option<Time>,
     /// When it no longer held resources, and why.
     pub ended: Option<(Time, Desired, ClientStatus)>,
+}
+
+impl Placement {
+    /// `<job>.<group>[<index>]`.
+    pub fn name(&self) -> String {
+        format!("{}.{}[{}]", self.job_name, self.group, self.index)
+    }
 }
 
 /// Measures placement.
@@ -63,39 +91,34 @@ struct RegionState {
     wanted: BTreeMap<(JobId, Arc<str>), u32>,
     latency: Distribution,
     start_latency: Distribution,
-    cpu: Gauge,
-    memory: Gauge,
-    cpu_total: f64,
-    memory_total: f64,
     skew: Gauge,
+    groups: BTreeMap<(JobId, Arc<str>), GroupNumber>,
+    room: Room,
+    balance: Balance,
+    turnover: Turnover,
+    reasons: Reasons,
 }
 
 impl PlacementRecorder {
     /// A recorder for this world.
     pub fn new(spec: &Arc<WorldSpec>) -> Self {
         let from = Time::ZERO + spec.warmup;
-        let regions = spec
-            .regions
-            .iter()
-            .map(|(_, region)| {
-                let (cpu_total, memory_total) = capacity(spec, &region.clients);
-                RegionState {
-                    queued: Gauge::new(0.0, from),
-                    blocked: Gauge::new(0.0, from),
-                    wanted: BTreeMap::new(),
-                    latency: Distribution::new(),
-                    start_latency: Distribution::new(),
-                    cpu: Gauge::new(0.0, from),
-                    memory: Gauge::new(0.0, from),
-                    cpu_total,
-                    memory_total,
-                    skew: Gauge::new(0.0, from),
-                }
-            })
-            .collect();
+        let region = |region| RegionState {
+            queued: Gauge::new(0.0, from),
+            blocked: Gauge::new(0.0, from),
+            wanted: BTreeMap::new(),
+            latency: Distribution::new(),
+            start_latency: Distribution::new(),
+            skew: Gauge::new(0.0, from),
+            groups: BTreeMap::new(),
+            room: Room::new(spec, region),
+            balance: Balance::new(places(spec, region), from),
+            turnover: Turnover::new(spec, region),
+            reasons: Reasons::default(),
+        };
         Self {
             spec: Arc::clone(spec),
-            regions,
+            regions: spec.regions.ids().map(region).collect(),
             placements: spec.regions.ids().map(|_| BTreeMap::new()).collect(),
             zones: spec.zones.ids().map(|_| Levels::new(WIDTH, 0.0)).collect(),
             zone_counts: spec.zones.ids().map(|_| 0).collect(),
@@ -110,6 +133,15 @@ impl PlacementRecorder {
             Notice::AllocPlaced { .. } => self.placed(at, notice),
             Notice::AllocChanged { instance, desired, client } => self.changed(at, *instance, *desired, *client),
             Notice::TaskRunning { instance, running: true, .. } => self.running(at, *instance),
+            Notice::EvalCreated { region, eval, job, trigger, .. } => {
+                self.regions[*region].turnover.evaluation(at, *eval, *job, *trigger);
+            }
+            Notice::Explained { region, eval, selections } => {
+                self.regions[*region].reasons.explained(at, eval, selections);
+            }
+            Notice::EvalFinished { region, eval, .. } => self.regions[*region].reasons.finished(*eval),
+            Notice::Unplaced { region, job, eval } => self.regions[*region].reasons.unplaced(at, *region, job, eval),
+            Notice::NodeStatus { region, machine, ready } => self.regions[*region].room.ready(at, *machine, *ready),
             _ => {}
         }
     }
@@ -119,18 +151,34 @@ impl PlacementRecorder {
         self.placements.iter().flat_map(|(_, region)| region.values())
     }
 
+    /// An allocation, if it was written.
+    pub fn placement(&self, instance: Instance) -> Option<&Placement> {
+        self.placements.get(instance.region)?.get(&instance.alloc)
+    }
+
+    /// Why a group was last refused, if it was and the run explains itself.
+    pub fn refusal(&self, region: RegionId, job: &Arc<str>, group: &Arc<str>) -> Option<&Why> {
+        self.regions.get(region)?.reasons.refusal(job, group)
+    }
+
+    /// Groups that could not be placed as often as they were wanted, at some time, by region and job.
+    pub fn unplaced(&self) -> impl Iterator<Item = Unplaced> {
+        self.regions.iter().flat_map(|(_, state)| state.reasons.short(&state.wanted))
+    }
+
     /// Writes the metrics and series.
     pub fn finish(self, now: Time, metrics: &mut Metrics, series: &mut Vec<Series>) {
         for (region, state) in self.regions.iter() {
             let name = &*self.spec.regions[region].name;
+            state.room.clone().finish(now, name, metrics);
+            state.balance.clone().finish(now, name, metrics);
+            state.turnover.clone().finish(name, metrics);
             let labels = [("region", name)];
             let level = |unit, gauge: &Gauge| Value::Level { unit, summary: gauge.clone().finish(now) };
             metrics.put("placement.queued", &labels, level("allocs", &state.queued));
             metrics.put("placement.blocked", &labels, level("evals", &state.blocked));
             metrics.put("placement.latency", &labels, Value::Times(state.latency.clone()));
             metrics.put("placement.start_latency", &labels, Value::Times(state.start_latency.clone()));
-            metrics.put("placement.utilization.cpu", &labels, level("%", &state.cpu));
-            metrics.put("placement.utilization.memory", &labels, level("%", &state.memory));
             metrics.put("placement.skew.zone", &labels, level("ratio", &state.skew));
         }
         let buckets = (now.as_nanos() / WIDTH.as_nanos()) as usize;
@@ -148,30 +196,41 @@ impl PlacementRecorder {
     }
 
     fn placed(&mut self, at: Time, notice: &Notice) {
-        let Notice::AllocPlaced {
-            instance, job, job_name, group, index, machine, previous, resources, asked_at, ..
-        } = notice
-        else {
-            return;
-        };
+        let Notice::AllocPlaced { instance, alloc, machine, asked_at } = notice else { return };
+        let state = &mut self.regions[instance.region];
         if at.since(Time::ZERO) >= self.spec.warmup {
-            self.regions[instance.region].latency.record(at.since(*asked_at).as_nanos());
+            state.latency.record(at.since(*asked_at).as_nanos());
         }
+        if alloc.previous.is_some() {
+            state.turnover.replaced(at);
+        }
+        let group = &alloc.task_group().name;
+        let first = alloc.previous.is_none() && matches!(alloc.job.kind, JobKind::Service | JobKind::Batch);
         let placement = Placement {
             instance: *instance,
-            job: *job,
-            job_name: Arc::clone(job_name),
+            job: alloc.job_id,
+            job_name: Arc::clone(&alloc.job.name),
             group: Arc::clone(group),
-            index: *index,
+            index: alloc.name_index,
+            priority: alloc.job.priority,
             machine: *machine,
-            previous: *previous,
-            resources: resources.clone(),
+            previous: alloc.previous,
+            resources: alloc.resources.clone(),
+            eval: alloc.eval,
+            score: alloc.score_nanos as f64 / 1e9,
+            preempted: alloc.preempted.clone(),
+            why: state.reasons.placed(alloc),
             asked_at: *asked_at,
+            registered_at: if first { state.turnover.registered(alloc.job_id) } else { None },
             placed_at: at,
             running_at: None,
             ended: None,
         };
-        self.hold(at, &placement, 1.0);
+        let next = GroupNumber(state.groups.len() as u32);
+        let number = *state.groups.entry((alloc.job_id, Arc::clone(group))).or_insert(next);
+        state.balance.add(at, number, alloc, *machine);
+        state.room.hold(at, *machine, &placement.resources, 1);
+        self.count(at, *machine, 1);
         self.placements[instance.region].insert(instance.alloc, placement);
     }
 
@@ -179,9 +238,12 @@ impl PlacementRecorder {
         let Some(placement) = self.placements[instance.region].get_mut(&instance.alloc) else { return };
         if placement.running_at.is_none() {
             placement.running_at = Some(at);
+            let state = &mut self.regions[instance.region];
             if at.since(Time::ZERO) >= self.spec.warmup {
-                let waited = at.since(placement.placed_at).as_nanos();
-                self.regions[instance.region].start_latency.record(waited);
+                state.start_latency.record(at.since(placement.placed_at).as_nanos());
+            }
+            if let Some(registered) = placement.registered_at {
+                state.turnover.running(at, at.since(registered));
             }
         }
     }
@@ -190,25 +252,30 @@ impl PlacementRecorder {
         let terminal = desired != Desired::Run
             || matches!(client, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost);
         let Some(placement) = self.placements[instance.region].get_mut(&instance.alloc) else { return };
-        if terminal && placement.ended.is_none() {
-            placement.ended = Some((at, desired, client));
-            let placement = placement.clone();
-            self.hold(at, &placement, -1.0);
+        if !terminal || placement.ended.is_some() {
+            return;
         }
+        placement.ended = Some((at, desired, client));
+        let state = &mut self.regions[instance.region];
+        state.turnover.ended(at, placement.priority, (desired, client));
+        let number = state.groups.get(&(placement.job, Arc::clone(&placement.group)));
+        let number = *number.expect("a group has a number from its first allocation on");
+        state.balance.remove(at, number, placement.machine);
+        state.room.hold(at, placement.machine, &placement.resources, -1);
+        let machine = placement.machine;
+        self.count(at, machine, -1);
     }
 
-    /// Adds (`sign` 1) or frees (-1) what an allocation holds.
-    fn hold(&mut self, at: Time, placement: &Placement, sign: f64) {
-        let region = placement.instance.region;
-        let state = &mut self.regions[region];
-        state.cpu.add(at, sign * percent(placement.resources.cpu.get() as f64, state.cpu_total));
-        state.memory.add(at, sign * percent(placement.resources.memory.get() as f64, state.memory_total));
-        let zone = self.spec.machines[placement.machine].zone;
-        self.zones[zone].add(at, sign);
-        self.zone_counts[zone] += sign as i64;
-        let counts: Vec<i64> = self.spec.regions[region].zones.iter().map(|&z| self.zone_counts[z]).collect();
-        let (total, most) = (counts.iter().sum::<i64>(), counts.iter().copied().max().unwrap_or(0));
-        let skew = if total > 0 { most as f64 * counts.len() as f64 / total as f64 } else { 1.0 };
+    /// Counts an allocation in its zone in (`sign` 1) or out (-1).
+    fn count(&mut self, at: Time, machine: MachineId, sign: i64) {
+        let zone = self.spec.machines[machine].zone;
+        self.zones[zone].add(at, sign as f64);
+        self.zone_counts[zone] += sign;
+        let region = self.spec.zones[zone].region;
+        let zones = &self.spec.regions[region].zones;
+        let counts = || zones.iter().map(|&zone| self.zone_counts[zone]);
+        let (total, most) = (counts().sum::<i64>(), counts().max().unwrap_or(0));
+        let skew = if total > 0 { most as f64 * zones.len() as f64 / total as f64 } else { 1.0 };
         self.regions[region].skew.set(at, skew);
     }
 }
@@ -216,18 +283,12 @@ impl PlacementRecorder {
 /// Width of the buckets of the charts.
 pub const WIDTH: Duration = Duration::from_secs(10);
 
-fn percent(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { 100.0 * part / whole } else { 0.0 }
-}
-
-/// Schedulable processor (MHz) and memory (MiB) of these machines.
-fn capacity(spec: &WorldSpec, machines: &[MachineId]) -> (f64, f64) {
-    let mut total = (0.0, 0.0);
-    for &machine in machines {
-        if let MachineRole::Client(node) = &spec.machines[machine].role {
-            total.0 += node.capacity.cpu.saturating_sub(node.reserved.cpu).get() as f64;
-            total.1 += node.capacity.memory.saturating_sub(node.reserved.memory).get() as f64;
-        }
-    }
-    total
+/// Zone and node of every client machine of a region; nodes are numbered in their order.
+fn places(spec: &WorldSpec, region: RegionId) -> BTreeMap<MachineId, Place> {
+    let place = |(number, machine): (u32, &MachineId)| {
+        let MachineRole::Client(node) = &spec.machines[*machine].role else { return None };
+        let zone = Arc::clone(&spec.zones[spec.machines[*machine].zone].name);
+        Some((*machine, Place { zone, node: Arc::clone(node), id: NodeId(number) }))
+    };
+    (0..).zip(&spec.regions[region].clients).filter_map(place).collect()
 }

@@ -70,6 +70,7 @@ impl Recorder {
     pub fn finish(self, facts: Facts) -> Outcome {
         let (mut metrics, mut series) = (Metrics::default(), Vec::new());
         let placements = self.placement.placements().cloned().collect();
+        let unplaced = self.placement.unplaced().collect();
         let failovers = self.failover.finish(facts.end, &self.placement, &self.requests, &mut metrics);
         self.placement.finish(facts.end, &mut metrics, &mut series);
         self.requests.finish(facts.end, &mut metrics, &mut series);
@@ -86,6 +87,7 @@ impl Recorder {
             failovers,
             reigns,
             placements,
+            unplaced,
             invariants: facts.invariants,
         }
     }

@@ -11,6 +11,7 @@ use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::{Key, Value};
 use crate::measure::outcome::Outcome;
+use crate::report::reason::Refusals;
 use crate::world::spec::WorldSpec;
 
 /// The version of this format; raised when a field changes its meaning or goes away.
@@ -27,6 +28,10 @@ pub struct Summary {
     pub scenario: String,
     /// Fingerprint of the scenario and the job files it names.
     pub scenario_digest: String,
+    /// The scenario file, as it was named.
+    pub file: String,
+    /// Changes made to it (`--set`), in order.
+    pub set: Vec<String>,
     /// Whether every expectation and every invariant held.
     pub passed: bool,
     /// One per seed, in seed order.
@@ -56,6 +61,8 @@ pub struct Run {
     pub metrics: BTreeMap<String, Metric>,
     /// One per fault.
     pub failovers: Vec<Fault>,
+    /// Groups that could not be placed as often as they were wanted, at some time.
+    pub unplaced: Vec<Unplaced>,
     /// Expectations in this run.
     pub expectations: Vec<Expectation>,
     /// Laws watched in this run.
@@ -109,6 +116,28 @@ pub struct Case {
     pub seeds: Vec<u64>,
     /// Their metrics.
     pub metrics: BTreeMap<String, Pooled>,
+}
+
+/// A group that could not be placed as often as it was wanted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Unplaced {
+    /// Region.
+    pub region: String,
+    /// The job.
+    pub job: String,
+    /// Its group.
+    pub group: String,
+    /// When an evaluation first ended so, in seconds.
+    pub first_s: f64,
+    /// When one last did.
+    pub last_s: f64,
+    /// How many did.
+    pub evaluations: u32,
+    /// Allocations still wanted at the end of the run.
+    pub queued: u32,
+    /// What kept nodes from taking it, the last time.
+    #[serde(flatten)]
+    pub refusals: Refusals,
 }
 
 /// What one fault did.
@@ -225,6 +254,8 @@ impl Summary {
             cossim: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: ensemble.spec.name.to_string(),
             scenario_digest: ensemble.scenario_digest.clone(),
+            file: ensemble.file.clone(),
+            set: ensemble.edits.clone(),
             passed: ensemble.passed(),
             runs: ensemble.runs.iter().enumerate().map(|(index, run)| self::run(ensemble, index, run)).collect(),
             across_runs: pooled(&ensemble.across),
@@ -271,6 +302,7 @@ fn run(ensemble: &Ensemble, index: usize, run: &Outcome) -> Run {
         case: run.case(),
         metrics: run.metrics.0.iter().map(|(key, value)| (key.to_string(), metric(value))).collect(),
         failovers: run.failovers.iter().map(|failover| fault(&ensemble.spec, failover)).collect(),
+        unplaced: run.unplaced.iter().map(|unplaced| self::unplaced(&ensemble.spec, unplaced)).collect(),
         expectations: ensemble
             .verdicts
             .iter()
@@ -293,6 +325,19 @@ fn run(ensemble: &Ensemble, index: usize, run: &Outcome) -> Run {
                 first: law.first.clone(),
             })
             .collect(),
+    }
+}
+
+fn unplaced(spec: &WorldSpec, unplaced: &crate::measure::reasons::Unplaced) -> Unplaced {
+    Unplaced {
+        region: spec.regions[unplaced.region].name.to_string(),
+        job: unplaced.job.to_string(),
+        group: unplaced.group.to_string(),
+        first_s: unplaced.first.as_secs_f64(),
+        last_s: unplaced.last.as_secs_f64(),
+        evaluations: unplaced.times,
+        queued: unplaced.queued,
+        refusals: Refusals::new(&unplaced.record),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::measure::outcome::{InvariantResult, Outcome};
 use crate::measure::placement::Placement;
 use crate::measure::series::Series;
 use crate::model::alloc::{AllocId, ClientStatus, Desired};
+use crate::model::evaluation::EvalId;
 use crate::model::job::JobId;
 use crate::model::resources::Comparable;
 use crate::model::topology::RegionId;
@@ -76,6 +77,7 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         failovers: vec![failover],
         reigns,
         placements: vec![placement(instance(0))],
+        unplaced: Vec::new(),
         invariants: vec![InvariantResult { name: "raft.election_safety", checks: 1_000, violations: 0, first: None }],
     }
 }
@@ -120,10 +122,16 @@ fn placement(instance: Instance) -> Placement {
         job_name: "frontend".into(),
         group: "web".into(),
         index: 0,
+        priority: 50,
         machine: MachineId(9),
         previous: None,
         resources: Comparable::default(),
+        eval: EvalId(3),
+        score: 0.25,
+        preempted: Vec::new(),
+        why: None,
         asked_at: at(20.0),
+        registered_at: Some(at(20.0)),
         placed_at: at(20.1),
         running_at: Some(at(24.0)),
         ended: Some((at(260.0), Desired::Stop, ClientStatus::Lost)),
@@ -222,7 +230,10 @@ fn a_table_of_values_has_units_and_no_noise() {
         &["seed,series,unit,from_s,value\n", "1,request.latency{traffic=users} p50,ms,20,50.333333\n"],
     );
     check_contains(&file("failovers.csv"), &[",elect nomad us-east-1,2930,", ",detect,303000,303000,303000,1,0\n"]);
-    check_contains(&file("placements.csv"), &["cpu_mhz,memory_mib,asked_s", ",20,20.1,24,260,stop,lost\n"]);
+    check_contains(
+        &file("placements.csv"),
+        &["cpu_mhz,memory_mib,asked_s", ",20,20.1,24,260,stop,lost,e3,0.25,,,,,,,,,\n"],
+    );
 }
 
 #[test]

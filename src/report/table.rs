@@ -3,6 +3,7 @@
 use crate::analysis::ensemble::Ensemble;
 use crate::base::time::Time;
 use crate::report::json::{rounded, stages};
+use crate::report::reason;
 
 /// `metrics.csv`: every figure of every metric of every run.
 pub fn metrics(ensemble: &Ensemble) -> Vec<u8> {
@@ -76,9 +77,9 @@ pub fn failovers(ensemble: &Ensemble) -> Vec<u8> {
     table.finish()
 }
 
-/// `placements.csv`: every allocation of every run.
+/// `placements.csv`: every allocation of every run, with why it was placed there if the runs explain themselves.
 pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
-    let mut table = Table::new(&[
+    let header = [
         "seed",
         "region",
         "alloc",
@@ -94,7 +95,11 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
         "ended_s",
         "desired",
         "client",
-    ]);
+        "eval",
+        "score",
+        "preempted",
+    ];
+    let mut table = Table::new(&[&header[..], &reason::CELLS].concat());
     let seconds = |at: Option<Time>| at.map_or(String::new(), |at| at.as_secs_f64().to_string());
     for run in &ensemble.runs {
         for placement in &run.placements {
@@ -102,11 +107,13 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
             let (desired, client) = placement.ended.map_or((String::new(), String::new()), |(_, desired, client)| {
                 (format!("{desired:?}").to_lowercase(), format!("{client:?}").to_lowercase())
             });
-            table.row(&[
+            let preempted: Vec<String> = placement.preempted.iter().map(ToString::to_string).collect();
+            let why = reason::cells(&ensemble.spec, placement.instance.region, placement.why.as_deref());
+            let row: [&dyn std::fmt::Display; 18] = [
                 &run.seed,
                 &ensemble.spec.regions[placement.instance.region].name,
                 &placement.instance.alloc,
-                &format!("{}.{}[{}]", placement.job_name, placement.group, placement.index),
+                &placement.name(),
                 &machine.name,
                 &ensemble.spec.zones[machine.zone].name,
                 &placement.previous.map_or(String::new(), |alloc| alloc.to_string()),
@@ -118,7 +125,12 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
                 &seconds(placement.ended.map(|(at, ..)| at)),
                 &desired,
                 &client,
-            ]);
+                &placement.eval,
+                &rounded(placement.score, "ratio"),
+                &preempted.join(" "),
+            ];
+            let why = why.iter().map(|cell| cell as &dyn std::fmt::Display);
+            table.row(&row.into_iter().chain(why).collect::<Vec<_>>());
         }
     }
     table.finish()

@@ -14,6 +14,17 @@ const CASES_ABREAST: usize = 3;
 /// Widest name of a case above its column.
 const CASE_WIDTH: usize = 26;
 
+/// Metrics that are left to the files: many rows, for those who look for them.
+const DETAILS: [&str; 7] = [
+    "eval.age",
+    "placement.class_utilization",
+    "placement.fragmentation",
+    "placement.largest_fit.cpu",
+    "placement.largest_fit.disk",
+    "placement.largest_fit.memory",
+    "placement.stranded",
+];
+
 /// The whole text, ending in a newline.
 pub fn render(ensemble: &Ensemble) -> String {
     let mut out = String::new();
@@ -219,10 +230,11 @@ fn metrics(ensemble: &Ensemble, out: &mut String) {
     let mut levels = vec![["", "unit", "mean", "95 %", "final", "max", "runs"].map(str::to_owned)];
     for (key, across) in &ensemble.across {
         let shown = key.name.starts_with("failover.") || key.name.starts_with("request.");
+        let detail = DETAILS.contains(&key.name.as_str());
         let zero = across.figures.iter().all(|(_, figure)| figure.value.abs() < f64::EPSILON);
         // Terms that never changed say nothing; elections are counted anyway.
         let dull = key.name == "raft.term" || zero;
-        if shown || dull {
+        if shown || detail || dull {
             continue;
         }
         let cell = |name: &str| figure(across, name).map_or(String::new(), |figure| number(figure.value));
@@ -284,22 +296,22 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     text.chars().take(most - 1).chain(['…']).collect()
 }
 
-fn plural(count: usize, word: &str) -> String {
+pub(super) fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
-fn section(out: &mut String, title: &str) {
+pub(super) fn section(out: &mut String, title: &str) {
     out.push('\n');
     line(out, title);
 }
 
-fn line(out: &mut String, text: &str) {
+pub(super) fn line(out: &mut String, text: &str) {
     out.push_str(text.trim_end());
     out.push('\n');
 }
 
 /// Writes rows in columns; the first row is the header.
-fn align(rows: &[impl AsRef<[String]>], right: &[bool], out: &mut String) {
+pub(super) fn align(rows: &[impl AsRef<[String]>], right: &[bool], out: &mut String) {
     let width = |column: usize| rows.iter().map(|row| row.as_ref()[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..right.len()).map(width).collect();
     for row in rows {

@@ -34,6 +34,8 @@ pub struct Atlas {
     pub seed: u64,
     /// Whether routine is carried out or counted.
     pub routine: Routine,
+    /// Whether workers say why they placed as they did; changes nothing else.
+    pub explains: bool,
     /// Texts that Consul's answers are full of.
     pub words: Words,
     /// What proxies share; all worlds of an atlas share it too, since it changes no result.
@@ -125,6 +127,7 @@ impl Atlas {
             spec: Arc::clone(spec),
             seed,
             routine: Routine::Counted,
+            explains: false,
             words: Words::new(),
             desk: Arc::default(),
             processes,
@@ -161,6 +164,12 @@ impl Atlas {
     /// The number of a job, which depends on the scenario alone.
     pub fn job(&self, region: RegionId, name: &str) -> Option<JobId> {
         self.jobs[region].get(name).copied()
+    }
+
+    /// The name of a job; children of jobs have none of their own, and get their number instead.
+    pub fn job_name(&self, region: RegionId, job: JobId) -> Arc<str> {
+        let known = self.jobs[region].iter().find(|(_, number)| **number == job);
+        known.map_or_else(|| job.to_string().into(), |(name, _)| Arc::clone(name))
     }
 
     /// Main processes of these machines.

@@ -220,6 +220,7 @@ impl Builder<'_> {
         config.plan_rejections = options.plan_rejections;
         config.garbage = options.garbage;
         config.costs = options.costs;
+        config.scheduler.explains = self.atlas.explains;
         config.heartbeat.ttl_min = options.min_heartbeat_ttl;
         config.heartbeat.rate_per_second = options.max_heartbeats_per_second;
         config.heartbeat.grace = options.heartbeat_grace;

@@ -182,7 +182,12 @@ impl Chronicle {
             }),
             NomadEvent::EvalDequeued { eval, waited } => {
                 self.dequeued.insert((region, eval.id), at);
-                tell(&Notice::EvalDequeued { region, eval: eval.id, trigger: eval.trigger, waited: *waited });
+                let (trigger, created, waited) = (eval.trigger, eval.create_time, *waited);
+                tell(&Notice::EvalDequeued { region, eval: eval.id, trigger, created, waited });
+            }
+            NomadEvent::Explained { eval, selections } => {
+                let (eval, selections) = (Arc::clone(eval), Arc::clone(selections));
+                tell(&Notice::Explained { region, eval, selections });
             }
             NomadEvent::EvalAcked { eval } => {
                 if let Some(since) = self.dequeued.remove(&(region, *eval)) {
@@ -237,6 +242,10 @@ impl Chronicle {
                 self.changed(Instance { region, alloc: *alloc }, None, Some(*status), tell);
             }
             Change::EvalEnded { eval } => {
+                if !eval.failed_groups.is_empty() {
+                    let job = self.atlas.job_name(region, eval.job);
+                    tell(&Notice::Unplaced { region, job, eval: Arc::clone(eval) });
+                }
                 for (group, &count) in &eval.queued {
                     self.queued(region, eval.job, group, count, tell);
                 }
@@ -254,18 +263,8 @@ impl Chronicle {
     fn placed(&mut self, region: RegionId, alloc: &Arc<Alloc>, requested: Time, tell: &mut impl FnMut(&Notice)) {
         let instance = Instance { region, alloc: alloc.id };
         self.told.insert(instance, (alloc.desired, alloc.client));
-        tell(&Notice::AllocPlaced {
-            instance,
-            job: alloc.job_id,
-            job_name: Arc::clone(&alloc.job.name),
-            group: Arc::clone(&alloc.task_group().name),
-            index: alloc.name_index,
-            machine: self.atlas.machine_of_node(region, alloc.node),
-            previous: alloc.previous,
-            resources: alloc.resources.clone(),
-            ports: alloc.ports.iter().filter_map(|port| u16::try_from(port.value).ok()).collect(),
-            asked_at: requested,
-        });
+        let machine = self.atlas.machine_of_node(region, alloc.node);
+        tell(&Notice::AllocPlaced { instance, alloc: Arc::clone(alloc), machine, asked_at: requested });
     }
 
     fn changed(

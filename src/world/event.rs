@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{AllocId, ClientStatus, Desired};
-use crate::model::evaluation::{EvalId, EvalStatus, Trigger};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
+use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{JobId, JobKind};
-use crate::model::resources::Comparable;
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
 use crate::protocol::catalog;
@@ -20,6 +19,7 @@ use crate::protocol::proxy::fabio::FabioEvent;
 use crate::protocol::proxy::message::{Exchange, RequestNumber};
 use crate::protocol::raft;
 use crate::protocol::scheduler;
+use crate::protocol::scheduler::explain::Selection;
 use crate::sim::trace::Notable;
 use crate::world::entry::{CatalogEntry, NomadEntry};
 use crate::world::spec::{EntryId, MachineId, TrafficId};
@@ -388,8 +388,28 @@ pub enum Notice {
         eval: EvalId,
         /// Why it existed.
         trigger: Trigger,
+        /// When it was created.
+        created: Time,
         /// Ready in the broker for this long.
         waited: Duration,
+    },
+    /// A worker made these selections for it; told by worlds that explain themselves only.
+    Explained {
+        /// Region.
+        region: RegionId,
+        /// For which.
+        eval: Arc<Evaluation>,
+        /// In order.
+        selections: Arc<[Selection]>,
+    },
+    /// An evaluation ended, and groups of its job were left short.
+    Unplaced {
+        /// Region.
+        region: RegionId,
+        /// The job's name.
+        job: Arc<str>,
+        /// The evaluation, as written.
+        eval: Arc<Evaluation>,
     },
     /// A worker finished it.
     EvalFinished {
@@ -437,22 +457,10 @@ pub enum Notice {
     AllocPlaced {
         /// Which.
         instance: Instance,
-        /// Of which job.
-        job: JobId,
-        /// The job's name.
-        job_name: Arc<str>,
-        /// Group.
-        group: Arc<str>,
-        /// The number in its name.
-        index: u32,
+        /// As written.
+        alloc: Arc<Alloc>,
         /// Where.
         machine: MachineId,
-        /// The one it replaces.
-        previous: Option<AllocId>,
-        /// What it holds.
-        resources: Comparable,
-        /// Ports it holds.
-        ports: Arc<[u16]>,
         /// When the evaluation that placed it was created.
         asked_at: Time,
     },

@@ -77,7 +77,20 @@ impl World {
     pub fn with(spec: &Arc<WorldSpec>, seed: u64, routine: Routine) -> Self {
         let mut atlas = Atlas::new(spec, seed);
         atlas.routine = routine;
+        Self::of(atlas)
+    }
+
+    /// The same world as [`World::new`]'s, whose schedulers also say why they place as they do
+    /// ([`Notice::Explained`]).
+    pub fn explaining(spec: &Arc<WorldSpec>, seed: u64) -> Self {
+        let mut atlas = Atlas::new(spec, seed);
+        atlas.explains = true;
+        Self::of(atlas)
+    }
+
+    fn of(atlas: Atlas) -> Self {
         let atlas = Arc::new(atlas);
+        let spec = &atlas.spec;
         let Built { engine, balancer_hosts } = build(&atlas);
         let mut agenda = BTreeSet::new();
         for (id, entry) in spec.timeline.iter() {

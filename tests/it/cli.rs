@@ -157,7 +157,7 @@ fn completions_know_the_subcommands() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let ended = cossim(&["completions", shell]);
         assert_eq!(ended.code, Some(0));
-        assert!(ended.stdout.contains("check"), "{shell}");
+        assert!(ended.stdout.contains("check") && ended.stdout.contains("explain"), "{shell}");
     }
 }
 

@@ -4,6 +4,7 @@ mod autopilot;
 mod cli;
 mod judged;
 mod desk;
+mod explain;
 mod golden;
 mod tidy;
 mod scenarios;

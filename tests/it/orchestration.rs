@@ -39,12 +39,12 @@ struct Diary {
 impl Witness for Diary {
     fn notice(&mut self, at: Time, notice: &Notice) {
         match notice {
-            Notice::AllocPlaced { instance, job_name, machine, previous, .. } => {
+            Notice::AllocPlaced { instance, alloc, machine, .. } => {
                 let life = Life {
-                    job: job_name.to_string(),
+                    job: alloc.job.name.to_string(),
                     placed: at,
                     machine: *machine,
-                    previous: *previous,
+                    previous: alloc.previous,
                     states: Vec::new(),
                     tasks: Vec::new(),
                 };

@@ -46,7 +46,7 @@ fn ensemble(name: &str, seeds: Vec<u64>, threads: usize) -> Ensemble {
     let lowered = loaded.lowered.unwrap_or_else(|| panic!("{}", loaded.sources.render(&loaded.findings, false)));
     let spec = Arc::new(lowered.world);
     let windows = judge::windows(&lowered.expectations);
-    let plan = Plan { spec: Arc::clone(&spec), windows, seeds, threads: Some(threads) };
+    let plan = Plan { spec: Arc::clone(&spec), windows, seeds, threads: Some(threads), explains: false };
     let outcomes = run_all(&plan, |_| Wish::GoOn).expect("virtual time does not stand still");
     let verdicts = judge::judge(&lowered.expectations, &outcomes);
     Ensemble::new(&spec, digest, outcomes, verdicts)

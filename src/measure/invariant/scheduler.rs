@@ -157,6 +157,7 @@ impl SchedulerLaws {
             | Event::StepDown
             | Event::AutopilotDue
             | Event::HeartbeatMissed { .. }
+            | Event::Explained { .. }
             | Event::PlanSubmitted { .. }
             | Event::PlanEvaluated { .. }
             | Event::PlanApplied { .. } => {}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::time::Time;
 use crate::model::evaluation::Evaluation;
+use crate::protocol::scheduler::explain::Selection;
 use crate::protocol::scheduler::process::{Process, Reply, Step as Asks};
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::state::State;
@@ -42,5 +43,9 @@ impl Decide for Decision {
         };
         let work = self.process.take_work();
         (step, Work { nodes_pulled: work.nodes_pulled, nodes_scored: work.nodes_scored })
+    }
+
+    fn explanation(&mut self) -> Vec<Selection> {
+        self.process.take_selections()
     }
 }

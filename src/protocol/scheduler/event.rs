@@ -7,6 +7,7 @@ use crate::model::alloc::{Alloc, AllocId, ClientStatus};
 use crate::model::evaluation::{EvalId, Evaluation};
 use crate::model::node::{Node, NodeId, NodeStatus};
 use crate::protocol::scheduler::command::Command;
+use crate::protocol::scheduler::explain::Selection;
 use crate::protocol::scheduler::message::Reply;
 use crate::protocol::scheduler::plan::{Rejection, Stop};
 
@@ -18,8 +19,8 @@ pub struct Proposal(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperatorTag(pub u32);
 
-/// Told to the container. Apart from the first two, only the leader speaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Told to the container. Apart from the first two and explanations, only the leader speaks.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Hand this to Raft; answer with `applied` or `propose_failed`.
     Propose {
@@ -81,6 +82,13 @@ pub enum Event {
         total: usize,
         /// Of them escaped.
         escaped: usize,
+    },
+    /// A worker of this server made these selections for an evaluation; only if they are to be explained.
+    Explained {
+        /// Which.
+        eval: Arc<Evaluation>,
+        /// In order; often none.
+        selections: Arc<[Selection]>,
     },
     /// A plan entered the queue.
     PlanSubmitted {

@@ -10,6 +10,7 @@ use crate::model::deployment::{Deployment, DeploymentId};
 use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
 use crate::model::job::{Job, JobKind};
 use crate::model::node::{NodeId, NodeSpec, NodeStatus, POOL_ALL, POOL_DEFAULT};
+use crate::protocol::scheduler::explain::{self, Selection};
 use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
 use crate::protocol::scheduler::rank::Ranked;
 use crate::protocol::scheduler::reconcile::{Answer, Followup, Place, Question, Replace, Taint, Verdict, reconcile};
@@ -45,6 +46,8 @@ pub(super) struct Outcome {
     /// A rolling update of a system job goes on after this wait.
     pub(super) rolls_on: Option<crate::base::time::Duration>,
     pub(super) work: Work,
+    /// Every selection, if they are to be explained.
+    pub(super) selections: Vec<Selection>,
 }
 
 impl Outcome {
@@ -60,6 +63,7 @@ impl Outcome {
             full_nodes: Vec::new(),
             rolls_on: None,
             work: Work::default(),
+            selections: Vec::new(),
         }
     }
 }
@@ -243,6 +247,9 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
     let batch = stack_job.kind == JobKind::Batch;
     let deployment = if batch { None } else { state.latest_deployment(task.eval.job) };
     let mut stack = Stack::new(state, task.config, stack_job, plan, rng);
+    if task.config.explains {
+        stack.watch();
+    }
     for stop in unconfirmed_stops(state, &allocs) {
         stack.stage_stop(stop);
     }
@@ -275,6 +282,7 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         has_deployment: current.is_some(),
         failed: BTreeMap::new(),
         queued: BTreeMap::new(),
+        selections: Vec::new(),
     };
     if let Some(job) = job {
         placer.place_all(job, &wanted);
@@ -293,6 +301,7 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         escaped,
         deployment,
         work,
+        selections: placer.selections,
         ..Outcome::new(plan)
     }
 }
@@ -354,6 +363,7 @@ struct Placer<'a> {
     has_deployment: bool,
     failed: BTreeMap<Arc<str>, FailedGroup>,
     queued: BTreeMap<Arc<str>, u32>,
+    selections: Vec<Selection>,
 }
 
 impl<'a> Placer<'a> {
@@ -385,6 +395,12 @@ impl<'a> Placer<'a> {
                 self.stack.unstage_stop(previous.id);
             }
         }
+        for selection in &mut self.selections {
+            selection.record.nodes_available.clone_from(&by_datacenter);
+            if let Some(failed) = self.failed.get(&selection.group).filter(|_| selection.chosen.is_none()) {
+                selection.record.coalesced_failures = failed.coalesced_failures;
+            }
+        }
     }
 
     fn place(&mut self, job: &'a Arc<Job>, wanted: &Wanted<'a>) -> Result<(), Box<FailedGroup>> {
@@ -407,7 +423,7 @@ impl<'a> Placer<'a> {
             let (alloc, node, reason) = (previous.id, previous.node, StopReason::Updating);
             self.stack.stage_stop(Stop { alloc, node, client: None, followup: None, reason });
         }
-        let Some(chosen) = self.select(group, previous) else {
+        let Some(chosen) = self.select(explain::Wanted { group, name_index: place.name_index, previous }) else {
             let failure = self.stack.failure(group);
             if let Some(previous) = previous.filter(|_| wanted.stops) {
                 self.stack.unstage_stop(previous.id);
@@ -428,7 +444,8 @@ impl<'a> Placer<'a> {
         Ok(())
     }
 
-    fn select(&mut self, group: usize, previous: Option<&Arc<Alloc>>) -> Option<Ranked> {
+    fn select(&mut self, wanted: explain::Wanted<'_>) -> Option<Ranked> {
+        let explain::Wanted { group, previous, .. } = wanted;
         let mut penalty: Vec<NodeId> = Vec::new();
         let mut options = SelectOptions::default();
         if let Some(previous) = previous {
@@ -441,12 +458,20 @@ impl<'a> Placer<'a> {
             options.preferred = (sticky && ready()).then_some(previous.node);
         }
         options.penalty_nodes = &penalty;
-        self.stack.select(group, options).or_else(|| {
+        self.pass(wanted, options).or_else(|| {
             if !may_preempt(self.task.config, self.job.kind) {
                 return None;
             }
-            self.stack.select(group, SelectOptions { preempt: true, ..options })
+            self.pass(wanted, SelectOptions { preempt: true, ..options })
         })
+    }
+
+    fn pass(&mut self, wanted: explain::Wanted<'_>, options: SelectOptions<'_>) -> Option<Ranked> {
+        let chosen = self.stack.select(wanted.group, options);
+        if self.task.config.explains {
+            self.selections.push(Selection::last(&self.stack, wanted, options, chosen.as_ref()));
+        }
+        chosen
     }
 
     /// The version to use while canaries of the newest one are not promoted: that of the newest deployment whose

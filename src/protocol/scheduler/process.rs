@@ -12,6 +12,7 @@ use crate::model::deployment::DeploymentId;
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, FailedGroup, Trigger};
 use crate::model::job::JobKind;
 use crate::model::node::NodeId;
+use crate::protocol::scheduler::explain::Selection;
 use crate::protocol::scheduler::generic::{self, Outcome, Task, resolve_followups};
 use crate::protocol::scheduler::plan::{Plan, PlanResult};
 use crate::protocol::scheduler::release::SchedulerConfig;
@@ -89,6 +90,7 @@ pub struct Process {
     /// Time of the current step.
     now: Time,
     work: Work,
+    selections: Vec<Selection>,
 }
 
 impl Process {
@@ -114,6 +116,7 @@ impl Process {
             eligibility: (BTreeMap::new(), false),
             now: Time::ZERO,
             work: Work::default(),
+            selections: Vec::new(),
         }
     }
 
@@ -125,6 +128,11 @@ impl Process {
     /// What it cost since this was last asked.
     pub fn take_work(&mut self) -> Work {
         std::mem::take(&mut self.work)
+    }
+
+    /// The selections made since this was last asked, if they are to be explained.
+    pub fn take_selections(&mut self) -> Vec<Selection> {
+        std::mem::take(&mut self.selections)
     }
 
     /// Plans tried so far.
@@ -200,6 +208,8 @@ impl Process {
         let task = Task { state: &self.snapshot, eval: &self.eval, config: &self.config, now: self.now };
         let mut outcome = if self.is_system() { system::attempt(task, rng) } else { generic::attempt(task, rng) };
         self.work.add(outcome.work);
+        self.selections.append(&mut outcome.selections);
+        self.selections.iter_mut().for_each(|selection| selection.attempt = self.attempt_count);
         self.failed = std::mem::take(&mut outcome.failed);
         self.queued = std::mem::take(&mut outcome.queued);
         self.deployment = outcome.deployment;

@@ -218,6 +218,8 @@ pub struct SchedulerConfig {
     pub preempt_sysbatch: bool,
     /// Switches of the release.
     pub behaviour: Behaviour,
+    /// Records why every selection came out as it did; not Nomad's, changes no decision. Default false.
+    pub explains: bool,
 }
 
 impl Default for SchedulerConfig {
@@ -229,6 +231,7 @@ impl Default for SchedulerConfig {
             preempt_system: true,
             preempt_sysbatch: false,
             behaviour: Behaviour::default(),
+            explains: false,
         }
     }
 }

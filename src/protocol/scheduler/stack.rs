@@ -10,16 +10,15 @@ use std::sync::Arc;
 use crate::base::rng::Rng;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::constraint::Constraint;
-use crate::model::evaluation::FailedGroup;
 use crate::model::job::{Job, JobKind};
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::board::{Board, Standing};
 use crate::protocol::scheduler::draft::{Draft, same_incarnation};
+use crate::protocol::scheduler::feasible::has_distinct_hosts;
 use crate::protocol::scheduler::feasible::{Answers, Classes, Filtered, GroupChecks, JobChecks, check};
-use crate::protocol::scheduler::feasible::{constraint_text, constraints, has_distinct_hosts};
 use crate::protocol::scheduler::operators::Operator;
 use crate::protocol::scheduler::plan::{Plan, Preemption, Stop};
-use crate::protocol::scheduler::properties::{PropertySet, Tally, ValueId};
+use crate::protocol::scheduler::properties::{PropertySet, Tally};
 use crate::protocol::scheduler::rank::{Exhausted, GroupScores, Known, NodeScore, Ranked};
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::spread::Values;
@@ -75,7 +74,7 @@ pub(super) enum Rejected {
 #[derive(Debug)]
 pub(super) struct Counted<'a> {
     pub(super) set: PropertySet<'a>,
-    attribute: &'a str,
+    pub(super) attribute: &'a str,
     /// Only this group's, by name; `None` for the whole job.
     group: Option<Arc<str>>,
 }
@@ -114,8 +113,8 @@ pub struct Stack<'a> {
     source: Source,
     sources: u32,
     limit: u32,
-    evaluated: u32,
-    rejected: Vec<(NodeId, Rejected)>,
+    pub(super) evaluated: u32,
+    pub(super) rejected: Vec<(NodeId, Rejected)>,
     /// Scores of every node of the last selection, if they are wanted.
     trace: Option<Vec<NodeScore>>,
     /// Nothing is remembered between nodes and selections: the walk as it is written down.
@@ -264,6 +263,16 @@ impl<'a> Stack<'a> {
     pub fn keep_scores(&mut self) {
         self.limit = u32::MAX;
         self.trace = Some(Vec::new());
+    }
+
+    /// Keeps the scores of the nodes that selections score from now on, without scoring more of them.
+    pub(super) fn watch(&mut self) {
+        self.trace = Some(Vec::new());
+    }
+
+    /// Nodes there are to choose from, and candidates after which the search stops.
+    pub(super) fn reach(&self) -> (u32, u32) {
+        (self.source.order.len() as u32, self.limit)
     }
 
     /// Every node scored in the last selection, if [`Stack::keep_scores`] was called.
@@ -628,65 +637,6 @@ impl<'a> Stack<'a> {
             distinct,
             board: None,
             looked_wide: None,
-        }
-    }
-
-    // Metrics.
-
-    /// Whether every node of the last selection was filtered out, rather than some being full.
-    pub fn was_filtered(&self) -> bool {
-        self.rejected.iter().any(|(_, why)| matches!(why, Rejected::Filtered(_)))
-    }
-
-    /// The record of the last selection (Nomad `AllocMetric`).
-    pub fn failure(&self, group: usize) -> FailedGroup {
-        let mut record = FailedGroup { nodes_evaluated: self.evaluated, ..FailedGroup::default() };
-        for (node, why) in &self.rejected {
-            let class = self.state.node(*node).map(|entry| Arc::clone(&entry.node.spec.class));
-            let class = class.filter(|class| !class.is_empty());
-            match why {
-                Rejected::Filtered(why) => {
-                    record.nodes_filtered += 1;
-                    *record.constraint_filtered.entry(self.filter_text(group, *why)).or_default() += 1;
-                    if let Some(class) = class {
-                        *record.class_filtered.entry(class).or_default() += 1;
-                    }
-                }
-                Rejected::Exhausted(why) => {
-                    record.nodes_exhausted += 1;
-                    *record.dimension_exhausted.entry(why.describe(&self.job.groups[group])).or_default() += 1;
-                    if let Some(class) = class {
-                        *record.class_exhausted.entry(class).or_default() += 1;
-                    }
-                }
-            }
-        }
-        record
-    }
-
-    fn filter_text(&self, group: usize, why: Filtered) -> String {
-        let group = &self.job.groups[group];
-        match why {
-            Filtered::Class => "computed class ineligible".into(),
-            Filtered::JobRule(at) => constraint_text(&self.job.constraints[at as usize]),
-            Filtered::GroupRule(at) => constraints(group).nth(at as usize).map_or_else(String::new, constraint_text),
-            Filtered::Drivers => "missing drivers".into(),
-            Filtered::Volumes => "missing compatible host volumes".into(),
-            Filtered::Devices => "missing devices".into(),
-            Filtered::Network => "missing network".into(),
-            Filtered::HostNetwork(at) => {
-                let port = &group.networks[0].ports[at as usize];
-                format!("missing host network \"{}\" for port \"{}\"", port.host_network, port.label)
-            }
-            Filtered::DistinctHosts => "distinct_hosts".into(),
-            Filtered::MissingProperty(number) => {
-                format!("missing property \"{}\"", self.properties[number as usize].attribute)
-            }
-            Filtered::DistinctProperty(number, value, used) => {
-                let counted = &self.properties[number as usize];
-                let value = counted.set.name(ValueId(value));
-                format!("distinct_property: {}={value} used by {used} allocs", counted.attribute)
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::base::time::Duration;
 use crate::model::alloc::{Alloc, ClientStatus};
 use crate::model::job::{Job, JobKind};
 use crate::model::node::NodeId;
+use crate::protocol::scheduler::explain::{self, Selection};
 use crate::protocol::scheduler::generic::{Outcome, Task};
 use crate::protocol::scheduler::generic::{
     may_preempt, new_alloc, ready_nodes, taint, unconfirmed_stops, update_verdict,
@@ -18,7 +19,7 @@ use crate::protocol::scheduler::generic::{
 use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
 use crate::protocol::scheduler::reconcile::{Taint, Verdict};
 use crate::protocol::scheduler::reconnect::{Standing, standing};
-use crate::protocol::scheduler::stack::Stack;
+use crate::protocol::scheduler::stack::{SelectOptions, Stack};
 
 /// A wanted allocation: which group on which node, in whose place.
 struct Missing<'a> {
@@ -46,6 +47,9 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
     let plan = Plan::new(task.eval, job.is_some_and(|job| job.all_at_once), state.index());
     let Some(stack_job) = job.or_else(|| allocs.first().map(|alloc| &alloc.job)) else { return Outcome::new(plan) };
     let mut stack = Stack::new(state, task.config, stack_job, plan, rng);
+    if task.config.explains {
+        stack.watch();
+    }
     for stop in unconfirmed_stops(state, &allocs) {
         stack.stage_stop(stop);
     }
@@ -67,8 +71,9 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
     if let Some(job) = running {
         place(task, &mut stack, job, &difference.place, &mut outcome);
     }
-    for failure in outcome.failed.values_mut() {
-        failure.nodes_available.clone_from(&by_datacenter);
+    let records = outcome.selections.iter_mut().map(|selection| &mut selection.record);
+    for record in outcome.failed.values_mut().chain(records) {
+        record.nodes_available.clone_from(&by_datacenter);
     }
     (outcome.class_eligibility, outcome.escaped) = stack.eligibility();
     outcome.work = stack.work();
@@ -198,7 +203,14 @@ fn place<'a>(task: Task<'a>, stack: &mut Stack<'a>, job: &'a Arc<Job>, missing: 
     let preempt = may_preempt(task.config, job.kind);
     for missing in missing {
         let name = &job.groups[missing.group].name;
-        if let Some(chosen) = stack.select_node(missing.group, missing.node, preempt) {
+        let chosen = stack.select_node(missing.group, missing.node, preempt);
+        if task.config.explains {
+            let (group, name_index, previous) = (missing.group, missing.name_index, missing.previous);
+            let wanted = explain::Wanted { group, name_index, previous };
+            let options = SelectOptions { preempt, preferred: Some(missing.node), ..SelectOptions::default() };
+            outcome.selections.push(Selection::last(stack, wanted, options, chosen.as_ref()));
+        }
+        if let Some(chosen) = chosen {
             let mut alloc = new_alloc(job, missing.group, missing.name_index, chosen, task);
             alloc.previous = missing.previous.map(|previous| previous.id);
             stack.stage_placement(Arc::new(alloc));

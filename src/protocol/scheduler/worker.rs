@@ -14,6 +14,8 @@ use crate::model::evaluation::Evaluation;
 use crate::protocol::scheduler::broker::EvalToken;
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::config::{backoff, state_poll};
+use crate::protocol::scheduler::event::Event;
+use crate::protocol::scheduler::explain::Selection;
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{EvalsRequest, PlanRequest, Planned, Reply, Request, RpcError};
 use crate::protocol::scheduler::plan::Plan;
@@ -28,6 +30,11 @@ pub trait Decide: Clone + fmt::Debug {
 
     /// Goes on until it needs the leader, and says how much work that was.
     fn step(&mut self, now: Time, answer: Answer) -> (Step, Work);
+
+    /// Why it decided as it did in its last step, if that is to be explained.
+    fn explanation(&mut self) -> Vec<Selection> {
+        Vec::new()
+    }
 }
 
 /// What a scheduler is told.
@@ -286,6 +293,10 @@ impl<D: Decide> Server<D> {
         fx: &mut impl Fx<Self>,
     ) {
         let (step, work) = process.step(now, answer);
+        if self.config.scheduler.explains {
+            let selections = process.explanation().into();
+            fx.emit(Event::Explained { eval: Arc::clone(&holding.eval), selections });
+        }
         let costs = &self.config.costs;
         let cost = costs.step + costs.node_pulled * work.nodes_pulled + costs.node_scored * work.nodes_scored;
         self.workers[usize::from(worker)].stage = Stage::Thinking { holding, process, step };

@@ -1,0 +1,231 @@
+//! Why allocations stand where they do, as far as the run explains itself, and which groups could not be placed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::time::Time;
+use crate::model::alloc::Alloc;
+use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
+use crate::model::job::JobId;
+use crate::model::topology::RegionId;
+pub use crate::protocol::scheduler::explain::Selection;
+
+/// The selection behind a decision, and what it was made for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Why {
+    /// The evaluation, as the worker got it.
+    pub eval: Arc<Evaluation>,
+    /// When the worker computed it.
+    pub decided_at: Time,
+    /// Every selection of that attempt, in order.
+    pub selections: Arc<[Selection]>,
+    /// Which of them it is.
+    pub number: usize,
+}
+
+impl Why {
+    /// The last pass over the nodes for the allocation.
+    pub fn selection(&self) -> &Selection {
+        &self.selections[self.number]
+    }
+
+    /// Constraints that ruled nodes of some class out, earlier in the attempt: the reason behind a class that is
+    /// ineligible.
+    pub fn class_reasons(&self) -> Vec<&str> {
+        let group = &self.selection().group;
+        let earlier = self.selections[..self.number].iter().filter(|selection| selection.group == *group);
+        let texts = earlier.flat_map(|selection| selection.record.constraint_filtered.keys());
+        let mut reasons: Vec<&str> = texts.map(String::as_str).filter(|text| *text != CLASS_INELIGIBLE).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons
+    }
+
+    /// The pass before it, if that one was for the same allocation and pushed nobody out.
+    pub fn first_pass(&self) -> Option<&Selection> {
+        let last = self.selection();
+        let before = self.number.checked_sub(1).map(|number| &self.selections[number]);
+        before.filter(|before| last.preempts && is_same(before, last) && before.chosen.is_none())
+    }
+}
+
+/// Nomad's text for a node of a class that was ruled out before.
+pub const CLASS_INELIGIBLE: &str = "computed class ineligible";
+
+fn is_same(one: &Selection, other: &Selection) -> bool {
+    one.name_index == other.name_index && one.group == other.group && one.attempt == other.attempt
+}
+
+/// A group that could not be placed as often as it was wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unplaced {
+    /// Of which region.
+    pub region: RegionId,
+    /// The job's name.
+    pub job: Arc<str>,
+    /// The group.
+    pub group: Arc<str>,
+    /// When an evaluation first ended so.
+    pub first: Time,
+    /// When one last did.
+    pub last: Time,
+    /// How many did.
+    pub times: u32,
+    /// What the last one recorded.
+    pub record: FailedGroup,
+    /// Placements still wanted at the end of the run.
+    pub queued: u32,
+}
+
+/// What one region says of its decisions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reasons {
+    /// Selections of evaluations that have not ended.
+    open: BTreeMap<EvalId, Vec<Why>>,
+    /// The last selection that found nothing, by job and group name.
+    refused: BTreeMap<(Arc<str>, Arc<str>), Why>,
+    unplaced: BTreeMap<(JobId, Arc<str>), Unplaced>,
+}
+
+impl Reasons {
+    /// A worker explained what it selected.
+    pub(super) fn explained(&mut self, at: Time, eval: &Arc<Evaluation>, selections: &Arc<[Selection]>) {
+        let why = |number| Why { eval: Arc::clone(eval), decided_at: at, selections: Arc::clone(selections), number };
+        for (number, selection) in selections.iter().enumerate() {
+            let tried_again =
+                || selections.get(number + 1).is_some_and(|next| next.preempts && is_same(selection, next));
+            if selection.chosen.is_none() && !tried_again() {
+                let key = (Arc::clone(&selection.job), Arc::clone(&selection.group));
+                self.refused.insert(key, why(number));
+            }
+        }
+        if !selections.is_empty() {
+            self.open.entry(eval.id).or_default().push(why(0));
+        }
+    }
+
+    /// An evaluation is over.
+    pub(super) fn finished(&mut self, eval: EvalId) {
+        self.open.remove(&eval);
+    }
+
+    /// Why an allocation that was just written stands where it does: the last selection for its name that chose its
+    /// node.
+    pub(super) fn placed(&self, alloc: &Alloc) -> Option<Box<Why>> {
+        let name = &alloc.task_group().name;
+        let chose = |selection: &Selection| {
+            selection.name_index == alloc.name_index
+                && selection.group == *name
+                && selection.chosen.as_ref().is_some_and(|chosen| chosen.node == alloc.node)
+        };
+        self.open.get(&alloc.eval)?.iter().rev().find_map(|why| {
+            let number = why.selections.iter().rposition(chose)?;
+            Some(Box::new(Why { number, ..why.clone() }))
+        })
+    }
+
+    /// An evaluation ended and left these groups of a job short.
+    pub(super) fn unplaced(&mut self, at: Time, region: RegionId, job: &Arc<str>, eval: &Evaluation) {
+        for (group, record) in &eval.failed_groups {
+            let unplaced = self.unplaced.entry((eval.job, Arc::clone(group))).or_insert_with(|| Unplaced {
+                region,
+                job: Arc::clone(job),
+                group: Arc::clone(group),
+                first: at,
+                last: at,
+                times: 0,
+                record: FailedGroup::default(),
+                queued: 0,
+            });
+            unplaced.last = at;
+            unplaced.times += 1;
+            unplaced.record.clone_from(record);
+        }
+    }
+
+    /// Why a group was last refused.
+    pub(super) fn refusal(&self, job: &Arc<str>, group: &Arc<str>) -> Option<&Why> {
+        self.refused.get(&(Arc::clone(job), Arc::clone(group)))
+    }
+
+    /// Groups that were left short, with what they still want.
+    pub(super) fn short(&self, wanted: &BTreeMap<(JobId, Arc<str>), u32>) -> impl Iterator<Item = Unplaced> {
+        let queued = |key| wanted.get(key).copied().unwrap_or(0);
+        self.unplaced.iter().map(move |(key, unplaced)| Unplaced { queued: queued(key), ..unplaced.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::job::JobKind;
+    use crate::model::node::NodeId;
+    use crate::protocol::scheduler::explain::Chosen;
+
+    fn selection(name_index: u32, preempts: bool, node: Option<u32>) -> Selection {
+        Selection {
+            job: "shop".into(),
+            group: "web".into(),
+            name_index,
+            attempt: 1,
+            previous: None,
+            preempts,
+            penalty_nodes: Vec::new(),
+            preferred: None,
+            nodes: 3,
+            limit: Some(2),
+            record: FailedGroup { nodes_evaluated: 2, ..FailedGroup::default() },
+            candidates: 0,
+            best: Vec::new(),
+            chosen: node.map(|node| Chosen { node: NodeId(node), score: 0.5, preempted: Vec::new() }),
+        }
+    }
+
+    fn evaluation() -> Evaluation {
+        Evaluation {
+            id: EvalId(7),
+            kind: JobKind::Service,
+            ..Evaluation::core(EvalId(7), crate::model::evaluation::CoreJob::EvalGc, 0, Time::ZERO)
+        }
+    }
+
+    #[test]
+    fn only_a_last_pass_without_a_choice_is_a_refusal() {
+        let mut reasons = Reasons::default();
+        let (shop, web) = (Arc::from("shop"), Arc::from("web"));
+        let eval = Arc::new(evaluation());
+        let rescued: Arc<[Selection]> = [selection(0, false, None), selection(0, true, Some(1))].into();
+        reasons.explained(Time::ZERO, &eval, &rescued);
+        assert!(reasons.refusal(&shop, &web).is_none());
+        let refused: Arc<[Selection]> = [selection(0, false, None), selection(0, true, None)].into();
+        reasons.explained(Time::ZERO, &eval, &refused);
+        let why = reasons.refusal(&shop, &web).unwrap();
+        assert_eq!((why.number, why.first_pass().is_some(), why.selection().unseen()), (1, true, 1));
+    }
+
+    #[test]
+    fn a_class_is_ineligible_for_what_ruled_it_out_before() {
+        let filtered = |texts: &[&str]| {
+            let mut selection = selection(0, false, Some(1));
+            selection.record.constraint_filtered = texts.iter().map(|text| ((*text).to_owned(), 1)).collect();
+            selection
+        };
+        let selections = [filtered(&["missing drivers", CLASS_INELIGIBLE]), filtered(&[CLASS_INELIGIBLE])].into();
+        let why = Why { eval: Arc::new(evaluation()), decided_at: Time::ZERO, selections, number: 1 };
+        assert_eq!(why.class_reasons(), ["missing drivers"]);
+    }
+
+    #[test]
+    fn failures_are_counted_and_the_last_record_is_kept() {
+        let mut reasons = Reasons::default();
+        let mut eval = evaluation();
+        for exhausted in [2, 3] {
+            let record = FailedGroup { nodes_exhausted: exhausted, ..FailedGroup::default() };
+            eval.failed_groups.insert("web".into(), record);
+            reasons.unplaced(Time::ZERO, RegionId(0), &"shop".into(), &eval);
+        }
+        let wanted = BTreeMap::from([((eval.job, Arc::from("web")), 4)]);
+        let short: Vec<Unplaced> = reasons.short(&wanted).collect();
+        assert_eq!((short.len(), short[0].times, short[0].queued, short[0].record.nodes_exhausted), (1, 2, 4, 3));
+    }
+}

@@ -1,0 +1,216 @@
+//! How much placements come and go: ends, replacements, preemptions; and how long work takes from its registration
+//! until it runs.
+
+use std::collections::BTreeMap;
+
+use crate::base::time::{Duration, Time};
+use crate::measure::distribution::Distribution;
+use crate::measure::metric::{Metrics, Value};
+use crate::model::alloc::{ClientStatus, Desired};
+use crate::model::evaluation::{EvalId, Trigger};
+use crate::model::job::JobId;
+use crate::model::topology::RegionId;
+use crate::world::spec::{Action, WorldSpec};
+
+/// How an allocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Complete,
+    Evicted,
+    Failed,
+    Lost,
+    Stopped,
+}
+
+impl End {
+    /// In label order.
+    const ALL: [Self; 5] = [Self::Complete, Self::Evicted, Self::Failed, Self::Lost, Self::Stopped];
+
+    /// What its record became first. A stop that gives the allocation up with its node is a loss.
+    fn of(desired: Desired, client: ClientStatus) -> Self {
+        match (desired, client) {
+            (_, ClientStatus::Lost) => Self::Lost,
+            (_, ClientStatus::Failed) => Self::Failed,
+            (Desired::Evict, _) => Self::Evicted,
+            (_, ClientStatus::Complete) => Self::Complete,
+            (Desired::Run | Desired::Stop, _) => Self::Stopped,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Evicted => "evicted",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What comes and goes in one region.
+#[derive(Debug, Clone)]
+pub(super) struct Turnover {
+    from: Time,
+    ends: BTreeMap<End, u64>,
+    replaced: u64,
+    /// By priority of the job that lost an allocation.
+    preempted: BTreeMap<u8, u64>,
+    /// The newest evaluation that came from a registration, by job, and when it was written.
+    registered: BTreeMap<JobId, (EvalId, Time)>,
+    until_running: Distribution,
+}
+
+impl Turnover {
+    /// Nothing yet; counts from the end of the warm-up.
+    pub(super) fn new(spec: &WorldSpec, region: RegionId) -> Self {
+        let registered = spec.jobs.iter().filter(|(_, job)| job.region == region).map(|(_, job)| job.job.priority);
+        let later = spec.timeline.iter().filter_map(|(_, entry)| match &entry.action {
+            Action::RegisterJob { region: of, job } if *of == region => Some(job.priority),
+            _ => None,
+        });
+        Self::with(registered.chain(later), Time::ZERO + spec.warmup)
+    }
+
+    fn with(priorities: impl Iterator<Item = u8>, from: Time) -> Self {
+        Self {
+            from,
+            ends: End::ALL.into_iter().map(|end| (end, 0)).collect(),
+            replaced: 0,
+            preempted: priorities.map(|priority| (priority, 0)).collect(),
+            registered: BTreeMap::new(),
+            until_running: Distribution::new(),
+        }
+    }
+
+    /// An evaluation was written. After a change of leaders it may be told again.
+    pub(super) fn evaluation(&mut self, at: Time, eval: EvalId, job: JobId, trigger: Trigger) {
+        if matches!(trigger, Trigger::JobRegister | Trigger::JobScaling | Trigger::PeriodicJob) {
+            let newest = self.registered.entry(job).or_insert((eval, at));
+            if newest.0 < eval {
+                *newest = (eval, at);
+            }
+        }
+    }
+
+    /// When a job was last registered, scaled or launched.
+    pub(super) fn registered(&self, job: JobId) -> Option<Time> {
+        self.registered.get(&job).map(|(_, at)| *at)
+    }
+
+    /// An allocation took the place of another.
+    pub(super) fn replaced(&mut self, at: Time) {
+        self.replaced += u64::from(self.from <= at);
+    }
+
+    /// An allocation first ran this long after its job's registration.
+    pub(super) fn running(&mut self, at: Time, after: Duration) {
+        if self.from <= at {
+            self.until_running.record(after.as_nanos());
+        }
+    }
+
+    /// An allocation of a job of this priority no longer holds resources.
+    pub(super) fn ended(&mut self, at: Time, priority: u8, (desired, client): (Desired, ClientStatus)) {
+        if at < self.from {
+            return;
+        }
+        *self.ends.entry(End::of(desired, client)).or_default() += 1;
+        if desired == Desired::Evict {
+            *self.preempted.entry(priority).or_default() += 1;
+        }
+    }
+
+    /// Writes the metrics.
+    pub(super) fn finish(self, region: &str, metrics: &mut Metrics) {
+        let total = |count| Value::Total { unit: "allocs", count };
+        for (end, count) in self.ends {
+            metrics.put("placement.churn", &[("end", end.name()), ("region", region)], total(count));
+        }
+        metrics.put("placement.replaced", &[("region", region)], total(self.replaced));
+        for (priority, count) in self.preempted {
+            let priority = priority.to_string();
+            metrics.put("placement.preemptions", &[("priority", &*priority), ("region", region)], total(count));
+        }
+        metrics.put("placement.time_to_running", &[("region", region)], Value::Times(self.until_running));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn figures(turnover: Turnover) -> Vec<(String, f64)> {
+        let mut metrics = Metrics::default();
+        turnover.finish("eu", &mut metrics);
+        let first = |value: &Value| value.figures().first().map_or(0.0, |(_, figure)| *figure);
+        metrics.0.iter().map(|(key, value)| (key.to_string(), first(value))).filter(|(_, f)| *f > 0.0).collect()
+    }
+
+    fn check(turnover: Turnover, expected: &[(&str, f64)]) {
+        let expected: Vec<(String, f64)> = expected.iter().map(|(key, figure)| ((*key).to_owned(), *figure)).collect();
+        assert_eq!(figures(turnover), expected);
+    }
+
+    #[test]
+    fn every_end_is_counted_once_under_its_cause() {
+        let mut turnover = Turnover::with([50].into_iter(), at(10));
+        turnover.ended(at(9), 50, (Desired::Stop, ClientStatus::Running));
+        for ended in [
+            (Desired::Stop, ClientStatus::Running),
+            (Desired::Stop, ClientStatus::Lost),
+            (Desired::Run, ClientStatus::Failed),
+            (Desired::Run, ClientStatus::Complete),
+            (Desired::Run, ClientStatus::Complete),
+        ] {
+            turnover.ended(at(10), 50, ended);
+        }
+        turnover.replaced(at(9));
+        turnover.replaced(at(11));
+        check(
+            turnover,
+            &[
+                ("placement.churn{end=complete,region=eu}", 2.0),
+                ("placement.churn{end=failed,region=eu}", 1.0),
+                ("placement.churn{end=lost,region=eu}", 1.0),
+                ("placement.churn{end=stopped,region=eu}", 1.0),
+                ("placement.replaced{region=eu}", 1.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn preemptions_count_under_the_priority_of_their_victims() {
+        let mut turnover = Turnover::with([50, 70].into_iter(), at(0));
+        for priority in [20, 20, 50] {
+            turnover.ended(at(1), priority, (Desired::Evict, ClientStatus::Running));
+        }
+        check(
+            turnover,
+            &[
+                ("placement.churn{end=evicted,region=eu}", 3.0),
+                ("placement.preemptions{priority=20,region=eu}", 2.0),
+                ("placement.preemptions{priority=50,region=eu}", 1.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn work_waits_from_the_newest_registration_until_it_runs() {
+        let mut turnover = Turnover::with(std::iter::empty(), at(0));
+        let job = JobId(1);
+        turnover.evaluation(at(1), EvalId(3), job, Trigger::JobRegister);
+        // A new leader tells of the evaluation again; another kind of evaluation is no registration.
+        turnover.evaluation(at(2), EvalId(3), job, Trigger::JobRegister);
+        turnover.evaluation(at(3), EvalId(4), job, Trigger::NodeUpdate);
+        assert_eq!(turnover.registered(job), Some(at(1)));
+        turnover.evaluation(at(4), EvalId(5), job, Trigger::JobScaling);
+        assert_eq!(turnover.registered(job), Some(at(4)));
+        turnover.running(at(6), Duration::from_secs(2));
+        check(turnover, &[("placement.time_to_running{region=eu}", 2_000.0)]);
+    }
+}

@@ -1,0 +1,156 @@
+//! `cossim explain`: a run of a small crowded world, and the stories it has to tell.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn cossim(arguments: &[&str]) -> Ended {
+    let output = Command::new(env!("CARGO_BIN_EXE_cossim"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the binary was built");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("cossim writes UTF-8");
+    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+const SCENARIO: &str = "tests/explain/crowded.ron";
+
+/// A finished run in a folder of its own, removed at the end.
+struct Report(PathBuf);
+
+impl Report {
+    fn new(name: &str, more: &[&str]) -> Self {
+        let folder = std::env::temp_dir().join(format!("cossim-explain-{name}-{}", std::process::id()));
+        let report = Self(folder);
+        let ended = cossim(&[&["run", SCENARIO, "--quiet", "--seed", "2", "--out", report.path()], more].concat());
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        report
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a temporary folder has a plain name")
+    }
+
+    fn explain(&self, more: &[&str]) -> Ended {
+        cossim(&[&["explain", "alloc", "--report", self.path()], more].concat())
+    }
+
+    fn summary(&self) -> Value {
+        let text = std::fs::read_to_string(self.0.join("summary.json")).expect("a report has a summary");
+        serde_json::from_str(&text).expect("it is JSON")
+    }
+
+    /// A column of `placements.csv`.
+    fn column(&self, name: &str) -> Vec<String> {
+        let mut reader = csv::Reader::from_path(self.0.join("placements.csv")).expect("a report has placements");
+        let at = reader.headers().expect("with headings").iter().position(|heading| heading == name);
+        let at = at.unwrap_or_else(|| panic!("no column `{name}`"));
+        reader.records().map(|row| row.expect("every row can be read")[at].to_owned()).collect()
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+}
+
+#[test]
+fn a_placement_and_a_refusal_are_explained() {
+    let report = Report::new("told", &["--set", "duration=130s"]);
+
+    // The last allocation of a name: which nodes there were, what ruled them out, what the candidates scored.
+    let ended = report.explain(&["shop.web[0]"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+    let parts = ["shop.web[0] is a", "seed 2 of crowded, region us-east-1", "what asked for it", "evaluation e"];
+    contains(&ended.stdout, &parts);
+    contains(&ended.stdout, &["${node.class} = big", "candidates: ", "binpack", "job-anti-affinity", "why this one"]);
+    assert!(ended.stdout.lines().any(|line| line.trim_start().starts_with("* ")), "{}", ended.stdout);
+
+    // The same as JSON, by number: it names the same machine as `placements.csv`.
+    let ended = report.explain(&["a0", "--json"]);
+    let account: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(account["alloc"]["machine"], report.column("machine")[0]);
+    assert_eq!(account["name"], report.column("name")[0]);
+    let best = &account["passes"][0]["best"];
+    let mean = |candidate: &Value| {
+        let scores: Vec<f64> = candidate["scores"].as_object().unwrap().values().map(|s| s.as_f64().unwrap()).collect();
+        scores.iter().sum::<f64>() / scores.len() as f64
+    };
+    for candidate in best.as_array().expect("the best candidates") {
+        assert!((mean(candidate) - candidate["score"].as_f64().unwrap()).abs() < 1e-9, "{candidate}");
+    }
+    assert!((best[0]["score"].as_f64().unwrap() - report.column("score")[0].parse::<f64>().unwrap()).abs() < 1e-8);
+
+    // What was lost with its machine was replaced, and the story says by which chain.
+    let previous = report.column("previous");
+    let replaced = previous.iter().position(|previous| !previous.is_empty()).expect("something was replaced");
+    let ended = report.explain(&[&report.column("alloc")[replaced]]);
+    contains(&ended.stdout, &["node-update", "what it replaces", &previous[replaced], "stop, lost"]);
+
+    // A group that found no place, by group and by a name that was never given out.
+    for name in ["crowd.work", "crowd.work[7]"] {
+        let ended = report.explain(&[name]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+        contains(&ended.stdout, &["could not be placed", "exhausted", "memory", "by class", "why not", "priority 40"]);
+        contains(&ended.stdout, &["classes became ineligible earlier", "1 more of the group were not tried"]);
+    }
+    let summary = report.summary();
+    let unplaced = &summary["runs"][0]["unplaced"][0];
+    assert_eq!((&unplaced["job"], &unplaced["group"]), (&"crowd".into(), &"work".into()));
+    assert!(unplaced["dimension_exhausted"]["memory"].as_u64() > Some(0), "{unplaced}");
+    assert!(unplaced["queued"].as_u64() > Some(0), "{unplaced}");
+}
+
+#[test]
+fn explaining_changes_nothing() {
+    let (plain, told) = (Report::new("plain", &[]), Report::new("told-in-full", &["--explain"]));
+    assert_eq!(plain.summary(), told.summary());
+    for column in ["machine", "placed_s", "score"] {
+        assert_eq!(plain.column(column), told.column(column));
+    }
+    assert!(plain.column("best").iter().all(String::is_empty));
+    assert!(told.column("best").iter().all(|best| best.contains("binpack")), "{:?}", told.column("best"));
+    assert!(told.column("filtered").iter().any(|filtered| filtered.contains("${node.class} = big")));
+}
+
+#[test]
+fn what_cannot_be_explained_is_said_clearly() {
+    let report = Report::new("refused", &[]);
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let ended = report.explain(arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        contains(&ended.stderr, parts);
+    };
+    refused(&["shop.wbe[0]"], &["error[E095]", "no allocation or group `shop.wbe[0]`", "did you mean `shop.web[0]`?"]);
+    refused(&["a99999"], &["error[E095]", "`a99999`"]);
+    refused(&["shop.web"], &["error[E095]", "never refused", "`shop.web[0]`"]);
+    refused(&["shop.web[0]", "--seed", "1"], &["error[E095]", "no run of seed 1", "`2`"]);
+    refused(&["shop.web[0]", "--region", "us-east-2"], &["error[E095]", "us-east-2", "us-east-1"]);
+    refused(&["shop.web[0]", "--scenario", "scenarios/node-crash.ron"], &["error[E094]", "node-crash.ron"]);
+    refused(&["shop.web[0]", "--scenario", "no/such.ron"], &["no/such.ron", "--scenario"]);
+
+    let ended = cossim(&["explain", "alloc", "shop.web[0]", "--report", "docs"]);
+    assert_eq!(ended.code, Some(2));
+    contains(&ended.stderr, &["error[E092]", "`docs` is no report"]);
+
+    let path = report.0.join("summary.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let of = |version: &str| format!("\"cossim\": \"{version}\"");
+    std::fs::write(&path, text.replace(&of(env!("CARGO_PKG_VERSION")), &of("0.0.9"))).unwrap();
+    refused(&["shop.web[0]"], &["error[E093]", "0.0.9", env!("CARGO_PKG_VERSION")]);
+}
