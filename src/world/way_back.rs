@@ -118,7 +118,7 @@ impl World {
         (clear(proxy.0) && clear(balancer.0) && clear(user.0)).then_some(Way { proxy, balancer, user })
     }
 
-    /// Tells the hops and the user what will have happened, unless something strikes before the latter has the response.
+    /// Tells the hops and the user what will have happened, unless something strikes before it has.
     fn pass_on(&mut self, answer: &Answer, way: &Way, strikes: Time) -> bool {
         let Exchange { id, number } = way.user.1;
         let response = Wire::Http(HttpMsg::Response { id, number, status: answer.status });

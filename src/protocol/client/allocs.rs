@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::machine::Fx;
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{Alloc, AllocId};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus};
 use crate::protocol::client::agent::{NomadClient, Phase, Timer};
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::Event;
@@ -109,7 +109,9 @@ impl NomadClient {
         fx: &mut impl Fx<Self>,
     ) {
         let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
-        if found.is_none_or(Alloc::is_client_terminal) {
+        // While the machine of an unknown one is away, its replacement runs (`max_client_disconnect`).
+        let is_over = |alloc: &Alloc| alloc.is_client_terminal() || alloc.client == ClientStatus::Unknown;
+        if found.is_none_or(is_over) {
             self.with_runner(now, id, |runner, desk| runner.other_ended(previous, desk));
         } else {
             self.call(now, Purpose::Predecessor(id), Request::Alloc { alloc: previous, min_index: index }, fx);

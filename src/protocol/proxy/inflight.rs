@@ -1,8 +1,8 @@
 //! What a hop keeps per request under way: a recycled slot, its connection, its deadline.
 //!
 //! Invariants: a slot is found only under the number it was opened with; every open request is on the list of exactly
-//! one upstream; the idle connections of an upstream are kept oldest first, as far as the time they have been idle tells
-//! them apart: those that responses on their way will free stand among them.
+//! one upstream; the idle connections of an upstream are kept oldest first, but for those that responses on their way
+//! will free, which stand where they were added.
 
 use std::collections::VecDeque;
 
