@@ -446,3 +446,27 @@ fn batch_work_that_fails_is_tried_once_more_and_work_on_every_node_ends() {
         [true, false, true, false, true, false]
     );
 }
+
+#[test]
+fn devices_and_pools_are_places_that_run_out() {
+    let text = small(
+        r#"Inline(Job(name: "train", kind: Service, datacenters: ["apps"], groups: [Group(name: "train", count: 8, tasks: [
+            Task(name: "train", devices: [DeviceAsk(name: "gpu", constraints: ["${device.attr.memory} >= 20 GiB"])]),
+        ])])),
+        Inline(Job(name: "apart", kind: Service, datacenters: ["apps"], node_pool: "other", groups: [Group(name: "apart")])),
+        Inline(Job(name: "anywhere", kind: Service, datacenters: ["apps"], node_pool: "all",
+            groups: [Group(name: "anywhere")]))"#,
+        "",
+    );
+    let edits = [r#"regions[0].clients[0].devices=[
+        Device(name: "nvidia/gpu/A100", count: 2, attributes: {"memory": "40 GiB"}),
+        Device(name: "nvidia/gpu/T4", count: 4, attributes: {"memory": "16 GiB"}),
+    ]"#];
+    let (_, diary) = live_text(&text, &edits, 1);
+    let running = |job: &str| diary.running(job, at(300));
+    assert_eq!(["train", "apart", "anywhere"].map(running), [6, 0, 1], "two large ones on each of three machines");
+    let pooled = ["regions[0].clients[0].pool=other"];
+    let (_, diary) = live_text(&text, &pooled, 1);
+    let running = |job: &str| diary.running(job, at(300));
+    assert_eq!(["train", "apart", "anywhere"].map(running), [0, 1, 1]);
+}

@@ -561,7 +561,7 @@ impl<'a> Stack<'a> {
             let mut victims = gone.iter().filter_map(|id| self.state.alloc(*id));
             victims.any(|alloc| alloc.resources.cores.contains(core))
         };
-        let is_free = |core: &&u16| held.binary_search(*core).is_err() || freed(*core);
+        let is_free = |core: &&u16| held.binary_search(*core).is_err() || freed(core);
         let mut free = entry.reservable_cores.iter().filter(is_free);
         let capacity = &entry.node.spec.capacity;
         let per_core = capacity.cpu.get() / u64::from(capacity.cores.max(1));

@@ -18,6 +18,7 @@ use crate::model::job::Lifecycle;
 use crate::model::job::Task;
 use crate::model::job::TaskGroup;
 use crate::model::job::Update;
+use crate::model::resources::DeviceAsk;
 use crate::model::resources::NetworkAsk;
 use crate::model::resources::PortAsk;
 use crate::model::service::Check;
@@ -44,6 +45,13 @@ impl Lowering<'_> {
         job.spreads = self.spreads(&format!("{path}.spreads"), &written.spreads);
         job.affinities = self.affinities(&format!("{path}.affinities"), &written.affinities);
         job.all_at_once = written.all_at_once;
+        if let Some(pool) = &written.node_pool {
+            if self.nomad_release_of_scenario() < (1, 6, 0) {
+                self.error("E015", &format!("{path}.node_pool"), "Nomad has node pools from 1.6 on")
+                    .hint("leave it out, or follow a later release in `versions`");
+            }
+            job.node_pool = pool.as_str().into();
+        }
         job.meta.clone_from(&written.meta);
         job.launch = self.launch(path, written);
         let update = written.update.as_ref().map(|update| self.update(&format!("{path}.update"), update));
@@ -200,6 +208,14 @@ impl Lowering<'_> {
         if let Some(memory) = &written.memory {
             task.resources.memory = self.size(&format!("{path}.memory"), memory);
         }
+        if let Some(cores) = written.cores {
+            task.resources.cores = self.count(&format!("{path}.cores"), cores, 1..=1_024);
+            if written.cpu.is_some() {
+                self.error("E011", &format!("{path}.cores"), "a task asks for `cpu` or for `cores`, not for both")
+                    .hint("leave one of them out");
+            }
+        }
+        task.resources.devices = self.devices(&format!("{path}.devices"), &written.devices);
         task.resources.memory_max =
             written.memory_max.as_ref().map(|memory| self.size(&format!("{path}.memory_max"), memory));
         task.constraints = self.constraints(&format!("{path}.constraints"), &written.constraints);
@@ -224,6 +240,24 @@ impl Lowering<'_> {
         task.shutdown_delay =
             self.duration_or(&format!("{path}.shutdown_delay"), written.shutdown_delay.as_ref(), Duration::ZERO);
         task
+    }
+
+    fn devices(&mut self, path: &str, written: &[schema::DeviceAsk]) -> Vec<DeviceAsk> {
+        let mut out = Vec::new();
+        for (index, device) in written.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            if device.name.is_empty() || device.name.split('/').count() > 3 {
+                self.error("E015", &format!("{path}.name"), format!("`{}` names no device", device.name))
+                    .hint("write `gpu`, `nvidia/gpu` or `nvidia/gpu/A100`");
+            }
+            out.push(DeviceAsk {
+                name: device.name.clone(),
+                count: self.count(&format!("{path}.count"), device.count.unwrap_or(1), 1..=1_024),
+                constraints: self.constraints(&format!("{path}.constraints"), &device.constraints),
+                affinities: self.affinities(&format!("{path}.affinities"), &device.affinities),
+            });
+        }
+        out
     }
 
     fn check(&mut self, path: &str, written: &schema::Check) -> Check {

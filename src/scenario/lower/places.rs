@@ -8,9 +8,12 @@ use super::Lowering;
 use super::MACHINES_MAX;
 use crate::base::id::IdVec;
 use crate::model::node::NodeCapacity;
+use crate::model::node::NodeDevice;
 use crate::model::node::NodeNetwork;
 use crate::model::node::NodeReserved;
 use crate::model::node::NodeSpec;
+use crate::model::node::POOL_ALL;
+use crate::model::node::POOL_DEFAULT;
 use crate::model::topology::RegionId;
 use crate::model::topology::ZoneId;
 use crate::scenario::library::disk;
@@ -363,6 +366,48 @@ impl<'a> Lowering<'a> {
         added
     }
 
+    fn pool(&mut self, path: &str, written: Option<&str>) -> Arc<str> {
+        let path = format!("{path}.pool");
+        match written {
+            None => {}
+            Some("" | POOL_ALL) => {
+                self.error("E015", &path, "a machine is in one pool").hint("`all` is for jobs; name another pool");
+            }
+            Some(_) if self.nomad_release_of_scenario() < (1, 6, 0) => {
+                self.error("E015", &path, "Nomad has node pools from 1.6 on")
+                    .hint("leave it out, or follow a later release in `versions`");
+            }
+            Some(_) => {}
+        }
+        written.unwrap_or(POOL_DEFAULT).into()
+    }
+
+    fn node_devices(&mut self, path: &str, written: &[schema::Device]) -> Vec<NodeDevice> {
+        let mut out: Vec<NodeDevice> = Vec::new();
+        for (index, device) in written.iter().enumerate() {
+            let path = format!("{path}.devices[{index}]");
+            let count = self.count(&format!("{path}.count"), device.count.unwrap_or(1), 1..=1_024);
+            let parts: Vec<&str> = device.name.splitn(3, '/').collect();
+            let &[vendor, kind, name] = &*parts else {
+                self.error("E015", &format!("{path}.name"), format!("`{}` names no device", device.name))
+                    .hint("write vendor, type and model, as `nvidia/gpu/A100`");
+                continue;
+            };
+            if out.iter().any(|other| other.is_named(&device.name)) {
+                self.error("E005", &format!("{path}.name"), format!("`{}` is there twice", device.name))
+                    .hint("say its `count` instead");
+            }
+            out.push(NodeDevice {
+                vendor: vendor.to_owned(),
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                instances: (0..count).map(|number| format!("{name}-{number:04}")).collect(),
+                attributes: device.attributes.clone(),
+            });
+        }
+        out
+    }
+
     /// What all nodes of a group have in common; attributes are those a Linux machine on EC2 has.
     fn node_template(&mut self, kind: &Kind<'_>, group: &schema::Clients) -> NodeSpec {
         let path = &kind.path;
@@ -393,7 +438,7 @@ impl<'a> Lowering<'a> {
             name: "".into(),
             datacenter: group.datacenter.as_str().into(),
             class: group.class.as_str().into(),
-            pool: "default".into(),
+            pool: self.pool(path, group.pool.as_deref()),
             zone: ZoneId(0),
             attributes,
             meta: group.meta.clone(),
@@ -407,7 +452,7 @@ impl<'a> Lowering<'a> {
                 alias: "default".to_owned(),
                 bandwidth: instance.bandwidth,
             }],
-            devices: Vec::new(),
+            devices: self.node_devices(path, &group.devices),
             host_volumes: group
                 .host_volumes
                 .iter()

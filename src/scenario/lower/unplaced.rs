@@ -1,5 +1,5 @@
-//! What Nomad takes, and then has nowhere to put: rules that no machine satisfies, drivers and volumes that none has,
-//! more instances than there are machines for them. The job is registered and its work waits, so this is a warning with
+//! What Nomad takes, and then has nowhere to put: rules that no machine satisfies, drivers, volumes and devices that
+//! none has, pools without machines, more instances than there are machines for them. The job is registered and its work waits, so this is a warning with
 //! the reason, not a mistake.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,9 @@ use crate::model::job::JobKind;
 use crate::model::job::TaskGroup;
 use crate::model::node::NodeId;
 use crate::model::node::NodeSpec;
+use crate::model::node::POOL_ALL;
+use crate::protocol::scheduler::devices::Request;
+use crate::protocol::scheduler::devices::has_devices;
 use crate::protocol::scheduler::operators::Operator;
 use crate::protocol::scheduler::operators::Rule;
 use crate::scenario::diagnostic::Diagnostic;
@@ -39,10 +42,15 @@ impl Lowering<'_> {
             let mut candidates =
                 Candidates { region: &self.geography.regions[region].name, all: Vec::new(), kinds: Vec::new() };
             let mut kinds = BTreeMap::new();
+            let mut anybody = false;
             for machine in machines.as_slice() {
                 let MachineRole::Client(node) = &machine.role else { continue };
                 let here = self.geography.zones[machine.zone].region == region;
                 if here && matches_datacenter(&job.datacenters, &node.datacenter) {
+                    anybody = true;
+                    if *job.node_pool != *node.pool && &*job.node_pool != POOL_ALL {
+                        continue;
+                    }
                     let kind = machine.name.rsplit_once('-').map_or(&*machine.name, |(kind, _)| kind);
                     candidates.all.push(node);
                     kinds.entry((machine.zone, kind)).or_insert(&**node);
@@ -50,7 +58,7 @@ impl Lowering<'_> {
             }
             candidates.kinds = kinds.into_values().collect();
             // Nobody in its datacenters is an error of its own.
-            if candidates.all.is_empty() {
+            if !anybody {
                 continue;
             }
             for (index, group) in job.groups.iter().enumerate().filter(|(_, group)| group.count > 0) {
@@ -69,6 +77,14 @@ impl Lowering<'_> {
 fn reasons(job: &Job, group: &TaskGroup, candidates: &Candidates<'_>) -> Vec<String> {
     let mut out = Vec::new();
     let region = candidates.region;
+    if candidates.all.is_empty() {
+        out.push(format!("no machine of `{region}` in its datacenters is in the node pool `{}`", job.node_pool));
+        return out;
+    }
+    let devices = Request::all(group);
+    if !devices.is_empty() && !candidates.kinds.iter().any(|node| has_devices(node, &devices)) {
+        out.push(format!("no machine of `{region}` that it may use has the devices it asks for"));
+    }
     let tasks = group.tasks.iter().flat_map(|task| &task.constraints);
     let mut fits: Vec<&NodeSpec> = candidates.all.clone();
     for constraint in job.constraints.iter().chain(&group.constraints).chain(tasks) {

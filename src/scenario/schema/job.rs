@@ -62,6 +62,9 @@ pub struct Job {
     /// Affinities.
     #[serde(default)]
     pub affinities: Vec<Affinity>,
+    /// Only nodes of this pool, `all` for every one; from Nomad 1.6 on. Default `default`.
+    #[serde(default)]
+    pub node_pool: Option<String>,
     /// A plan is placed as a whole or not at all. Default false.
     #[serde(default)]
     pub all_at_once: bool,
@@ -235,6 +238,12 @@ pub struct Task {
     /// Memory. Default `300 MiB`.
     #[serde(default)]
     pub memory: Option<SizeText>,
+    /// Whole cores instead of a share of the processor. Default: none.
+    #[serde(default)]
+    pub cores: Option<u64>,
+    /// Devices.
+    #[serde(default)]
+    pub devices: Vec<DeviceAsk>,
     /// Memory it may burst to. Default: none.
     #[serde(default)]
     pub memory_max: Option<SizeText>,
@@ -265,6 +274,23 @@ pub struct Task {
     /// Wait between deregistration and kill. Default 0.
     #[serde(default)]
     pub shutdown_delay: Option<DurationText>,
+}
+
+/// `device`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceAsk {
+    /// `type`, `vendor/type` or `vendor/type/model`.
+    pub name: String,
+    /// Instances. Default 1.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// Constraints over `${device.model}`, `${device.attr.memory}` and the like.
+    #[serde(default)]
+    pub constraints: Vec<String>,
+    /// Affinities over the same.
+    #[serde(default)]
+    pub affinities: Vec<Affinity>,
 }
 
 /// `lifecycle`.

@@ -218,6 +218,9 @@ pub struct Clients {
     /// Nomad `node_class`.
     #[serde(default)]
     pub class: String,
+    /// Nomad `node_pool`, from Nomad 1.6 on. Default `default`.
+    #[serde(default)]
+    pub pool: Option<String>,
     /// Disk type. Default `gp3`.
     #[serde(default = "default_disk")]
     pub disk: String,
@@ -239,6 +242,23 @@ pub struct Clients {
     /// Nomad `client.host_volume` names; a leading `ro:` makes one read-only.
     #[serde(default)]
     pub host_volumes: Vec<String>,
+    /// Devices of each machine, as device plugins find them.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+}
+
+/// Equal devices of one machine.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// `vendor/type/model`, as `nvidia/gpu/A100`.
+    pub name: String,
+    /// How many. Default 1.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// Attributes with their units, as `"memory": "40 GiB"`; rules name them `${device.attr.memory}`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
 }
 
 fn default_disk_size() -> SizeText {
