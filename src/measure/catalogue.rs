@@ -30,6 +30,8 @@ pub enum Unit {
     Term,
     /// Members taken for dead, counted per observer.
     Declarations,
+    /// What operators asked for.
+    Commands,
 }
 
 impl Unit {
@@ -49,6 +51,7 @@ impl Unit {
             Self::Elections => "elections",
             Self::Term => "term",
             Self::Declarations => "declarations",
+            Self::Commands => "commands",
         }
     }
 }
@@ -165,6 +168,7 @@ pub static METRICS: &[Metric] = &[
     metric("failover.route", Unit::Milliseconds, Kind::Times, REGION, "until a proxy had it in its table", "fabio route log"),
     metric("failover.service_outage", Unit::Milliseconds, Kind::Times, TRAFFIC, "seconds in which fewer than 95 % of the requests that ended did so well", ""),
     metric("failover.request_gap", Unit::Milliseconds, Kind::Times, TRAFFIC, "longest time between two good answers", ""),
+    metric("operators.refused", Unit::Commands, Kind::Total, REGION, "what operators asked for and the servers refused", ""),
     metric("raft.elections", Unit::Elections, Kind::Total, GROUP, "elections won", "raft.election.win"),
     metric("raft.term", Unit::Term, Kind::Level, GROUP, "term of the last leader", "raft.term"),
     metric("gossip.detect_first", Unit::Milliseconds, Kind::Times, POOL, "from a member's loss to the first that took it for dead", "serf.member.failed, first"),

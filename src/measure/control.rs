@@ -34,6 +34,8 @@ pub struct ControlRecorder {
     evals: BTreeMap<(RegionId, String), Evals>,
     eval_time: BTreeMap<RegionId, Distribution>,
     plans: BTreeMap<RegionId, Plans>,
+    /// Commands of operators that were refused.
+    refused: BTreeMap<RegionId, u64>,
     reigns: Vec<Reign>,
 }
 
@@ -75,6 +77,7 @@ impl ControlRecorder {
             evals: BTreeMap::new(),
             eval_time: spec.regions.ids().map(|r| (r, Distribution::new())).collect(),
             plans: spec.regions.ids().map(|r| (r, Plans::default())).collect(),
+            refused: spec.regions.ids().map(|r| (r, 0)).collect(),
             reigns: Vec::new(),
         }
     }
@@ -108,6 +111,7 @@ impl ControlRecorder {
                 plans.nodes += u64::from(*nodes);
                 plans.rejected += u64::from(*rejected);
             }
+            Notice::Refused { region } => *self.refused.entry(*region).or_default() += 1,
             _ => {}
         }
     }
@@ -143,6 +147,10 @@ impl ControlRecorder {
         }
         for (region, time) in self.eval_time {
             metrics.put("eval.time", &[("region", &*self.spec.regions[region].name)], Value::Times(time));
+        }
+        for (region, count) in self.refused {
+            let labels = [("region", &*self.spec.regions[region].name)];
+            metrics.put("operators.refused", &labels, Value::Total { unit: "commands", count });
         }
         for (region, plans) in self.plans {
             let labels = [("region", &*self.spec.regions[region].name)];

@@ -270,7 +270,8 @@ impl Objective {
             | Unit::Retries
             | Unit::Elections
             | Unit::Term
-            | Unit::Declarations => thousandths(value),
+            | Unit::Declarations
+            | Unit::Commands => thousandths(value),
         }
     }
 }
@@ -417,7 +418,8 @@ fn parse_bound(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f
             | Unit::Retries
             | Unit::Elections
             | Unit::Term
-            | Unit::Declarations,
+            | Unit::Declarations
+            | Unit::Commands,
         ) => (&[("", 1.0)], "0"),
     };
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(text.len());

@@ -422,6 +422,11 @@ pub enum Notice {
         /// From dequeue to acknowledgement.
         took: Duration,
     },
+    /// The servers refused what the operators of a region asked for, for good.
+    Refused {
+        /// Region.
+        region: RegionId,
+    },
     /// The applier answered a plan.
     PlanApplied {
         /// Region.

@@ -12,6 +12,7 @@ use crate::model::topology::RegionId;
 use crate::protocol::scheduler::message::{Call, Message, Reply, Request, RpcError};
 use crate::protocol::scheduler::operation::Operation;
 use crate::world::build::FIRST_JOB;
+use crate::world::event::{Event, Notice};
 use crate::world::process::Process;
 use crate::world::wire::{Alarm, Wire};
 
@@ -64,7 +65,9 @@ impl Operator {
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
         match input {
             Input::Start => {}
-            Input::Message { msg: Wire::Nomad(Message::Reply { call, reply }), .. } => self.answered(now, call, &reply),
+            Input::Message { msg: Wire::Nomad(Message::Reply { call, reply }), .. } => {
+                self.answered(now, call, &reply, fx)
+            }
             Input::Message { from, msg: Wire::Nomad(Message::Ping) } => fx.send(from, Wire::Nomad(Message::Pong)),
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to an operator"),
             Input::Refused { to } => {
@@ -106,14 +109,18 @@ impl Operator {
         fx.arm(Alarm::Operator, PATIENCE);
     }
 
-    fn answered(&mut self, now: Time, call: Call, reply: &Reply) {
+    fn answered(&mut self, now: Time, call: Call, reply: &Reply, fx: &mut impl Fx<Process>) {
         if self.under_way.is_none_or(|(waiting, _)| waiting != call) {
             return;
         }
         match reply {
             Reply::Failed(error) if can_retry(*error) => self.failed(now),
-            Reply::Failed(_)
-            | Reply::Beat { .. }
+            Reply::Failed(_) => {
+                fx.emit(Event::Notice(Notice::Refused { region: self.region }));
+                self.under_way = None;
+                self.schedule.pop_front();
+            }
+            Reply::Beat { .. }
             | Reply::ClientAllocs { .. }
             | Reply::Allocs(_)
             | Reply::Alloc { .. }
@@ -147,10 +154,11 @@ fn can_retry(error: RpcError) -> bool {
         | RpcError::PlanQueueDisabled
         | RpcError::Flushed
         | RpcError::StateTimeout
-        | RpcError::NotCommitted
-        | RpcError::RegistrationsRejected
-        | RpcError::DeploymentActive => true,
-        RpcError::UnknownNode
+        | RpcError::NotCommitted => true,
+        // Whoever is refused because of these does not wait at the terminal.
+        RpcError::RegistrationsRejected
+        | RpcError::DeploymentActive
+        | RpcError::UnknownNode
         | RpcError::SilentNode
         | RpcError::UnknownSwitch
         | RpcError::UnknownJob

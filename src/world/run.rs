@@ -94,7 +94,8 @@ impl World {
         let Built { engine, balancer_hosts } = build(&atlas);
         let mut agenda = BTreeSet::new();
         for (id, entry) in spec.timeline.iter() {
-            agenda.insert((entry.at, Step::Begin(id)));
+            // Nobody is there to be struck before the first event.
+            agenda.insert((entry.at.max(Time::from_nanos(1)), Step::Begin(id)));
             agenda.extend(entry.lasts.map(|lasts| (entry.at + lasts, Step::End(id))));
         }
         let pins = |region: &crate::world::spec::RegionSpec| {

@@ -34,6 +34,7 @@ struct Diary {
     down: Vec<(Time, MachineId)>,
     struck: Vec<(Time, Vec<MachineId>)>,
     rejected: u32,
+    refused: u32,
 }
 
 impl Witness for Diary {
@@ -63,6 +64,7 @@ impl Witness for Diary {
             Notice::NodeStatus { machine, ready: false, .. } => self.down.push((at, *machine)),
             Notice::EntryBegins { machines, .. } => self.struck.push((at, machines.to_vec())),
             Notice::PlanApplied { rejected, .. } => self.rejected += rejected,
+            Notice::Refused { .. } => self.refused += 1,
             _ => {}
         }
     }
@@ -469,4 +471,25 @@ fn devices_and_pools_are_places_that_run_out() {
     let (_, diary) = live_text(&text, &pooled, 1);
     let running = |job: &str| diary.running(job, at(300));
     assert_eq!(["train", "apart", "anywhere"].map(running), [0, 1, 1]);
+}
+
+/// A drain whose marks are on their way while its leader is cut off, and commands that are refused.
+#[test]
+fn a_drain_outlives_its_leader_and_refusals_are_told() {
+    let text = small(
+        r#"Inline(Job(name: "web", kind: Service, datacenters: ["apps"], groups: [Group(name: "web", count: 4)]))"#,
+        "",
+    );
+    let edits = [r#"timeline=[
+        At("0s", NodeEligibility(target: "us-east-1/apps-1", eligible: false)),
+        At("50s", RevertJob(job: "web", version: 99)),
+        At("70s", DrainNodes(target: "us-east-1/apps-2", deadline: "1s")),
+        At("71s", Partition(from: "nomad leader of us-east-1", lasts: "30s")),
+    ]"#];
+    for seed in 1..=3 {
+        let (_, diary) = live_text(&text, &edits, seed);
+        assert_eq!(diary.running("web", at(300)), 4, "seed {seed}");
+        let refused = diary.refused;
+        assert!((1..=2).contains(&refused), "seed {seed}: the version that never was, and perhaps a node unheard of");
+    }
 }

@@ -92,7 +92,9 @@ impl<D: Decide> Server<D> {
 
     /// The marks are in the log, or did not get there.
     pub(super) fn marked(&mut self, fx: &mut impl Fx<Self>) {
-        self.drains.marking -= 1;
+        // Those of an earlier leadership are not awaited any more.
+        let Some(left) = self.drains.marking.checked_sub(1) else { return };
+        self.drains.marking = left;
         if self.drains.marking == 0 && std::mem::take(&mut self.drains.again) {
             self.look_at_drains(fx);
         }

@@ -214,7 +214,9 @@ impl<D: Decide> Server<D> {
         group.count = count;
         let mut eval = Evaluation::new(job, Trigger::JobScaling, now);
         eval.priority = self.operator_priority(job);
-        Ok(Command::RegisterJob { job: Arc::new(scaled), eval: Some(Box::new(eval)), time: now })
+        // As when it is registered: its children run, not the job itself.
+        let eval = (!job.is_parent()).then(|| Box::new(eval));
+        Ok(Command::RegisterJob { job: Arc::new(scaled), eval, time: now })
     }
 
     fn alloc_stop(&self, now: Time, id: AllocId) -> Result<Command, RpcError> {

@@ -1,6 +1,6 @@
 //! What Nomad takes, and then has nowhere to put: rules that no machine satisfies, drivers, volumes and devices that
-//! none has, pools without machines, more instances than there are machines for them. The job is registered and its work waits, so this is a warning with
-//! the reason, not a mistake.
+//! none has, pools without machines, more instances than there are machines for them. The job is registered and its
+//! work waits, so this is a warning with the reason, not a mistake.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
