@@ -66,7 +66,7 @@ impl Operator {
         match input {
             Input::Start => {}
             Input::Message { msg: Wire::Nomad(Message::Reply { call, reply }), .. } => {
-                self.answered(now, call, &reply, fx)
+                self.answered(now, call, &reply, fx);
             }
             Input::Message { from, msg: Wire::Nomad(Message::Ping) } => fx.send(from, Wire::Nomad(Message::Pong)),
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to an operator"),
