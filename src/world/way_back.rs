@@ -3,9 +3,8 @@
 //! On their way back responses are only passed on: by the proxy and the balancer node that wait for them, each of which
 //! puts the connection it used back among the idle ones. So a response is not carried from hop to hop: its delays are
 //! added up, the hops and the user are told when they will have had it, and observers when that time has come. That is
-//! done only
-//! if no rule of the network is in force, every hop runs, waits for this response and has nothing else to do when it
-//! comes, and no entry of the timeline strikes or ends before the user has it. Otherwise, and in a world that
+//! done only if no rule of the network is in force, every hop runs, waits for this response and has nothing else to do
+//! when it comes, and no entry of the timeline strikes or ends before the user has it. Otherwise, and in a world that
 //! [carries everything out](Routine::Simulated), it travels like every other message.
 //!
 //! Left out: a hop that ends by itself within the millisecond or so until the response would have passed it. A proxy
@@ -13,8 +12,7 @@
 //! succeed instead of failing as are answered within one network delay. A user who gives up within it hangs up on
 //! nobody.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Message};
@@ -40,36 +38,25 @@ pub(super) struct Answer {
     pub(super) cause: Cause,
 }
 
-/// What is known ahead of its time, to be told when that has come: the ends of requests.
+/// What is known ahead of its time, to be told when that has come: the ends of requests, each once.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ahead {
-    heap: BinaryHeap<Reverse<(Time, RequestNumber, u32)>>,
-    events: Vec<Option<(ProcessId, Event)>>,
-    free: Vec<u32>,
-}
+pub(super) struct Ahead(BTreeMap<(Time, RequestNumber), (ProcessId, Event)>);
 
 impl Ahead {
     /// How many ends are yet to be told.
     pub(super) fn len(&self) -> usize {
-        self.heap.len()
+        self.0.len()
     }
 
     fn push(&mut self, at: Time, process: ProcessId, number: RequestNumber, event: Event) {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.events.push(None);
-            u32::try_from(self.events.len() - 1).expect("fewer than 2^32 requests are under way")
-        });
-        self.events[place as usize] = Some((process, event));
-        self.heap.push(Reverse((at, number, place)));
+        self.0.insert((at, number), (process, event));
     }
 
     /// The next event whose time has come.
     #[inline]
     pub(super) fn pop(&mut self, now: Time) -> Option<(Time, ProcessId, Event)> {
-        let &Reverse((at, _, place)) = self.heap.peek().filter(|Reverse((at, ..))| *at <= now)?;
-        self.heap.pop();
-        self.free.push(place);
-        let (process, event) = self.events[place as usize].take()?;
+        let next = self.0.first_entry().filter(|next| next.key().0 <= now)?;
+        let ((at, _), (process, event)) = next.remove_entry();
         Some((at, process, event))
     }
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs cossim in the project's folder.
-fn cossim(arguments: &[&str]) -> Ended {
+pub(crate) fn cossim(arguments: &[&str]) -> Ended {
     let output = Command::new(env!("CARGO_BIN_EXE_cossim"))
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -1,25 +1,10 @@
 //! `cossim explain`: a run of a small crowded world, and the stories it has to tell.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
 
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-fn cossim(arguments: &[&str]) -> Ended {
-    let output = Command::new(env!("CARGO_BIN_EXE_cossim"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("the binary was built");
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("cossim writes UTF-8");
-    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-}
+use crate::cli::{Ended, cossim};
 
 const SCENARIO: &str = "tests/explain/crowded.ron";
 

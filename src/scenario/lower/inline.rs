@@ -46,10 +46,7 @@ impl Lowering<'_> {
         job.affinities = self.affinities(&format!("{path}.affinities"), &written.affinities);
         job.all_at_once = written.all_at_once;
         if let Some(pool) = &written.node_pool {
-            if self.nomad_release_of_scenario() < (1, 6, 0) {
-                self.error("E015", &format!("{path}.node_pool"), "Nomad has node pools from 1.6 on")
-                    .hint("leave it out, or follow a later release in `versions`");
-            }
+            self.needs_node_pools(&format!("{path}.node_pool"));
             job.node_pool = pool.as_str().into();
         }
         job.meta.clone_from(&written.meta);

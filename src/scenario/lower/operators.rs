@@ -65,25 +65,19 @@ impl Lowering<'_> {
                 self.everywhere(path, "collect garbage", region.as_deref(), &Order::CollectGarbage)
             }
             schema::Action::PauseBroker { paused, region } => {
-                self.since(path, "the broker can be paused", "1.3.2", self.nomad_release_of_scenario() >= (1, 3, 2));
+                let known = self.nomad_release_of_scenario() >= (1, 3, 2);
+                self.needs_release(path, "the broker can be paused from Nomad 1.3.2 on", known);
                 let label = if *paused { "pause broker" } else { "resume broker" };
                 self.everywhere(path, label, region.as_deref(), &Order::PauseBroker(*paused))
             }
             schema::Action::RejectRegistrations { rejected, region } => {
                 let release = self.nomad_release_of_scenario();
                 let known = release >= (1, 2, 4) || ((1, 1, 10)..(1, 2, 0)).contains(&release);
-                self.since(path, "registrations can be rejected", "1.1.10 and 1.2.4", known);
+                self.needs_release(path, "registrations can be rejected from Nomad 1.1.10 and 1.2.4 on", known);
                 let label = if *rejected { "reject registrations" } else { "accept registrations" };
                 self.everywhere(path, label, region.as_deref(), &Order::RejectRegistrations(*rejected))
             }
             _ => self.job_order(path, action, placed),
-        }
-    }
-
-    fn since(&mut self, path: &str, what: &str, release: &str, known: bool) {
-        if !known {
-            self.error("E015", path, format!("{what} from Nomad {release} on"))
-                .hint("leave it out, or follow a later release in `versions`");
         }
     }
 

@@ -373,11 +373,7 @@ impl<'a> Lowering<'a> {
             Some("" | POOL_ALL) => {
                 self.error("E015", &path, "a machine is in one pool").hint("`all` is for jobs; name another pool");
             }
-            Some(_) if self.nomad_release_of_scenario() < (1, 6, 0) => {
-                self.error("E015", &path, "Nomad has node pools from 1.6 on")
-                    .hint("leave it out, or follow a later release in `versions`");
-            }
-            Some(_) => {}
+            Some(_) => self.needs_node_pools(&path),
         }
         written.unwrap_or(POOL_DEFAULT).into()
     }

@@ -86,10 +86,8 @@ impl Lowering<'_> {
 
     fn plan_rejections(&mut self, written: &schema::PlanRejections) -> RejectionConfig {
         let default = RejectionConfig::default();
-        if self.nomad_release_of_scenario() < (1, 3, 2) {
-            self.error("E015", "scheduler.plan_rejections", "Nomad counts rejected plans from 1.3.2 on")
-                .hint("leave it out, or follow a later release in `versions`");
-        }
+        let known = self.nomad_release_of_scenario() >= (1, 3, 2);
+        self.needs_release("scheduler.plan_rejections", "Nomad counts rejected plans from 1.3.2 on", known);
         let path = "scheduler.plan_rejections.threshold";
         let threshold = written.threshold.map(|threshold| self.count(path, threshold, 1..=1_000_000));
         RejectionConfig {
@@ -139,6 +137,18 @@ impl Lowering<'_> {
                 Release::V1_6
             }
         }
+    }
+
+    /// What is written needs a later release than the scenario follows, unless that one `knows` it.
+    pub(super) fn needs_release(&mut self, path: &str, message: &str, knows: bool) {
+        if !knows {
+            self.error("E015", path, message).hint("leave it out, or follow a later release in `versions`");
+        }
+    }
+
+    pub(super) fn needs_node_pools(&mut self, path: &str) {
+        let knows = self.nomad_release_of_scenario() >= (1, 6, 0);
+        self.needs_release(path, "Nomad has node pools from 1.6 on", knows);
     }
 
     /// As written; zeros if it is no release at all.
