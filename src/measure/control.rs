@@ -67,8 +67,8 @@ impl ControlRecorder {
         let from = Time::ZERO + spec.warmup;
         let groups = spec
             .regions
-            .ids()
-            .flat_map(|region| [System::Nomad, System::Consul].map(|system| Group { system, region }))
+            .iter()
+            .flat_map(|(region, spec)| System::of(spec).map(move |system| Group { system, region }))
             .map(|group| (group, GroupState { elections: 0, term: Gauge::new(0.0, from) }))
             .collect();
         Self {

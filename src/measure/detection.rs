@@ -46,11 +46,12 @@ struct Change {
 impl DetectionRecorder {
     /// A recorder for this world.
     pub fn new(spec: &Arc<WorldSpec>) -> Self {
-        let mut pools = BTreeMap::new();
-        pools.insert(Pool::ConsulWan, PoolState::default());
+        let (mut pools, mut propagation) = (BTreeMap::new(), BTreeMap::new());
         pools.insert(Pool::NomadWan, PoolState::default());
-        for region in spec.regions.ids() {
+        for (region, _) in spec.regions.iter().filter(|(_, region)| region.has_consul()) {
+            pools.insert(Pool::ConsulWan, PoolState::default());
             pools.insert(Pool::ConsulLan(region), PoolState::default());
+            propagation.insert(region, Distribution::new());
         }
         Self {
             spec: Arc::clone(spec),
@@ -59,7 +60,7 @@ impl DetectionRecorder {
             pools,
             changes: BTreeMap::new(),
             proxies: BTreeMap::new(),
-            propagation: spec.regions.ids().map(|region| (region, Distribution::new())).collect(),
+            propagation,
         }
     }
 

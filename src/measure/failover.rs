@@ -380,7 +380,7 @@ impl FailoverRecorder {
     fn without_samples(&self) -> Times<'_> {
         let mut times = Times::new();
         for (_, region) in self.spec.regions.iter() {
-            for system in [System::Nomad, System::Consul] {
+            for system in System::of(region) {
                 let labels = BTreeMap::from([("region", &*region.name), ("system", system.name())]);
                 times.insert(("failover.leader", labels), Distribution::new());
             }

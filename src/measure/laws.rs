@@ -122,7 +122,7 @@ impl Laws {
                 groups.insert(Group { system, region }, RaftWatch::new(atlas.mains(servers), multiplier));
             }
             let machines = region_spec.nomad.iter().chain(&region_spec.consul).chain(&region_spec.clients);
-            let members = machines.map(|&machine| (machine, atlas.processes[machine].agent));
+            let members = machines.filter_map(|&machine| Some((machine, atlas.processes[machine].agent?)));
             pools.insert(Pool::ConsulLan(region), PoolWatch::new(atlas, members, LAN_BOUND));
         }
         let main = |&machine: &MachineId| (machine, atlas.processes[machine].main);
@@ -196,7 +196,7 @@ impl Laws {
             Notice::Power { machine, up } => {
                 let processes = self.atlas.processes[*machine];
                 let mut all = vec![processes.main];
-                all.extend(Some(processes.agent).filter(|agent| *agent != processes.main));
+                all.extend(processes.agent.filter(|agent| *agent != processes.main));
                 all.extend(processes.runtime);
                 for process in all {
                     self.process(at, process, *up);
@@ -337,7 +337,7 @@ impl Laws {
         {
             watch.see(at, process, if up { raft::Fact::Restarted } else { raft::Fact::Stopped });
         }
-        if process == self.atlas.processes[machine].agent {
+        if Some(process) == self.atlas.processes[machine].agent {
             let watch = &mut self.catalogs[region];
             if up {
                 watch.laws.node_back(process);

@@ -144,6 +144,13 @@ impl Job {
         self.groups.iter().find(|group| &*group.name == name)
     }
 
+    /// Names of the services of its groups and tasks, with repeats.
+    pub fn service_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let groups = self.groups.iter().flat_map(|group| &group.services);
+        let tasks = self.groups.iter().flat_map(|group| &group.tasks).flat_map(|task| &task.services);
+        groups.chain(tasks).map(|service| &service.name)
+    }
+
     /// It runs through children only, and is not evaluated itself.
     pub fn is_parent(&self) -> bool {
         matches!(self.launch, Launch::Periodic(_) | Launch::Parameterized(_))

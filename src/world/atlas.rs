@@ -11,6 +11,7 @@ use crate::model::service::CheckStatus;
 use crate::model::topology::{RegionId, ZoneId};
 use crate::protocol::proxy::endpoint::Endpoint;
 use crate::world::desk::Desk;
+use crate::world::replicas::Replicas;
 use crate::world::routine::Routine;
 use crate::world::spec::{Action, IngressId, JobSpec, MachineId, MachineRole, WorldSpec};
 
@@ -19,8 +20,8 @@ use crate::world::spec::{Action, IngressId, JobSpec, MachineId, MachineRole, Wor
 pub struct Processes {
     /// Nomad server, Consul server or Nomad client.
     pub main: ProcessId,
-    /// The Consul agent; on a Consul server the server itself.
-    pub agent: ProcessId,
+    /// The Consul agent, unless the region has no Consul; on a Consul server the server itself.
+    pub agent: Option<ProcessId>,
     /// The task runtime, on clients.
     pub runtime: Option<ProcessId>,
 }
@@ -40,6 +41,8 @@ pub struct Atlas {
     pub words: Words,
     /// What proxies share; all worlds of an atlas share it too, since it changes no result.
     pub desk: Arc<Desk>,
+    /// What the Nomad servers of a region need not do each; all worlds of an atlas share it, since it changes no result.
+    pub replicas: Arc<Replicas>,
     /// Processes by machine.
     pub processes: IdVec<MachineId, Processes>,
     /// Balancer nodes: one per ingress and zone of its region.
@@ -100,11 +103,13 @@ impl Atlas {
         let mut nodes: IdVec<MachineId, Option<NodeId>> = spec.machines.ids().map(|_| None).collect();
         let mut processes = IdVec::new();
         for (machine, machine_spec) in spec.machines.iter() {
+            let has_consul = spec.regions[spec.zones[machine_spec.zone].region].has_consul();
             let main = machines.push(Some(machine));
+            let mut agent = || has_consul.then(|| machines.push(Some(machine)));
             let (agent, runtime) = match machine_spec.role {
-                MachineRole::ConsulServer => (main, None),
-                MachineRole::NomadServer => (machines.push(Some(machine)), None),
-                MachineRole::Client(_) => (machines.push(Some(machine)), Some(machines.push(Some(machine)))),
+                MachineRole::ConsulServer => (Some(main), None),
+                MachineRole::NomadServer => (agent(), None),
+                MachineRole::Client(_) => (agent(), Some(machines.push(Some(machine)))),
             };
             processes.push(Processes { main, agent, runtime });
         }
@@ -130,6 +135,7 @@ impl Atlas {
             explains: false,
             words: Words::new(),
             desk: Arc::default(),
+            replicas: Arc::new(Replicas::new(spec)),
             processes,
             balancers,
             operators,

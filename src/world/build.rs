@@ -32,7 +32,7 @@ use crate::protocol::workload::client::{Client, ClientConfig as UserConfig, Retr
 use crate::sim::disk::DiskProfile;
 use crate::sim::engine::{Engine, HostSpec};
 use crate::sim::network::{Link, Network};
-use crate::world::atlas::Atlas;
+use crate::world::atlas::{Atlas, Processes};
 use crate::world::balancer::Balancer;
 use crate::world::consul_agent::ConsulAgent;
 use crate::world::consul_server::ConsulServer;
@@ -90,15 +90,15 @@ struct Pools {
 impl Pools {
     fn new(atlas: &Atlas) -> Self {
         let spec = &atlas.spec;
-        let named = |machines: &mut dyn Iterator<Item = MachineId>, process: fn(&Atlas, MachineId) -> ProcessId| {
-            let members: Vec<(ProcessId, String)> =
-                machines.map(|machine| (process(atlas, machine), spec.machines[machine].name.to_string())).collect();
+        let named = |machines: &mut dyn Iterator<Item = MachineId>, process: fn(Processes) -> Option<ProcessId>| {
+            let named = |machine| Some((process(atlas.processes[machine])?, spec.machines[machine].name.to_string()));
+            let members: Vec<(ProcessId, String)> = machines.filter_map(named).collect();
             let addresses: Vec<ProcessId> = members.iter().map(|(address, _)| *address).collect();
             let directory = Arc::new(Directory::new(members).expect("machines and their names are unique"));
             Pool::established(directory, addresses, TAGS_BYTES).expect("everybody in the pool is in its directory")
         };
-        let agent: fn(&Atlas, MachineId) -> ProcessId = |atlas, machine| atlas.processes[machine].agent;
-        let main: fn(&Atlas, MachineId) -> ProcessId = |atlas, machine| atlas.processes[machine].main;
+        let agent: fn(Processes) -> Option<ProcessId> = |processes| processes.agent;
+        let main: fn(Processes) -> Option<ProcessId> = |processes| Some(processes.main);
         let lan = spec
             .regions
             .iter()
@@ -189,7 +189,7 @@ impl Builder<'_> {
     }
 
     fn agent(&mut self, host: HostId, machine: MachineId, name: &str) {
-        let me = self.atlas.processes[machine].agent;
+        let Some(me) = self.atlas.processes[machine].agent else { return };
         let lan = self.serf(&self.pools.lan[self.atlas.region(machine)], &self.pools.lan_config, me, name, "lan");
         let draws = Draws::new(self.atlas.seed, &format!("{name}/agent"));
         let agent = ConsulAgent::new(me, machine, self.atlas, lan, draws);

@@ -52,7 +52,7 @@ pub(super) fn watched_pools(atlas: &Atlas) -> Vec<WatchedPool> {
     let watched = |pool, members| WatchedPool { pool, members, calm_looks: Some(0) };
     let lan = spec.regions.iter().map(|(id, region)| {
         let machines = region.nomad.iter().chain(&region.consul).chain(&region.clients);
-        watched(Pool::ConsulLan(id), machines.map(|&machine| atlas.processes[machine].agent).collect())
+        watched(Pool::ConsulLan(id), machines.filter_map(|&machine| atlas.processes[machine].agent).collect())
     });
     let mut pools: Vec<WatchedPool> = lan.collect();
     let rows = network.between_regions.iter().enumerate();
@@ -100,8 +100,8 @@ impl World {
     /// Whether something that lasts may change what the checks on a machine are answered, or when.
     fn is_disturbed(&self, machine: MachineId) -> bool {
         let processes = self.atlas.processes[machine];
-        let Some(runtime) = processes.runtime else { return true };
-        let pair = [processes.agent, runtime];
+        let (Some(agent), Some(runtime)) = (processes.agent, processes.runtime) else { return true };
+        let pair = [agent, runtime];
         self.atlas.routine == Routine::Simulated
             || self.atlas.spec.network.same_host.loss.get() > 0.0
             || pair.iter().any(|&process| self.engine.is_paused(process))
@@ -109,10 +109,10 @@ impl World {
     }
 
     fn disturb_checks(&mut self, machine: MachineId, cause: Cause, witness: &mut dyn Witness) {
+        let Some(agent) = self.atlas.processes[machine].agent else { return };
         let Some(checks) = self.checks(machine) else { return };
         checks.disturb();
         // An agent that is paused was woken before, one that is dead has no alarms.
-        let agent = self.atlas.processes[machine].agent;
         let ear = &mut ear!(self, witness);
         self.engine.with_cause(agent, cause, ear, |process, now, fx| {
             if let Process::ConsulAgent(agent) = process {
@@ -191,7 +191,7 @@ impl World {
     }
 
     fn checks(&mut self, machine: MachineId) -> Option<&mut Checks> {
-        match self.engine.process_mut(self.atlas.processes[machine].agent) {
+        match self.engine.process_mut(self.atlas.processes[machine].agent?) {
             Process::ConsulAgent(agent) => Some(agent.checks_mut()),
             _ => None,
         }

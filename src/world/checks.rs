@@ -181,8 +181,10 @@ impl<F: Fx<CatalogAgent>> Fx<CatalogAgent> for Alarms<'_, F> {
 
 /// The task runtime of a machine says that something listens on a port there, or no longer does.
 pub fn ports_changed(atlas: &Atlas, machine: MachineId, fx: &mut impl Fx<Process>) {
-    if atlas.routine == Routine::Counted {
-        fx.send(atlas.processes[machine].agent, Wire::Task(TaskMsg::PortsChanged));
+    if atlas.routine == Routine::Counted
+        && let Some(agent) = atlas.processes[machine].agent
+    {
+        fx.send(agent, Wire::Task(TaskMsg::PortsChanged));
     }
 }
 

@@ -22,7 +22,7 @@ use crate::protocol::scheduler;
 use crate::protocol::scheduler::explain::Selection;
 use crate::sim::trace::Notable;
 use crate::world::entry::{CatalogEntry, NomadEntry};
-use crate::world::spec::{EntryId, MachineId, TrafficId};
+use crate::world::spec::{EntryId, MachineId, RegionSpec, TrafficId};
 
 /// What a process tells, in its protocol's own words. [`crate::world::chronicle`] turns it into notices; observers of
 /// laws may want the words themselves.
@@ -161,6 +161,11 @@ pub enum System {
 }
 
 impl System {
+    /// Those a region has.
+    pub fn of(region: &RegionSpec) -> impl Iterator<Item = Self> + use<> {
+        [Self::Nomad].into_iter().chain(region.has_consul().then_some(Self::Consul))
+    }
+
     /// As in metric labels: `nomad`, `consul`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -17,6 +17,7 @@ pub mod member;
 mod pilot;
 pub mod consul_server;
 pub mod consul_agent;
+pub mod replicas;
 pub mod nomad_server;
 pub mod nomad_client;
 pub mod life;

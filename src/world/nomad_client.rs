@@ -134,7 +134,9 @@ impl ClientProcess {
             self.to_agent(CatalogMsg::Register(Arc::new(definition)), fx);
             instances.push(id);
         }
-        self.registered.insert((alloc.id, task), instances);
+        if !instances.is_empty() {
+            self.registered.insert((alloc.id, task), instances);
+        }
     }
 
     fn runtime(&self) -> ProcessId {
@@ -146,7 +148,8 @@ impl ClientProcess {
     }
 
     fn to_agent(&self, msg: CatalogMsg, fx: &mut impl Fx<Process>) {
-        fx.send(self.atlas.processes[self.machine].agent, Wire::Catalog(msg));
+        let agent = self.atlas.processes[self.machine].agent.expect("services are registered where there is Consul");
+        fx.send(agent, Wire::Catalog(msg));
     }
 }
 

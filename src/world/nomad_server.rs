@@ -186,9 +186,15 @@ impl NomadServer {
     fn tell_server(&mut self, now: Time, event: &raft::Event<NomadEntry>, fx: &mut impl Fx<Process>) {
         let server_fx = &mut server_via(fx, &mut self.server_events);
         match event {
-            raft::Event::Apply { index, term, entry, .. } => {
+            raft::Event::Apply { index, term, hash, entry } => {
                 let proposal = self.proposed.remove(&(*term, *index));
-                self.server.applied(now, index.0, proposal, &entry.0, server_fx);
+                let (replicas, command) = (&self.atlas.replicas, &entry.0);
+                if let Some((state, applied)) = replicas.find(self.region, *hash, command) {
+                    self.server.adopt(now, proposal, command, state, &applied, server_fx);
+                } else {
+                    let applied = self.server.applied(now, index.0, proposal, command, server_fx);
+                    replicas.keep(self.region, *hash, command, self.server.state(), &Arc::new(applied));
+                }
             }
             raft::Event::LeadershipGained { .. } => self.server.leadership_gained(now, server_fx),
             raft::Event::LeadershipLost { .. } => {

@@ -254,7 +254,7 @@ impl Proxy {
     }
 
     fn to_agent(&self, msg: CatalogMsg, fx: &mut impl Fx<Process>) {
-        let agent: ProcessId = self.atlas.processes[self.machine].agent;
+        let agent = self.atlas.processes[self.machine].agent.expect("proxies run where there is Consul");
         fx.send(agent, Wire::Catalog(msg));
     }
 }

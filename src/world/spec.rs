@@ -87,7 +87,7 @@ pub struct RegionSpec {
     pub zones: Vec<ZoneId>,
     /// Its Nomad servers, in order of their names.
     pub nomad: Vec<MachineId>,
-    /// Its Consul servers.
+    /// Its Consul servers; none if it has no Consul at all, and then no Consul agents either.
     pub consul: Vec<MachineId>,
     /// Its client machines.
     pub clients: Vec<MachineId>,
@@ -95,6 +95,13 @@ pub struct RegionSpec {
     pub first_nomad_leader: Option<MachineId>,
     /// Consul server that leads first, if pinned.
     pub first_consul_leader: Option<MachineId>,
+}
+
+impl RegionSpec {
+    /// Whether there is Consul: servers, and an agent on every other machine.
+    pub fn has_consul(&self) -> bool {
+        !self.consul.is_empty()
+    }
 }
 
 /// A zone.

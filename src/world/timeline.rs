@@ -236,7 +236,7 @@ impl World {
             let processes = self.atlas.processes[*machine];
             match kind {
                 ProcessKind::Main => Some(processes.main),
-                ProcessKind::CatalogAgent => Some(processes.agent),
+                ProcessKind::CatalogAgent => processes.agent,
                 ProcessKind::Tasks(_) => processes.runtime,
             }
         };

@@ -346,7 +346,8 @@ impl<D: Decide> Server<D> {
         self.route(now, Origin::Operator(tag), Request::Operate { region, operation }, fx);
     }
 
-    /// An entry is committed: applies it and does what follows. `proposal` names it if this server proposed it.
+    /// An entry is committed: applies it and does what follows. `proposal` names it if this server proposed it. Returns
+    /// what changed, for [`Self::adopt`] on other servers.
     pub fn applied(
         &mut self,
         now: Time,
@@ -354,10 +355,11 @@ impl<D: Decide> Server<D> {
         proposal: Option<Proposal>,
         command: &Arc<Command>,
         fx: &mut impl Fx<Self>,
-    ) {
+    ) -> Applied {
         let prior = self.prior(command);
         let applied = self.state.apply(index, command);
         self.react(now, proposal, command, prior, &applied, fx);
+        applied
     }
 
     /// As [`Self::applied`], with the new state and the changes computed elsewhere from the same state and entry.

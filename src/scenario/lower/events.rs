@@ -220,7 +220,14 @@ impl Lowering<'_> {
         match process {
             None => {}
             Some(schema::Process::Agent) => hit.process = ProcessKind::Main,
-            Some(schema::Process::ConsulAgent) => hit.process = ProcessKind::CatalogAgent,
+            Some(schema::Process::ConsulAgent) => {
+                let region = &self.geography.regions[self.region_hit(&hit.among, cast)];
+                if !region.has_consul() {
+                    let message = format!("there are no Consul agents in `{}`", region.name);
+                    self.error("E015", &format!("{path}.process"), message).hint("give the region Consul servers");
+                }
+                hit.process = ProcessKind::CatalogAgent;
+            }
             Some(schema::Process::Tasks(job)) => {
                 if !cast.jobs.iter().any(|(name, _)| **name == **job) {
                     self.unknown(&format!("{path}.process"), "job", job, cast.jobs.iter().map(|(name, _)| &**name));

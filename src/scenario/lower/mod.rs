@@ -420,6 +420,8 @@ impl Finding<'_> {
 
 /// Machines of all regions.
 const MACHINES_MAX: u64 = 100_000;
+/// Jobs of all regions at the start.
+const JOBS_MAX: usize = 100_000;
 /// Allocations of all jobs.
 const ALLOCATIONS_MAX: u64 = 10_000_000;
 /// Seeds of one run.

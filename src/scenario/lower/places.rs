@@ -203,10 +203,11 @@ impl<'a> Lowering<'a> {
         role: KindRole<'b>,
         custom: &[InstanceType],
     ) -> Kind<'b> {
-        if servers.count == 0 || servers.count > SERVERS_MAX {
-            let message = format!("a region has 1 to {SERVERS_MAX} servers of a product, not {}", servers.count);
+        let least = u64::from(matches!(role, KindRole::Nomad));
+        if servers.count < least || servers.count > SERVERS_MAX {
+            let message = format!("a region has {least} to {SERVERS_MAX} of these servers, not {}", servers.count);
             self.error("E013", &format!("{path}.count"), message);
-        } else if servers.count.is_multiple_of(2) {
+        } else if servers.count > 0 && servers.count.is_multiple_of(2) {
             let message = format!("{} servers tolerate no more failures than {}", servers.count, servers.count - 1);
             self.warning("W003", &format!("{path}.count"), message);
         }

@@ -60,6 +60,8 @@ enum TargetError {
     Job { job: String, region: String },
     #[error("`{0}` does not say in which region")]
     NoRegion(String),
+    #[error("there is no Consul in `{0}`")]
+    NoConsul(String),
     #[error("`0` machines cannot be hit")]
     Zero,
     #[error("{wanted} are wanted, but there are {there}")]
@@ -102,6 +104,11 @@ impl Lowering<'_> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (count, words) = read_count(&words)?;
         let among = self.read_among(words, cast)?;
+        if let Among::ConsulLeader(region) | Among::ConsulFollowers(region) | Among::ConsulServers(region) = among
+            && !self.geography.regions[region].has_consul()
+        {
+            return Err(TargetError::NoConsul(self.geography.regions[region].name.to_string()));
+        }
         if let Count::Random(wanted) = count
             && let Some(there) = self.reach(&among, cast).filter(|&there| there < wanted as usize)
         {
@@ -119,6 +126,21 @@ impl Lowering<'_> {
             | Among::Clients { .. } => ProcessKind::Main,
         };
         Ok(Target { among, process, count })
+    }
+
+    /// Where the machines are that a target names.
+    pub(super) fn region_hit(&self, among: &Among, cast: Cast<'_>) -> RegionId {
+        match among {
+            Among::Machine(machine) => self.geography.zones[cast.specs[*machine].zone].region,
+            Among::NomadLeader(region)
+            | Among::ConsulLeader(region)
+            | Among::NomadFollowers(region)
+            | Among::ConsulFollowers(region)
+            | Among::NomadServers(region)
+            | Among::ConsulServers(region)
+            | Among::Clients { region, .. }
+            | Among::JobMachines { region, .. } => *region,
+        }
     }
 
     /// How many machines a target can name; `None` if that is known only when it strikes.
@@ -256,6 +278,7 @@ impl Lowering<'_> {
                 suggest::hint(name, known.iter().map(String::as_str))
             }
             TargetError::Job { job, .. } => suggest::hint(job, cast.jobs.iter().map(|(name, _)| &**name)),
+            TargetError::NoConsul(_) => "give the region Consul servers, or hit something else".to_owned(),
             TargetError::TooMany { there, .. } => format!("write `{there}` or `all`"),
             TargetError::NoRegion(text) => {
                 let region = self.geography.region_names().next().unwrap_or("us-east-1");

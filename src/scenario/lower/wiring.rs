@@ -116,7 +116,8 @@ impl Lowering<'_> {
     }
 
     pub(super) fn services(&mut self, jobs: &[Placed]) -> Vec<ServiceSpec> {
-        let declared: BTreeSet<String> = jobs.iter().flat_map(|job| service_names(&job.spec.job)).collect();
+        let declared: BTreeSet<String> =
+            jobs.iter().flat_map(|job| job.spec.job.service_names()).map(ToString::to_string).collect();
         let mut out: Vec<ServiceSpec> = Vec::new();
         for (index, written) in self.scenario.services.iter().enumerate() {
             let path = format!("services[{index}]");
@@ -195,6 +196,10 @@ impl Lowering<'_> {
                 None => self.geography.regions.ids().next(),
             };
             let Some(region) = region else { continue };
+            if !self.geography.regions[region].has_consul() {
+                let message = format!("`{}` has no Consul to tell proxies whom to pass requests to", self.geography.regions[region].name);
+                self.error("E015", &path, message).hint("give the region Consul servers");
+            }
             if out.iter().any(|(other, spec)| *other == name && spec.region == region) {
                 self.error("E005", &path, format!("there are two ingresses `{name}` in one region"))
                     .hint("give one of them a `name`");
@@ -367,12 +372,6 @@ impl Lowering<'_> {
             }
         }
     }
-}
-
-fn service_names(job: &Job) -> Vec<String> {
-    let groups = job.groups.iter().flat_map(|group| &group.services);
-    let tasks = job.groups.iter().flat_map(|group| &group.tasks).flat_map(|task| &task.services);
-    groups.chain(tasks).map(|service| service.name.to_string()).collect()
 }
 
 fn port_labels(job: &Job) -> BTreeSet<String> {

@@ -1,9 +1,12 @@
 //! Jobs: read from files or written in the scenario, checked against Nomad's rules and against the machines there are.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ALLOCATIONS_MAX;
+use super::JOBS_MAX;
+use super::LIST_MAX;
 use super::Lowering;
 use crate::base::id::IdVec;
 use crate::base::time::Time;
@@ -79,10 +82,11 @@ pub(super) type Roofs = BTreeMap<(RegionId, Arc<str>), Roof>;
 impl Lowering<'_> {
     pub(super) fn jobs(&mut self, roofs: &Roofs) -> Vec<Placed> {
         let mut out: Vec<Placed> = Vec::new();
+        let mut names: BTreeSet<(RegionId, Arc<str>)> = BTreeSet::new();
         for (index, source) in self.scenario.jobs.iter().enumerate() {
             for mut placed in self.job_source(&format!("jobs[{index}]"), source) {
                 let (job, region) = (&placed.spec.job, placed.spec.region);
-                if out.iter().any(|other| other.spec.job.name == job.name && other.spec.region == region) {
+                if !names.insert((region, Arc::clone(&job.name))) {
                     let region = &self.geography.regions[region].name;
                     let message = format!("job `{}` is registered twice in `{region}`", job.name);
                     self.error("E005", &format!("jobs[{index}]"), message)
@@ -92,6 +96,11 @@ impl Lowering<'_> {
                 let nodes = roofs.iter().filter(|((of, name), _)| *of == region && in_job(name));
                 placed.nodes = nodes.map(|(_, roof)| roof.nodes).sum();
                 out.push(placed);
+            }
+            if out.len() > JOBS_MAX {
+                let message = format!("these are more jobs than cossim runs ({JOBS_MAX})");
+                self.error("E006", "jobs", message).hint("lower their `copies`, or name fewer `regions`");
+                break;
             }
         }
         let total = out.iter().map(Placed::allocations).fold(0, u64::saturating_add);
@@ -189,7 +198,15 @@ impl Lowering<'_> {
         let at = self.instant_or_zero(&format!("{path}.at"), written.at.as_ref());
         let regions = self.regions(&format!("{path}.regions"), written.regions.as_ref());
         let source = self.text.source;
-        self.placed(job, &regions, at, Origin { source, spots })
+        let placed = self.placed(job, &regions, at, Origin { source, spots });
+        let Some(copies) = written.copies else { return placed };
+        let copies = self.count(&format!("{path}.copies"), copies, 1..=LIST_MAX as u64);
+        let copy = |placed: &Placed, number: u32| {
+            let job = &placed.spec.job;
+            let job = Job { name: format!("{}-{number}", job.name).into(), ..Job::clone(job) };
+            Placed { spec: JobSpec { job: Arc::new(job), ..placed.spec.clone() }, ..placed.clone() }
+        };
+        placed.iter().flat_map(|placed| (1..=copies).map(move |number| copy(placed, number))).collect()
     }
 
     fn placed(&mut self, mut job: Job, regions: &[RegionId], at: Time, origin: Origin) -> Vec<Placed> {
@@ -205,6 +222,14 @@ impl Lowering<'_> {
         let origin = Arc::new(origin);
         let mut out = Vec::new();
         for region in regions {
+            if !self.geography.regions[*region].has_consul()
+                && let Some(service) = job.service_names().next()
+            {
+                let region = &self.geography.regions[*region].name;
+                let message = format!("job `{}` registers `{service}`, but `{region}` has no Consul", job.name);
+                let finding = Diagnostic::error("E015", message).at(Some(origin.place(Part::Job)));
+                self.report(finding.hint("leave its services out, or give the region Consul servers"));
+            }
             let mut job = job.clone();
             job.datacenters = self.expanded(&job.datacenters, *region);
             let spec = JobSpec { region: *region, job: Arc::new(job), at };

@@ -82,6 +82,9 @@ pub struct Job {
     pub parameterized: Option<Parameterized>,
     /// Task groups.
     pub groups: Vec<Group>,
+    /// So many equal jobs, called `name-1`, `name-2`, …, up to 10 000. Default: one, called as `name` says.
+    #[serde(default)]
+    pub copies: Option<u64>,
     /// When it is registered. Default at the start.
     #[serde(default)]
     pub at: Option<DurationText>,

@@ -146,7 +146,7 @@ pub struct Region {
     /// Nomad servers. Default three `t3.medium`, as the reference system has.
     #[serde(default)]
     pub nomad: Option<Servers>,
-    /// Consul servers. Default three `t3.medium`.
+    /// Consul servers. Default three `t3.medium`. `Servers(count: 0)` leaves Consul out, agents included.
     #[serde(default)]
     pub consul: Option<Servers>,
     /// Client machines.
