@@ -78,10 +78,40 @@ impl Placement {
 pub struct PlacementRecorder {
     spec: Arc<WorldSpec>,
     regions: IdVec<RegionId, RegionState>,
-    /// By allocation, per region; allocation numbers are dense.
-    placements: IdVec<RegionId, BTreeMap<AllocId, Placement>>,
+    /// Per region, by allocation.
+    placements: IdVec<RegionId, Rows>,
     zones: IdVec<ZoneId, Levels>,
     zone_counts: IdVec<ZoneId, i64>,
+}
+
+/// Rows in ascending order of allocations. Numbers are dense and written in order, so most rows stand at theirs.
+#[derive(Debug, Clone, Default)]
+struct Rows(Vec<Placement>);
+
+impl Rows {
+    /// Where the allocation's row is, or would be.
+    fn find(&self, alloc: AllocId) -> Result<usize, usize> {
+        let own = alloc.0 as usize;
+        match self.0.get(own) {
+            Some(row) if row.instance.alloc == alloc => Ok(own),
+            _ => self.0.binary_search_by_key(&alloc, |row| row.instance.alloc),
+        }
+    }
+
+    fn get_mut(&mut self, alloc: AllocId) -> Option<&mut Placement> {
+        let at = self.find(alloc).ok()?;
+        self.0.get_mut(at)
+    }
+
+    fn insert(&mut self, row: Placement) {
+        match self.0.last() {
+            Some(last) if last.instance.alloc >= row.instance.alloc => match self.find(row.instance.alloc) {
+                Ok(at) => self.0[at] = row,
+                Err(at) => self.0.insert(at, row),
+            },
+            _ => self.0.push(row),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -119,7 +149,7 @@ impl PlacementRecorder {
         Self {
             spec: Arc::clone(spec),
             regions: spec.regions.ids().map(region).collect(),
-            placements: spec.regions.ids().map(|_| BTreeMap::new()).collect(),
+            placements: spec.regions.ids().map(|_| Rows::default()).collect(),
             zones: spec.zones.ids().map(|_| Levels::new(WIDTH, 0.0)).collect(),
             zone_counts: spec.zones.ids().map(|_| 0).collect(),
         }
@@ -148,12 +178,21 @@ impl PlacementRecorder {
 
     /// The allocations written so far, by region and number.
     pub fn placements(&self) -> impl Iterator<Item = &Placement> {
-        self.placements.iter().flat_map(|(_, region)| region.values())
+        self.placements.iter().flat_map(|(_, rows)| &rows.0)
     }
 
     /// An allocation, if it was written.
     pub fn placement(&self, instance: Instance) -> Option<&Placement> {
-        self.placements.get(instance.region)?.get(&instance.alloc)
+        let rows = self.placements.get(instance.region)?;
+        rows.0.get(rows.find(instance.alloc).ok()?)
+    }
+
+    /// The rows themselves, in that order.
+    pub fn take_placements(&mut self) -> Vec<Placement> {
+        let mut rows = self.placements.iter_mut().map(|(_, rows)| std::mem::take(&mut rows.0));
+        let mut all = rows.next().unwrap_or_default();
+        rows.for_each(|mut more| all.append(&mut more));
+        all
     }
 
     /// Why a group was last refused, if it was and the run explains itself.
@@ -231,11 +270,11 @@ impl PlacementRecorder {
         state.balance.add(at, number, alloc, *machine);
         state.room.hold(at, *machine, &placement.resources, 1);
         self.count(at, *machine, 1);
-        self.placements[instance.region].insert(instance.alloc, placement);
+        self.placements[instance.region].insert(placement);
     }
 
     fn running(&mut self, at: Time, instance: Instance) {
-        let Some(placement) = self.placements[instance.region].get_mut(&instance.alloc) else { return };
+        let Some(placement) = self.placements[instance.region].get_mut(instance.alloc) else { return };
         if placement.running_at.is_none() {
             placement.running_at = Some(at);
             let state = &mut self.regions[instance.region];
@@ -251,7 +290,7 @@ impl PlacementRecorder {
     fn changed(&mut self, at: Time, instance: Instance, desired: Desired, client: ClientStatus) {
         let terminal = desired != Desired::Run
             || matches!(client, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost);
-        let Some(placement) = self.placements[instance.region].get_mut(&instance.alloc) else { return };
+        let Some(placement) = self.placements[instance.region].get_mut(instance.alloc) else { return };
         if !terminal || placement.ended.is_some() {
             return;
         }

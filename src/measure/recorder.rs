@@ -67,11 +67,11 @@ impl Recorder {
     }
 
     /// Ends the run.
-    pub fn finish(self, facts: Facts) -> Outcome {
+    pub fn finish(mut self, facts: Facts) -> Outcome {
         let (mut metrics, mut series) = (Metrics::default(), Vec::new());
-        let placements = self.placement.placements().cloned().collect();
         let unplaced = self.placement.unplaced().collect();
         let failovers = self.failover.finish(facts.end, &self.placement, &self.requests, &mut metrics);
+        let placements = self.placement.take_placements();
         self.placement.finish(facts.end, &mut metrics, &mut series);
         self.requests.finish(facts.end, &mut metrics, &mut series);
         let reigns = self.control.finish(facts.end, &mut metrics);

@@ -1,7 +1,7 @@
 //! The files of a run, written all or not at all: into a folder beside the final one, which then takes its place.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::analysis::ensemble::Ensemble;
@@ -58,19 +58,19 @@ impl Folder {
     /// Writes every file, then puts the folder in its place. Returns the files' names. On an error the target is as it
     /// was before.
     pub fn write(self, ensemble: &Ensemble) -> Result<Vec<String>, FolderError> {
-        let files = files(ensemble);
+        let files = contents(ensemble);
         self.put(&files)?;
         Ok(files.into_iter().map(|(name, _)| name).collect())
     }
 
-    fn put(&self, files: &[(String, Vec<u8>)]) -> Result<(), FolderError> {
+    fn put(&self, files: &[(String, Content<'_>)]) -> Result<(), FolderError> {
         fs::create_dir_all(&self.staging).map_err(failed(&self.staging))?;
-        for (name, bytes) in files {
+        for (name, content) in files {
             let path = self.staging.join(name);
             let write = || -> io::Result<()> {
-                let mut file = fs::File::create(&path)?;
-                file.write_all(bytes)?;
-                file.sync_all()
+                let mut file = io::BufWriter::new(fs::File::create(&path)?);
+                content.write(&mut file)?;
+                file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
             };
             write().map_err(failed(&path))?;
         }
@@ -150,7 +150,7 @@ const CHARTS: [(&str, Chart); 4] = [
     ("leadership", leadership::leadership),
 ];
 
-type Table = fn(&Ensemble) -> Vec<u8>;
+type Table = fn(&Ensemble, &mut dyn Write) -> io::Result<()>;
 /// `None` where there is nothing to draw.
 type Chart = fn(&Ensemble, &Outcome) -> Option<String>;
 
@@ -160,11 +160,37 @@ impl Drop for Folder {
     }
 }
 
+/// What is in a file.
+enum Content<'a> {
+    Text(Vec<u8>),
+    /// Made while it is written.
+    Rows(&'a Ensemble, Table),
+}
+
+impl Content<'_> {
+    fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Text(bytes) => to.write_all(bytes),
+            Self::Rows(ensemble, table) => table(ensemble, to),
+        }
+    }
+}
+
 /// Every file of a report, by name.
 pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
-    let mut files = vec![(SUMMARY.to_owned(), json::Summary::new(ensemble).text().into_bytes())];
-    files.extend(TABLES.iter().map(|(name, table)| ((*name).to_owned(), table(ensemble))));
-    let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, svg.into_bytes())));
+    let bytes = |content: &Content<'_>| {
+        let mut bytes = Vec::new();
+        content.write(&mut bytes).expect("a vector takes every byte, and rows are as long as their header");
+        bytes
+    };
+    contents(ensemble).into_iter().map(|(name, content)| (name, bytes(&content))).collect()
+}
+
+fn contents(ensemble: &Ensemble) -> Vec<(String, Content<'_>)> {
+    let text = |text: String| Content::Text(text.into_bytes());
+    let mut files = vec![(SUMMARY.to_owned(), text(json::Summary::new(ensemble).text()))];
+    files.extend(TABLES.iter().map(|(name, table)| ((*name).to_owned(), Content::Rows(ensemble, *table))));
+    let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, text(svg))));
     add(WATERFALL.to_owned(), waterfall::waterfall(ensemble));
     // One run of each kind is drawn: the first of the ensemble without suffix, the first of every other case with its
     // seed.
@@ -213,8 +239,9 @@ mod tests {
         }
     }
 
-    fn report(text: &str) -> Vec<(String, Vec<u8>)> {
-        vec![(SUMMARY.to_owned(), summary(text).into_bytes()), ("zones.svg".to_owned(), Vec::new())]
+    fn report(text: &str) -> Vec<(String, Content<'static>)> {
+        let content = |text: String| Content::Text(text.into_bytes());
+        vec![(SUMMARY.to_owned(), content(summary(text))), ("zones.svg".to_owned(), content(String::new()))]
     }
 
     fn summary(text: &str) -> String {

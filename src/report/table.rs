@@ -1,4 +1,7 @@
-//! The CSV files: one row per metric, bucket, stage or allocation.
+//! The CSV files: one row per metric, bucket, stage or allocation, written as they are made: a report may have millions.
+
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write};
 
 use crate::analysis::ensemble::Ensemble;
 use crate::base::time::Time;
@@ -6,17 +9,17 @@ use crate::report::json::{rounded, stages};
 use crate::report::reason;
 
 /// `metrics.csv`: every figure of every metric of every run.
-pub fn metrics(ensemble: &Ensemble) -> Vec<u8> {
-    let mut table = Table::new(&["seed", "metric", "unit", "samples", "statistic", "value"]);
+pub fn metrics(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new(to, &["seed", "metric", "unit", "samples", "statistic", "value"])?;
     for run in &ensemble.runs {
         for (key, value) in &run.metrics.0 {
             let samples = value.samples().map_or(String::new(), |n| n.to_string());
             let figures = value.figures();
             if figures.is_empty() {
-                table.row(&[&run.seed, &key, &value.unit(), &samples, &"", &""]);
+                table.row(&[&run.seed, &key, &value.unit(), &samples, &"", &""])?;
             }
             for (statistic, figure) in figures {
-                table.row(&[&run.seed, &key, &value.unit(), &samples, &statistic, &rounded(figure, value.unit())]);
+                table.row(&[&run.seed, &key, &value.unit(), &samples, &statistic, &rounded(figure, value.unit())])?;
             }
         }
     }
@@ -24,14 +27,14 @@ pub fn metrics(ensemble: &Ensemble) -> Vec<u8> {
 }
 
 /// `series.csv`: every bucket of every series of every run.
-pub fn series(ensemble: &Ensemble) -> Vec<u8> {
-    let mut table = Table::new(&["seed", "series", "unit", "from_s", "value"]);
+pub fn series(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new(to, &["seed", "series", "unit", "from_s", "value"])?;
     for run in &ensemble.runs {
         for series in &run.series {
             for (bucket, value) in series.values.iter().enumerate() {
                 if let Some(value) = value {
                     let from = series.width.as_secs_f64() * bucket as f64;
-                    table.row(&[&run.seed, &series.name, &series.unit, &from, &rounded(*value, series.unit)]);
+                    table.row(&[&run.seed, &series.name, &series.unit, &from, &rounded(*value, series.unit)])?;
                 }
             }
         }
@@ -40,10 +43,10 @@ pub fn series(ensemble: &Ensemble) -> Vec<u8> {
 }
 
 /// `failovers.csv`: every stage of every fault of every run.
-pub fn failovers(ensemble: &Ensemble) -> Vec<u8> {
+pub fn failovers(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
     let header =
         ["seed", "fault", "at_s", "case", "stage", "critical_path_ms", "p50_ms", "max_ms", "count", "unreplaced"];
-    let mut table = Table::new(&header);
+    let mut table = Table::new(to, &header)?;
     let shown = |ms: Option<f64>| ms.map_or(String::new(), |ms| ms.to_string());
     for run in &ensemble.runs {
         for failover in &run.failovers {
@@ -53,7 +56,7 @@ pub fn failovers(ensemble: &Ensemble) -> Vec<u8> {
                 let region = &ensemble.spec.regions[election.group.region].name;
                 let stage = format!("elect {} {region}", election.group.system.name());
                 let ms = shown(election.elected.map(|end| end.since(failover.at).as_millis_f64()));
-                table.row(&[&run.seed, label, &at, &failover.case, &stage, &ms, &ms, &ms, &1, &""]);
+                table.row(&[&run.seed, label, &at, &failover.case, &stage, &ms, &ms, &ms, &1, &""])?;
             }
             for stage in stages(failover) {
                 let (ms, p50, max) = (shown(stage.ms), shown(stage.p50_ms), shown(stage.max_ms));
@@ -70,7 +73,7 @@ pub fn failovers(ensemble: &Ensemble) -> Vec<u8> {
                     &max,
                     &stage.count,
                     &unreplaced,
-                ]);
+                ])?;
             }
         }
     }
@@ -78,7 +81,7 @@ pub fn failovers(ensemble: &Ensemble) -> Vec<u8> {
 }
 
 /// `placements.csv`: every allocation of every run, with why it was placed there if the runs explain themselves.
-pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
+pub fn placements(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
     let header = [
         "seed",
         "region",
@@ -99,7 +102,7 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
         "score",
         "preempted",
     ];
-    let mut table = Table::new(&[&header[..], &reason::CELLS].concat());
+    let mut table = Table::new(to, &[&header[..], &reason::CELLS].concat())?;
     let seconds = |at: Option<Time>| at.map_or(String::new(), |at| at.as_secs_f64().to_string());
     for run in &ensemble.runs {
         for placement in &run.placements {
@@ -109,7 +112,7 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
             });
             let preempted: Vec<String> = placement.preempted.iter().map(ToString::to_string).collect();
             let why = reason::cells(&ensemble.spec, placement.instance.region, placement.why.as_deref());
-            let row: [&dyn std::fmt::Display; 18] = [
+            let row: [&dyn Display; 18] = [
                 &run.seed,
                 &ensemble.spec.regions[placement.instance.region].name,
                 &placement.instance.alloc,
@@ -129,34 +132,38 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
                 &rounded(placement.score, "ratio"),
                 &preempted.join(" "),
             ];
-            let why = why.iter().map(|cell| cell as &dyn std::fmt::Display);
-            table.row(&row.into_iter().chain(why).collect::<Vec<_>>());
+            let why = why.iter().map(|cell| cell as &dyn Display);
+            table.row(&row.into_iter().chain(why).collect::<Vec<_>>())?;
         }
     }
     table.finish()
 }
 
-/// A CSV file in memory.
-struct Table {
-    writer: csv::Writer<Vec<u8>>,
+/// A CSV file being written.
+struct Table<'a> {
+    writer: csv::Writer<&'a mut dyn Write>,
+    /// The text of one cell.
+    cell: String,
 }
 
-impl Table {
-    fn new(header: &[&str]) -> Self {
-        let mut table = Self { writer: csv::Writer::from_writer(Vec::new()) };
-        table.write(header.iter().map(ToString::to_string).collect());
-        table
+impl<'a> Table<'a> {
+    fn new(to: &'a mut dyn Write, header: &[&str]) -> io::Result<Self> {
+        let mut table = Self { writer: csv::Writer::from_writer(to), cell: String::new() };
+        table.writer.write_record(header)?;
+        Ok(table)
     }
 
-    fn row(&mut self, cells: &[&dyn std::fmt::Display]) {
-        self.write(cells.iter().map(ToString::to_string).collect());
+    fn row(&mut self, cells: &[&dyn Display]) -> io::Result<()> {
+        for cell in cells {
+            self.cell.clear();
+            write!(self.cell, "{cell}").expect("a string takes every character");
+            self.writer.write_field(&self.cell)?;
+        }
+        self.writer.write_record(None::<&[u8]>)?;
+        Ok(())
     }
 
-    fn write(&mut self, cells: Vec<String>) {
-        self.writer.write_record(cells).expect("a vector takes every byte, and rows are as long as the header");
-    }
-
-    fn finish(self) -> Vec<u8> {
-        self.writer.into_inner().expect("a vector takes every byte")
+    fn finish(mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }

@@ -186,7 +186,7 @@ impl Writer<'_> {
     fn rebuild_node(&mut self, id: NodeId) {
         let Some(old) = self.state.nodes.get(id).map(Arc::clone) else { return };
         let mut fresh = NodeEntry::new(Arc::clone(&old.node));
-        fresh.allocs.clone_from(&old.allocs);
+        fresh.allocs = Arc::clone(&old.allocs);
         fresh.allocs_index = old.allocs_index;
         (fresh.silent_index, fresh.reports_index) = (old.silent_index, old.reports_index);
         for alloc in old.live.iter().filter_map(|alloc| self.state.allocs.get(*alloc)) {
@@ -324,10 +324,12 @@ impl Writer<'_> {
             }
             if before.is_none_or(|before| before.alloc_modify_index != after.alloc_modify_index) {
                 entry.allocs_index = self.index;
+                if before.is_none() {
+                    entry.list(&after);
+                } else {
+                    entry.relist(&after);
+                }
                 self.applied.notified.push(node);
-            }
-            if before.is_none() {
-                entry.allocs.push(id);
             }
         }
         if before.is_none() || live.0 != live.1 {
@@ -515,7 +517,7 @@ impl Writer<'_> {
             if let Some(entry) = self.state.nodes.get_mut(alloc.node) {
                 let entry = Arc::make_mut(entry);
                 entry.vacate(&alloc);
-                entry.allocs.retain(|held| held != id);
+                entry.unlist(*id);
                 entry.allocs_index = self.index;
                 self.applied.notified.push(alloc.node);
             }

@@ -85,9 +85,9 @@ pub struct NodeEntry {
     /// Ports of its non-terminal allocations and of the node.
     pub ports: PortUse,
     /// Non-terminal allocations, ascending.
-    pub live: Vec<AllocId>,
-    /// All allocations, ascending.
-    pub allocs: Vec<AllocId>,
+    pub live: Arc<Vec<AllocId>>,
+    /// All allocations, ascending, each with the Raft index of its last change by a server: what its client is told.
+    pub allocs: Arc<Vec<(AllocId, u64)>>,
     /// Raft index of the last change by a server to one of its allocations; what its client watches.
     pub allocs_index: u64,
     /// Raft index at which it was last found silent.
@@ -108,8 +108,8 @@ impl NodeEntry {
             used: Amounts::default(),
             cores: Vec::new(),
             ports,
-            live: Vec::new(),
-            allocs: Vec::new(),
+            live: Arc::default(),
+            allocs: Arc::default(),
             allocs_index: 0,
             silent_index: 0,
             reports_index: 0,
@@ -119,7 +119,7 @@ impl NodeEntry {
     /// Counts a non-terminal allocation in.
     pub(super) fn occupy(&mut self, alloc: &Alloc) {
         if let Err(at) = self.live.binary_search(&alloc.id) {
-            self.live.insert(at, alloc.id);
+            insert(&mut self.live, at, alloc.id);
             self.used = self.used.plus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
                 let at = self.cores.partition_point(|held| held <= core);
@@ -134,7 +134,7 @@ impl NodeEntry {
     /// Counts an allocation out, if it was counted in. `alloc` must hold what it held then.
     pub(super) fn vacate(&mut self, alloc: &Alloc) {
         if let Ok(at) = self.live.binary_search(&alloc.id) {
-            self.live.remove(at);
+            Arc::make_mut(&mut self.live).remove(at);
             self.used = self.used.minus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
                 let at = self.cores.partition_point(|held| held < core);
@@ -145,6 +145,39 @@ impl NodeEntry {
             }
         }
     }
+
+    /// Lists a new allocation of the node.
+    pub(super) fn list(&mut self, alloc: &Alloc) {
+        let at = self.allocs.partition_point(|(id, _)| *id < alloc.id);
+        insert(&mut self.allocs, at, (alloc.id, alloc.alloc_modify_index));
+    }
+
+    /// A server changed an allocation. One from before the node was forgotten is not listed, and stays so.
+    pub(super) fn relist(&mut self, alloc: &Alloc) {
+        if let Ok(at) = self.allocs.binary_search_by_key(&alloc.id, |(id, _)| *id) {
+            Arc::make_mut(&mut self.allocs)[at].1 = alloc.alloc_modify_index;
+        }
+    }
+
+    /// Forgets an allocation of the node.
+    pub(super) fn unlist(&mut self, id: AllocId) {
+        if let Ok(at) = self.allocs.binary_search_by_key(&id, |(id, _)| *id) {
+            Arc::make_mut(&mut self.allocs).remove(at);
+        }
+    }
+}
+
+/// Inserts into a list that may be shared, copying it at most once.
+fn insert<T: Copy>(list: &mut Arc<Vec<T>>, at: usize, item: T) {
+    if let Some(list) = Arc::get_mut(list) {
+        return list.insert(at, item);
+    }
+    let (before, after) = list.split_at(at);
+    let mut longer = Vec::with_capacity(list.len() + 1);
+    longer.extend_from_slice(before);
+    longer.push(item);
+    longer.extend_from_slice(after);
+    *list = Arc::new(longer);
 }
 
 /// Capacity minus reservation, and the cores tasks may reserve.
@@ -337,7 +370,8 @@ impl State {
 
     /// Allocations of a node, terminal ones included, by number.
     pub fn allocs_of_node(&self, node: NodeId) -> impl Iterator<Item = &Arc<Alloc>> {
-        self.nodes.get(node).into_iter().flat_map(|entry| &entry.allocs).filter_map(|id| self.allocs.get(*id))
+        let ids = self.nodes.get(node).into_iter().flat_map(|entry| entry.allocs.iter());
+        ids.filter_map(|(id, _)| self.allocs.get(*id))
     }
 
     /// Evaluations of a job, by number.

@@ -79,9 +79,8 @@ impl<D: Decide> Server<D> {
     fn answer_node(&mut self, now: Time, origin: Origin, node: NodeId, fx: &mut impl Fx<Self>) {
         let entry = self.state.node(node);
         let index = entry.map_or(0, |entry| entry.allocs_index).max(1);
-        let ids = entry.map_or(&[][..], |entry| entry.allocs.as_slice());
-        let allocs = ids.iter().filter_map(|id| Some((*id, self.state.alloc(*id)?.alloc_modify_index))).collect();
-        self.reply(now, origin, Reply::ClientAllocs { index, allocs: Arc::new(allocs) }, fx);
+        let allocs = entry.map(|entry| Arc::clone(&entry.allocs)).unwrap_or_default();
+        self.reply(now, origin, Reply::ClientAllocs { index, allocs }, fx);
     }
 
     fn answer_allocs(&mut self, now: Time, origin: Origin, body: &AllocsRequest, fx: &mut impl Fx<Self>) {
