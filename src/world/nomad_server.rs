@@ -23,6 +23,7 @@ use crate::world::event::{Event, Pool};
 use crate::world::member::{Call, Mood, PoolMember};
 use crate::world::pilot::{Pilot, standings};
 use crate::world::process::Process;
+use crate::world::routine::Routine;
 use crate::world::via::{Via, hear_out, unwrap};
 use crate::world::wire::{Alarm, Wire};
 
@@ -188,12 +189,15 @@ impl NomadServer {
         match event {
             raft::Event::Apply { index, term, hash, entry } => {
                 let proposal = self.proposed.remove(&(*term, *index));
-                let (replicas, command) = (&self.atlas.replicas, &entry.0);
-                if let Some((state, applied)) = replicas.find(self.region, *hash, command) {
+                let command = &entry.0;
+                let replicas = (self.atlas.routine == Routine::Counted).then_some(&self.atlas.replicas);
+                if let Some((state, applied)) = replicas.and_then(|it| it.find(self.region, *hash, command)) {
                     self.server.adopt(now, proposal, command, state, &applied, server_fx);
                 } else {
                     let applied = self.server.applied(now, index.0, proposal, command, server_fx);
-                    replicas.keep(self.region, *hash, command, self.server.state(), &Arc::new(applied));
+                    if let Some(replicas) = replicas {
+                        replicas.keep(self.region, *hash, command, self.server.state(), applied);
+                    }
                 }
             }
             raft::Event::LeadershipGained { .. } => self.server.leadership_gained(now, server_fx),

@@ -3,7 +3,8 @@
 //! Applying is a pure function of the log up to an entry, and the hash of a log says which log it is. So the first
 //! server that applies an entry keeps what came of it for the others, and these share its state instead of building
 //! their own. A server whose log differs, or that is far behind, finds nothing and applies for itself; that it
-//! comes to the same is what the observers of Raft's laws see from the hashes. No result depends on it.
+//! comes to the same is what the observers of Raft's laws see from the hashes. No result depends on it, and with
+//! [`Routine::Simulated`](crate::world::routine::Routine) every server applies every entry.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -65,13 +66,13 @@ impl Replicas {
     }
 
     /// Keeps what an entry led to for the other servers.
-    pub fn keep(&self, region: RegionId, hash: u64, command: &Arc<Command>, after: &State, applied: &Arc<Applied>) {
+    pub fn keep(&self, region: RegionId, hash: u64, command: &Arc<Command>, after: &State, applied: Applied) {
         let Some(Region { others, steps }) = self.regions.get(region).filter(|region| region.others > 0) else { return };
         let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
         if steps.len() == STEPS_MAX {
             steps.pop_front();
         }
-        let (command, applied) = (Arc::clone(command), Arc::clone(applied));
+        let (command, applied) = (Arc::clone(command), Arc::new(applied));
         steps.push_back(Step { hash, command, after: after.clone(), applied, left: *others });
     }
 }
