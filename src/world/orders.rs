@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::job::JobId;
 use crate::model::node::NodeId;
-use crate::protocol::scheduler::operation::{DeploymentOf, Operation};
+use crate::protocol::scheduler::operation::{AllocOf, DeploymentOf, Operation};
 use crate::world::spec::{NodeDeed, Order};
 
 /// An order; `number` knows the jobs by name.
@@ -23,6 +23,17 @@ pub fn operation(order: &Order, number: impl Fn(&str) -> JobId) -> Operation {
         Order::ForceLaunch(job) => Operation::ForceLaunch(number(job)),
         Order::Dispatch { job, meta, payload_bytes, .. } => {
             Operation::Dispatch { job: number(job), meta: meta.clone(), payload_bytes: *payload_bytes }
+        }
+        Order::StopAlloc { job, group, index } => {
+            Operation::StopAlloc(AllocOf::Name { job: number(job), group: Arc::clone(group), index: *index })
+        }
+        Order::SetHealth { job, group, healthy, unhealthy } => {
+            let named = |index: &u32| AllocOf::Name { job: number(job), group: Arc::clone(group), index: *index };
+            Operation::SetHealth {
+                deployment: newest(job),
+                healthy: healthy.iter().map(named).collect(),
+                unhealthy: unhealthy.iter().map(named).collect(),
+            }
         }
         Order::CollectGarbage => Operation::CollectGarbage,
         Order::PauseBroker(paused) => Operation::PauseBroker(*paused),

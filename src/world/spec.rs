@@ -367,6 +367,8 @@ pub struct Entry {
     pub label: Arc<str>,
     /// What happens.
     pub action: Action,
+    /// Priority of the evaluation that what operators register or stop gets; `None` for the job's.
+    pub eval_priority: Option<u8>,
 }
 
 /// What happens to the world.
@@ -494,6 +496,26 @@ pub enum Order {
         /// How often, one after the other.
         count: u32,
     },
+    /// An allocation is stopped, to be replaced.
+    StopAlloc {
+        /// Of which job.
+        job: Arc<str>,
+        /// Of which group.
+        group: Arc<str>,
+        /// The number in its name.
+        index: u32,
+    },
+    /// The health of allocations of the job's newest deployment is said by hand.
+    SetHealth {
+        /// Of which job.
+        job: Arc<str>,
+        /// Of which group.
+        group: Arc<str>,
+        /// The numbers in the names of those found healthy.
+        healthy: Vec<u32>,
+        /// Of those found unhealthy.
+        unhealthy: Vec<u32>,
+    },
     /// Everything that can go is forgotten.
     CollectGarbage,
     /// The broker hands nothing out, or goes on.
@@ -513,6 +535,8 @@ impl Order {
             | Self::ResumeDeployment(job)
             | Self::FailDeployment(job)
             | Self::ForceLaunch(job)
+            | Self::StopAlloc { job, .. }
+            | Self::SetHealth { job, .. }
             | Self::Dispatch { job, .. } => Some(job),
             Self::CollectGarbage | Self::PauseBroker(_) | Self::RejectRegistrations(_) => None,
         }
