@@ -1,10 +1,10 @@
 //! Launch times of periodic jobs: cron expressions as Nomad reads them (`cronexpr`), on a proleptic Gregorian calendar.
 //!
 //! Five fields are minute, hour, day of month, month, day of week; a sixth one is the year; with seven the first is the
-//! second. Numbers, names, lists, ranges, steps, `*`, `?` and the macros `@yearly` to `@hourly`; as day of month `L` (the
-//! last), `15W` (the weekday, Monday to Friday, nearest to the 15th, in the same month) and `LW`; as day of week `5L` (the
-//! last Friday) and `5#2` (the second one). A day counts if either day field matches, when both are restricted. What the
-//! library leaves undefined, as a range that ends before it begins, is refused.
+//! second. Numbers, names, lists, ranges, steps, `*`, `?` and the macros `@yearly` to `@hourly`; as day of month `L`
+//! (the last), `15W` (the weekday, Monday to Friday, nearest to the 15th, in the same month) and `LW`; as day of week
+//! `5L` (the last Friday) and `5#2` (the second one). A day counts if either day field matches, when both are
+//! restricted. What the library leaves undefined, as a range that ends before it begins, is refused.
 
 use std::fmt;
 use std::str::FromStr;

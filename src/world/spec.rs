@@ -453,6 +453,15 @@ pub enum Action {
     },
 }
 
+/// A group, by names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOf {
+    /// The job.
+    pub job: Arc<str>,
+    /// The group.
+    pub group: Arc<str>,
+}
+
 /// What operators ask of a region's servers. Jobs are named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
@@ -497,25 +506,9 @@ pub enum Order {
         count: u32,
     },
     /// An allocation is stopped, to be replaced.
-    StopAlloc {
-        /// Of which job.
-        job: Arc<str>,
-        /// Of which group.
-        group: Arc<str>,
-        /// The number in its name.
-        index: u32,
-    },
-    /// The health of allocations of the job's newest deployment is said by hand.
-    SetHealth {
-        /// Of which job.
-        job: Arc<str>,
-        /// Of which group.
-        group: Arc<str>,
-        /// The numbers in the names of those found healthy.
-        healthy: Vec<u32>,
-        /// Of those found unhealthy.
-        unhealthy: Vec<u32>,
-    },
+    StopAlloc(GroupOf, u32),
+    /// Allocations of the job's newest deployment are found healthy, and others unhealthy, by their numbers.
+    SetHealth(GroupOf, [Vec<u32>; 2]),
     /// Everything that can go is forgotten.
     CollectGarbage,
     /// The broker hands nothing out, or goes on.
@@ -535,8 +528,8 @@ impl Order {
             | Self::ResumeDeployment(job)
             | Self::FailDeployment(job)
             | Self::ForceLaunch(job)
-            | Self::StopAlloc { job, .. }
-            | Self::SetHealth { job, .. }
+            | Self::StopAlloc(GroupOf { job, .. }, _)
+            | Self::SetHealth(GroupOf { job, .. }, _)
             | Self::Dispatch { job, .. } => Some(job),
             Self::CollectGarbage | Self::PauseBroker(_) | Self::RejectRegistrations(_) => None,
         }

@@ -167,6 +167,6 @@ fn children_are_found_under_their_parent() {
     for name in ["giant.desk", "giant.desk[0]"] {
         let ended = report.explain(&[name]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
-        contains(&ended.stdout, &["could not be placed", "memory"]);
+        contains(&ended.stdout, &["could not be placed", "2 cpu"]);
     }
 }

@@ -371,7 +371,10 @@ fn what_operators_ask_for_happens_or_is_told_to_be_refused() {
         run.refusals.iter().map(|refused| (&*refused.command, refused.reason.to_string(), refused.count)).collect();
     assert_eq!(
         refused,
-        [("promote shop", "deployment not found".to_owned(), 1), ("stop shop.web[1]", "alloc not found".to_owned(), 1),]
+        [
+            ("promote shop", "deployment is terminal".to_owned(), 1),
+            ("stop shop.web[1]", "alloc not found".to_owned(), 1),
+        ]
     );
 }
 

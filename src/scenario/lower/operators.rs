@@ -22,6 +22,7 @@ use crate::world::spec::Action;
 use crate::world::spec::Among;
 use crate::world::spec::Entry;
 use crate::world::spec::EntryId;
+use crate::world::spec::GroupOf;
 use crate::world::spec::MachineRole;
 use crate::world::spec::NodeDeed;
 use crate::world::spec::Order;
@@ -320,7 +321,7 @@ impl Lowering<'_> {
             schema::Action::StopAlloc { group, index, .. } => {
                 let group = self.group_of(path, spec, group.as_deref())?;
                 let index = self.count(&format!("{path}.index"), *index, 0..=ALLOCATIONS_MAX);
-                Some((format!("stop {job}.{group}[{index}]"), Order::StopAlloc { job, group, index }))
+                Some((format!("stop {job}.{group}[{index}]"), Order::StopAlloc(GroupOf { job, group }, index)))
             }
             schema::Action::SetHealth { group, healthy, unhealthy, .. } => {
                 let group = self.group_of(path, spec, group.as_deref())?;
@@ -338,7 +339,7 @@ impl Lowering<'_> {
                         .collect()
                 };
                 let (healthy, unhealthy) = (numbers("healthy", healthy), numbers("unhealthy", unhealthy));
-                Some((format!("set health of {job}"), Order::SetHealth { job, group, healthy, unhealthy }))
+                Some((format!("set health of {job}"), Order::SetHealth(GroupOf { job, group }, [healthy, unhealthy])))
             }
             _ => None,
         }
