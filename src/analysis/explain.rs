@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::analysis::run::{RunError, Shared, advance};
+use crate::analysis::run::{RunError, Shared, Silent, advance};
 use crate::base::time::{Duration, Time};
 use crate::measure::placement::PlacementRecorder;
 use crate::model::evaluation::{EvalId, Trigger};
@@ -17,7 +17,7 @@ use crate::world::spec::WorldSpec;
 pub enum Subject {
     /// An allocation, at its placement.
     Placed(Instance),
-    /// The last refusal of a group in the whole run.
+    /// The last refusal of a group in the whole run, of the job or of any child of it.
     Refused {
         /// Region.
         region: RegionId,
@@ -85,6 +85,20 @@ pub fn explain(
     let digest = (!watch.found).then(|| world.digest());
     let Watch { placements, evals, .. } = watch;
     Ok(told.then(|| Story { spec: Arc::clone(spec), seed, subject, placements, evals, digest }))
+}
+
+/// The digest of a run as a whole.
+pub fn digest(spec: &Arc<WorldSpec>, seed: u64, interrupted: &dyn Fn() -> bool) -> Result<u64, RunError> {
+    let mut world = World::new(spec, seed);
+    let (end, shared) = (Time::ZERO + spec.duration, Shared::default());
+    while world.now() < end {
+        if interrupted() {
+            return Err(RunError::Interrupted);
+        }
+        let until = (world.now() + SLICE).min(end);
+        advance(&mut world, until, seed, &mut Silent, &shared, &mut |_| {})?;
+    }
+    Ok(world.digest())
 }
 
 /// Listens until the decision was made.

@@ -174,6 +174,7 @@ mod tests {
             reigns: Vec::new(),
             placements: Vec::new(),
             unplaced: Vec::new(),
+            refusals: Vec::new(),
             invariants: Vec::new(),
         }
     }

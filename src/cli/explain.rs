@@ -12,7 +12,7 @@ use super::Explain;
 use super::interrupt;
 use super::output::Output;
 use super::run::load;
-use crate::analysis::explain::{Story, Subject, explain};
+use crate::analysis::explain::{Subject, digest, explain};
 use crate::analysis::run::RunError;
 use crate::base::id::Id as _;
 use crate::model::alloc::AllocId;
@@ -21,6 +21,7 @@ use crate::model::topology::RegionId;
 use crate::report::explain::Account;
 use crate::scenario::suggest;
 use crate::world::event::Instance;
+use crate::world::naming::is_of;
 use crate::world::spec::{Action, WorldSpec};
 
 /// What stands in the way of an explanation.
@@ -38,6 +39,9 @@ enum Obstacle {
     /// It has findings, which were said.
     #[error("hint: if `{}` has moved, name it with `--scenario`", path.display())]
     Scenario { path: PathBuf },
+    /// Somebody changed a file of it.
+    #[error("error[E096]: `{}` is not what its run wrote: {what}\nhint: run the scenario again", path.display())]
+    Edited { path: PathBuf, what: String },
     /// No such seed, region or allocation.
     #[error("error[E095]: {what}\nhint: {hint}")]
     Unknown { what: String, hint: String },
@@ -95,12 +99,15 @@ fn tell(wish: &Explain, output: &mut Output) -> Result<Exit, Obstacle> {
     let account = story.as_ref().and_then(Account::new);
     let Some((story, account)) = story.as_ref().zip(account) else {
         return match row {
-            Some(row) => Ok(broken(&format!("`{}` of the report was not placed again", row.alloc), output)),
+            Some(row) => whose_fault(&report, (&spec, *seed, digest), row.alloc.clone() + " was not placed", output),
             None => Err(never_refused(&wish.name, &rows)),
         };
     };
-    if let Some(difference) = difference(story, &account, row, digest) {
-        return Ok(broken(&difference, output));
+    if let Some(again) = story.digest.map(|digest| format!("{digest:016x}")).filter(|again| again != digest) {
+        return Ok(broken(&differs(&again, digest), output));
+    }
+    if let Some(difference) = difference(&account, row) {
+        return whose_fault(&report, (&spec, *seed, digest), difference, output);
     }
     output.data(&if wish.json { account.json() } else { account.text() });
     Ok(Exit::Fine)
@@ -111,12 +118,30 @@ fn broken(what: &str, output: &mut Output) -> Exit {
     Exit::Broken
 }
 
-/// What came out otherwise than the report says.
-fn difference(story: &Story, account: &Account, row: Option<&Row>, digest: &str) -> Option<String> {
-    let again = story.digest.map(|digest| format!("{digest:016x}"));
-    if let Some(again) = again.filter(|again| again != digest) {
-        return Some(format!("the run came to digest {again} instead of {digest}"));
+/// The report and the repeated run disagree: if the whole run comes to the digest of the report, somebody edited the
+/// report, and else the promise is ours.
+fn whose_fault(
+    report: &Report,
+    (spec, seed, told): (&Arc<WorldSpec>, u64, &str),
+    difference: String,
+    output: &mut Output,
+) -> Result<Exit, Obstacle> {
+    match digest(spec, seed, &interrupt::requested).map(|digest| format!("{digest:016x}")) {
+        Ok(again) if again == told => {
+            Err(Obstacle::Edited { path: report.folder.join("placements.csv"), what: difference })
+        }
+        Ok(again) => Ok(broken(&differs(&again, told), output)),
+        Err(RunError::Interrupted) => Ok(Exit::Interrupted),
+        Err(error) => Ok(broken(&error.to_string(), output)),
     }
+}
+
+fn differs(again: &str, told: &str) -> String {
+    format!("the run came to digest {again} instead of {told}")
+}
+
+/// What came out otherwise than a row says.
+fn difference(account: &Account, row: Option<&Row>) -> Option<String> {
     let (row, alloc) = (row?, account.alloc.as_ref()?);
     let same = row.machine == alloc.machine && (row.placed_s - alloc.placed_s).abs() < 1e-9;
     let (id, machine, placed) = (&row.alloc, &alloc.machine, alloc.placed_s);
@@ -226,8 +251,12 @@ fn find<'r>(wish: &Explain, spec: &WorldSpec, rows: &'r [Row]) -> Result<(Subjec
     }
     let here = |region: &str| wish.region.as_deref().is_none_or(|wanted| wanted == region);
     let number = |name: &str| RegionId::from_index(regions().position(|region| region == name).unwrap_or_default());
-    let found: Vec<&Row> =
-        rows.iter().filter(|row| here(&row.region) && (row.alloc == wish.name || row.name == wish.name)).collect();
+    let groups = groups(spec);
+    let is_meant = |row: &&Row| {
+        let child = || groups.iter().any(|group| group.has_child(&row.name, &wish.name));
+        here(&row.region) && (row.alloc == wish.name || row.name == wish.name || child())
+    };
+    let found: Vec<&Row> = rows.iter().filter(is_meant).collect();
     if let Some(last) = found.last() {
         only_region(&wish.name, found.iter().map(|row| &*row.region))?;
         let alloc = last.alloc.strip_prefix('a').and_then(|number| number.parse().ok());
@@ -239,13 +268,14 @@ fn find<'r>(wish: &Explain, spec: &WorldSpec, rows: &'r [Row]) -> Result<(Subjec
         return Ok((Subject::Placed(instance), Some(last)));
     }
     let group_name = wish.name.split('[').next().unwrap_or(&wish.name);
-    let groups = groups(spec);
     let region_name = |region: RegionId| &*spec.regions[region].name;
-    let wanted: Vec<&Known> =
-        groups.iter().filter(|group| group.full == group_name && here(region_name(group.region))).collect();
+    let is_meant = |group: &&Known| group.full == group_name || group.child(group_name).is_some();
+    let wanted: Vec<&Known> = groups.iter().filter(is_meant).filter(|group| here(region_name(group.region))).collect();
     if let Some(group) = wanted.first() {
         only_region(&wish.name, wanted.iter().map(|group| region_name(group.region)))?;
-        let (region, job, name) = (group.region, Arc::clone(&group.job), Arc::clone(&group.name));
+        never_given_out(wish, &wanted, spec)?;
+        let job = group.child(group_name).map_or_else(|| Arc::clone(&group.job), Arc::from);
+        let (region, name) = (group.region, Arc::clone(&group.name));
         return Ok((Subject::Refused { region, job, group: name }, None));
     }
     let mut known: Vec<&str> =
@@ -272,6 +302,45 @@ struct Known {
     name: Arc<str>,
     /// `<job>.<group>`.
     full: String,
+    /// Instances as registered; one for each node of a system job has the number 0.
+    count: u32,
+}
+
+impl Known {
+    /// The name of a child, if this is a group of one: `etl/periodic-1704067260` of `etl/periodic-1704067260.work`.
+    fn child<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let child = name.strip_suffix(&*self.name)?.strip_suffix('.')?;
+        (child != &*self.job && is_of(child, &self.job)).then_some(child)
+    }
+
+    /// Whether an allocation of a child is meant by the name it would have in the parent.
+    fn has_child(&self, alloc: &str, wish: &str) -> bool {
+        let number = wish.strip_prefix(&*self.full).filter(|number| number.starts_with('['));
+        number.and_then(|number| alloc.strip_suffix(number)).is_some_and(|name| self.child(name).is_some())
+    }
+}
+
+/// A number that the group never had enough instances for is a mistake; one that it had was refused, or may have been.
+fn never_given_out(wish: &Explain, groups: &[&Known], spec: &WorldSpec) -> Result<(), Obstacle> {
+    let Some((group, number)) = wish.name.split_once('[') else { return Ok(()) };
+    let number = number.strip_suffix(']').and_then(|number| number.parse::<u32>().ok());
+    let scaled = spec.timeline.iter().filter_map(|(_, entry)| match &entry.action {
+        Action::ScaleJob { region, job, group, count } => Some((region, job, group, *count)),
+        _ => None,
+    });
+    let scaled = scaled.filter(|(region, job, group, _)| {
+        groups.iter().any(|known| (known.region, &known.job, &known.name) == (**region, *job, *group))
+    });
+    let most = groups.iter().map(|known| known.count).chain(scaled.map(|(.., count)| count)).max().unwrap_or(0);
+    if number.is_some_and(|number| number < most) {
+        return Ok(());
+    }
+    let what = format!("`{}` was never given out: `{group}` has {most} instances at most", wish.name);
+    let hint = match most {
+        0 => "it is never wanted in this scenario".to_owned(),
+        most => format!("its numbers are 0 to {}, as `{group}[0]`", most - 1),
+    };
+    Err(Obstacle::Unknown { what, hint })
 }
 
 /// Groups the scenario registers, at the start or later.
@@ -284,8 +353,9 @@ fn groups(spec: &WorldSpec) -> Vec<Known> {
     let group = |(region, job): (RegionId, &Arc<Job>)| {
         let job = Arc::clone(job);
         (0..job.groups.len()).map(move |at| {
-            let name = Arc::clone(&job.groups[at].name);
-            Known { region, full: format!("{}.{name}", job.name), job: Arc::clone(&job.name), name }
+            let group = &job.groups[at];
+            let (name, count) = (Arc::clone(&group.name), group.count);
+            Known { region, full: format!("{}.{name}", job.name), job: Arc::clone(&job.name), name, count }
         })
     };
     first.chain(later).flat_map(group).collect()

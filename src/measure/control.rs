@@ -9,6 +9,7 @@ use crate::measure::gauge::Gauge;
 use crate::measure::metric::{Metrics, Value};
 use crate::model::evaluation::Trigger;
 use crate::model::topology::RegionId;
+use crate::protocol::scheduler::message::RpcError;
 use crate::world::event::{Group, Notice, System};
 use crate::world::spec::{MachineId, WorldSpec};
 
@@ -25,6 +26,21 @@ pub struct Reign {
     pub until: Option<Time>,
 }
 
+/// A command of operators that the servers refused for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedCommand {
+    /// In which region.
+    pub region: RegionId,
+    /// As the timeline calls it.
+    pub command: Arc<str>,
+    /// Why.
+    pub reason: RpcError,
+    /// When it first was.
+    pub first: Time,
+    /// How often it was.
+    pub count: u64,
+}
+
 /// Measures the control planes.
 #[derive(Debug, Clone)]
 pub struct ControlRecorder {
@@ -34,8 +50,8 @@ pub struct ControlRecorder {
     evals: BTreeMap<(RegionId, String), Evals>,
     eval_time: BTreeMap<RegionId, Distribution>,
     plans: BTreeMap<RegionId, Plans>,
-    /// Commands of operators that were refused.
-    refused: BTreeMap<RegionId, u64>,
+    /// Commands of operators that were refused, each once.
+    refusals: Vec<RefusedCommand>,
     reigns: Vec<Reign>,
 }
 
@@ -77,7 +93,7 @@ impl ControlRecorder {
             evals: BTreeMap::new(),
             eval_time: spec.regions.ids().map(|r| (r, Distribution::new())).collect(),
             plans: spec.regions.ids().map(|r| (r, Plans::default())).collect(),
-            refused: spec.regions.ids().map(|r| (r, 0)).collect(),
+            refusals: Vec::new(),
             reigns: Vec::new(),
         }
     }
@@ -111,7 +127,19 @@ impl ControlRecorder {
                 plans.nodes += u64::from(*nodes);
                 plans.rejected += u64::from(*rejected);
             }
-            Notice::Refused { region } => *self.refused.entry(*region).or_default() += 1,
+            Notice::Refused { region, command, reason } => {
+                let known = self
+                    .refusals
+                    .iter_mut()
+                    .find(|known| known.region == *region && known.command == *command && known.reason == *reason);
+                match known {
+                    Some(known) => known.count += 1,
+                    None => {
+                        let (command, reason) = (Arc::clone(command), *reason);
+                        self.refusals.push(RefusedCommand { region: *region, command, reason, first: at, count: 1 });
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -127,7 +155,7 @@ impl ControlRecorder {
     }
 
     /// Writes the metrics.
-    pub fn finish(mut self, now: Time, metrics: &mut Metrics) -> Vec<Reign> {
+    pub fn finish(mut self, now: Time, metrics: &mut Metrics) -> (Vec<Reign>, Vec<RefusedCommand>) {
         for (group, state) in &self.groups {
             let labels = [("region", &*self.spec.regions[group.region].name), ("system", group.system.name())];
             metrics.put("raft.elections", &labels, Value::Total { unit: "elections", count: state.elections });
@@ -148,7 +176,9 @@ impl ControlRecorder {
         for (region, time) in self.eval_time {
             metrics.put("eval.time", &[("region", &*self.spec.regions[region].name)], Value::Times(time));
         }
-        for (region, count) in self.refused {
+        for region in self.spec.regions.ids() {
+            let of = self.refusals.iter().filter(|refused| refused.region == region);
+            let count = of.map(|refused| refused.count).sum();
             let labels = [("region", &*self.spec.regions[region].name)];
             metrics.put("operators.refused", &labels, Value::Total { unit: "commands", count });
         }
@@ -161,7 +191,7 @@ impl ControlRecorder {
             let share = Value::Share { part: plans.conflicts, whole: plans.count };
             metrics.put("plan.conflict_ratio", &labels, share);
         }
-        self.reigns
+        (self.reigns, self.refusals)
     }
 
     fn end_reign(&mut self, at: Time, group: Group, of: Option<MachineId>) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::time::Duration;
-use crate::measure::control::Reign;
+use crate::measure::control::{RefusedCommand, Reign};
 use crate::measure::failover::Failover;
 use crate::measure::metric::Metrics;
 use crate::measure::objective::Window;
@@ -36,6 +36,8 @@ pub struct Outcome {
     pub placements: Vec<Placement>,
     /// Groups that could not be placed as often as they were wanted.
     pub unplaced: Vec<Unplaced>,
+    /// Commands of operators that were refused for good, by when they first were.
+    pub refusals: Vec<RefusedCommand>,
     /// Every law that was watched.
     pub invariants: Vec<InvariantResult>,
 }

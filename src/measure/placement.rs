@@ -196,7 +196,7 @@ impl PlacementRecorder {
     }
 
     /// Why a group was last refused, if it was and the run explains itself.
-    pub fn refusal(&self, region: RegionId, job: &Arc<str>, group: &Arc<str>) -> Option<&Why> {
+    pub fn refusal(&self, region: RegionId, job: &str, group: &str) -> Option<&Why> {
         self.regions.get(region)?.reasons.refusal(job, group)
     }
 

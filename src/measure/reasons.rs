@@ -9,6 +9,7 @@ use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
 use crate::model::job::JobId;
 use crate::model::topology::RegionId;
 pub use crate::protocol::scheduler::explain::Selection;
+use crate::world::naming::is_of;
 
 /// The selection behind a decision, and what it was made for.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,9 +144,11 @@ impl Reasons {
         }
     }
 
-    /// Why a group was last refused.
-    pub(super) fn refusal(&self, job: &Arc<str>, group: &Arc<str>) -> Option<&Why> {
-        self.refused.get(&(Arc::clone(job), Arc::clone(group)))
+    /// Why a group was last refused, of a job or of any child of it.
+    pub(super) fn refusal(&self, job: &str, group: &str) -> Option<&Why> {
+        let of = |(name, of): &&(Arc<str>, Arc<str>)| is_of(name, job) && **of == *group;
+        let refused = self.refused.iter().filter(|(key, _)| of(key)).map(|(_, why)| why);
+        refused.max_by_key(|why| why.decided_at)
     }
 
     /// Groups that were left short, with what they still want.

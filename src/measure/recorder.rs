@@ -74,7 +74,7 @@ impl Recorder {
         let placements = self.placement.take_placements();
         self.placement.finish(facts.end, &mut metrics, &mut series);
         self.requests.finish(facts.end, &mut metrics, &mut series);
-        let reigns = self.control.finish(facts.end, &mut metrics);
+        let (reigns, refusals) = self.control.finish(facts.end, &mut metrics);
         self.detection.finish(&mut metrics);
         Outcome {
             seed: facts.seed,
@@ -88,6 +88,7 @@ impl Recorder {
             reigns,
             placements,
             unplaced,
+            refusals,
             invariants: facts.invariants,
         }
     }

@@ -1,8 +1,10 @@
 //! Launch times of periodic jobs: cron expressions as Nomad reads them (`cronexpr`), on a proleptic Gregorian calendar.
 //!
 //! Five fields are minute, hour, day of month, month, day of week; a sixth one is the year; with seven the first is the
-//! second. Numbers, names, lists, ranges, steps, `*`, `?`, `L` as day of month and the macros `@yearly` to `@hourly`.
-//! A day counts if either day field matches, when both are restricted. Left out: `W` and `#`, which are refused.
+//! second. Numbers, names, lists, ranges, steps, `*`, `?` and the macros `@yearly` to `@hourly`; as day of month `L`
+//! (the last), `15W` (the weekday, Monday to Friday, nearest to the 15th, in the same month) and `LW`; as day of week
+//! `5L` (the last Friday) and `5#2` (the second one). A day counts if either day field matches, when both are
+//! restricted. What the library leaves undefined, as a range that ends before it begins, is refused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,12 +21,20 @@ pub struct Cron {
     days: u64,
     /// The last day of the month, whatever its number.
     last_day: bool,
+    /// Bit 15 is the weekday nearest to the 15th.
+    nearest: u64,
+    /// The weekday nearest to the last day of the month.
+    nearest_last: bool,
     /// The day of the month is not free.
     days_restricted: bool,
     /// Bit 1 is January.
     months: u64,
     /// Bit 0 is Sunday.
     weekdays: u64,
+    /// Bit 5 is the last Friday of the month.
+    last_weekdays: u64,
+    /// Of the first to the fifth week of the month: bit 5 of the second is its second Friday.
+    numbered_weekdays: [u64; 5],
     weekdays_restricted: bool,
     /// Years since 1970, in two words; `None` for every year.
     years: Option<[u128; 2]>,
@@ -51,22 +61,44 @@ struct Field {
     name: &'static str,
     first: u32,
     last: u32,
+    /// Longest step, as the library has it.
+    step_max: usize,
     names: &'static [&'static str],
 }
 
-const SECOND: Field = Field { name: "second", first: 0, last: 59, names: &[] };
-const MINUTE: Field = Field { name: "minute", first: 0, last: 59, names: &[] };
-const HOUR: Field = Field { name: "hour", first: 0, last: 23, names: &[] };
-const DAY: Field = Field { name: "day of month", first: 1, last: 31, names: &[] };
+const SECOND: Field = Field { name: "second", first: 0, last: 59, step_max: 59, names: &[] };
+const MINUTE: Field = Field { name: "minute", first: 0, last: 59, step_max: 59, names: &[] };
+const HOUR: Field = Field { name: "hour", first: 0, last: 23, step_max: 23, names: &[] };
+const DAY: Field = Field { name: "day of month", first: 1, last: 31, step_max: 31, names: &[] };
 const MONTH: Field = Field {
     name: "month",
     first: 1,
     last: 12,
-    names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+    step_max: 12,
+    names: &[
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ],
 };
-const WEEKDAY: Field =
-    Field { name: "day of week", first: 0, last: 7, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
-const YEAR: Field = Field { name: "year", first: FIRST_YEAR, last: LAST_YEAR, names: &[] };
+const WEEKDAY: Field = Field {
+    name: "day of week",
+    first: 0,
+    last: 7,
+    step_max: 6,
+    names: &["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"],
+};
+const YEAR: Field =
+    Field { name: "year", first: FIRST_YEAR, last: LAST_YEAR, step_max: LAST_YEAR as usize, names: &[] };
 const FIRST_YEAR: u32 = 1970;
 const LAST_YEAR: u32 = 2099;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -93,23 +125,26 @@ impl FromStr for Cron {
             7 => {}
             count => return Err(CronError::FieldCount(count)),
         }
-        let last_day = fields[3].split(',').any(is_last);
-        let days: Vec<&str> = fields[3].split(',').filter(|item| !is_last(item)).collect();
-        let weekdays = WEEKDAY.read(fields[5])?;
-        Ok(Self {
+        let mut cron = Self {
             text: text.trim().into(),
             seconds: SECOND.read(fields[0])?,
             minutes: MINUTE.read(fields[1])?,
             hours: HOUR.read(fields[2])?,
-            days: if days.is_empty() { 0 } else { DAY.read(&days.join(","))? },
-            last_day,
+            days: 0,
+            last_day: false,
+            nearest: 0,
+            nearest_last: false,
             days_restricted: !is_free(fields[3]),
             months: MONTH.read(fields[4])?,
-            // Sunday is 0 and 7.
-            weekdays: weekdays | weekdays >> 7,
+            weekdays: 0,
+            last_weekdays: 0,
+            numbered_weekdays: [0; 5],
             weekdays_restricted: !is_free(fields[5]),
             years: if is_free(fields[6]) { None } else { Some(YEAR.read_years(fields[6])?) },
-        })
+        };
+        fields[3].split(',').try_for_each(|item| cron.day(item))?;
+        fields[5].split(',').try_for_each(|item| cron.weekday(item))?;
+        Ok(cron)
     }
 }
 
@@ -144,6 +179,35 @@ impl Cron {
         }
     }
 
+    /// Adds one item of the days of the month.
+    fn day(&mut self, item: &str) -> Result<(), CronError> {
+        match item.to_ascii_lowercase().as_str() {
+            "l" => self.last_day = true,
+            "lw" => self.nearest_last = true,
+            lower => match lower.strip_suffix('w') {
+                Some(day) => self.nearest |= 1 << DAY.number(day).map_err(|_| DAY.error(item))?,
+                None => self.days |= DAY.read(item)?,
+            },
+        }
+        Ok(())
+    }
+
+    /// Adds one item of the days of the week; Sunday is 0 and 7.
+    fn weekday(&mut self, item: &str) -> Result<(), CronError> {
+        let number = |text: &str| WEEKDAY.number(text).map(|day| day % 7).map_err(|_| WEEKDAY.error(item));
+        if let Some((day, week)) = item.split_once('#') {
+            let week = week.parse().ok().filter(|week| (1..=5).contains(week)).ok_or_else(|| WEEKDAY.error(item))?;
+            let week: usize = week;
+            self.numbered_weekdays[week - 1] |= 1 << number(day)?;
+        } else if let Some(day) = item.strip_suffix(['L', 'l']) {
+            self.last_weekdays |= 1 << number(day)?;
+        } else {
+            let days = WEEKDAY.read(item)?;
+            self.weekdays |= days | days >> 7;
+        }
+        Ok(())
+    }
+
     fn matches_month(&self, date: Date) -> bool {
         let in_year = self.years.is_none_or(|years| {
             let year = date.year.wrapping_sub(FIRST_YEAR) as usize;
@@ -153,8 +217,16 @@ impl Cron {
     }
 
     fn matches_day(&self, date: Date) -> bool {
-        let by_number = has(self.days, date.day) || self.last_day && date.day == date.days_in_month();
-        let by_weekday = has(self.weekdays, date.weekday);
+        let last = date.days_in_month();
+        let by_number = has(self.days, date.day)
+            || self.last_day && date.day == last
+            || self.nearest_last && date.nearest_weekday(last) == date.day
+            // It is at most two days away.
+            || (date.day.saturating_sub(2)..=last.min(date.day + 2))
+                .any(|day| has(self.nearest, day) && date.nearest_weekday(day) == date.day);
+        let by_weekday = has(self.weekdays, date.weekday)
+            || has(self.last_weekdays, date.weekday) && last < date.day + 7
+            || has(self.numbered_weekdays[(date.day as usize - 1) / 7], date.weekday);
         match (self.days_restricted, self.weekdays_restricted) {
             (true, true) => by_number || by_weekday,
             (true, false) => by_number,
@@ -190,10 +262,6 @@ fn is_free(text: &str) -> bool {
     matches!(text, "*" | "?")
 }
 
-fn is_last(item: &str) -> bool {
-    item.eq_ignore_ascii_case("L")
-}
-
 impl Field {
     fn error(&self, text: &str) -> CronError {
         CronError::Field { field: self.name, text: text.into() }
@@ -215,7 +283,7 @@ impl Field {
     fn each(&self, text: &str, mut take: impl FnMut(u32)) -> Result<(), CronError> {
         for item in text.split(',') {
             let (range, step) = match item.split_once('/') {
-                Some((range, step)) => (range, step.parse().ok().filter(|step| *step > 0)),
+                Some((range, step)) => (range, step.parse().ok().filter(|step| (1..=self.step_max).contains(step))),
                 None => (item, Some(1)),
             };
             let step = step.ok_or_else(|| self.error(item))?;
@@ -236,7 +304,9 @@ impl Field {
 
     fn number(&self, text: &str) -> Result<u32, CronError> {
         let named = || {
-            let at = self.names.iter().position(|name| text.len() >= 3 && name.eq_ignore_ascii_case(text))?;
+            // In full, or their first three letters.
+            let is = |name: &&str| name.eq_ignore_ascii_case(text) || name[..3].eq_ignore_ascii_case(text);
+            let at = self.names.iter().position(is)?;
             Some(at as u32 + self.first)
         };
         let number = text.parse().ok().or_else(named).ok_or_else(|| self.error(text))?;
@@ -271,6 +341,17 @@ impl Date {
             month: month as u32,
             day: day as u32,
             weekday: (days + 4).rem_euclid(7) as u32,
+        }
+    }
+
+    /// Of this month, the day from Monday to Friday that is nearest to `day`.
+    fn nearest_weekday(self, day: u32) -> u32 {
+        match (self.weekday + 35 + day - self.day) % 7 {
+            6 if day > 1 => day - 1,
+            6 => day + 2,
+            0 if day < self.days_in_month() => day + 1,
+            0 => day - 2,
+            _ => day,
         }
     }
 
@@ -310,6 +391,21 @@ mod tests {
         check("0 0 29 feb ?", &[(59, 0, 0), (59 + 1_461, 0, 0)]);
         check("0 12 * * 7", &[(6, 12, 0)]);
         check("0 0 15 * 3", &[(2, 0, 0), (9, 0, 0), (14, 0, 0), (16, 0, 0)]);
+        // June 2024 begins on a Saturday and ends on a Sunday.
+        const JUNE: i64 = 152;
+        check("0 0 1W 6 *", &[(JUNE + 2, 0, 0)]);
+        check("0 0 15w 6 *", &[(JUNE + 13, 0, 0)]);
+        check("0 0 16W 6 *", &[(JUNE + 16, 0, 0)]);
+        check("0 0 30W 6 *", &[(JUNE + 27, 0, 0)]);
+        check("0 0 LW 6 *", &[(JUNE + 27, 0, 0)]);
+        check("0 0 LW,4W,20 6 *", &[(JUNE + 3, 0, 0), (JUNE + 19, 0, 0), (JUNE + 27, 0, 0)]);
+        check("0 0 * 6 5L", &[(JUNE + 27, 0, 0)]);
+        check("0 0 * 6 sunL,6#1", &[(JUNE, 0, 0), (JUNE + 29, 0, 0)]);
+        check("0 0 * 6 5#2,7#5", &[(JUNE + 13, 0, 0), (JUNE + 29, 0, 0)]);
+        check("0 0 10 6 Saturday#5", &[(JUNE + 9, 0, 0), (JUNE + 28, 0, 0)]);
+        check("0 0 31W 1-2 *", &[(30, 0, 0)]);
+        check("0 0 1 january *", &[(366, 0, 0)]);
+        check("*/59 1 1 2 *", &[(31, 1, 0), (31, 1, 59)]);
         check("@daily", &[(1, 0, 0), (2, 0, 0)]);
         check("0 0 1 1 * 2026", &[(731, 0, 0)]);
         assert_eq!("0 0 1 1 * 2020".parse::<Cron>().unwrap().next(START), None);
@@ -318,7 +414,12 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "* * * *", "60 * * * *", "* * 0 * *", "5-2 * * * *", "*/0 * * * *", "* * 15W * *", "a * * * *"]
+        let dates =
+            ["* * 0 * *", "* * 32W * *", "* * 1-5W * *", "* * WL * *", "* * * * 5#6", "* * * * #2", "* * * * L"];
+        let times =
+            ["", "* * * *", "60 * * * *", "5-2 * * * *", "*/0 * * * *", "a * * * *", "*/60 * * * *", "0 */24 * * *"];
+        for text in
+            dates.into_iter().chain(times).chain(["0 0 */32 * *", "0 0 * */13 *", "0 0 * * */7", "0 0 * 0-9/13 *"])
         {
             assert!(text.parse::<Cron>().is_err(), "{text}");
         }

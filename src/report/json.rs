@@ -63,6 +63,8 @@ pub struct Run {
     pub failovers: Vec<Fault>,
     /// Groups that could not be placed as often as they were wanted, at some time.
     pub unplaced: Vec<Unplaced>,
+    /// Commands of operators that the servers refused for good, by when they first were.
+    pub operators_refused: Vec<RefusedCommand>,
     /// Expectations in this run.
     pub expectations: Vec<Expectation>,
     /// Laws watched in this run.
@@ -116,6 +118,21 @@ pub struct Case {
     pub seeds: Vec<u64>,
     /// Their metrics.
     pub metrics: BTreeMap<String, Pooled>,
+}
+
+/// A command of operators that the servers refused for good.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RefusedCommand {
+    /// Region.
+    pub region: String,
+    /// The command, as the timeline calls it.
+    pub command: String,
+    /// What the servers said.
+    pub reason: String,
+    /// When it first was, in seconds.
+    pub first_s: f64,
+    /// How often.
+    pub count: u64,
 }
 
 /// A group that could not be placed as often as it was wanted.
@@ -302,6 +319,7 @@ fn run(ensemble: &Ensemble, index: usize, run: &Outcome) -> Run {
         case: run.case(),
         metrics: run.metrics.0.iter().map(|(key, value)| (key.to_string(), metric(value))).collect(),
         failovers: run.failovers.iter().map(|failover| fault(&ensemble.spec, failover)).collect(),
+        operators_refused: run.refusals.iter().map(|refused| self::refused(&ensemble.spec, refused)).collect(),
         unplaced: run.unplaced.iter().map(|unplaced| self::unplaced(&ensemble.spec, unplaced)).collect(),
         expectations: ensemble
             .verdicts
@@ -325,6 +343,16 @@ fn run(ensemble: &Ensemble, index: usize, run: &Outcome) -> Run {
                 first: law.first.clone(),
             })
             .collect(),
+    }
+}
+
+fn refused(spec: &WorldSpec, refused: &crate::measure::control::RefusedCommand) -> RefusedCommand {
+    RefusedCommand {
+        region: spec.regions[refused.region].name.to_string(),
+        command: refused.command.to_string(),
+        reason: refused.reason.to_string(),
+        first_s: refused.first.as_secs_f64(),
+        count: refused.count,
     }
 }
 

@@ -78,6 +78,7 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         reigns,
         placements: vec![placement(instance(0))],
         unplaced: Vec::new(),
+        refusals: Vec::new(),
         invariants: vec![InvariantResult { name: "raft.election_safety", checks: 1_000, violations: 0, first: None }],
     }
 }

@@ -1,11 +1,14 @@
 //! The table a run prints: the verdict first, then what the faults did, what users saw, and the other metrics.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::analysis::across::{Across, Figure};
 use crate::analysis::ensemble::{Ensemble, Judgement};
+use crate::base::time::Time;
 use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::Key;
+use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
 use crate::report::style::STAGE_WORDS;
 
@@ -31,6 +34,7 @@ pub fn render(ensemble: &Ensemble) -> String {
     header(ensemble, &mut out);
     expectations(ensemble, &mut out);
     invariants(ensemble, &mut out);
+    refusals(ensemble, &mut out);
     failovers(ensemble, &mut out);
     requests(ensemble, &mut out);
     metrics(ensemble, &mut out);
@@ -105,6 +109,29 @@ fn invariants(ensemble: &Ensemble, out: &mut String) {
             line(out, &format!("  VIOLATED  {} in seed {}: {first}", law.name, run.seed));
         }
     }
+}
+
+/// What operators asked for in vain, with the reason.
+fn refusals(ensemble: &Ensemble, out: &mut String) {
+    let mut all: BTreeMap<(RegionId, &str, String), (Time, Vec<u64>)> = BTreeMap::new();
+    for run in &ensemble.runs {
+        for refused in &run.refusals {
+            let key = (refused.region, &*refused.command, refused.reason.to_string());
+            let (first, seeds) = all.entry(key).or_insert((refused.first, Vec::new()));
+            *first = (*first).min(refused.first);
+            seeds.push(run.seed);
+        }
+    }
+    if all.is_empty() {
+        return;
+    }
+    section(out, "refused to operators");
+    let mut rows = vec![["command", "region", "reason", "first at", "seeds"].map(str::to_owned)];
+    for ((region, command, reason), (first, of)) in all {
+        let region = ensemble.spec.regions[region].name.to_string();
+        rows.push([command.to_owned(), region, reason, first.to_string(), seeds(of.into_iter())]);
+    }
+    align(&rows, &[false; 5], out);
 }
 
 fn failovers(ensemble: &Ensemble, out: &mut String) {

@@ -1,6 +1,8 @@
 //! `--set path=value`: changes to the text of a scenario before it is read, so that mistakes in them are found like any
 //! other and are pointed at where they were typed.
 
+use serde_json::Value;
+
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::diagnostic::Piece;
 use crate::scenario::diagnostic::Place;
@@ -11,6 +13,7 @@ use crate::scenario::locate;
 use crate::scenario::locate::Node;
 use crate::scenario::locate::Shape;
 use crate::scenario::locate::Step;
+use crate::scenario::schema::Scenario;
 
 /// Applies edits in order. Returns the text to read: the file itself if there are none.
 pub fn apply(sources: &mut Sources, file: SourceId, edits: &[String]) -> Result<SourceId, Box<Diagnostic>> {
@@ -55,7 +58,7 @@ fn apply_one(sources: &mut Sources, current: SourceId, edit: &str) -> Result<Sou
         {
             let bracket = if text[node.span.clone()].ends_with('}') { '{' } else { '(' };
             let inside = node.span.start + text[node.span.clone()].find(bracket).map_or(0, |at| at + 1);
-            let (open, close) = quotes(value, None, &text);
+            let (open, close) = if takes_text(&steps) { quoted(value) } else { quotes(value, None, &text) };
             if bracket == '{' {
                 missing[0] = format!("\"{}\"", missing[0]);
             }
@@ -82,7 +85,64 @@ fn quotes(value: &str, old: Option<&Node>, text: &str) -> (&'static str, &'stati
         Some(_) => replaces_text && !is_text,
         None => new.is_none() || is_word && !truth && !variant && !number,
     };
-    if needs && !value.contains(['"', '\\']) { ("\"", "\"") } else { ("", "") }
+    if needs { quoted(value) } else { ("", "") }
+}
+
+/// Quotes for a text, unless it has some.
+fn quoted(value: &str) -> (&'static str, &'static str) {
+    if value.contains(['"', '\\']) { ("", "") } else { ("\"", "\"") }
+}
+
+/// Whether the scenario has a text at this path, so that `versions.nomad=1.3` is one and no number.
+fn takes_text(steps: &[Step<'_>]) -> bool {
+    let root = schemars::schema_for!(Scenario).to_value();
+    let mut found = vec![&root];
+    for step in steps {
+        found = found.iter().flat_map(|schema| forms(&root, schema)).filter_map(|form| inside(form, step)).collect();
+    }
+    let forms: Vec<&Value> = found.iter().flat_map(|schema| forms(&root, schema)).collect();
+    !forms.is_empty() && forms.iter().all(|form| is_text(form))
+}
+
+/// A free text; the names of variants are written without quotes.
+fn is_text(form: &Value) -> bool {
+    let of = &form["type"];
+    let types: Vec<&Value> = of.as_array().map_or_else(|| vec![of], |types| types.iter().collect());
+    let named = form.get("enum").is_some() || form.get("const").is_some();
+    !named && types.iter().all(|of| **of == "string" || **of == "null")
+}
+
+/// What a value may be: references followed, alternatives and the contents of variants taken apart.
+fn forms<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
+    if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
+        return forms(root, &root["$defs"][name]);
+    }
+    let lists = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array());
+    let alternatives: Vec<&Value> = lists.flatten().collect();
+    if alternatives.is_empty() {
+        return vec![schema];
+    }
+    // A variant is an object of its name alone; paths do not say it.
+    let contents = |form: &'a Value| match form["properties"].as_object() {
+        Some(properties) if properties.len() == 1 && form["additionalProperties"] == false => {
+            properties.values().collect()
+        }
+        Some(_) | None => vec![form],
+    };
+    alternatives.into_iter().flat_map(contents).flat_map(|form| forms(root, form)).collect()
+}
+
+/// The schema one step further.
+fn inside<'a>(form: &'a Value, step: &Step<'_>) -> Option<&'a Value> {
+    match step {
+        Step::Field(name) => {
+            let more = form.get("additionalProperties").filter(|more| more.is_object());
+            form["properties"].get(name).or(more)
+        }
+        Step::Index(index) => {
+            form["prefixItems"].get(index).or_else(|| form.get("items").filter(|more| more.is_object()))
+        }
+    }
 }
 
 /// The current text with `span` replaced by `open`, the argument from `value_at` on, and `close`.
@@ -135,6 +195,12 @@ mod tests {
         check("regions[0].like=b", &TEXT.replace("Region(name", "Region(like: \"b\", name"));
         check("options.heartbeat_grace=20s", &TEXT.replace("options: ()", "options: (heartbeat_grace: \"20s\", )"));
         check("options.pre_vote=true", &TEXT.replace("options: ()", "options: (pre_vote: true, )"));
+        check("versions.nomad=1.3", &TEXT.replace("Scenario(", "Scenario(versions: (nomad: \"1.3\"), "));
+        check("versions.nomad=\"1.3\"", &TEXT.replace("Scenario(", "Scenario(versions: (nomad: \"1.3\"), "));
+        check("regions[0].like=7", &TEXT.replace("Region(name", "Region(like: \"7\", name"));
+        check("warmup=7", &TEXT.replace("Scenario(", "Scenario(warmup: \"7\", "));
+        check("scheduler.workers=4", &TEXT.replace("Scenario(", "Scenario(scheduler: (workers: 4), "));
+        check("scheduler.algorithm=Spread", &TEXT.replace("Scenario(", "Scenario(scheduler: (algorithm: Spread), "));
         check("duration=5m", &TEXT.replace("Scenario(", "Scenario(duration: \"5m\", "));
     }
 

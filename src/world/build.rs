@@ -38,7 +38,7 @@ use crate::world::consul_agent::ConsulAgent;
 use crate::world::consul_server::ConsulServer;
 use crate::world::nomad_client::ClientProcess;
 use crate::world::nomad_server::NomadServer;
-use crate::world::operator::Operator;
+use crate::world::operator::{Errand, Operator};
 use crate::world::orders;
 use crate::world::process::Process;
 use crate::world::runtime::Runtime;
@@ -398,7 +398,7 @@ pub fn jobs(atlas: &Atlas, region: RegionId) -> impl Iterator<Item = &Arc<Job>> 
 }
 
 /// What the operators of a region do, by time.
-fn schedule(atlas: &Atlas, region: RegionId) -> Vec<(Time, Arc<Operation>)> {
+fn schedule(atlas: &Atlas, region: RegionId) -> Vec<Errand> {
     let number = |name: &str| atlas.job(region, name).expect("the scenario names every job it acts on");
     let register = |job: &Arc<Job>| {
         let mut job = Job::clone(job);
@@ -406,10 +406,16 @@ fn schedule(atlas: &Atlas, region: RegionId) -> Vec<(Time, Arc<Operation>)> {
         Operation::RegisterJob(Arc::new(job))
     };
     let first = atlas.spec.jobs.iter().filter(|(_, job)| job.region == region);
-    let mut plan: Vec<(Time, Arc<Operation>)> =
-        first.map(|(_, job)| (job.at.max(Time::ZERO + FIRST_JOB), Arc::new(register(&job.job)))).collect();
+    let mut plan: Vec<Errand> = first
+        .map(|(_, job)| Errand {
+            due: job.at.max(Time::ZERO + FIRST_JOB),
+            label: format!("register {}", job.job.name).into(),
+            operation: Arc::new(register(&job.job)),
+        })
+        .collect();
     for (_, entry) in atlas.spec.timeline.iter() {
-        let operation = match &entry.action {
+        let mut times = 1;
+        let mut operation = match &entry.action {
             Action::RegisterJob { region: place, job } if *place == region => register(job),
             Action::ScaleJob { region: place, job, group, count } if *place == region => {
                 Operation::ScaleJob { job: number(job), group: Arc::clone(group), count: *count }
@@ -418,17 +424,19 @@ fn schedule(atlas: &Atlas, region: RegionId) -> Vec<(Time, Arc<Operation>)> {
                 Operation::DeregisterJob { job: number(job), purge: *purge }
             }
             Action::Order { region: place, order } if *place == region => {
-                let times = if let Order::Dispatch { count, .. } = order { *count } else { 1 };
-                let operation = Arc::new(orders::operation(order, number));
-                let due = entry.at.max(Time::ZERO + FIRST_JOB);
-                plan.extend((0..times).map(|_| (due, Arc::clone(&operation))));
-                continue;
+                times = if let Order::Dispatch { count, .. } = order { *count } else { 1 };
+                orders::operation(order, number)
             }
             _ => continue,
         };
-        plan.push((entry.at.max(Time::ZERO + FIRST_JOB), Arc::new(operation)));
+        if let Some(priority) = entry.eval_priority {
+            operation = Operation::EvalPriority { priority, of: Arc::new(operation) };
+        }
+        let (label, operation) = (Arc::clone(&entry.label), Arc::new(operation));
+        let errand = Errand { due: entry.at.max(Time::ZERO + FIRST_JOB), label, operation };
+        plan.extend((0..times).map(|_| errand.clone()));
     }
-    plan.sort_by_key(|(at, _)| *at);
+    plan.sort_by_key(|errand| errand.due);
     plan
 }
 

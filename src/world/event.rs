@@ -20,6 +20,7 @@ use crate::protocol::proxy::message::{Exchange, RequestNumber};
 use crate::protocol::raft;
 use crate::protocol::scheduler;
 use crate::protocol::scheduler::explain::Selection;
+use crate::protocol::scheduler::message::RpcError;
 use crate::sim::trace::Notable;
 use crate::world::entry::{CatalogEntry, NomadEntry};
 use crate::world::spec::{EntryId, MachineId, RegionSpec, TrafficId};
@@ -431,6 +432,10 @@ pub enum Notice {
     Refused {
         /// Region.
         region: RegionId,
+        /// What, as reports call it.
+        command: Arc<str>,
+        /// Why.
+        reason: RpcError,
     },
     /// The applier answered a plan.
     PlanApplied {

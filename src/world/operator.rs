@@ -23,12 +23,23 @@ pub struct Operator {
     /// The region's servers; the first is asked, a failing one goes to the end.
     servers: VecDeque<ProcessId>,
     /// What to do, by time.
-    schedule: VecDeque<(Time, Arc<Operation>)>,
+    schedule: VecDeque<Errand>,
     /// The command under way: its number and until when to wait for the answer.
     under_way: Option<(Call, Time)>,
     /// Not before this, after a failure.
     retry_at: Time,
     calls: u32,
+}
+
+/// One command.
+#[derive(Debug, Clone)]
+pub struct Errand {
+    /// Not before this.
+    pub due: Time,
+    /// What reports call it.
+    pub label: Arc<str>,
+    /// What is asked for.
+    pub operation: Arc<Operation>,
 }
 
 /// Wait for an answer before another server is asked. The command line's own limit is longer; a server that is cut off
@@ -39,8 +50,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Operator {
     /// Operators with a plan; `schedule` is sorted by time.
-    pub fn new(region: RegionId, servers: Vec<ProcessId>, schedule: Vec<(Time, Arc<Operation>)>) -> Self {
-        debug_assert!(schedule.is_sorted_by_key(|(at, _)| *at));
+    pub fn new(region: RegionId, servers: Vec<ProcessId>, schedule: Vec<Errand>) -> Self {
+        debug_assert!(schedule.is_sorted_by_key(|errand| errand.due));
         Self {
             region,
             servers: servers.into(),
@@ -52,12 +63,12 @@ impl Operator {
     }
 
     /// One more command, after everything that is due before it.
-    pub fn ask(&mut self, now: Time, operation: Operation, fx: &mut impl Fx<Process>) {
+    pub fn ask(&mut self, now: Time, label: Arc<str>, operation: Operation, fx: &mut impl Fx<Process>) {
         let due = now.max(Time::ZERO + FIRST_JOB);
-        let place = self.schedule.partition_point(|(at, _)| *at <= due);
+        let place = self.schedule.partition_point(|errand| errand.due <= due);
         // The command under way stays in front.
         let place = place.max(usize::from(self.under_way.is_some()));
-        self.schedule.insert(place, (due, Arc::new(operation)));
+        self.schedule.insert(place, Errand { due, label, operation: Arc::new(operation) });
         self.go_on(now, fx);
     }
 
@@ -91,11 +102,11 @@ impl Operator {
             fx.arm(Alarm::Operator, until.since(now));
             return;
         }
-        let Some((at, operation)) = self.schedule.front() else {
+        let Some(errand) = self.schedule.front() else {
             fx.disarm(Alarm::Operator);
             return;
         };
-        let due = (*at).max(self.retry_at);
+        let due = errand.due.max(self.retry_at);
         if due > now {
             fx.arm(Alarm::Operator, due.since(now));
             return;
@@ -103,7 +114,7 @@ impl Operator {
         let Some(&server) = self.servers.front() else { return };
         self.calls += 1;
         let call = Call(self.calls);
-        let request = Request::Operate { region: self.region, operation: Arc::clone(operation) };
+        let request = Request::Operate { region: self.region, operation: Arc::clone(&errand.operation) };
         self.under_way = Some((call, now + PATIENCE));
         fx.send(server, Wire::Nomad(Message::Request { call, request }));
         fx.arm(Alarm::Operator, PATIENCE);
@@ -115,10 +126,11 @@ impl Operator {
         }
         match reply {
             Reply::Failed(error) if can_retry(*error) => self.failed(now),
-            Reply::Failed(_) => {
-                fx.emit(Event::Notice(Notice::Refused { region: self.region }));
+            Reply::Failed(reason) => {
                 self.under_way = None;
-                self.schedule.pop_front();
+                if let Some(Errand { label: command, .. }) = self.schedule.pop_front() {
+                    fx.emit(Event::Notice(Notice::Refused { region: self.region, command, reason: *reason }));
+                }
             }
             Reply::Beat { .. }
             | Reply::ClientAllocs { .. }

@@ -374,6 +374,8 @@ pub struct Entry {
     pub label: Arc<str>,
     /// What happens.
     pub action: Action,
+    /// Priority of the evaluation that what operators register or stop gets; `None` for the job's.
+    pub eval_priority: Option<u8>,
 }
 
 /// What happens to the world.
@@ -458,6 +460,15 @@ pub enum Action {
     },
 }
 
+/// A group, by names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOf {
+    /// The job.
+    pub job: Arc<str>,
+    /// The group.
+    pub group: Arc<str>,
+}
+
 /// What operators ask of a region's servers. Jobs are named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
@@ -501,6 +512,10 @@ pub enum Order {
         /// How often, one after the other.
         count: u32,
     },
+    /// An allocation is stopped, to be replaced.
+    StopAlloc(GroupOf, u32),
+    /// Allocations of the job's newest deployment are found healthy, and others unhealthy, by their numbers.
+    SetHealth(GroupOf, [Vec<u32>; 2]),
     /// Everything that can go is forgotten.
     CollectGarbage,
     /// The broker hands nothing out, or goes on.
@@ -520,6 +535,8 @@ impl Order {
             | Self::ResumeDeployment(job)
             | Self::FailDeployment(job)
             | Self::ForceLaunch(job)
+            | Self::StopAlloc(GroupOf { job, .. }, _)
+            | Self::SetHealth(GroupOf { job, .. }, _)
             | Self::Dispatch { job, .. } => Some(job),
             Self::CollectGarbage | Self::PauseBroker(_) | Self::RejectRegistrations(_) => None,
         }

@@ -99,7 +99,8 @@ impl World {
                 None
             }
             Action::Nodes { deed, .. } => {
-                self.ask_operators(&machines, *deed, cause, witness);
+                let label = &atlas.spec.timeline[entry].label;
+                self.ask_operators(&machines, (label, *deed), cause, witness);
                 None
             }
         };
@@ -283,14 +284,20 @@ impl World {
     }
 
     /// Operators do something to these nodes, in order.
-    fn ask_operators(&mut self, machines: &[MachineId], deed: NodeDeed, cause: Cause, witness: &mut dyn Witness) {
+    fn ask_operators(
+        &mut self,
+        machines: &[MachineId],
+        (label, deed): (&Arc<str>, NodeDeed),
+        cause: Cause,
+        witness: &mut dyn Witness,
+    ) {
         for &machine in machines {
             let Some(node) = self.atlas.node(machine) else { continue };
             let operator = self.atlas.operators[self.atlas.region(machine)];
             let ear = &mut ear!(self, witness);
             self.engine.with_cause(operator, cause, ear, |process, now, fx| {
                 if let Process::Operator(operator) = process {
-                    operator.ask(now, orders::deed(deed, node), fx);
+                    operator.ask(now, Arc::clone(label), orders::deed(deed, node), fx);
                 }
             });
         }

@@ -13,9 +13,13 @@ struct Report(PathBuf);
 
 impl Report {
     fn new(name: &str, more: &[&str]) -> Self {
+        Self::of(SCENARIO, name, more)
+    }
+
+    fn of(scenario: &str, name: &str, more: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("cossim-explain-{name}-{}", std::process::id()));
         let report = Self(folder);
-        let ended = cossim(&[&["run", SCENARIO, "--quiet", "--seed", "2", "--out", report.path()], more].concat());
+        let ended = cossim(&[&["run", scenario, "--quiet", "--seed", "2", "--out", report.path()], more].concat());
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
         report
     }
@@ -123,6 +127,9 @@ fn what_cannot_be_explained_is_said_clearly() {
     };
     refused(&["shop.wbe[0]"], &["error[E095]", "no allocation or group `shop.wbe[0]`", "did you mean `shop.web[0]`?"]);
     refused(&["a99999"], &["error[E095]", "`a99999`"]);
+    refused(&["shop.web[3]"], &["error[E095]", "`shop.web[3]` was never given out", "0 to 2"]);
+    refused(&["crowd.work[8]"], &["error[E095]", "8 instances at most", "0 to 7"]);
+    refused(&["crowd.work[x]"], &["error[E095]", "never given out"]);
     refused(&["shop.web"], &["error[E095]", "never refused", "`shop.web[0]`"]);
     refused(&["shop.web[0]", "--seed", "1"], &["error[E095]", "no run of seed 1", "`2`"]);
     refused(&["shop.web[0]", "--region", "us-east-2"], &["error[E095]", "us-east-2", "us-east-1"]);
@@ -133,9 +140,33 @@ fn what_cannot_be_explained_is_said_clearly() {
     assert_eq!(ended.code, Some(2));
     contains(&ended.stderr, &["error[E092]", "`docs` is no report"]);
 
+    let path = report.0.join("placements.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("us-east-1/big-", "us-east-1/small-")).unwrap();
+    refused(&["shop.web[0]"], &["error[E096]", "placements.csv` is not what its run wrote", "run the scenario again"]);
+    std::fs::write(&path, text).unwrap();
+
     let path = report.0.join("summary.json");
     let text = std::fs::read_to_string(&path).unwrap();
     let of = |version: &str| format!("\"cossim\": \"{version}\"");
     std::fs::write(&path, text.replace(&of(env!("CARGO_PKG_VERSION")), &of("0.0.9"))).unwrap();
     refused(&["shop.web[0]"], &["error[E093]", "0.0.9", env!("CARGO_PKG_VERSION")]);
+}
+
+/// Children of a parameterized job are found by their own names and by their parent's.
+#[test]
+fn children_are_found_under_their_parent() {
+    let report = Report::of("tests/explain/children.ron", "children", &[]);
+    let names = report.column("name");
+    let name = names.iter().find(|name| name.starts_with("clerk/dispatch-")).expect("it was dispatched");
+    for name in [name.as_str(), "clerk.desk[0]"] {
+        let ended = report.explain(&[name]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+        contains(&ended.stdout, &["clerk/dispatch-", ".desk[0] is a"]);
+    }
+    for name in ["giant.desk", "giant.desk[0]"] {
+        let ended = report.explain(&[name]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+        contains(&ended.stdout, &["could not be placed", "2 cpu"]);
+    }
 }

@@ -252,6 +252,9 @@ fn what_will_wait_is_said_with_the_reason() {
         ("host_volumes: [\"disks\"]", "has the host volume `disks`"),
         ("count: 3, ports: {\"http\": 80}", "3 instances for 2 machines, and port 80 is free once on each"),
         ("count: 3, constraints: [\"distinct_hosts\"]", "3 instances for 2 machines, and each has to be on its own"),
+        ("memory: \"48 GiB\"", "asks for more memory than any machine of `us-east-1` that it may use has"),
+        ("cpu: \"90 GHz\"", "asks for more cpu than any machine"),
+        ("disk: \"1 TiB\"", "asks for more disk than any machine"),
     ] {
         let job = format!("Inline(Job(name: \"j\", datacenters: [\"dc1\"], groups: [Group(name: \"g\", {group})]))");
         let loaded = load(&job, "");
@@ -261,4 +264,126 @@ fn what_will_wait_is_said_with_the_reason() {
         assert!(found[0].place.is_some());
     }
     assert!(load(INLINE, "").findings.is_empty());
+    let loaded = load("Inline(Job(name: \"j\", datacenters: [\"dc2\"], groups: [Group(name: \"g\")]))", "");
+    let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code).collect();
+    assert!(loaded.lowered.is_some() && codes == ["W006"], "{codes:?}");
+}
+
+/// Every entry of the timeline is in the documentation with its fields, in brackets if they may be left out.
+#[test]
+fn every_timeline_entry_is_documented() {
+    let ended = crate::cli::cossim(&["list", "timeline", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let names = |value: &serde_json::Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let mut expected: Vec<(String, Vec<String>)> = Vec::new();
+    for action in listed.as_array().unwrap() {
+        let (required, name) = (names(&action["required"]), action["action"].as_str().unwrap().to_owned());
+        // The one that holds a job instead of fields.
+        let all = name == "RegisterJob";
+        let mut fields: Vec<String> = names(&action["fields"])
+            .into_iter()
+            .map(|field| if all || required.contains(&field) { field } else { format!("[{field}]") })
+            .collect();
+        fields.sort();
+        expected.push((name, fields));
+    }
+    expected.sort();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scenario.md")).unwrap();
+    let timeline = page.split("## Timeline").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let code = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let mut documented: Vec<(String, Vec<String>)> = Vec::new();
+    for row in timeline.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        if let [name, fields, _] = cells[..]
+            && let [name] = &code(name)[..]
+        {
+            let mut fields = code(fields);
+            fields.sort();
+            documented.push((name.clone(), fields));
+        }
+    }
+    documented.sort();
+    assert_eq!(documented, expected);
+}
+
+#[test]
+fn allocations_are_stopped_and_judged_by_name_and_evaluations_get_priorities() {
+    let world = world(
+        INLINE,
+        r#"timeline: [
+            At("1m", StopAlloc(job: "shop", index: 2)),
+            At("2m", SetHealth(job: "shop", group: "web", healthy: [0, 1], unhealthy: [2])),
+            At("3m", EvalPriority(priority: 90, of: UpdateImage(job: "shop", image: "shop:2"))),
+            At("4m", EvalPriority(priority: 10, of: StopJob(job: "shop"))),
+            At("5m", EvalPriority(priority: 10, of: RegisterJob(Inline(Job(
+                name: "more", datacenters: ["dc1"], groups: [Group(name: "g")],
+            ))))),
+        ],"#,
+    );
+    let entries = world.timeline.as_slice();
+    let labels: Vec<&str> = entries.iter().map(|entry| &*entry.label).collect();
+    let expected = [
+        "stop shop.web[2]",
+        "set health of shop",
+        "update shop to shop:2 at priority 90",
+        "stop shop at priority 10",
+        "register more at priority 10",
+    ];
+    assert_eq!(labels, expected);
+    let priorities: Vec<Option<u8>> = entries.iter().map(|entry| entry.eval_priority).collect();
+    assert_eq!(priorities, [None, None, Some(90), Some(10), Some(10)]);
+    for (entry, reason) in [
+        ("StopAlloc(job: \"shop\", group: \"wbe\", index: 0)", "there is no group `wbe`"),
+        ("SetHealth(job: \"shop\")", "says nothing of any allocation"),
+        ("SetHealth(job: \"shop\", healthy: [1], unhealthy: [1])", "both healthy and unhealthy"),
+        ("EvalPriority(priority: 0, of: StopJob(job: \"shop\"))", "0 is not within 1..=100"),
+        ("EvalPriority(priority: 9, of: CollectGarbage())", "this has no evaluation of its own"),
+        ("EvalPriority(priority: 9, of: StopJob(job: \"shp\"))", "there is no job `shp`"),
+    ] {
+        let loaded = load(INLINE, &format!("timeline: [At(\"1m\", {entry})],"));
+        assert!(loaded.errors() == 1 && loaded.findings[0].message.contains(reason), "{entry}: {:?}", loaded.findings);
+        assert!(loaded.findings[0].place.is_some());
+    }
+}
+
+/// Stopped by name, its allocation is replaced; what is refused is told with the reason.
+#[test]
+fn what_operators_ask_for_happens_or_is_told_to_be_refused() {
+    let loaded = load(
+        "Inline(Job(name: \"shop\", datacenters: [\"dc1\"], groups: [Group(name: \"web\", count: 2)]))",
+        r#"seeds: 1, timeline: [
+            At("1m", StopAlloc(job: "shop", index: 1)),
+            At("2m", PromoteDeployment(job: "shop")),
+            At("3m", EvalPriority(priority: 90, of: StopJob(job: "shop"))),
+            At("4m", StopAlloc(job: "shop", index: 1)),
+        ],"#,
+    );
+    let mut world = loaded.lowered.expect("it is fine").world;
+    world.duration = Duration::from_mins(5);
+    let progress = cossim::analysis::run::Progress::default();
+    let shared = cossim::analysis::run::Shared::default();
+    let run = cossim::analysis::run::run(&Arc::new(world), &[], 1, &shared, &progress).unwrap();
+    let names: Vec<String> = run.placements.iter().map(cossim::measure::placement::Placement::name).collect();
+    assert_eq!(names, ["shop.web[0]", "shop.web[1]", "shop.web[1]"]);
+    let refused: Vec<(&str, String, u64)> =
+        run.refusals.iter().map(|refused| (&*refused.command, refused.reason.to_string(), refused.count)).collect();
+    assert_eq!(
+        refused,
+        [
+            ("promote shop", "deployment is terminal".to_owned(), 1),
+            ("stop shop.web[1]", "alloc not found".to_owned(), 1),
+        ]
+    );
+}
+
+#[test]
+fn jitter_of_a_link_is_a_time() {
+    let links = "network: Links(same_zone: Link(delay: \"100us\", jitter: \"22us\")),";
+    let sigma = world(INLINE, links).network.same_zone.jitter_sigma;
+    assert!((sigma - 0.19885).abs() < 1e-4, "{sigma}");
+    let loaded = load(INLINE, &links.replace("22us", "2s"));
+    assert!(loaded.errors() == 1 && loaded.findings[0].message.contains("more than 19 times"), "{:?}", loaded.findings);
+    assert!(load(INLINE, "versions: (nomad: \"1.6.99\"),").findings[0].hint.as_ref().unwrap().contains("1.6.15"));
 }

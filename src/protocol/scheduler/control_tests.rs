@@ -14,7 +14,7 @@ use crate::protocol::scheduler::config::RejectionConfig;
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::Event;
 use crate::protocol::scheduler::message::{Reply, RpcError};
-use crate::protocol::scheduler::operation::{DeploymentOf, Operation};
+use crate::protocol::scheduler::operation::{AllocOf, DeploymentOf, Operation};
 use crate::protocol::scheduler::reconcile::{Question, Taint, Verdict, reconcile};
 use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::state::State;
@@ -233,7 +233,12 @@ fn health_set_by_hand_moves_a_manual_rollout_on_or_fails_it() {
     let ids = |region: &Region| -> Vec<AllocId> {
         region.servers[0].state().allocs().values().filter(|alloc| !alloc.is_terminal()).map(|a| a.id).collect()
     };
-    let set = |healthy, unhealthy| Operation::SetHealth { deployment: DEPLOYMENT, healthy, unhealthy };
+    let numbers = |ids: Vec<AllocId>| ids.into_iter().map(AllocOf::Number).collect();
+    let set = |healthy, unhealthy| Operation::SetHealth {
+        deployment: DEPLOYMENT,
+        healthy: numbers(healthy),
+        unhealthy: numbers(unhealthy),
+    };
     let foreign = answer(&mut region, set(vec![AllocId(99)], Vec::new()));
     assert_eq!(foreign, Reply::Failed(Refusal::ForeignAlloc.into()));
     let both = ids(&region);
@@ -243,8 +248,12 @@ fn health_set_by_hand_moves_a_manual_rollout_on_or_fails_it() {
     assert_eq!(status(&region), DeploymentStatus::Successful);
     region.operate(0, Operation::RegisterJob(Arc::new(changed(&spec))));
     region.run_for(secs(20));
+    let named = |index| vec![AllocOf::Name { job: JobId(0), group: spec.groups[0].name.clone(), index }];
+    let by_name = |index| Operation::SetHealth { deployment: DEPLOYMENT, healthy: Vec::new(), unhealthy: named(index) };
+    assert_eq!(answer(&mut region, by_name(7)), Reply::Failed(RpcError::UnknownAlloc));
     let newest = *ids(&region).last().expect("the second version's first");
-    answer(&mut region, set(Vec::new(), vec![newest]));
+    let index = region.servers[0].state().alloc(newest).expect("known").name_index;
+    answer(&mut region, by_name(index));
     assert_eq!(status(&region), DeploymentStatus::Failed);
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::base::machine::Fx;
 use crate::base::time::Time;
-use crate::model::alloc::{Alloc, AllocId, ClientStatus, Transition};
+use crate::model::alloc::{Alloc, ClientStatus, Transition};
 use crate::model::evaluation::{CoreJob, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{DrainStrategy, Eligibility, NodeId};
 use crate::protocol::scheduler::command::{Command, SchedulerSwitches};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{Reply, RpcError};
-use crate::protocol::scheduler::operation::Operation;
+use crate::protocol::scheduler::operation::{AllocOf, Operation};
 use crate::protocol::scheduler::server::{After, Server};
 use crate::protocol::scheduler::worker::Decide;
 
@@ -98,7 +98,7 @@ impl<D: Decide> Server<D> {
                 let known = self.config.scheduler.behaviour.eval_priority_override;
                 Ok(if known { with_priority(command, *priority) } else { command })
             }
-            Operation::StopAlloc(alloc) => self.alloc_stop(now, *alloc),
+            Operation::StopAlloc(alloc) => self.alloc_stop(now, alloc),
             Operation::Drain { node, deadline, ignore_system_jobs } => {
                 let deadline = deadline.map(|deadline| now + deadline);
                 let strategy = DrainStrategy { deadline, ignore_system_jobs: *ignore_system_jobs, started_at: now };
@@ -219,8 +219,22 @@ impl<D: Decide> Server<D> {
         Ok(Command::RegisterJob { job: Arc::new(scaled), eval, time: now })
     }
 
-    fn alloc_stop(&self, now: Time, id: AllocId) -> Result<Command, RpcError> {
-        let alloc = self.state.alloc(id).ok_or(RpcError::UnknownAlloc)?;
+    /// The allocation meant.
+    pub(super) fn alloc_meant(&self, which: &AllocOf) -> Result<&Arc<Alloc>, RpcError> {
+        let found = match which {
+            AllocOf::Number(id) => self.state.alloc(*id),
+            AllocOf::Name { job, group, index } => {
+                let is = |alloc: &&Arc<Alloc>| alloc.name_index == *index && alloc.task_group().name == *group;
+                let to_run = self.state.allocs_of_job(*job).filter(|alloc| !alloc.is_terminal());
+                to_run.filter(is).max_by_key(|alloc| alloc.id)
+            }
+        };
+        found.ok_or(RpcError::UnknownAlloc)
+    }
+
+    fn alloc_stop(&self, now: Time, which: &AllocOf) -> Result<Command, RpcError> {
+        let alloc = self.alloc_meant(which)?;
+        let id = alloc.id;
         let wish = Transition { migrate: true, ..Transition::default() };
         let eval = Evaluation::new(&alloc.job, Trigger::AllocStop, now);
         Ok(Command::Transitions { transitions: vec![(id, wish)], evals: vec![eval] })

@@ -10,7 +10,7 @@ use crate::model::alloc::AllocId;
 use crate::model::deployment::{Deployment, DeploymentStatus};
 use crate::protocol::scheduler::command::{Command, DeploymentUpdate};
 use crate::protocol::scheduler::message::RpcError;
-use crate::protocol::scheduler::operation::DeploymentOf;
+use crate::protocol::scheduler::operation::{AllocOf, DeploymentOf};
 use crate::protocol::scheduler::server::Server;
 use crate::protocol::scheduler::worker::Decide;
 
@@ -57,10 +57,19 @@ impl<D: Decide> Server<D> {
         &self,
         now: Time,
         which: DeploymentOf,
-        healthy: &[AllocId],
-        unhealthy: &[AllocId],
+        healthy: &[AllocOf],
+        unhealthy: &[AllocOf],
     ) -> Result<Command, RpcError> {
         let deployment = self.meant(which)?;
+        let numbers = |all: &[AllocOf]| -> Result<Vec<AllocId>, RpcError> {
+            let number = |alloc: &AllocOf| match alloc {
+                // Whether it is one of the deployment's is found out when the entry is applied.
+                AllocOf::Number(id) => Ok(*id),
+                AllocOf::Name { .. } => Ok(self.alloc_meant(alloc)?.id),
+            };
+            all.iter().map(number).collect()
+        };
+        let (healthy, unhealthy) = (numbers(healthy)?, numbers(unhealthy)?);
         let failed = DeploymentUpdate { id: deployment.id, status: DeploymentStatus::Failed };
         let reverts = |id: &AllocId| {
             let group = self.state.alloc(*id).and_then(|alloc| deployment.groups.get(&alloc.task_group().name));
@@ -69,9 +78,9 @@ impl<D: Decide> Server<D> {
         let revert = unhealthy.iter().any(reverts);
         Ok(Command::AllocHealth {
             id: deployment.id,
-            healthy: healthy.to_vec(),
-            unhealthy: unhealthy.to_vec(),
             update: (!unhealthy.is_empty()).then_some(failed),
+            healthy,
+            unhealthy,
             job: if revert { self.stable_version(deployment.job) } else { None },
             eval: self.rollout_eval(now, deployment.job, deployment.id).map(Box::new),
             time: now,

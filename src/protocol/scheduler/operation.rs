@@ -53,7 +53,7 @@ pub enum Operation {
         of: Arc<Operation>,
     },
     /// `nomad alloc stop`.
-    StopAlloc(AllocId),
+    StopAlloc(AllocOf),
     /// `nomad node drain`.
     Drain {
         /// Which node.
@@ -88,9 +88,9 @@ pub enum Operation {
         /// Which.
         deployment: DeploymentOf,
         /// Found healthy.
-        healthy: Vec<AllocId>,
+        healthy: Vec<AllocOf>,
         /// Found unhealthy.
-        unhealthy: Vec<AllocId>,
+        unhealthy: Vec<AllocOf>,
     },
     /// `nomad job periodic force`.
     ForceLaunch(JobId),
@@ -126,6 +126,40 @@ pub enum DeploymentOf {
     Number(DeploymentId),
     /// The newest one of a job.
     Job(JobId),
+}
+
+/// Which allocation an operator means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllocOf {
+    /// The one of this number.
+    Number(AllocId),
+    /// The newest one of this name that is to run: what the operator would look up before the command.
+    Name {
+        /// Of which job.
+        job: JobId,
+        /// Of which group.
+        group: Arc<str>,
+        /// The number in its name.
+        index: u32,
+    },
+}
+
+impl AllocOf {
+    fn number(&self) -> u64 {
+        match self {
+            Self::Number(id) => u64::from(id.0),
+            Self::Name { job, index, .. } => mix(u64::from(job.0), 1 << 32 | u64::from(*index)),
+        }
+    }
+}
+
+impl fmt::Display for AllocOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(id) => id.fmt(f),
+            Self::Name { job, group, index } => write!(f, "{job}.{group}[{index}]"),
+        }
+    }
 }
 
 impl DeploymentOf {
@@ -171,10 +205,10 @@ impl Operation {
             Self::Resume(deployment) => mix(14, deployment.number()),
             Self::Fail(deployment) => mix(15, deployment.number()),
             Self::SetHealth { deployment, healthy, unhealthy } => {
-                let hash = healthy.iter().fold(mix(16, deployment.number()), |hash, id| mix(hash, u64::from(id.0)));
-                unhealthy.iter().fold(mix(hash, 0), |hash, id| mix(hash, u64::from(id.0)))
+                let hash = healthy.iter().fold(mix(16, deployment.number()), |hash, alloc| mix(hash, alloc.number()));
+                unhealthy.iter().fold(mix(hash, 0), |hash, alloc| mix(hash, alloc.number()))
             }
-            Self::StopAlloc(alloc) => mix(5, u64::from(alloc.0)),
+            Self::StopAlloc(alloc) => mix(5, alloc.number()),
             Self::Drain { node, deadline, ignore_system_jobs } => {
                 let deadline = deadline.map_or(u64::MAX, Duration::as_nanos);
                 mix(mix(7, u64::from(node.0) ^ u64::from(*ignore_system_jobs) << 32), deadline)

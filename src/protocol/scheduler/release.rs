@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A Nomad release, from 1.1.0 to 1.6.
+/// A Nomad release, from 1.1.0 to 1.6.15. One that changed nothing modelled here behaves as the last one before it that
+/// did; of the series before 1.6 any third number is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
     /// The second number.
@@ -20,6 +21,8 @@ impl Release {
     pub const V1_1_0: Self = Self { minor: 1, patch: 0 };
     /// The last one modelled.
     pub const V1_6: Self = Self { minor: 6, patch: u16::MAX };
+    /// The last of series 1.6, of September 2024 (Nomad CHANGELOG).
+    const LAST_PATCH: u16 = 15;
 
     const fn at_least(self, minor: u16, patch: u16) -> bool {
         self.minor > minor || self.minor == minor && self.patch >= patch
@@ -40,7 +43,7 @@ impl fmt::Display for Release {
 
 /// Why a text names no release.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{text}` is not a Nomad release from `1.1.0` to `1.6`")]
+#[error("`{text}` is not a Nomad release from `1.1.0` to `1.6.15`")]
 pub struct ReleaseError {
     /// What was given.
     pub text: String,
@@ -57,7 +60,8 @@ impl FromStr for Release {
             Some(part) => part.parse().map_err(|_| error())?,
             None => u16::MAX,
         };
-        if parts.next().is_some() || !(1..=6).contains(&minor) {
+        let newer = minor == 6 && Self::LAST_PATCH < patch && patch < u16::MAX;
+        if parts.next().is_some() || !(1..=6).contains(&minor) || newer {
             return Err(error());
         }
         Ok(Self { minor, patch })
@@ -245,9 +249,11 @@ mod tests {
         let release = |text: &str| text.parse::<Release>().unwrap();
         assert_eq!(release("1.1.0"), Release::V1_1_0);
         assert_eq!(release("1.6"), Release::V1_6);
-        assert!(
-            "2.0".parse::<Release>().is_err() && "1.7".parse::<Release>().is_err() && "1.x".parse::<Release>().is_err()
-        );
+        for text in ["2.0", "1.0.5", "1.7", "1.6.16", "1.6.99", "1.x", "1.6.3.1", "1", ""] {
+            assert!(text.parse::<Release>().is_err(), "{text}");
+        }
+        assert_eq!(Behaviour::of(release("1.6.15")), Behaviour::of(Release::V1_6));
+        assert_eq!(Behaviour::of(release("1.3.4")), Behaviour::of(release("1.3.2")), "nothing changed between");
         for (text, bounded) in [("1.1.9", false), ("1.1.10", true), ("1.2.3", false), ("1.2.4", true), ("1.3.0", true)]
         {
             assert_eq!(Behaviour::of(release(text)).spread_limit.is_some(), bounded, "{text}");

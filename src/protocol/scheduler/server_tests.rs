@@ -11,7 +11,7 @@ use crate::protocol::client::event::{Event as ClientEvent, Exit};
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::event::{Change, Event};
 use crate::protocol::scheduler::message::{Reply, RpcError};
-use crate::protocol::scheduler::operation::Operation;
+use crate::protocol::scheduler::operation::{AllocOf, Operation};
 use crate::protocol::scheduler::plan::Rejection;
 use crate::protocol::scheduler::story::{self, Filler};
 use crate::protocol::scheduler::test_support::job;
@@ -105,7 +105,7 @@ fn unknown_things_are_errors() {
     let mut region = running(1, 4, 1);
     for (operation, error) in [
         (Operation::EvaluateJob(JobId(9)), RpcError::UnknownJob),
-        (Operation::StopAlloc(AllocId(9)), RpcError::UnknownAlloc),
+        (Operation::StopAlloc(AllocOf::Number(AllocId(9))), RpcError::UnknownAlloc),
         (Operation::ScaleJob { job: JobId(0), group: "x".into(), count: 1 }, RpcError::UnknownGroup),
     ] {
         region.operate(2, operation);
@@ -167,7 +167,7 @@ fn a_stopped_alloc_is_replaced_once_it_has_ended() {
     region.stop_time = secs(4);
     let first = region.servers[0].state().allocs().values().next().expect("one").id;
     let asked = region.now;
-    region.operate(0, Operation::StopAlloc(first));
+    region.operate(0, Operation::StopAlloc(AllocOf::Name { job: JobId(0), group: "web".into(), index: 0 }));
     region.run_for(secs(20));
     let state = region.servers[0].state();
     let replacement = state.allocs().values().find(|alloc| alloc.previous == Some(first)).expect("a replacement");

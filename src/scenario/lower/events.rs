@@ -12,6 +12,7 @@ use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::model::topology::RegionId;
+use crate::protocol::scheduler::release::Behaviour;
 use crate::scenario::quantity;
 use crate::scenario::schema;
 use crate::world::spec::Action;
@@ -30,6 +31,8 @@ pub(super) struct Meaning {
     pub(super) label: String,
     pub(super) lasts: Option<Duration>,
     pub(super) actions: Vec<Action>,
+    /// Priority of the evaluation that operators asked for.
+    pub(super) eval_priority: Option<u8>,
 }
 
 impl Lowering<'_> {
@@ -67,7 +70,8 @@ impl Lowering<'_> {
                     }
                     Some(_) | None => meaning.label.as_str().into(),
                 };
-                out.push(Entry { at: Time::ZERO + at, lasts: meaning.lasts, label, action });
+                let (at, lasts, eval_priority) = (Time::ZERO + at, meaning.lasts, meaning.eval_priority);
+                out.push(Entry { at, lasts, label, action, eval_priority });
             }
         }
         self.scaled_allocations(&placed, &out);
@@ -113,6 +117,28 @@ impl Lowering<'_> {
                 let factor = self.number(&format!("{path}.factor"), *factor, 1.0..=1e6);
                 Some(self.fault(path, "slow-cpu", &target.0, lasts.as_ref(), Action::SlowCpu(hit, factor)))
             }
+            schema::Action::EvalPriority { priority, of } => {
+                let known = Behaviour::of(self.nomad_release()).eval_priority_override;
+                self.needs_release(
+                    path,
+                    "evaluations get a priority of their own from Nomad 1.1.10 and 1.2.4 on",
+                    known,
+                );
+                let priority = self.count(&format!("{path}.priority"), *priority, 1..=100);
+                if !matches!(
+                    **of,
+                    schema::Action::RegisterJob(_)
+                        | schema::Action::UpdateImage { .. }
+                        | schema::Action::StopJob { .. }
+                ) {
+                    self.error("E015", &format!("{path}.of"), "this has no evaluation of its own")
+                        .hint("a priority goes with `RegisterJob`, `UpdateImage` and `StopJob`");
+                    return None;
+                }
+                let inner = self.operator(&format!("{path}.of"), of, placed, registered, cast)?;
+                let label = format!("{} at priority {priority}", inner.label);
+                Some(Meaning { label, eval_priority: u8::try_from(priority).ok(), ..inner })
+            }
             _ => self.operator(path, action, placed, registered, cast),
         }
     }
@@ -135,11 +161,15 @@ impl Lowering<'_> {
         let mut placed: Vec<Placed> = jobs.to_vec();
         let mut registered: Vec<Vec<Placed>> = vec![Vec::new(); entries.len()];
         for index in order {
-            let mut added = match &entries[index].1 {
-                schema::Action::RegisterJob(source) => self.job_source(&format!("timeline[{index}][1][0]"), source),
-                update @ schema::Action::UpdateImage { .. } => {
-                    self.updated(&format!("timeline[{index}]"), update, times[index], &placed)
+            let (path, source_path, action) = match &entries[index].1 {
+                schema::Action::EvalPriority { of, .. } => {
+                    (format!("timeline[{index}].of"), format!("timeline[{index}].of[0]"), &**of)
                 }
+                action => (format!("timeline[{index}]"), format!("timeline[{index}][1][0]"), action),
+            };
+            let mut added = match action {
+                schema::Action::RegisterJob(source) => self.job_source(&source_path, source),
+                update @ schema::Action::UpdateImage { .. } => self.updated(&path, update, times[index], &placed),
                 _ => Vec::new(),
             };
             self.fit(roofs, &added);
@@ -206,7 +236,8 @@ impl Lowering<'_> {
     ) -> Meaning {
         let path = format!("{path}.lasts");
         let span = lasts.map(|text| self.span_or(&path, Some(text), Duration::ZERO));
-        Meaning { label: format!("{kind} {}", target.trim()), lasts: span, actions: vec![action] }
+        let label = format!("{kind} {}", target.trim());
+        Meaning { label, lasts: span, actions: vec![action], eval_priority: None }
     }
 
     fn process_target(

@@ -22,6 +22,7 @@ use crate::world::spec::Action;
 use crate::world::spec::Among;
 use crate::world::spec::Entry;
 use crate::world::spec::EntryId;
+use crate::world::spec::GroupOf;
 use crate::world::spec::MachineRole;
 use crate::world::spec::NodeDeed;
 use crate::world::spec::Order;
@@ -137,7 +138,7 @@ impl Lowering<'_> {
                 let count = self.count(&format!("{path}.count"), count.unwrap_or(1), 1..=100_000);
                 (format!("dispatch {job}"), Order::Dispatch { job, meta: meta.clone(), payload_bytes, count })
             }
-            _ => return None,
+            _ => return self.allocations(path, action, spec),
         };
         Some(found)
     }
@@ -281,24 +282,67 @@ impl Lowering<'_> {
                 self.error("E015", path, message).hint("change the number of client nodes instead".to_owned());
                 return None;
             }
-            let names: Vec<&str> = placed.spec.job.groups.iter().map(|group| &*group.name).collect();
-            let group = match group {
-                Some(group) if names.contains(&group) => group,
-                None if names.len() == 1 => names[0],
-                Some(group) => {
-                    self.unknown(&format!("{path}.group"), "group", group, names.iter().copied());
-                    return None;
-                }
-                None => {
-                    let hint = format!("add `group:`, one of `{}`", names.join("`, `"));
-                    self.error("E015", path, format!("job `{job}` has {} groups", names.len())).hint(hint);
-                    return None;
-                }
-            };
+            let group = self.group_of(path, &placed.spec.job, group)?;
             let job = placed.spec.job.name.clone();
-            actions.push(Action::ScaleJob { region, job, group: group.into(), count });
+            actions.push(Action::ScaleJob { region, job, group, count });
         }
-        Some(Meaning { label: format!("scale {job} to {count}"), lasts: None, actions })
+        Some(once(format!("scale {job} to {count}"), actions))
+    }
+
+    /// The group that is named, or the only one.
+    fn group_of(&mut self, path: &str, job: &Job, group: Option<&str>) -> Option<Arc<str>> {
+        let names: Vec<&str> = job.groups.iter().map(|group| &*group.name).collect();
+        match group {
+            Some(group) if names.contains(&group) => Some(group.into()),
+            None if names.len() == 1 => Some(names[0].into()),
+            Some(group) => {
+                self.unknown(&format!("{path}.group"), "group", group, names.iter().copied());
+                None
+            }
+            None => {
+                let hint = format!("add `group:`, one of `{}`", names.join("`, `"));
+                self.error("E015", path, format!("job `{}` has {} groups", job.name, names.len())).hint(hint);
+                None
+            }
+        }
+    }
+
+    /// What is done to allocations by name: to one, or to some of a deployment.
+    fn allocations(&mut self, path: &str, action: &schema::Action, spec: &Job) -> Option<(String, Order)> {
+        let job = spec.name.clone();
+        if matches!(spec.kind, JobKind::System | JobKind::SysBatch) || spec.is_parent() {
+            let message = format!("the allocations of job `{job}` cannot be told apart by their numbers");
+            self.error("E015", &format!("{path}.job"), message).hint(
+                "this is for service and batch jobs that run themselves, not for system jobs or launched children",
+            );
+            return None;
+        }
+        match action {
+            schema::Action::StopAlloc { group, index, .. } => {
+                let group = self.group_of(path, spec, group.as_deref())?;
+                let index = self.count(&format!("{path}.index"), *index, 0..=ALLOCATIONS_MAX);
+                Some((format!("stop {job}.{group}[{index}]"), Order::StopAlloc(GroupOf { job, group }, index)))
+            }
+            schema::Action::SetHealth { group, healthy, unhealthy, .. } => {
+                let group = self.group_of(path, spec, group.as_deref())?;
+                if healthy.is_empty() && unhealthy.is_empty() {
+                    self.error("E015", path, "this entry says nothing of any allocation")
+                        .hint("name some in `healthy` or `unhealthy`, as `healthy: [0, 1]`");
+                }
+                if let Some(both) = healthy.iter().find(|index| unhealthy.contains(index)) {
+                    self.error("E015", path, format!("allocation {both} is said to be both healthy and unhealthy"));
+                }
+                let mut numbers = |field: &str, written: &[u64]| -> Vec<u32> {
+                    let numbered = written.iter().enumerate();
+                    numbered
+                        .map(|(at, index)| self.count(&format!("{path}.{field}[{at}]"), *index, 0..=ALLOCATIONS_MAX))
+                        .collect()
+                };
+                let (healthy, unhealthy) = (numbers("healthy", healthy), numbers("unhealthy", unhealthy));
+                Some((format!("set health of {job}"), Order::SetHealth(GroupOf { job, group }, [healthy, unhealthy])))
+            }
+            _ => None,
+        }
     }
 
     /// The job of this name in the region, or in each region that has it.
@@ -371,7 +415,7 @@ pub(super) fn region_of(action: &Action) -> Option<RegionId> {
 }
 
 fn once(label: String, actions: Vec<Action>) -> Meaning {
-    Meaning { label, lasts: None, actions }
+    Meaning { label, lasts: None, actions, eval_priority: None }
 }
 
 fn registration(job: &Placed) -> Action {
@@ -388,6 +432,8 @@ fn job_of(action: &schema::Action) -> Option<(&str, Option<&str>)> {
         | schema::Action::ResumeDeployment { job, region }
         | schema::Action::FailDeployment { job, region }
         | schema::Action::ForcePeriodic { job, region }
+        | schema::Action::StopAlloc { job, region, .. }
+        | schema::Action::SetHealth { job, region, .. }
         | schema::Action::DispatchJob { job, region, .. } => Some((job, region.as_deref())),
         _ => None,
     }

@@ -127,16 +127,14 @@ impl Lowering<'_> {
     }
 
     /// `1.6.3`, or `1.6` for the last of the series; releases outside what the scheduler models are refused.
-    fn nomad_release(&mut self) -> Release {
-        match self.nomad_release_of_scenario() {
-            (1, minor @ 1..=6, patch) => Release { minor, patch },
-            _ => {
-                let text = &self.scenario.versions.nomad;
-                self.error("E015", "versions.nomad", format!("no behaviour of Nomad `{text}` is known"))
-                    .hint("known are `1.1.0` to `1.6`; without a third number it is the last of its series");
-                Release::V1_6
-            }
-        }
+    pub(super) fn nomad_release(&mut self) -> Release {
+        let text = self.scenario.versions.nomad.trim_start_matches('v');
+        text.parse().unwrap_or_else(|_| {
+            let text = &self.scenario.versions.nomad;
+            self.error("E015", "versions.nomad", format!("no behaviour of Nomad `{text}` is known"))
+                .hint("known are `1.1.0` to `1.6.15`; without a third number it is the last of its series");
+            Release::V1_6
+        })
     }
 
     /// What is written needs a later release than the scenario follows, unless that one `knows` it.
@@ -151,14 +149,15 @@ impl Lowering<'_> {
         self.needs_release(path, "Nomad has node pools from 1.6 on", knows);
     }
 
-    /// As written; zeros if it is no release at all.
+    /// As written; later than all of them if it is no release at all.
     pub(super) fn nomad_release_of_scenario(&self) -> (u16, u16, u16) {
         let text = &self.scenario.versions.nomad;
         let numbers: Option<Vec<u16>> = text.trim_start_matches('v').split('.').map(|part| part.parse().ok()).collect();
         match numbers.as_deref() {
             Some([major, minor]) => (*major, *minor, u16::MAX),
             Some([major, minor, patch]) => (*major, *minor, *patch),
-            Some(_) | None => (0, 0, 0),
+            // An error of its own; nothing else is wrong with what such a release does not know.
+            Some(_) | None => (u16::MAX, 0, 0),
         }
     }
 }

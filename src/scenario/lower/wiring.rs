@@ -7,6 +7,7 @@ use super::Lowering;
 use super::work::Placed;
 use crate::base::id::Id;
 use crate::base::id::IdVec;
+use crate::base::math;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::model::job::Job;
@@ -26,6 +27,9 @@ use crate::world::spec::ServiceSpec;
 use crate::world::spec::ServiceTime;
 use crate::world::spec::TrafficId;
 use crate::world::spec::TrafficSpec;
+
+/// Most that one standard deviation of the logarithm makes of a delay: about 3.
+const JITTER_MAX: u64 = 19;
 
 /// Ingresses with the name traffic refers to.
 pub(super) type Ingresses = Vec<(String, IngressSpec)>;
@@ -108,9 +112,17 @@ impl Lowering<'_> {
 
     fn link(&mut self, path: &str, written: Option<&schema::Link>, link: &mut LinkSpec) {
         let Some(written) = written else { return };
+        let delay = self.duration(&format!("{path}.delay"), &written.delay);
+        let jitter = self.duration_or(&format!("{path}.jitter"), written.jitter.as_ref(), Duration::ZERO);
+        if jitter > delay * JITTER_MAX {
+            let message = format!("a jitter of {jitter} is more than {JITTER_MAX} times the delay of {delay}");
+            self.error("E015", &format!("{path}.jitter"), message);
+        }
+        // One standard deviation of the logarithm above the median, which 15.9 % are beyond.
+        let share = if delay.is_zero() { 0.0 } else { jitter.as_secs_f64() / delay.as_secs_f64() };
         *link = LinkSpec {
-            delay: self.duration(&format!("{path}.delay"), &written.delay),
-            jitter_sigma: self.number(&format!("{path}.jitter"), written.jitter, 0.0..=3.0),
+            delay,
+            jitter_sigma: math::ln(1.0 + share),
             loss: self.share_or_zero(&format!("{path}.loss"), written.loss.as_ref()),
         };
     }

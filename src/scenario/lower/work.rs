@@ -277,7 +277,7 @@ impl Lowering<'_> {
         out
     }
 
-    /// Checks that each group could run on at least one machine.
+    /// Warns of groups that could run on no machine. Nomad registers them all the same, and their work waits.
     pub(super) fn fit(&mut self, roofs: &Roofs, jobs: &[Placed]) {
         for placed in jobs {
             let job = &placed.spec.job;
@@ -316,8 +316,8 @@ impl Lowering<'_> {
         let place = Some(placed.origin.place(Part::Datacenters));
         let finding = if nobody.len() == job.datacenters.len() {
             let message =
-                format!("job `{}` can run nowhere in `{region}`: no machine is in datacenter `{names}`", job.name);
-            Diagnostic::error("E012", message)
+                format!("job `{}` will wait unplaced in `{region}`: no machine is in datacenter `{names}`", job.name);
+            Diagnostic::warning("W006", message)
         } else {
             let message = format!("no machine of `{region}` is in datacenter `{names}` of job `{}`", job.name);
             Diagnostic::warning("W002", message)
@@ -334,11 +334,14 @@ impl Lowering<'_> {
         let best_memory = usable.iter().map(|roof| &roof.memory).max_by_key(|(most, _)| *most);
         let best_disk = usable.iter().map(|roof| &roof.disk).max_by_key(|(most, _)| *most);
         let mut too_much = |part: Part, what: &str, asked: String, most: String, name: &str| {
-            let message =
-                format!("task group `{}` asks for more {what} than any node it may use in `{region}` has", group.name);
-            let finding = Diagnostic::error("E014", message)
+            let message = format!(
+                "task group `{}` of job `{}` will wait unplaced: it asks for more {what} than any machine of `{region}` \
+                 that it may use has",
+                group.name, placed.spec.job.name
+            );
+            let finding = Diagnostic::warning("W006", message)
                 .at(Some(placed.origin.place(part)))
-                .label(format!("largest node class `{name}` has {most}"))
+                .label(format!("largest machine type `{name}` has {most}"))
                 .hint(format!("add machines with at least {asked} in its datacenters, or lower `{what}`"));
             self.report(finding);
         };

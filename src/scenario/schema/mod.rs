@@ -3,21 +3,6 @@
 //! These types are the edge. They say what can be written and what the defaults are; [`crate::scenario::lower`] says
 //! what it means. `docs/scenario.md` explains each block to its users.
 
-mod job;
-mod settings;
-mod tasks;
-mod timeline;
-
-use std::collections::BTreeMap;
-
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-pub use job::*;
-pub use settings::*;
-pub use tasks::*;
-pub use timeline::*;
-
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $pattern:literal) => {
         $(#[$doc])*
@@ -32,6 +17,21 @@ macro_rules! text {
         }
     };
 }
+
+mod job;
+mod settings;
+mod tasks;
+mod timeline;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use job::*;
+pub use settings::*;
+pub use tasks::*;
+pub use timeline::*;
 
 text!(
     /// A span of time: `"40m"`, `"1h30m"`, `"250 ms"`.
@@ -354,9 +354,10 @@ fn default_network() -> String {
 pub struct Link {
     /// Median delay, one way: half the round trip.
     pub delay: DurationText,
-    /// Standard deviation of the logarithm of the delay, 0 to 3. Default 0.
+    /// By how much more than `delay` one packet in six (16 %) is late, of a lognormal law; at most 19 times `delay`.
+    /// Default 0.
     #[serde(default)]
-    pub jitter: f64,
+    pub jitter: Option<DurationText>,
     /// Packets lost. Default 0%.
     #[serde(default)]
     pub loss: Option<ShareText>,

@@ -10,7 +10,8 @@ use super::RateText;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Versions {
-    /// Nomad: `1.1.0` to `1.6`; without a third number, the last of the series. Default `1.6`.
+    /// Nomad: `1.1.0` to `1.6.15`; without a third number, the last of the series. One that changed nothing modelled
+    /// here behaves as the last one before it that did. Default `1.6`.
     #[serde(default = "default_nomad_release")]
     pub nomad: String,
 }

@@ -262,6 +262,44 @@ pub enum Action {
         #[serde(default)]
         region: Option<String>,
     },
+    /// An operator stops an allocation, which is replaced (`nomad alloc stop`): the newest of its name that is to run.
+    StopAlloc {
+        /// The job.
+        job: String,
+        /// The group. Default: the only one.
+        #[serde(default)]
+        group: Option<String>,
+        /// The number in its name, from 0.
+        index: u64,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator says which allocations of a job's newest deployment are healthy (the API's `allocation-health`).
+    SetHealth {
+        /// The job.
+        job: String,
+        /// The group. Default: the only one.
+        #[serde(default)]
+        group: Option<String>,
+        /// Numbers in the names of the healthy ones; the newest of a name is meant.
+        #[serde(default)]
+        healthy: Vec<u64>,
+        /// Of the unhealthy ones; one fails the deployment.
+        #[serde(default)]
+        unhealthy: Vec<u64>,
+        /// Where. Default: wherever the job is registered.
+        #[serde(default)]
+        region: Option<String>,
+    },
+    /// An operator registers or stops a job, and its evaluation has another priority (`-eval-priority`, from 1.1.10 and
+    /// 1.2.4 on).
+    EvalPriority {
+        /// 1 to 100.
+        priority: u64,
+        /// `RegisterJob`, `UpdateImage` or `StopJob`.
+        of: Box<Action>,
+    },
     /// An operator drains nodes.
     DrainNodes {
         /// Which client machines.
