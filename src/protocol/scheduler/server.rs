@@ -500,8 +500,8 @@ impl<D: Decide> Server<D> {
                     say(Change::Reported { alloc: update.id, status: update.client, healthy });
                 }
             }
+            Command::SchedulerConfig(_) => say(Change::Switched { switches: self.state.switches() }),
             Command::Noop
-            | Command::SchedulerConfig(_)
             | Command::DeregisterNodes(_)
             | Command::NodeEligibility { .. }
             | Command::NodeDrain { .. }
@@ -513,6 +513,12 @@ impl<D: Decide> Server<D> {
             | Command::PromoteDeployment { .. }
             | Command::AllocHealth { .. }
             | Command::Reap { .. } => {}
+        }
+        for id in &applied.jobs {
+            say(Change::Job { id: *id, job: self.state.job(*id).cloned() });
+        }
+        for deployment in applied.deployments.iter().filter_map(|id| self.state.deployment(*id)) {
+            say(Change::Deployment { deployment: deployment.clone() });
         }
         for eval in applied.evals.iter().chain(&applied.canceled).filter(|eval| eval.is_terminal()) {
             say(Change::EvalEnded { eval: eval.clone() });
