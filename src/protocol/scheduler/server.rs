@@ -539,7 +539,7 @@ impl<D: Decide> Server<D> {
             self.blocked.untrack(*job);
         }
         for capacity in &applied.unblocked {
-            self.blocked.unblock(now, capacity.class, applied.index, &mut released);
+            self.blocked.unblock(capacity.class, applied.index, &mut released);
             if let Some(node) = capacity.node {
                 self.blocked.unblock_node(node, &mut released);
             }
