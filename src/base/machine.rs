@@ -94,6 +94,11 @@ pub trait Message: fmt::Display {
     fn channel(&self) -> Channel;
     /// Its size on the wire, for bandwidth.
     fn bytes(&self) -> u32;
+    /// How long its sender bears that it does not get through, before it hangs up and the message is gone. Silently,
+    /// since what its code sees is the timeout of its own. Default: as long as a connection lasts.
+    fn patience(&self) -> Duration {
+        Duration::MAX
+    }
     /// Mixes the content into the run's digest; two messages that differ in meaning should differ here.
     fn fingerprint(&self) -> u64;
 }

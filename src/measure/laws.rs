@@ -28,7 +28,6 @@ use crate::measure::invariant::raft::Law;
 use crate::measure::invariant::scheduler::SchedulerLaws;
 use crate::measure::outcome::InvariantResult;
 use crate::model::job::Job;
-use crate::model::job::JobKind;
 use crate::model::topology::RegionId;
 use crate::protocol::catalog::server::ServerEvent;
 use crate::protocol::gossip::members::Directory;
@@ -36,6 +35,7 @@ use crate::protocol::gossip::serf;
 use crate::protocol::proxy::fabio::FabioEvent;
 use crate::protocol::raft::Command;
 use crate::protocol::raft::Configuration;
+use crate::protocol::scheduler::broker::BrokerConfig;
 use crate::world::atlas::Atlas;
 use crate::world::event::Event;
 use crate::world::event::Group;
@@ -59,6 +59,13 @@ const COMMIT_BOUND: Duration = Duration::from_secs(5);
 const LAN_BOUND: Duration = Duration::from_secs(90);
 /// The same between regions: reconnecting is tried every 30 s with one of the failed members.
 const WAN_BOUND: Duration = Duration::from_mins(5);
+/// Until a group has its count: half a minute until a node is marked down, the work after it, and one nack timeout.
+const COUNT_BOUND: Duration = Duration::from_mins(3);
+/// Until an evaluation that is next has ended, besides its deliveries: a change of leaders, and what the workers have
+/// in hand.
+const EVAL_BOUND: Duration = Duration::from_mins(6);
+/// Plans a scheduler submits for one evaluation before it gives up (Nomad `maxServiceScheduleAttempts`).
+const ATTEMPTS_MAX: u64 = 5;
 
 /// Watches one run.
 #[derive(Debug, Clone)]
@@ -131,8 +138,9 @@ impl Laws {
         let nomad = spec.regions.iter().flat_map(|(_, region)| region.nomad.iter().map(main));
         pools.insert(Pool::NomadWan, PoolWatch::new(atlas, nomad, WAN_BOUND));
         let catalog = || CatalogWatch { laws: CatalogLaws::new(CatalogLaws::DEFAULT_BOUND), leader: None };
-        let scheduler = || SchedulerWatch { laws: SchedulerLaws::default(), leader: None };
-        let mut laws = Self {
+        let evals = eval_bound(atlas);
+        let scheduler = || SchedulerWatch { laws: SchedulerLaws::new(evals, COUNT_BOUND), leader: None };
+        Self {
             atlas: Arc::clone(atlas),
             groups,
             pools,
@@ -144,11 +152,7 @@ impl Laws {
             lasting: 0,
             disturbed: Time::ZERO,
             look_at: Time::ZERO + LOOK_EVERY,
-        };
-        for (_, job) in spec.jobs.iter() {
-            laws.wants(job.at, job.region, &job.job);
         }
-        laws
     }
 
     /// A process said this.
@@ -279,9 +283,7 @@ impl Laws {
         let atlas = Arc::clone(&self.atlas);
         let action = &atlas.spec.timeline[entry].action;
         match action {
-            Action::RegisterJob { region, job } => self.wants(at, *region, job),
-            Action::ScaleJob { region, job, group, count } => self.scaled(at, *region, job, group, *count),
-            Action::StopJob { region, job, .. } => self.stopped(at, *region, job),
+            Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } => {}
             action if lasts(action) => {
                 self.lasting += 1;
                 for watch in self.pools.values_mut() {
@@ -367,46 +369,6 @@ impl Laws {
             }
             watch.promised = promised;
         }
-    }
-
-    fn wants(&mut self, at: Time, region: RegionId, job: &Job) {
-        // Batch work ends, and system jobs want as many as there are nodes.
-        if job.kind == JobKind::Service
-            && let Some(id) = self.atlas.job(region, &job.name)
-        {
-            for (group, spec) in (0..).zip(&job.groups) {
-                self.schedulers[region].laws.wanted(at, id, group, spec.count);
-            }
-        }
-    }
-
-    /// Versions of a job have the same groups as a rule; the place of a group is that in the last version.
-    fn scaled(&mut self, at: Time, region: RegionId, name: &str, group: &str, count: u32) {
-        let Some((id, job)) = self.atlas.job(region, name).zip(self.version(at, region, name)) else { return };
-        if job.kind == JobKind::Service
-            && let Some((place, _)) = (0..).zip(&job.groups).find(|(_, spec)| &*spec.name == group)
-        {
-            self.schedulers[region].laws.wanted(at, id, place, count);
-        }
-    }
-
-    fn stopped(&mut self, at: Time, region: RegionId, name: &str) {
-        let Some((id, job)) = self.atlas.job(region, name).zip(self.version(at, region, name)) else { return };
-        for (group, _) in (0..).zip(&job.groups) {
-            self.schedulers[region].laws.wanted(at, id, group, 0);
-        }
-    }
-
-    /// The version of a job that was registered last.
-    fn version(&self, at: Time, region: RegionId, name: &str) -> Option<Arc<Job>> {
-        let spec = &self.atlas.spec;
-        let first = spec.jobs.iter().map(|(_, job)| (job.at, job.region, &job.job));
-        let later = spec.timeline.iter().filter_map(|(_, entry)| match &entry.action {
-            Action::RegisterJob { region, job } => Some((entry.at, *region, job)),
-            _ => None,
-        });
-        let known = first.chain(later).filter(|(from, of, job)| *from <= at && *of == region && &*job.name == name);
-        known.max_by_key(|(from, _, _)| *from).map(|(_, _, job)| Arc::clone(job))
     }
 
     /// Looks at what has to hold after a while.
@@ -501,6 +463,21 @@ impl Results {
             result.first = Some(format!("{place}, at {at}: {text}"));
         }
     }
+}
+
+/// How long an evaluation may take once it is next: every delivery may run into the nack timeout and waits before the
+/// following one, and a worker may have had the costliest evaluation in hand just before, or has this one for so long.
+fn eval_bound(atlas: &Atlas) -> Duration {
+    let (options, spec) = (&atlas.spec.options, &atlas.spec);
+    let broker = BrokerConfig::default();
+    let deliveries = u64::from(options.delivery_limit.max(1));
+    let waits = broker.nack_delay_first + broker.nack_delay_next * (deliveries * (deliveries - 1) / 2);
+    let wanted = |job: &Job| job.groups.iter().map(|group| u64::from(group.count)).sum::<u64>();
+    let placements = spec.jobs.iter().map(|(_, job)| wanted(&job.job)).max().unwrap_or(0).max(1);
+    let nodes = spec.regions.iter().map(|(_, region)| region.clients.len() as u64).max().unwrap_or(0);
+    let costs = &options.costs;
+    let attempt = costs.step + (costs.node_pulled + costs.node_scored) * (nodes * placements);
+    EVAL_BOUND + options.nack_timeout * deliveries + waits + attempt * (2 * ATTEMPTS_MAX)
 }
 
 /// Whether an entry of the timeline disturbs for as long as it lasts.

@@ -10,7 +10,7 @@ use crate::sim::engine::Actor;
 use crate::sim::network::{RETRANSMIT_FIRST, RETRANSMIT_MAX};
 use crate::sim::parcel::{Parcel, Segment, Ticket, Work};
 use crate::sim::queue::Entry;
-use crate::sim::stream::{CONNECT_GIVE_UP, GIVE_UP, Stalled, StreamState, WAITING_MAX};
+use crate::sim::stream::{CONNECT_GIVE_UP, CONNECT_RETRY, GIVE_UP, Stalled, StreamState, WAITING_MAX, Waiting};
 use crate::sim::timers::Pop;
 use crate::sim::trace::Cause;
 
@@ -190,6 +190,9 @@ impl<P: Actor> Core<P> {
         if stream.state == StreamState::Closed || stream.lives[side] != life {
             self.open_stream(index, side, cause);
         }
+        if self.streams[index].lanes[side].stalled.is_some() && self.is_way_open(index, side) {
+            self.send_waiting(index, side);
+        }
         let lane = &mut self.streams[index].lanes[side];
         let number = lane.sent;
         lane.sent = number.wrapping_add(1);
@@ -279,66 +282,102 @@ impl<P: Actor> Core<P> {
     #[cold]
     fn stall(&mut self, index: u32, side: usize, number: u32, place: u32) {
         let now = self.now;
-        let lane = &mut self.streams[index].lanes[side];
-        let is_first = lane.stalled.is_none();
-        let stalled = lane.stalled.get_or_insert_with(|| {
-            Box::new(Stalled { waiting: VecDeque::new(), since: now, timeout: RETRANSMIT_FIRST })
-        });
+        let stream = &mut self.streams[index];
+        let first = if stream.state == StreamState::Established { RETRANSMIT_FIRST } else { CONNECT_RETRY };
+        let is_first = stream.lanes[side].stalled.is_none();
+        let stalled = stream.lanes[side]
+            .stalled
+            .get_or_insert_with(|| Box::new(Stalled { waiting: VecDeque::new(), timeout: first, next: now + first }));
         if stalled.waiting.len() == WAITING_MAX {
             self.parcels.take(place);
             return;
         }
-        let at = stalled.waiting.partition_point(|(earlier, _)| number.wrapping_sub(*earlier) as i32 > 0);
-        stalled.waiting.insert(at, (number, place));
+        let at = stalled.waiting.partition_point(|earlier| number.wrapping_sub(earlier.number) as i32 > 0);
+        stalled.waiting.insert(at, Waiting { number, place, since: now });
         if is_first {
             self.schedule_retry(index, side);
+        } else if stalled.next > now + CONNECT_RETRY {
+            stalled.timeout = CONNECT_RETRY;
+            self.schedule_retry(index, side);
         }
+    }
+
+    fn is_way_open(&self, index: u32, side: usize) -> bool {
+        let ends = self.streams[index].ends;
+        let (from, to) = (ends[side], ends[1 - side]);
+        self.hosts[self.seats[to].host].up
+            && (self.rules.is_empty() || self.rules.lets_through(self.end(from), self.end(to), Channel::Stream))
     }
 
     fn schedule_retry(&mut self, index: u32, side: usize) {
         let stream = &mut self.streams[index];
         let sender = stream.ends[side];
         let lane = &mut stream.lanes[side];
-        let Some(stalled) = &lane.stalled else { return };
+        let Some(stalled) = &mut lane.stalled else { return };
         lane.attempts = lane.attempts.wrapping_add(1);
-        let (at, attempt) = (self.now + stalled.timeout, lane.attempts);
+        stalled.next = self.now + stalled.timeout;
+        let (at, attempt) = (stalled.next, lane.attempts);
         self.post(at, sender, Parcel::Retry { stream: index, side, attempt });
     }
 
     fn retry(&mut self, index: u32, side: usize, attempt: u32) {
-        let ends = self.streams[index].ends;
-        let (from, to) = (ends[side], ends[1 - side]);
-        let is_open = self.hosts[self.seats[to].host].up
-            && (self.rules.is_empty() || self.rules.lets_through(self.end(from), self.end(to), Channel::Stream));
-        let stream = &mut self.streams[index];
-        let limit = if stream.state == StreamState::Established { GIVE_UP } else { CONNECT_GIVE_UP };
-        let lane = &mut stream.lanes[side];
-        if lane.attempts != attempt {
+        if self.streams[index].lanes[side].attempts != attempt || self.streams[index].lanes[side].stalled.is_none() {
             return;
         }
-        let Some(stalled) = &mut lane.stalled else { return };
-        if is_open {
-            let waiting = std::mem::take(&mut stalled.waiting);
-            self.streams[index].lanes[side].stalled = None;
-            for (number, place) in waiting {
-                let bytes = self.parcels.message(place).map_or(0, Message::bytes);
-                match self.segment_transit(from, to, bytes, number) {
-                    Some(delay) => self.dispatch(index, side, place, self.now + delay.max(SHORTEST)),
-                    None => self.stall(index, side, number, place),
-                }
+        if self.is_way_open(index, side) {
+            self.send_waiting(index, side);
+            return;
+        }
+        self.hang_up(index, side);
+        let stream = &mut self.streams[index];
+        let Some(stalled) = &mut stream.lanes[side].stalled else { return };
+        if stalled.waiting.is_empty() {
+            stream.lanes[side].stalled = None;
+            if stream.state != StreamState::Established {
+                self.close_towards(index, side);
             }
-        } else if self.now.since(stalled.since) >= limit {
-            self.close_towards(index, side);
         } else {
             stalled.timeout = (stalled.timeout * 2).min(RETRANSMIT_MAX);
             self.schedule_retry(index, side);
         }
     }
 
+    /// The way is open: what waits passes, as far as its sender waits for it.
+    #[cold]
+    fn send_waiting(&mut self, index: u32, side: usize) {
+        self.hang_up(index, side);
+        let [from, to] = [side, 1 - side].map(|end| self.streams[index].ends[end]);
+        let Some(stalled) = self.streams[index].lanes[side].stalled.take() else { return };
+        for Waiting { number, place, .. } in stalled.waiting {
+            let bytes = self.parcels.message(place).map_or(0, Message::bytes);
+            match self.segment_transit(from, to, bytes, number) {
+                Some(delay) => self.dispatch(index, side, place, self.now + delay.max(SHORTEST)),
+                None => self.stall(index, side, number, place),
+            }
+        }
+    }
+
+    /// Drops what waits for longer than its sender does.
+    fn hang_up(&mut self, index: u32, side: usize) {
+        let now = self.now;
+        let stream = &mut self.streams[index];
+        let limit = if stream.state == StreamState::Established { GIVE_UP } else { CONNECT_GIVE_UP };
+        let Some(stalled) = &mut stream.lanes[side].stalled else { return };
+        let parcels = &mut self.parcels;
+        stalled.waiting.retain(|waiting| {
+            let patience = parcels.message(waiting.place).map_or(limit, |msg| msg.patience().min(limit));
+            let stays = now.since(waiting.since) < patience;
+            if !stays {
+                parcels.take(waiting.place);
+            }
+            stays
+        });
+    }
+
     pub(super) fn forget_stalled(&mut self, index: u32, side: usize) {
         if let Some(stalled) = self.streams[index].lanes[side].stalled.take() {
-            for (_, place) in stalled.waiting {
-                self.parcels.take(place);
+            for waiting in stalled.waiting {
+                self.parcels.take(waiting.place);
             }
         }
     }

@@ -2,19 +2,22 @@
 //!
 //! The model of TCP. One stream per pair, both directions. It is bound to the lives of its ends: the sender's when it
 //! opens it, the receiver's when the first segment arrives. Within a direction, arrivals never overtake. A
-//! segment that cannot pass (a rule drops it, or the host is down) waits with everything sent after it and is tried
-//! again after
-//! 200 ms, doubling to 120 s (Linux); when the way is open again, all of it arrives in order. An established stream
-//! gives up
-//! after 924.6 s (Linux `tcp_retries2` = 15), a connection attempt after 10 s (the dial timeout of `HashiCorp`'s
-//! transports); both silently, since the caller's own timeout is what its code would see. A segment that reaches a live
-//! host without a listening process, or with a later life of it, is refused: the sender is told once, and what else it
-//! had
-//! under way on that stream is gone. A killed process resets its established streams; a lost host does not.
+//! segment that cannot pass (a rule drops it, or the host is down) waits and is tried again after 200 ms on an
+//! established stream, 1 s on one that opens, doubling to 120 s (Linux); when the way is open again, all that waits
+//! arrives in order. An established stream gives up after 924.6 s (Linux `tcp_retries2` = 15), a connection attempt
+//! after 10 s (the dial timeout of `HashiCorp`'s transports), a message after the patience of its sender; all silently,
+//! since the caller's own timeout is what its code would see. A segment that reaches a live host without a listening
+//! process, or with a later life of it, is refused: the sender is told once, and what else it had under way on that
+//! stream is gone. A killed process resets its established streams; a lost host does not.
 //!
-//! Left out: congestion control and windows (bulk transfers are as fast as the link), half-closed streams, several
-//! connections per pair (one blocked exchange does delay the others of the same pair), and the caller closing a stream
-//! by itself: after a long partition, old requests may arrive that a real caller would have given up.
+//! Callers have more than one connection: who wants to send while a connection hangs does not wait for it, but takes or
+//! dials another one (Go's `http.Transport` and `HashiCorp`'s Raft transport have one exchange to a connection; a
+//! session that many calls share is closed by its keep-alive and dialled again). So what is sent while others wait is
+//! tried at once, and if it cannot pass, again after the 1 s of a new connection.
+//!
+//! Left out: congestion control and windows (bulk transfers are as fast as the link), half-closed streams, the round
+//! trip that a further connection takes, and that what waited on the one that hung would still wait for its own turn: it
+//! arrives with what was sent later, so calls over a shared session are free up to 40 s earlier than in reality.
 
 use std::collections::VecDeque;
 
@@ -61,10 +64,20 @@ pub(super) struct Lane {
 /// Segments that could not pass.
 #[derive(Debug, Clone)]
 pub(super) struct Stalled {
-    /// (number, place in the slab), by number.
-    pub(super) waiting: VecDeque<(u32, u32)>,
-    pub(super) since: Time,
+    /// By number.
+    pub(super) waiting: VecDeque<Waiting>,
     pub(super) timeout: Duration,
+    /// When they are tried next.
+    pub(super) next: Time,
+}
+
+/// A segment that waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    pub(super) number: u32,
+    /// In the slab.
+    pub(super) place: u32,
+    pub(super) since: Time,
 }
 
 impl Stream {
@@ -119,6 +132,8 @@ impl std::ops::IndexMut<u32> for Streams {
 pub(super) const GIVE_UP: Duration = Duration::from_millis(924_600);
 /// A connection attempt is given up after this (`HashiCorp` raft and Consul dial timeout).
 pub(super) const CONNECT_GIVE_UP: Duration = Duration::from_secs(10);
+/// First retransmission of a segment that opens a connection (RFC 6298, Linux `TCP_TIMEOUT_INIT`).
+pub(super) const CONNECT_RETRY: Duration = Duration::from_secs(1);
 /// A stream holds this many unsent messages; what a caller sends beyond is lost, as to a caller whose write blocks.
 pub(super) const WAITING_MAX: usize = 4_096;
 

@@ -17,6 +17,8 @@ use crate::sim::trace::Notable;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Msg {
     Call(u32),
+    /// A call given up after ten seconds.
+    Brief(u32),
     Packet(u32),
 }
 
@@ -24,6 +26,7 @@ impl fmt::Display for Msg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(n) => write!(f, "Call {n}"),
+            Self::Brief(n) => write!(f, "Brief {n}"),
             Self::Packet(n) => write!(f, "Packet {n}"),
         }
     }
@@ -32,7 +35,7 @@ impl fmt::Display for Msg {
 impl Message for Msg {
     fn channel(&self) -> Channel {
         match self {
-            Self::Call(_) => Channel::Stream,
+            Self::Call(_) | Self::Brief(_) => Channel::Stream,
             Self::Packet(_) => Channel::Datagram,
         }
     }
@@ -41,9 +44,16 @@ impl Message for Msg {
         100
     }
 
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Brief(_) => Duration::from_secs(10),
+            Self::Call(_) | Self::Packet(_) => Duration::MAX,
+        }
+    }
+
     fn fingerprint(&self) -> u64 {
         match self {
-            Self::Call(n) => u64::from(*n) << 1,
+            Self::Call(n) | Self::Brief(n) => u64::from(*n) << 1,
             Self::Packet(n) => u64::from(*n) << 1 | 1,
         }
     }
@@ -99,7 +109,7 @@ impl Machine for Diary {
                     fx.arm(Alarm(0), interval);
                 }
             }
-            Input::Message { msg: Msg::Packet(n) | Msg::Call(n), .. } => {
+            Input::Message { msg: Msg::Packet(n) | Msg::Call(n) | Msg::Brief(n), .. } => {
                 fx.emit(Saw(n));
                 if n < self.hops {
                     fx.send(self.next.expect("forwards"), Msg::Packet(n + 1));
@@ -289,8 +299,55 @@ fn a_stream_waits_for_a_partition_to_heal_and_keeps_its_order() {
     run(&mut engine, 1_000);
     engine.remove_rule(rule);
     run(&mut engine, 2_000);
-    // Sent at 1 ms; tried again at 201, 601 and 1401 ms.
-    check(&engine, B, &["1411 p0 Call 0", "1411 p0 Call 1", "1411 p0 Call 2", "1411 p0 Call 3"]);
+    // Sent at 1 ms; tried again after the 1 s of a connection that opens.
+    check(&engine, B, &["1011 p0 Call 0", "1011 p0 Call 1", "1011 p0 Call 2", "1011 p0 Call 3"]);
+}
+
+/// A calls B over an established stream that is cut at 100 ms for two minutes: at 100 ms, and once after the end.
+fn cut_for_two_minutes(first: Msg, again: Option<u64>) -> Engine<Diary> {
+    let mut engine = world(2);
+    act(&mut engine, A, |fx| fx.send(B, Msg::Call(0)));
+    run(&mut engine, 100);
+    let rule = engine.add_rule(Rule::cut(Selector::Zone(0), Selector::Zone(1)));
+    act(&mut engine, A, |fx| fx.send(B, first));
+    run(&mut engine, 120_100);
+    engine.remove_rule(rule);
+    if let Some(again) = again {
+        run(&mut engine, again);
+        act(&mut engine, A, |fx| fx.send(B, Msg::Call(2)));
+    }
+    run(&mut engine, 300_000);
+    engine
+}
+
+#[test]
+fn who_calls_after_a_partition_does_not_wait_for_the_connection_that_hangs() {
+    let engine = cut_for_two_minutes(Msg::Call(1), None);
+    // Tried last after 200 ms and its doubles, up to 102.4 s.
+    check(&engine, B, &["11 p0 Call 0", "204710 p0 Call 1"]);
+    let engine = cut_for_two_minutes(Msg::Call(1), Some(121_000));
+    check(&engine, B, &["11 p0 Call 0", "121010 p0 Call 1", "121010 p0 Call 2"]);
+}
+
+#[test]
+fn what_its_sender_has_given_up_does_not_arrive() {
+    let engine = cut_for_two_minutes(Msg::Brief(1), Some(121_000));
+    check(&engine, B, &["11 p0 Call 0", "121010 p0 Call 2"]);
+}
+
+#[test]
+fn a_new_call_into_a_partition_is_tried_again_like_a_new_connection() {
+    let mut engine = world(2);
+    act(&mut engine, A, |fx| fx.send(B, Msg::Call(0)));
+    run(&mut engine, 100);
+    let rule = engine.add_rule(Rule::cut(Selector::Zone(0), Selector::Zone(1)));
+    act(&mut engine, A, |fx| fx.send(B, Msg::Call(1)));
+    run(&mut engine, 119_500);
+    act(&mut engine, A, |fx| fx.send(B, Msg::Call(2)));
+    run(&mut engine, 120_100);
+    engine.remove_rule(rule);
+    run(&mut engine, 300_000);
+    check(&engine, B, &["11 p0 Call 0", "120510 p0 Call 1", "120510 p0 Call 2"]);
 }
 
 #[test]

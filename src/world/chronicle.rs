@@ -250,6 +250,7 @@ impl Chronicle {
                     self.queued(region, eval.job, group, count, tell);
                 }
             }
+            Change::Job { .. } | Change::Deployment { .. } | Change::Switched { .. } => {}
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::base::machine::{Channel, Message, Slot};
+use crate::base::time::Duration;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::protocol::catalog::agent::AgentTimer;
 use crate::protocol::catalog::message::CatalogMsg;
@@ -135,6 +136,15 @@ impl Message for Wire {
             Self::Catalog(msg) => Message::bytes(msg),
             Self::Http(msg) => msg.bytes(),
             Self::Task(_) => 256,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        match self {
+            Self::NomadRaft(_) | Self::CatalogRaft(_) | Self::Http(_) => HANG_UP,
+            Self::NomadSerf(_) | Self::Lan(_) | Self::Wan(_) | Self::Nomad(_) | Self::Catalog(_) | Self::Task(_) => {
+                Duration::MAX
+            }
         }
     }
 
@@ -270,6 +280,11 @@ impl Slot for Alarm {
         }
     }
 }
+
+/// A Raft call that is not answered closes its connection after this (`HashiCorp` raft transport timeout), and so do a
+/// balancer that cannot connect (ALB) and, as a rule earlier, the user behind it. Calls of Nomad and Consul share a
+/// connection whose keep-alives they leave the rest to.
+const HANG_UP: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -1,80 +1,37 @@
 //! The laws of the scheduler: nodes are not overcommitted by plan, allocations are in one place, evaluations are
-//! neither
-//! lost nor worked on twice at once, groups get their count back.
+//! neither lost nor worked on twice at once, groups get their count back.
 //!
 //! One [`SchedulerLaws`] watches the Nomad servers of one region. It is fed with what they tell, keeps books of its own
 //! and shares no code with the scheduler. Resources count from the placement until the allocation is stopped by plan or
 //! its client reports an end, as in Nomad: the old tasks may still run by then.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+mod counts;
+mod room;
+mod turns;
 
 use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
 use crate::measure::invariant::Tally;
-use crate::model::alloc::{Alloc, AllocId, ClientStatus};
-use crate::model::evaluation::EvalId;
-use crate::model::job::JobId;
-use crate::model::node::{NodeId, NodeSpec};
+use crate::measure::invariant::scheduler::counts::Counts;
+use crate::measure::invariant::scheduler::room::Room;
+use crate::measure::invariant::scheduler::turns::Turns;
+use crate::model::alloc::ClientStatus;
 use crate::protocol::scheduler::event::{Change, Event};
 
 /// The observer of one region's scheduler.
 #[derive(Debug, Clone)]
 pub struct SchedulerLaws {
-    capacity: Tally,
-    ports: Tally,
-    one_place: Tally,
-    one_worker: Tally,
-    no_eval_lost: Tally,
-    count_restored: Tally,
+    room: Room,
+    turns: Turns,
+    counts: Counts,
     /// The newest entry seen, and who told it.
     newest: (u64, Option<ProcessId>),
-    nodes: BTreeMap<NodeId, Ledger>,
-    /// Allocations that hold resources.
-    live: BTreeMap<AllocId, Held>,
-    /// The node of every allocation ever placed.
-    places: BTreeMap<AllocId, NodeId>,
-    outstanding: BTreeSet<EvalId>,
-    /// Evaluations that were enqueued and have not ended, and since when they could have been worked on.
-    open: BTreeMap<EvalId, Time>,
+    /// Evaluations that wait for capacity.
     blocked: usize,
-    wanted: BTreeMap<(JobId, u32), Wanted>,
-    running: BTreeMap<(JobId, u32), u32>,
-    /// Groups with a failed allocation, and until when its replacement may wait.
-    failing: BTreeMap<(JobId, u32), Time>,
-    eval_bound: Duration,
-    count_bound: Duration,
-}
-
-/// What a node has and what is held of it.
-#[derive(Debug, Clone, Default)]
-struct Ledger {
-    total: Amounts,
-    held: Amounts,
-    ports: BTreeMap<(u8, i64), AllocId>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Amounts {
-    cpu: u64,
-    memory: u64,
-    disk: u64,
-}
-
-#[derive(Debug, Clone)]
-struct Held {
-    node: NodeId,
-    amounts: Amounts,
-    ports: Vec<(u8, i64)>,
-    group: (JobId, u32),
-    /// How long its replacement may wait if it fails; `None`: for ever.
-    patience: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Wanted {
-    count: u32,
-    since: Time,
+    /// The broker hands nothing out, because operators want it so.
+    paused: bool,
+    /// When it was let go on.
+    resumed: Time,
 }
 
 impl Default for SchedulerLaws {
@@ -86,40 +43,29 @@ impl Default for SchedulerLaws {
 }
 
 impl SchedulerLaws {
-    /// An observer that allows an evaluation `eval_bound` from ready to ended, and a group `count_bound` from the last
-    /// fault or change to its full count.
+    /// An observer that allows an evaluation `eval_bound` from being next to having ended, and a group `count_bound`
+    /// from the last fault or change to its full count.
     pub fn new(eval_bound: Duration, count_bound: Duration) -> Self {
         Self {
-            capacity: Tally::default(),
-            ports: Tally::default(),
-            one_place: Tally::default(),
-            one_worker: Tally::default(),
-            no_eval_lost: Tally::default(),
-            count_restored: Tally::default(),
+            room: Room::default(),
+            turns: Turns::new(eval_bound),
+            counts: Counts::new(count_bound),
             newest: (0, None),
-            nodes: BTreeMap::new(),
-            live: BTreeMap::new(),
-            places: BTreeMap::new(),
-            outstanding: BTreeSet::new(),
-            open: BTreeMap::new(),
             blocked: 0,
-            wanted: BTreeMap::new(),
-            running: BTreeMap::new(),
-            failing: BTreeMap::new(),
-            eval_bound,
-            count_bound,
+            paused: false,
+            resumed: Time::ZERO,
         }
     }
 
     /// Each law's name and what was seen of it.
     pub fn tallies(&self) -> [(&'static str, &Tally); 6] {
         [
-            ("scheduler.capacity", &self.capacity),
-            ("scheduler.ports", &self.ports),
-            ("scheduler.one_place", &self.one_place),
-            ("scheduler.one_worker", &self.one_worker),
-            ("scheduler.no_eval_lost", &self.no_eval_lost),
-            ("scheduler.count_restored", &self.count_restored),
+            ("scheduler.capacity", &self.room.capacity),
+            ("scheduler.ports", &self.room.ports),
+            ("scheduler.one_place", &self.room.one_place),
+            ("scheduler.one_worker", &self.turns.one_worker),
+            ("scheduler.no_eval_lost", &self.turns.no_eval_lost),
+            ("scheduler.count_restored", &self.counts.count_restored),
         ]
     }
 
@@ -130,27 +76,23 @@ impl SchedulerLaws {
                 let fresh = *index > self.newest.0 || (*index, Some(who)) == self.newest;
                 if fresh {
                     self.newest = (*index, Some(who));
-                    self.committed(at, change);
+                    self.committed(at, *index, change);
                 }
             }
-            Event::LeaderEstablished { .. } => self.outstanding.clear(),
-            Event::EvalEnqueued { eval } => {
-                let due = eval.wait_until.unwrap_or(at).max(at) + eval.wait;
-                self.open.entry(eval.id).or_insert(due);
-            }
-            Event::EvalDequeued { eval, .. } => {
-                let id = eval.id;
-                let alone = self.outstanding.insert(id);
-                self.one_worker.check(at, alone, || format!("{id} was handed out while another worker had it"));
-            }
+            Event::LeaderEstablished { .. } => self.turns.leader_changed(),
+            Event::EvalEnqueued { eval } => self.turns.enqueued(at, eval),
+            Event::EvalDequeued { eval, .. } => self.turns.dequeued(at, eval),
             Event::EvalAcked { eval } => {
-                self.outstanding.remove(eval);
-                self.close(at, *eval);
+                self.turns.returned(*eval);
+                self.turns.ended(at, *eval);
+                self.room.settled(*eval);
             }
             Event::EvalNacked { eval, .. } => {
-                self.outstanding.remove(eval);
+                self.turns.returned(*eval);
+                self.room.settled(*eval);
             }
             Event::BlockedCount { total, .. } => self.blocked = *total,
+            Event::PlanEvaluated { eval, .. } => self.room.verified(*eval),
             Event::Propose { .. }
             | Event::Operated { .. }
             | Event::LeadershipRevoked
@@ -159,151 +101,80 @@ impl SchedulerLaws {
             | Event::HeartbeatMissed { .. }
             | Event::Explained { .. }
             | Event::PlanSubmitted { .. }
-            | Event::PlanEvaluated { .. }
             | Event::PlanApplied { .. } => {}
         }
     }
 
-    /// From now on `count` allocations of this group are wanted; zero when the job is stopped.
-    pub fn wanted(&mut self, at: Time, job: JobId, group: u32, count: u32) {
-        self.wanted.insert((job, group), Wanted { count, since: at });
-    }
-
-    /// Judges what has to hold after a while. `calm_since` is when the last fault ended; `None` while one lasts. A
-    /// count
-    /// that is not reached is excused while evaluations wait for capacity, and while the replacement of an allocation
-    /// that failed by itself waits for its time.
+    /// Judges what has to hold after a while. `calm_since` is when the last fault ended; `None` while one lasts.
     pub fn judge(&mut self, at: Time, calm_since: Option<Time>) {
-        let Some(calm_since) = calm_since else { return };
-        for (eval, due) in &self.open {
-            let since = (*due).max(calm_since);
-            let in_time = at.since(since) <= self.eval_bound;
-            self.no_eval_lost.check(at, in_time, || format!("{eval} was ready at {since} and has not ended"));
-        }
-        if self.blocked > 0 {
-            return;
-        }
-        for ((job, group), wanted) in &self.wanted {
-            let retried = self.failing.get(&(*job, *group)).copied().unwrap_or(Time::ZERO);
-            let since = wanted.since.max(calm_since).max(retried);
-            let count = self.running.get(&(*job, *group)).copied().unwrap_or(0);
-            if at.since(since) > self.count_bound {
-                let what = || format!("{job} group {group} has {count} of {} since {since}", wanted.count);
-                self.count_restored.check(at, count >= wanted.count, what);
-            }
+        let Some(calm_since) = calm_since.filter(|_| !self.paused) else { return };
+        let calm_since = calm_since.max(self.resumed);
+        self.turns.judge(at, calm_since);
+        if self.blocked == 0 {
+            self.counts.judge(at, calm_since, |job| self.turns.has_open(job));
         }
     }
 
-    fn committed(&mut self, at: Time, change: &Change) {
+    fn committed(&mut self, at: Time, index: u64, change: &Change) {
         match change {
-            Change::Node { node, .. } => self.nodes.entry(node.id).or_default().total = free_of(&node.spec),
+            Change::Node { node, .. } => self.room.node(node.id, &node.spec),
             Change::Placed { alloc, .. } => {
-                let first = self.places.insert(alloc.id, alloc.node).is_none();
-                self.one_place.check(at, first, || format!("{} was placed twice", alloc.id));
-                self.hold(at, alloc);
+                self.room.placed(at, index, alloc);
+                self.counts.began(alloc);
             }
             Change::Updated { alloc } => {
-                let same = self.places.get(&alloc.id) == Some(&alloc.node);
-                self.one_place.check(at, same, || format!("{} moved to {}", alloc.id, alloc.node));
-                self.release(alloc.id);
-                self.hold(at, alloc);
-            }
-            Change::Stopped { stop } => self.release(stop.alloc),
-            Change::Preempted { alloc, .. } => self.release(*alloc),
-            Change::Reported { alloc, status, .. } => match status {
-                ClientStatus::Complete | ClientStatus::Lost => self.release(*alloc),
-                ClientStatus::Failed => {
-                    if let Some(held) = self.live.get(alloc) {
-                        let until = held.patience.map_or(Time::NEVER, |patience| at + patience);
-                        self.failing.insert(held.group, until);
-                    }
-                    self.release(*alloc);
+                if let Some(before) = self.room.updated(at, index, alloc) {
+                    self.counts.ended(&before);
                 }
-                ClientStatus::Pending | ClientStatus::Running | ClientStatus::Unknown => {}
-            },
-            Change::EvalEnded { eval } => self.close(at, eval.id),
-        }
-    }
-
-    fn close(&mut self, at: Time, eval: EvalId) {
-        if self.open.remove(&eval).is_some() {
-            self.no_eval_lost.check(at, true, String::new);
-        }
-    }
-
-    fn hold(&mut self, at: Time, alloc: &Alloc) {
-        let amounts = Amounts {
-            cpu: alloc.resources.cpu.get(),
-            memory: alloc.resources.memory.get(),
-            disk: alloc.resources.disk.get(),
-        };
-        let ports: Vec<(u8, i64)> = alloc.ports.iter().map(|port| (port.address, port.value)).collect();
-        let node = self.nodes.entry(alloc.node).or_default();
-        node.held.add(amounts);
-        let (held, total) = (node.held, node.total);
-        self.capacity
-            .check(at, held.fits(total), || format!("{} brings {} to {held:?} of {total:?}", alloc.id, alloc.node));
-        for port in &ports {
-            let other = node.ports.insert(*port, alloc.id);
-            let alone = other.is_none_or(|other| other == alloc.id);
-            self.ports.check(at, alone, || format!("{} takes port {} of {}", alloc.id, port.1, alloc.node));
-        }
-        let group = (alloc.job_id, alloc.group);
-        *self.running.entry(group).or_default() += 1;
-        let policy = alloc.task_group().reschedule.as_ref();
-        let patience = policy.filter(|policy| policy.unlimited).map(|policy| policy.max_delay.max(policy.delay));
-        self.live.insert(alloc.id, Held { node: alloc.node, amounts, ports, group, patience });
-    }
-
-    fn release(&mut self, id: AllocId) {
-        let Some(held) = self.live.remove(&id) else { return };
-        let node = self.nodes.entry(held.node).or_default();
-        node.held.subtract(held.amounts);
-        for port in &held.ports {
-            if node.ports.get(port) == Some(&id) {
-                node.ports.remove(port);
+                self.counts.began(alloc);
+            }
+            Change::Stopped { stop } => {
+                if let Some(alloc) = self.room.stopped(index, stop.alloc) {
+                    self.counts.ended(&alloc);
+                }
+            }
+            Change::Preempted { alloc, .. } => {
+                if let Some(alloc) = self.room.stopped(index, *alloc) {
+                    self.counts.ended(&alloc);
+                }
+            }
+            Change::Reported { alloc, status, .. } => {
+                if *status == ClientStatus::Failed
+                    && let Some(alloc) = self.room.live(*alloc)
+                {
+                    self.counts.failed(at, alloc);
+                }
+                let has_ended = matches!(status, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost);
+                if has_ended && let Some(alloc) = self.room.release(*alloc) {
+                    self.counts.ended(&alloc);
+                }
+            }
+            Change::EvalEnded { eval } => self.turns.ended(at, eval.id),
+            Change::Job { id, job } => self.counts.job(at, *id, job.as_ref()),
+            Change::Deployment { deployment } => self.counts.deployment(at, deployment),
+            Change::Switched { switches } => {
+                if self.paused && !switches.pause_broker {
+                    self.resumed = at;
+                }
+                self.paused = switches.pause_broker;
             }
         }
-        if let Some(count) = self.running.get_mut(&held.group) {
-            *count -= 1;
-        }
-    }
-}
-
-impl Amounts {
-    fn add(&mut self, other: Self) {
-        self.cpu += other.cpu;
-        self.memory += other.memory;
-        self.disk += other.disk;
-    }
-
-    fn subtract(&mut self, other: Self) {
-        self.cpu -= other.cpu;
-        self.memory -= other.memory;
-        self.disk -= other.disk;
-    }
-
-    fn fits(self, total: Self) -> bool {
-        self.cpu <= total.cpu && self.memory <= total.memory && self.disk <= total.disk
-    }
-}
-
-/// What a node offers: its capacity less what it reserves.
-fn free_of(spec: &NodeSpec) -> Amounts {
-    Amounts {
-        cpu: spec.capacity.cpu.get().saturating_sub(spec.reserved.cpu.get()),
-        memory: spec.capacity.memory.get().saturating_sub(spec.reserved.memory.get()),
-        disk: spec.capacity.disk.get().saturating_sub(spec.reserved.disk.get()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::node::{Eligibility, Node, NodeStatus};
+    use crate::model::alloc::{Alloc, AllocId};
+    use crate::model::deployment::{Deployment, DeploymentId, DeploymentStatus};
+    use crate::model::evaluation::{EvalId, Evaluation};
+    use crate::model::job::JobId;
+    use crate::model::node::{Eligibility, Node, NodeId, NodeStatus};
     use crate::model::resources::AssignedPort;
+    use crate::protocol::scheduler::command::SchedulerSwitches;
     use crate::protocol::scheduler::decide::Decision;
     use crate::protocol::scheduler::operation::Operation;
     use crate::protocol::scheduler::plan::{Stop, StopReason};
@@ -424,18 +295,71 @@ mod tests {
         for ((when, event), who) in region.told.iter().zip(&region.tellers) {
             laws.observe(*when, *who, event);
         }
-        laws.wanted(at(0), JobId(0), 0, 12);
-        laws.wanted(at(0), JobId(1), 0, 8);
         laws.judge(region.now, Some(calm));
         assert!(violations(&laws).is_empty(), "{:?}", laws.tallies());
         assert!(laws.tallies().iter().all(|(name, tally)| tally.checks > 0 || *name == "scheduler.ports"));
     }
 
+    /// The second plan was verified before the first one was written, or after.
+    fn overcommitted(overlapped: bool, third: bool) -> SchedulerLaws {
+        let mut laws = laws();
+        let of = |eval: u32, id: u32| {
+            let mut alloc = place(&Arc::new(job(0, 50, 1)), NodeId(0), EvalId(eval), None, at(0));
+            alloc.id = AllocId(id);
+            alloc.ports = vec![AssignedPort { label: "http".into(), value: i64::from(80 + id % 2), address: 0 }];
+            Change::Placed { alloc: Arc::new(alloc), requested: at(0) }
+        };
+        let verified =
+            |eval| Event::PlanEvaluated { eval: EvalId(eval), nodes: 1, rejected: Vec::new(), waited: Duration::ZERO };
+        commit(&mut laws, 2, of(0, 0));
+        laws.observe(at(0), A, &verified(1));
+        if overlapped {
+            laws.observe(at(0), A, &verified(2));
+        }
+        commit(&mut laws, 3, of(1, 1));
+        if !overlapped {
+            laws.observe(at(0), A, &verified(2));
+        }
+        commit(&mut laws, 4, of(2, 3));
+        if third {
+            laws.observe(at(0), A, &verified(3));
+            commit(&mut laws, 5, of(3, 4));
+        }
+        laws
+    }
+
+    #[test]
+    fn a_plan_may_overlook_the_one_that_was_in_the_log_s_hands_and_no_other() {
+        assert!(violations(&overcommitted(true, false)).is_empty());
+        assert_eq!(violations(&overcommitted(false, false)), ["scheduler.capacity", "scheduler.ports"]);
+        assert_eq!(violations(&overcommitted(true, true)), ["scheduler.capacity", "scheduler.ports"]);
+    }
+
+    /// A job of two with one allocation, and what its deployment is like.
+    fn short_of_one(status: Option<DeploymentStatus>, version: u64) -> SchedulerLaws {
+        let mut laws = laws();
+        let job = Arc::new(job(0, 50, 2));
+        commit(&mut laws, 2, Change::Job { id: JobId(0), job: Some(job.clone()) });
+        if let Some(status) = status {
+            let deployment = Deployment {
+                id: DeploymentId(0),
+                job: JobId(0),
+                job_version: version,
+                job_create_index: job.create_index,
+                status,
+                groups: BTreeMap::new(),
+                create_index: 3,
+                modify_index: 3,
+            };
+            commit(&mut laws, 3, Change::Deployment { deployment: Arc::new(deployment) });
+        }
+        commit(&mut laws, 4, placed(0));
+        laws
+    }
+
     #[test]
     fn a_group_gets_its_count_back_unless_there_is_no_room() {
-        let mut laws = laws();
-        laws.wanted(at(0), JobId(0), 0, 2);
-        commit(&mut laws, 2, placed(0));
+        let mut laws = short_of_one(None, 0);
         laws.observe(at(0), A, &Event::BlockedCount { total: 1, escaped: 0 });
         laws.judge(at(30), Some(at(0)));
         assert!(violations(&laws).is_empty());
@@ -444,5 +368,75 @@ mod tests {
         assert!(violations(&laws).is_empty());
         laws.judge(at(40), Some(at(28)));
         assert_eq!(violations(&laws), ["scheduler.count_restored"]);
+    }
+
+    #[test]
+    fn a_count_is_not_promised_while_the_deployment_of_its_version_holds_it_up() {
+        for (status, version, promised) in [
+            (DeploymentStatus::Failed, 0, false),
+            (DeploymentStatus::Paused, 0, false),
+            (DeploymentStatus::Running, 0, true),
+            (DeploymentStatus::Successful, 0, true),
+            (DeploymentStatus::Failed, 7, true),
+        ] {
+            let mut laws = short_of_one(Some(status), version);
+            laws.judge(at(30), Some(at(0)));
+            assert_eq!(!violations(&laws).is_empty(), promised, "{status:?} {version}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_not_promised_while_an_evaluation_goes_on_or_the_broker_is_paused() {
+        let mut laws = short_of_one(None, 0);
+        let followup = Evaluation { wait: Duration::from_mins(60), ..eval(1, 0, 50) };
+        laws.observe(at(1), A, &Event::EvalEnqueued { eval: followup.into() });
+        laws.judge(at(50), Some(at(0)));
+        assert!(violations(&laws).is_empty());
+        laws.observe(at(51), A, &Event::EvalAcked { eval: EvalId(1) });
+        let switch = |pause_broker| SchedulerSwitches { pause_broker, reject_registrations: false };
+        commit(&mut laws, 5, Change::Switched { switches: switch(true) });
+        laws.judge(at(52), Some(at(0)));
+        assert!(violations(&laws).is_empty());
+        commit(&mut laws, 6, Change::Switched { switches: switch(false) });
+        laws.judge(at(53), Some(at(0)));
+        assert_eq!(violations(&laws), ["scheduler.count_restored"]);
+    }
+
+    #[test]
+    fn the_count_that_holds_is_that_of_the_version_written_last() {
+        let mut laws = short_of_one(None, 0);
+        commit(&mut laws, 5, Change::Job { id: JobId(0), job: Some(job(0, 50, 1).into()) });
+        laws.judge(at(30), Some(at(0)));
+        assert!(violations(&laws).is_empty());
+        laws.observe(
+            at(30),
+            A,
+            &Event::Committed { index: 6, change: Change::Job { id: JobId(0), job: Some(job(0, 50, 3).into()) } },
+        );
+        laws.judge(at(31), Some(at(0)));
+        assert!(violations(&laws).is_empty());
+        laws.judge(at(34), Some(at(0)));
+        assert_eq!(violations(&laws), ["scheduler.count_restored"]);
+    }
+
+    #[test]
+    fn an_evaluation_is_not_lost_while_others_go_before_it() {
+        let mut laws = laws();
+        let waits = |id: u32, job: u32, priority, create_index| {
+            Arc::new(Evaluation { create_index, ..eval(id, job, priority) })
+        };
+        laws.observe(at(0), A, &Event::EvalEnqueued { eval: waits(9, 9, 50, 100) });
+        let hand_out = |laws: &mut SchedulerLaws, minute, eval: &Arc<Evaluation>| {
+            laws.observe(at(minute), A, &Event::EvalDequeued { eval: eval.clone(), waited: Duration::ZERO });
+            laws.observe(at(minute), A, &Event::EvalAcked { eval: eval.id });
+        };
+        hand_out(&mut laws, 8, &waits(1, 1, 60, 500));
+        hand_out(&mut laws, 16, &waits(2, 2, 50, 90));
+        laws.judge(at(25), Some(at(0)));
+        assert!(violations(&laws).is_empty(), "first a higher priority, then an older one");
+        hand_out(&mut laws, 24, &waits(3, 3, 50, 200));
+        hand_out(&mut laws, 25, &waits(4, 4, 40, 10));
+        laws.judge(at(27), Some(at(0)));
+        assert_eq!(violations(&laws), ["scheduler.no_eval_lost"], "a younger one and a lower priority");
     }
 }

@@ -16,7 +16,7 @@ use crate::model::node::{DrainStrategy, Eligibility, Node, NodeId, NodeSpec, Nod
 use crate::protocol::scheduler::classes::computed_class;
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, Unblock};
 use crate::protocol::scheduler::plan::{PlanResult, Preemption, Stop};
-use crate::protocol::scheduler::state::{JobEntry, NodeEntry, State, capacity};
+use crate::protocol::scheduler::state::{JobEntry, NameHash, NodeEntry, State, capacity};
 
 impl State {
     /// Applies one committed entry. `index` must be larger than any applied before.
@@ -533,9 +533,9 @@ impl Writer<'_> {
             self.state.tables.deployments = self.index;
         }
         for id in jobs {
-            let parent = self.state.job(*id).and_then(|job| job.parent());
-            if let Some(parent) = parent.filter(|parent| self.state.jobs.contains(*parent)) {
-                self.job_entry(parent).children.retain(|child| child != id);
+            let parent = self.state.job(*id).and_then(|job| Some((job.parent()?, NameHash::of(&job.name))));
+            if let Some((parent, name)) = parent.filter(|(parent, _)| self.state.jobs.contains(*parent)) {
+                self.disown(parent, *id, name);
                 touched.insert(parent);
             }
             self.deregister_job(*id, true);

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::base::time::{Duration, Time};
+use crate::base::time::Duration;
 use crate::model::evaluation::{EvalId, Evaluation, Trigger};
 use crate::model::job::{JobId, JobKind};
 use crate::model::node::NodeId;
@@ -31,14 +31,17 @@ pub type Released = (Arc<Evaluation>, Option<EvalToken>);
 #[derive(Debug, Clone, Default)]
 pub struct Blocked {
     enabled: bool,
-    captured: BTreeMap<EvalId, Held>,
-    escaped: BTreeMap<EvalId, Held>,
+    /// One of each job at most.
+    tracked: BTreeMap<EvalId, Held>,
+    /// How many of them escaped the classes.
+    escaped_count: usize,
     jobs: BTreeMap<JobId, EvalId>,
     /// Evaluations of system jobs by job and node, whether or not they are the job's one.
     system: BTreeMap<(JobId, NodeId), Held>,
     /// The jobs in `system` by node.
     by_node: BTreeMap<NodeId, BTreeSet<JobId>>,
-    unblocked: BTreeMap<u64, Unblock>,
+    /// Raft index of the last unblocking by class.
+    unblocked: BTreeMap<u64, u64>,
     duplicates: Vec<Arc<Evaluation>>,
 }
 
@@ -61,7 +64,7 @@ impl Blocked {
         if let Some(known) = self.jobs.get(&eval.job).copied()
             && known != eval.id
         {
-            let held = self.held(known).expect("the job index names a tracked evaluation");
+            let held = &self.tracked[&known];
             if freshness(&held.eval) > freshness(&eval) {
                 self.duplicates.push(eval);
                 return None;
@@ -76,35 +79,22 @@ impl Blocked {
         self.jobs.insert(eval.job, eval.id);
         let held = Held { eval, token };
         if held.eval.escaped {
-            self.escaped.insert(held.eval.id, held);
-        } else {
-            if let Some(key) = key(&held.eval) {
-                self.by_node.entry(key.1).or_default().insert(key.0);
-                self.system.insert(key, held.clone());
-            }
-            self.captured.insert(held.eval.id, held);
+            self.escaped_count += 1;
+        } else if let Some(key) = key(&held.eval) {
+            self.by_node.entry(key.1).or_default().insert(key.0);
+            self.system.insert(key, held.clone());
         }
+        self.tracked.insert(held.eval.id, held);
         None
     }
 
-    /// A node of this class may have room. `index` is that of the Raft entry, `now` only serves forgetting.
-    pub fn unblock(&mut self, now: Time, class: u64, index: u64, out: &mut Vec<Released>) {
-        if !self.enabled {
-            return;
+    /// A node of this class may have room, by the Raft entry at `index`: releases who escaped the classes, and everybody
+    /// else but those who know that the class is of no use to them.
+    pub fn unblock(&mut self, class: u64, index: u64, out: &mut Vec<Released>) {
+        if self.enabled {
+            self.unblocked.insert(class, index);
+            self.release(out, |eval| eval.escaped || may_use(eval, class));
         }
-        self.unblocked.insert(class, Unblock { index, at: now });
-        let helped: Vec<EvalId> = self
-            .escaped
-            .keys()
-            .chain(
-                self.captured
-                    .iter()
-                    .filter(|(_, held)| held.eval.class_eligibility.get(&class) != Some(&false))
-                    .map(|(id, _)| id),
-            )
-            .copied()
-            .collect();
-        self.release(helped, out);
     }
 
     /// This node may have room again for the system jobs that did not fit on it.
@@ -118,14 +108,7 @@ impl Blocked {
 
     /// Releases evaluations that only gave up because their plans kept being rejected. The leader does so every 60 s.
     pub fn unblock_failed(&mut self, out: &mut Vec<Released>) {
-        let ids = self
-            .captured
-            .iter()
-            .chain(&self.escaped)
-            .filter(|(_, held)| held.eval.trigger == Trigger::MaxPlanAttempts)
-            .map(|(id, _)| *id)
-            .collect();
-        self.release(ids, out);
+        self.release(out, |eval| eval.trigger == Trigger::MaxPlanAttempts);
     }
 
     /// The job was placed whole: nothing of it waits any more.
@@ -150,18 +133,14 @@ impl Blocked {
         !self.duplicates.is_empty()
     }
 
-    /// Forgets unblockings older than [`PRUNE_THRESHOLD`].
-    pub fn prune(&mut self, now: Time) {
-        self.unblocked.retain(|_, unblock| now.since(unblock.at) <= PRUNE_THRESHOLD);
+    /// Forgets unblockings before this Raft index, that of [`PRUNE_THRESHOLD`] ago.
+    pub fn prune(&mut self, cutoff: u64) {
+        self.unblocked.retain(|_, index| *index >= cutoff);
     }
 
     /// How many evaluations wait: all, and those that escaped the classes.
     pub fn len(&self) -> (usize, usize) {
-        (self.captured.len() + self.escaped.len(), self.escaped.len())
-    }
-
-    fn held(&self, id: EvalId) -> Option<&Held> {
-        self.captured.get(&id).or_else(|| self.escaped.get(&id))
+        (self.tracked.len(), self.escaped_count)
     }
 
     /// Takes it out, from its node as well.
@@ -177,7 +156,8 @@ impl Blocked {
 
     /// It is no longer its job's evaluation.
     fn supersede(&mut self, id: EvalId) -> Option<Held> {
-        let held = self.captured.remove(&id).or_else(|| self.escaped.remove(&id))?;
+        let held = self.tracked.remove(&id)?;
+        self.escaped_count -= usize::from(held.eval.escaped);
         self.jobs.remove(&held.eval.job);
         Some(held)
     }
@@ -192,36 +172,31 @@ impl Blocked {
         }
     }
 
-    fn release(&mut self, ids: Vec<EvalId>, out: &mut Vec<Released>) {
-        for id in ids {
+    fn release(&mut self, out: &mut Vec<Released>, is_helped: impl Fn(&Evaluation) -> bool) {
+        let helped = self.tracked.values().filter(|held| is_helped(&held.eval));
+        let helped: Vec<EvalId> = helped.map(|held| held.eval.id).collect();
+        for id in helped {
             let held = self.remove(id).expect("only tracked evaluations are released");
             out.push((held.eval, held.token));
         }
     }
 
+    /// Capacity that would have released it appeared after its snapshot.
     fn missed_unblock(&self, eval: &Evaluation) -> bool {
-        let mut latest = 0;
-        for (class, unblock) in &self.unblocked {
-            latest = latest.max(unblock.index);
-            let possible = eval.class_eligibility.get(class) != Some(&false);
-            if possible && eval.snapshot_index < unblock.index {
-                return true;
-            }
-        }
-        eval.escaped && eval.snapshot_index < latest
+        let mut later = self.unblocked.iter().filter(|(_, index)| eval.snapshot_index < **index);
+        later.any(|(class, _)| eval.escaped || may_use(eval, *class))
     }
+}
+
+/// A class that was not looked at is taken for possible.
+fn may_use(eval: &Evaluation, class: u64) -> bool {
+    eval.class_eligibility.get(&class) != Some(&false)
 }
 
 #[derive(Debug, Clone)]
 struct Held {
     eval: Arc<Evaluation>,
     token: Option<EvalToken>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Unblock {
-    index: u64,
-    at: Time,
 }
 
 /// Where an evaluation of a system job is listed.
@@ -261,7 +236,7 @@ mod tests {
         b.block(classed(3, 3, 7, false).into(), None);
         b.block(classed(4, 4, 9, false).into(), None);
         let mut out = Vec::new();
-        b.unblock(Time::ZERO, 7, 100, &mut out);
+        b.unblock(7, 100, &mut out);
         assert_eq!(out.iter().map(|(e, _)| e.id.0).collect::<Vec<_>>(), [1, 2, 4]);
         assert_eq!(b.len(), (1, 0));
     }
@@ -269,7 +244,7 @@ mod tests {
     #[test]
     fn an_unblock_after_the_snapshot_is_not_missed_unless_pruned() {
         let mut b = blocked();
-        b.unblock(Time::ZERO, 7, 100, &mut Vec::new());
+        b.unblock(7, 100, &mut Vec::new());
         let mut old = classed(1, 1, 7, true);
         old.snapshot_index = 99;
         assert!(b.block(old.clone().into(), None).is_some());
@@ -279,7 +254,9 @@ mod tests {
         let mut fresh = classed(3, 3, 7, true);
         fresh.snapshot_index = 100;
         assert!(b.block(fresh.into(), None).is_none());
-        b.prune(Time::ZERO + Duration::from_mins(16));
+        b.prune(100);
+        assert!(b.block(old.clone().into(), None).is_some());
+        b.prune(101);
         assert!(b.block(old.into(), None).is_none());
     }
 

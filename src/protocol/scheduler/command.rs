@@ -195,6 +195,10 @@ pub struct Applied {
     pub reported: Vec<AllocId>,
     /// The deployment created.
     pub deployment: Option<DeploymentId>,
+    /// Deployments that were created, promoted, or have another status.
+    pub deployments: Vec<DeploymentId>,
+    /// Jobs with a new version, or purged.
+    pub jobs: Vec<JobId>,
     /// The child of a job it registered.
     pub child: Option<JobId>,
     /// Why the entry changed nothing.

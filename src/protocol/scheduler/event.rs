@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus};
+use crate::model::deployment::Deployment;
 use crate::model::evaluation::{EvalId, Evaluation};
+use crate::model::job::{Job, JobId};
 use crate::model::node::{Node, NodeId, NodeStatus};
-use crate::protocol::scheduler::command::Command;
+use crate::protocol::scheduler::command::{Command, SchedulerSwitches};
 use crate::protocol::scheduler::explain::Selection;
 use crate::protocol::scheduler::message::Reply;
 use crate::protocol::scheduler::plan::{Rejection, Stop};
@@ -172,5 +174,22 @@ pub enum Change {
     EvalEnded {
         /// As written.
         eval: Arc<Evaluation>,
+    },
+    /// A version of a job was registered, or the job was stopped or purged.
+    Job {
+        /// Which.
+        id: JobId,
+        /// As written; `None` after a purge.
+        job: Option<Arc<Job>>,
+    },
+    /// A deployment was created, promoted, or has another status.
+    Deployment {
+        /// As written.
+        deployment: Arc<Deployment>,
+    },
+    /// Operators switched something.
+    Switched {
+        /// What holds from now on.
+        switches: SchedulerSwitches,
     },
 }

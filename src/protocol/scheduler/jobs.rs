@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::base::time::Time;
 use crate::model::job::{Job, JobId, JobKind, Launch};
 use crate::protocol::scheduler::apply::Writer;
-use crate::protocol::scheduler::state::{JOB_VERSIONS_KEPT, JobEntry};
+use crate::protocol::scheduler::state::{JOB_VERSIONS_KEPT, JobEntry, NameHash};
 
 impl Writer<'_> {
     pub(super) fn job_entry(&mut self, id: JobId) -> &mut JobEntry {
@@ -25,8 +25,10 @@ impl Writer<'_> {
             }
             return job.id;
         };
+        let name = NameHash::of(&job.name);
         let same_name = |child: &&JobId| self.state.job(**child).is_some_and(|known| known.name == job.name);
-        let known = self.state.jobs.get(parent).and_then(|entry| entry.children.iter().find(same_name)).copied();
+        let namesakes = self.state.jobs.get(parent).and_then(|entry| entry.child_names.get(name));
+        let known = namesakes.and_then(|ids| ids.iter().find(same_name)).copied();
         let id = known.unwrap_or_else(|| {
             self.state.next_child += 1;
             JobId(JobId::CHILDREN + self.state.next_child)
@@ -34,7 +36,10 @@ impl Writer<'_> {
         let by_time = self.state.job(parent).is_some_and(|job| matches!(job.launch, Launch::Periodic(_)));
         let entry = self.job_entry(parent);
         if known.is_none() {
-            entry.children.push(id);
+            entry.children.insert(id, ());
+            let mut namesakes = entry.child_names.remove(name).unwrap_or_default();
+            namesakes.push(id);
+            entry.child_names.insert(name, namesakes);
         }
         if by_time {
             entry.last_launch = Some(time);
@@ -65,6 +70,17 @@ impl Writer<'_> {
         self.put_job(Arc::new(fresh));
     }
 
+    /// Forgets a child that is collected as garbage.
+    pub(super) fn disown(&mut self, parent: JobId, child: JobId, name: NameHash) {
+        let entry = self.job_entry(parent);
+        entry.children.remove(child);
+        let mut namesakes = entry.child_names.remove(name).unwrap_or_default();
+        namesakes.retain(|id| *id != child);
+        if !namesakes.is_empty() {
+            entry.child_names.insert(name, namesakes);
+        }
+    }
+
     fn put_job(&mut self, job: Arc<Job>) {
         let id = job.id;
         let is_system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
@@ -79,6 +95,7 @@ impl Writer<'_> {
         entry.job = Some(job);
         entry.collected = false;
         self.state.tables.jobs = self.index;
+        self.applied.jobs.push(id);
         self.applied.changed = true;
     }
 
@@ -93,6 +110,7 @@ impl Writer<'_> {
             entry.versions.clear();
             entry.last_launch = None;
             self.state.tables.jobs = self.index;
+            self.applied.jobs.push(id);
             self.applied.changed = true;
         } else if !current.stop {
             let mut stopped = Job::clone(&current);

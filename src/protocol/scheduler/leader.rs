@@ -10,7 +10,7 @@ use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::JobKind;
 use crate::model::node::{NodeId, NodeStatus};
 use crate::protocol::raft::autopilot::HEALTH_INTERVAL;
-use crate::protocol::scheduler::blocked::PRUNE_INTERVAL;
+use crate::protocol::scheduler::blocked::{PRUNE_INTERVAL, PRUNE_THRESHOLD};
 use crate::protocol::scheduler::broker::{EvalToken, Expired};
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
 use crate::protocol::scheduler::deployment_watcher::Rollouts;
@@ -675,7 +675,9 @@ impl<D: Decide> Server<D> {
     }
 
     pub(super) fn prune(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        self.blocked.prune(now);
+        if let Some(then) = (Time::ZERO + PRUNE_THRESHOLD <= now).then(|| now - PRUNE_THRESHOLD) {
+            self.blocked.prune(self.times.nearest_index(then));
+        }
         fx.arm(Timer::Prune, PRUNE_INTERVAL);
     }
 }

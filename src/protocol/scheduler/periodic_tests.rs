@@ -45,7 +45,7 @@ fn state(region: &Region) -> &State {
 /// The names of the job's children.
 fn children(region: &Region) -> Vec<String> {
     let entry = state(region).job_entry(JobId(0)).expect("registered");
-    let names = entry.children.iter().filter_map(|child| state(region).job(*child));
+    let names = entry.children.ids().filter_map(|child| state(region).job(child));
     names.map(|job| job.name.to_string()).collect()
 }
 
@@ -63,7 +63,7 @@ fn a_periodic_job_launches_children_until_it_is_stopped() {
     assert_eq!(state(&region).job_status(JobId(0)), Some(JobStatus::Running));
     region.run_for(secs(280));
     assert_eq!(children(&region), ["job-0/periodic-1704067500"]);
-    let child = state(&region).job_entry(JobId(0)).expect("registered").children[0];
+    let child = state(&region).job_entry(JobId(0)).expect("registered").children.ids().next().expect("launched");
     assert!(child.0 > JobId::CHILDREN && state(&region).allocs_of_job(child).count() == 1);
     let triggers: Vec<Trigger> = state(&region).evals_of_job(child).map(|eval| eval.trigger).collect();
     assert_eq!(triggers, [Trigger::PeriodicJob]);
@@ -151,7 +151,7 @@ fn a_dispatch_is_a_child_with_its_own_metadata_in_two_entries() {
     let names = children(&region);
     assert!(names.len() == 2 && names.iter().all(|name| name.starts_with("job-0/dispatch-17040672")), "{names:?}");
     assert_eq!(names[0].len(), "job-0/dispatch-1704067230-".len() + 8);
-    let child = state(&region).job_entry(JobId(0)).expect("registered").children[0];
+    let child = state(&region).job_entry(JobId(0)).expect("registered").children.ids().next().expect("launched");
     assert_eq!(state(&region).job(child).map(|job| job.meta.clone()), Some(meta.clone()));
     region.run_for(secs(10));
     assert_eq!(region.count(ClientStatus::Running), 2);

@@ -18,6 +18,9 @@ impl Writer<'_> {
             (Ok(at), false) => drop(Arc::make_mut(&mut self.state.active_deployments).remove(at)),
             (Ok(_), true) | (Err(_), false) => {}
         }
+        if self.state.deployments.get(id).is_none_or(|before| before.status != deployment.status) {
+            self.applied.deployments.push(id);
+        }
         self.state.deployments.insert(id, Arc::new(deployment));
         self.state.tables.deployments = self.index;
         self.applied.changed = true;
@@ -119,6 +122,7 @@ impl Writer<'_> {
             promoted.extend(&group.placed_canaries);
         }
         self.put_deployment(deployment);
+        self.applied.deployments.push(id);
         for id in promoted {
             self.change_alloc(id, |alloc| {
                 if let Some(health) = &mut alloc.health {

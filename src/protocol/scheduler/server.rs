@@ -502,8 +502,8 @@ impl<D: Decide> Server<D> {
                     say(Change::Reported { alloc: update.id, status: update.client, healthy });
                 }
             }
+            Command::SchedulerConfig(_) => say(Change::Switched { switches: self.state.switches() }),
             Command::Noop
-            | Command::SchedulerConfig(_)
             | Command::DeregisterNodes(_)
             | Command::NodeEligibility { .. }
             | Command::NodeDrain { .. }
@@ -515,6 +515,12 @@ impl<D: Decide> Server<D> {
             | Command::PromoteDeployment { .. }
             | Command::AllocHealth { .. }
             | Command::Reap { .. } => {}
+        }
+        for id in &applied.jobs {
+            say(Change::Job { id: *id, job: self.state.job(*id).cloned() });
+        }
+        for deployment in applied.deployments.iter().filter_map(|id| self.state.deployment(*id)) {
+            say(Change::Deployment { deployment: deployment.clone() });
         }
         for eval in applied.evals.iter().chain(&applied.canceled).filter(|eval| eval.is_terminal()) {
             say(Change::EvalEnded { eval: eval.clone() });
@@ -535,7 +541,7 @@ impl<D: Decide> Server<D> {
             self.blocked.untrack(*job);
         }
         for capacity in &applied.unblocked {
-            self.blocked.unblock(now, capacity.class, applied.index, &mut released);
+            self.blocked.unblock(capacity.class, applied.index, &mut released);
             if let Some(node) = capacity.node {
                 self.blocked.unblock_node(node, &mut released);
             }

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::base::persistent::Trie;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId};
@@ -212,14 +214,29 @@ pub struct JobEntry {
     pub collected: bool,
     /// Raft index of the last change of one of its evaluations.
     pub evals_index: u64,
-    /// Its children, ascending.
-    pub children: Vec<JobId>,
+    /// Its children.
+    pub children: Trie<JobId, ()>,
+    /// Its children by the hash of their name.
+    pub child_names: Trie<NameHash, Vec<JobId>>,
     /// When a periodic job was launched last, or registered.
     pub last_launch: Option<Time>,
     /// Its deployments, ascending.
     pub deployments: Vec<DeploymentId>,
     /// Placements still wanted by group, from the last evaluation that said so (Nomad `JobSummary`).
     pub queued: Arc<BTreeMap<Arc<str>, u32>>,
+}
+
+crate::id!(
+    /// A name, by 32 bits of its hash; different names may share one.
+    NameHash,
+    "name"
+);
+
+impl NameHash {
+    /// Of this name.
+    pub fn of(name: &str) -> Self {
+        Self(xxh3_64(name.as_bytes()) as u32)
+    }
 }
 
 /// Where a job stands (derived, Nomad `getJobStatus`).
@@ -353,8 +370,8 @@ impl State {
 
     /// Whether a child of the job has an evaluation or allocation that has not ended.
     pub fn has_running_child(&self, job: JobId) -> bool {
-        let children = self.jobs.get(job).into_iter().flat_map(|entry| &entry.children);
-        let mut entries = children.filter_map(|child| self.jobs.get(*child));
+        let children = self.jobs.get(job).into_iter().flat_map(|entry| entry.children.ids());
+        let mut entries = children.filter_map(|child| self.jobs.get(child));
         entries.any(|entry| entry.live_count > 0 || !entry.pending.is_empty() || !entry.blocked.is_empty())
     }
 

@@ -1,0 +1,126 @@
+//! Counts: a group of a service job has its count once everything is calm.
+//!
+//! What is wanted is what the last committed version of the job says. Nothing is promised while evaluations of the job
+//! have not ended or some wait for capacity; while the replacement of an allocation that failed by itself waits for its
+//! time; and while a deployment of the version holds placements up: it failed, was paused, or waits for its canaries to
+//! be promoted (the reconciler then replaces what is lost and starts nothing else).
+//!
+//! Left out: system and batch jobs, whose allocations end or follow the nodes; and that what is lost is replaced while
+//! a deployment holds the rest up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::time::{Duration, Time};
+use crate::measure::invariant::Tally;
+use crate::model::alloc::Alloc;
+use crate::model::deployment::{Deployment, DeploymentStatus};
+use crate::model::job::{Job, JobId, JobKind};
+
+/// The groups of a region's service jobs.
+#[derive(Debug, Clone)]
+pub(super) struct Counts {
+    pub(super) count_restored: Tally,
+    bound: Duration,
+    jobs: BTreeMap<JobId, Wanted>,
+    running: BTreeMap<Group, u32>,
+    /// Groups with a failed allocation, and until when its replacement may wait.
+    failing: BTreeMap<Group, Time>,
+}
+
+type Group = (JobId, Arc<str>);
+
+#[derive(Debug, Clone)]
+struct Wanted {
+    job: Arc<Job>,
+    /// The newest one.
+    deployment: Option<Arc<Deployment>>,
+    /// When job or deployment changed last.
+    since: Time,
+}
+
+impl Counts {
+    pub(super) fn new(bound: Duration) -> Self {
+        Self {
+            count_restored: Tally::default(),
+            bound,
+            jobs: BTreeMap::new(),
+            running: BTreeMap::new(),
+            failing: BTreeMap::new(),
+        }
+    }
+
+    /// A job was registered, stopped, or purged.
+    pub(super) fn job(&mut self, at: Time, id: JobId, job: Option<&Arc<Job>>) {
+        let deployment = self.jobs.remove(&id).and_then(|wanted| wanted.deployment);
+        if let Some(job) = job.filter(|job| job.kind == JobKind::Service && !job.stop) {
+            self.jobs.insert(id, Wanted { job: Arc::clone(job), deployment, since: at });
+        }
+    }
+
+    /// A deployment was created, promoted, or has another status.
+    pub(super) fn deployment(&mut self, at: Time, deployment: &Arc<Deployment>) {
+        let Some(wanted) = self.jobs.get_mut(&deployment.job) else { return };
+        if wanted.deployment.as_ref().is_none_or(|known| known.id <= deployment.id) {
+            wanted.deployment = Some(Arc::clone(deployment));
+            wanted.since = at;
+        }
+    }
+
+    /// An allocation counts from now on.
+    pub(super) fn began(&mut self, alloc: &Alloc) {
+        *self.running.entry(group(alloc)).or_default() += 1;
+    }
+
+    /// An allocation that counted does so no more.
+    pub(super) fn ended(&mut self, alloc: &Alloc) {
+        if let Some(count) = self.running.get_mut(&group(alloc)) {
+            *count -= 1;
+        }
+    }
+
+    /// An allocation failed by itself. Unless its policy is unlimited, it may never be replaced.
+    pub(super) fn failed(&mut self, at: Time, alloc: &Alloc) {
+        let policy = alloc.task_group().reschedule.as_ref().filter(|policy| policy.unlimited);
+        let until = policy.map_or(Time::NEVER, |policy| at + policy.max_delay.max(policy.delay));
+        self.failing.insert(group(alloc), until);
+    }
+
+    /// Judges every group of which no evaluation is open; nothing counts from before `calm_since`.
+    pub(super) fn judge(&mut self, at: Time, calm_since: Time, has_open: impl Fn(JobId) -> bool) {
+        for (id, wanted) in self.jobs.iter().filter(|(id, _)| !has_open(**id)) {
+            for spec in wanted.job.groups.iter().filter(|spec| !wanted.is_held_up(&spec.name)) {
+                let group = (*id, Arc::clone(&spec.name));
+                let retried = self.failing.get(&group).copied().unwrap_or(Time::ZERO);
+                let since = wanted.since.max(calm_since).max(retried);
+                let count = self.running.get(&group).copied().unwrap_or(0);
+                if at.since(since) > self.bound {
+                    self.count_restored.check(at, count >= spec.count, || {
+                        format!("{} group {} has {count} of {} since {since}", wanted.job.name, spec.name, spec.count)
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Wanted {
+    /// Whether a deployment of this version keeps the group from growing.
+    fn is_held_up(&self, group: &str) -> bool {
+        let Some(deployment) = &self.deployment else { return false };
+        if (deployment.job_create_index, deployment.job_version) != (self.job.create_index, self.job.version) {
+            return false;
+        }
+        match deployment.status {
+            DeploymentStatus::Failed | DeploymentStatus::Paused => true,
+            DeploymentStatus::Running => {
+                deployment.groups.get(group).is_some_and(|group| group.desired_canaries > 0 && !group.promoted)
+            }
+            DeploymentStatus::Successful | DeploymentStatus::Cancelled => false,
+        }
+    }
+}
+
+fn group(alloc: &Alloc) -> Group {
+    (alloc.job_id, Arc::clone(&alloc.task_group().name))
+}
