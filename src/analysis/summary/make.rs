@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Case, Election, Estimate, Expectation, Fault, Invariant, Metric, Outage, Overall, Pooled, Refusals, Run, SCHEMA,
-    Stage, Summary, Unplaced,
+    Case, Election, Estimate, Expectation, Fault, Invariant, Metric, Mode, Outage, Overall, Pooled, Refusals, Run,
+    SCHEMA, Stage, Summary, Unplaced,
 };
 use crate::analysis::across::Across;
 use crate::analysis::ensemble::{Ensemble, Judgement};
+use crate::analysis::statistics::modes;
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::{Key, Value};
@@ -109,6 +110,7 @@ fn metric(value: &Value) -> Metric {
     Metric {
         unit: value.unit().to_owned(),
         count: if matches!(value, Value::Total { .. }) { None } else { value.samples() },
+        unended: value.unended(),
         figures: value
             .figures()
             .into_iter()
@@ -126,8 +128,16 @@ fn pooled(across: &Across) -> Pooled {
         unit: across.unit.to_owned(),
         runs: across.runs,
         samples: across.samples,
+        unended: across.unended,
+        modes: across.modes.iter().map(|mode| self::mode(mode, across.unit)).collect(),
+        explained_by_cases: (!across.modes.is_empty()).then_some(across.explained),
         figures: across.figures.iter().map(|(name, figure)| ((*name).to_owned(), estimate(figure))).collect(),
     }
+}
+
+fn mode(mode: &modes::Mode, unit: &str) -> Mode {
+    let [low, middle, high] = [mode.low, mode.middle, mode.high].map(|value| rounded(value, unit));
+    Mode { low, middle, high, share: rounded(100.0 * mode.share, "%") }
 }
 
 fn fault(spec: &WorldSpec, failover: &Failover) -> Fault {

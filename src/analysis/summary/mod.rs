@@ -76,6 +76,10 @@ pub struct Metric {
     /// Samples; absent for levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Waits that had not ended with the run, no samples but longer than any; absent if there are none. A figure that
+    /// falls on one of them is absent too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unended: Option<u64>,
     /// Figures by statistic: min, mean, p50, p90, p99, p999, max; final, mean, min, max; total; value.
     #[serde(flatten)]
     pub figures: BTreeMap<String, f64>,
@@ -91,9 +95,33 @@ pub struct Pooled {
     /// Samples of all runs; absent for levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
+    /// Waits of all runs that had not ended with their run; absent if there are none. A figure that falls on one of them
+    /// is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unended: Option<u64>,
+    /// Modes of the pooled samples of times, or of the figures of single runs; absent unless there are several. No one
+    /// number sums such a metric up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<Mode>,
+    /// Whether `cases` tell these modes apart; absent without several modes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explained_by_cases: Option<bool>,
     /// Figures by statistic.
     #[serde(flatten)]
     pub figures: BTreeMap<String, Estimate>,
+}
+
+/// Samples between two valleys of a distribution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Mode {
+    /// Smallest sample.
+    pub low: f64,
+    /// Median sample.
+    pub middle: f64,
+    /// Largest sample.
+    pub high: f64,
+    /// Of all samples, in percent.
+    pub share: f64,
 }
 
 /// A figure and how sure it is.
@@ -101,7 +129,7 @@ pub struct Pooled {
 pub struct Estimate {
     /// Over all runs.
     pub value: f64,
-    /// 95 % interval by resampling seeds; absent with one run.
+    /// 95 % interval over seeds; absent with one run, and if an end falls on a wait that had not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ci95: Option<[f64; 2]>,
 }
