@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::analysis::ensemble::Ensemble;
+use crate::analysis::summary::Summary;
 use crate::measure::outcome::Outcome;
 use crate::report::{chart, json, leadership, table, waterfall};
 
@@ -188,7 +189,7 @@ pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
 
 fn contents(ensemble: &Ensemble) -> Vec<(String, Content<'_>)> {
     let text = |text: String| Content::Text(text.into_bytes());
-    let mut files = vec![(SUMMARY.to_owned(), text(json::Summary::new(ensemble).text()))];
+    let mut files = vec![(SUMMARY.to_owned(), text(json::text(&Summary::new(ensemble))))];
     files.extend(TABLES.iter().map(|(name, table)| ((*name).to_owned(), Content::Rows(ensemble, *table))));
     let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, text(svg))));
     add(WATERFALL.to_owned(), waterfall::waterfall(ensemble));

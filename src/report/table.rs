@@ -4,8 +4,8 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 use crate::analysis::ensemble::Ensemble;
+use crate::analysis::summary::make::{rounded, stages};
 use crate::base::time::Time;
-use crate::report::json::{rounded, stages};
 use crate::report::reason;
 
 /// `metrics.csv`: every figure of every metric of every run.
