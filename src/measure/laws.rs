@@ -125,7 +125,10 @@ impl Laws {
             for (system, servers, multiplier) in [
                 (System::Nomad, &region_spec.nomad, spec.options.nomad_raft_multiplier),
                 (System::Consul, &region_spec.consul, spec.options.consul_raft_multiplier),
-            ] {
+            ]
+            .into_iter()
+            .filter(|(_, servers, _)| !servers.is_empty())
+            {
                 groups.insert(Group { system, region }, RaftWatch::new(atlas.mains(servers), multiplier));
             }
             let machines = region_spec.nomad.iter().chain(&region_spec.consul).chain(&region_spec.clients);

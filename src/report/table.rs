@@ -1,4 +1,4 @@
-//! The CSV files: one row per metric, bucket, stage or allocation, written as they are made: a report may have millions.
+//! The CSV files: one row per metric, bucket, stage or allocation, written as they are made, as there may be millions.
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};

@@ -41,7 +41,7 @@ pub struct Atlas {
     pub words: Words,
     /// What proxies share; all worlds of an atlas share it too, since it changes no result.
     pub desk: Arc<Desk>,
-    /// What the Nomad servers of a region need not do each; all worlds of an atlas share it, since it changes no result.
+    /// What the Nomad servers of a region need not do each; worlds of one atlas share it, since it changes no result.
     pub replicas: Arc<Replicas>,
     /// Processes by machine.
     pub processes: IdVec<MachineId, Processes>,

@@ -14,7 +14,7 @@ use crate::base::id::IdVec;
 use crate::model::topology::RegionId;
 use crate::protocol::scheduler::command::{Applied, Command};
 use crate::protocol::scheduler::state::State;
-use crate::world::spec::WorldSpec;
+use crate::world::spec::{RegionSpec, WorldSpec};
 
 /// What the replicas of each region have in common.
 #[derive(Default)]
@@ -46,7 +46,7 @@ const STEPS_MAX: usize = 64;
 impl Replicas {
     /// Nothing applied yet.
     pub fn new(spec: &WorldSpec) -> Self {
-        let region = |(_, region): (RegionId, &crate::world::spec::RegionSpec)| Region {
+        let region = |(_, region): (RegionId, &RegionSpec)| Region {
             others: region.nomad.len().saturating_sub(1),
             steps: Mutex::default(),
         };
@@ -67,7 +67,9 @@ impl Replicas {
 
     /// Keeps what an entry led to for the other servers.
     pub fn keep(&self, region: RegionId, hash: u64, command: &Arc<Command>, after: &State, applied: Applied) {
-        let Some(Region { others, steps }) = self.regions.get(region).filter(|region| region.others > 0) else { return };
+        let Some(Region { others, steps }) = self.regions.get(region).filter(|region| region.others > 0) else {
+            return;
+        };
         let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
         if steps.len() == STEPS_MAX {
             steps.pop_front();

@@ -22,7 +22,7 @@ fn atlas() -> Atlas {
 /// Agents of three client machines.
 fn agents(atlas: &Atlas) -> [ProcessId; 3] {
     let clients = atlas.processes.iter().filter(|(_, processes)| processes.runtime.is_some());
-    let agents: Vec<_> = clients.map(|(_, processes)| processes.agent).take(3).collect();
+    let agents: Vec<_> = clients.filter_map(|(_, processes)| processes.agent).take(3).collect();
     agents.try_into().expect("the starter scenario has three clients")
 }
 

@@ -10,6 +10,7 @@ mod tidy;
 mod scenarios;
 mod raft;
 mod routine;
+mod scale;
 mod scenario;
 mod surface;
 mod orchestration;

@@ -78,9 +78,11 @@ pub struct NomadClient {
     /// The list being worked on.
     pub(super) wanted: Vec<AllocId>,
     pub(super) list_index: u64,
-    /// Index of the last change by a server, of every allocation of the node the servers still list.
-    pub(super) known: BTreeMap<AllocId, u64>,
+    /// Index of the last change by a server, of every allocation of the node the servers still list; ascending.
+    pub(super) known: Vec<(AllocId, u64)>,
     pub(super) runners: BTreeMap<AllocId, Runner>,
+    /// Runners whose group has, or once had, `stop_after_client_disconnect`.
+    pub(super) stoppable: BTreeSet<AllocId>,
     pub(super) dirty: BTreeSet<AllocId>,
     pub(super) pushing: Vec<AllocUpdate>,
     pub(super) push_armed: bool,
@@ -176,8 +178,9 @@ impl NomadClient {
             pull_started: false,
             wanted: Vec::new(),
             list_index: 0,
-            known: BTreeMap::new(),
+            known: Vec::new(),
             runners: BTreeMap::new(),
+            stoppable: BTreeSet::new(),
             dirty: BTreeSet::new(),
             pushing: Vec::new(),
             push_armed: false,

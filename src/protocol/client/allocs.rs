@@ -29,17 +29,25 @@ impl NomadClient {
 
     pub(super) fn listed(&mut self, now: Time, index: u64, allocs: &[(AllocId, u64)], fx: &mut impl Fx<Self>) {
         self.list_index = index;
-        let gone: Vec<AllocId> =
-            self.known.keys().filter(|id| allocs.binary_search_by_key(*id, |(id, _)| *id).is_err()).copied().collect();
+        // Both lists are ascending, and mostly the same.
+        let mut gone: Vec<AllocId> = Vec::new();
+        let mut known = self.known.iter().peekable();
+        self.wanted.clear();
+        for (id, modified) in allocs {
+            while let Some((old, _)) = known.next_if(|(old, _)| old < id) {
+                gone.push(*old);
+            }
+            if known.next_if(|(same, _)| same == id).is_none_or(|(_, known)| known < modified) {
+                self.wanted.push(*id);
+            }
+        }
+        gone.extend(known.map(|(old, _)| *old));
+        if !gone.is_empty() {
+            self.known.retain(|(id, _)| gone.binary_search(id).is_err());
+        }
         for id in gone {
-            self.known.remove(&id);
             self.with_runner(now, id, Runner::kill);
         }
-        self.wanted = allocs
-            .iter()
-            .filter(|(id, modified)| self.known.get(id).is_none_or(|known| known < modified))
-            .map(|(id, _)| *id)
-            .collect();
         if self.wanted.is_empty() {
             self.in_step(now);
         }
@@ -55,7 +63,13 @@ impl NomadClient {
         }
         self.wanted.clear();
         for alloc in allocs {
-            self.known.insert(alloc.id, alloc.alloc_modify_index);
+            match self.known.binary_search_by_key(&alloc.id, |(id, _)| *id) {
+                Ok(at) => self.known[at].1 = alloc.alloc_modify_index,
+                Err(at) => self.known.insert(at, (alloc.id, alloc.alloc_modify_index)),
+            }
+            if alloc.task_group().stop_after_client_disconnect.is_some() {
+                self.stoppable.insert(alloc.id);
+            }
             if self.runners.contains_key(&alloc.id) {
                 self.with_runner(now, alloc.id, |runner, desk| runner.update(alloc.clone(), desk));
             } else if !alloc.is_terminal() {
@@ -83,7 +97,8 @@ impl NomadClient {
     pub(super) fn add(&mut self, now: Time, alloc: &Arc<Alloc>, fx: &mut impl Fx<Self>) {
         let lives = |runners: &BTreeMap<AllocId, Runner>, id: &AllocId| runners.get(id).is_some_and(|r| !r.is_dead());
         let preempted = alloc.preempted.iter().filter(|id| lives(&self.runners, id)).copied().collect();
-        let waits_for = alloc.previous.filter(|id| !self.known.contains_key(id) || lives(&self.runners, id));
+        let is_known = |id: &AllocId| self.known.binary_search_by_key(id, |(known, _)| *known).is_ok();
+        let waits_for = alloc.previous.filter(|id| !is_known(id) || lives(&self.runners, id));
         let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
         let runner = Runner::new(alloc.clone(), waits_for, preempted, &mut desk);
         self.runners.insert(alloc.id, runner);
@@ -140,6 +155,7 @@ impl NomadClient {
                 self.dirty.insert(update.id);
             } else if runner.is_dead() {
                 self.runners.remove(&update.id);
+                self.stoppable.remove(&update.id);
             }
         }
     }
@@ -186,12 +202,8 @@ impl NomadClient {
     /// Stops allocations with `stop_after_client_disconnect` that have been cut off for too long.
     pub(super) fn heartbeat_stop(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         let silent = now.since(self.last_ok.unwrap_or(self.started));
-        let over: Vec<AllocId> = self
-            .runners
-            .iter()
-            .filter(|(_, runner)| !runner.is_ending() && stop_after(runner).is_some_and(|limit| silent > limit))
-            .map(|(id, _)| *id)
-            .collect();
+        let over: Vec<AllocId> =
+            self.stop_limits().filter(|(_, limit)| silent > *limit).map(|(alloc, _)| alloc).collect();
         for id in over {
             self.events.push(Event::StoppedWhileDisconnected { alloc: id });
             self.with_runner(now, id, Runner::kill);
@@ -200,10 +212,16 @@ impl NomadClient {
     }
 
     pub(super) fn arm_heartbeat_stop(&mut self, fx: &mut impl Fx<Self>) {
-        let shortest = self.runners.values().filter(|runner| !runner.is_ending()).filter_map(stop_after).min();
-        if let Some(shortest) = shortest {
+        if let Some(shortest) = self.stop_limits().map(|(_, limit)| limit).min() {
             fx.arm(Timer::HeartbeatStop, shortest.min(HEARTBEAT_STOP_CHECK));
         }
+    }
+
+    /// Allocations that do not outlive a silence of so long, by number.
+    fn stop_limits(&self) -> impl Iterator<Item = (AllocId, Duration)> {
+        let runners = self.stoppable.iter().filter_map(|id| self.runners.get_key_value(id));
+        let running = runners.filter(|(_, runner)| !runner.is_ending());
+        running.filter_map(|(id, runner)| Some((*id, runner.alloc().task_group().stop_after_client_disconnect?)))
     }
 }
 
@@ -215,8 +233,4 @@ fn desk<'a>(
     images: &'a mut BTreeSet<u64>,
 ) -> Desk<'a> {
     Desk { now, config, events, alarms, images }
-}
-
-fn stop_after(runner: &Runner) -> Option<Duration> {
-    runner.alloc().task_group().stop_after_client_disconnect
 }

@@ -457,7 +457,7 @@ impl<D: Decide> Region<D> {
                 if !self.dead.contains(&server) {
                     let command = self.log[index as usize - 1].clone();
                     let proposal = self.pending.remove(&(server, index));
-                    self.server(server, |s, now, fx| s.applied(now, index, proposal, &command, fx));
+                    self.server(server, |s, now, fx| drop(s.applied(now, index, proposal, &command, fx)));
                 }
             }
             Item::Exit(client, alloc, task, exit) => {

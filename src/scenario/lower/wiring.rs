@@ -208,8 +208,9 @@ impl Lowering<'_> {
                 None => self.geography.regions.ids().next(),
             };
             let Some(region) = region else { continue };
-            if !self.geography.regions[region].has_consul() {
-                let message = format!("`{}` has no Consul to tell proxies whom to pass requests to", self.geography.regions[region].name);
+            let place = &self.geography.regions[region];
+            if !place.has_consul() {
+                let message = format!("`{}` has no Consul to tell proxies whom to pass requests to", place.name);
                 self.error("E015", &path, message).hint("give the region Consul servers");
             }
             if out.iter().any(|(other, spec)| *other == name && spec.region == region) {
