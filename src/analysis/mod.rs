@@ -8,3 +8,8 @@ pub mod judge;
 pub mod replay;
 pub mod ensemble;
 pub mod explain;
+pub mod batch;
+pub mod search;
+pub mod plan;
+pub mod compact;
+pub mod remove;

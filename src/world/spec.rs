@@ -138,6 +138,8 @@ pub struct MachineSpec {
     pub bandwidth: MegabitsPerSecond,
     /// Disk behaviour.
     pub disk: DiskSpec,
+    /// US dollars per million hours, if known.
+    pub price_per_million_hours: Option<u64>,
 }
 
 /// Latency of a synced write: `shift + lognormal`, moments as given.
