@@ -1,14 +1,14 @@
 //! How few machines the work of a scenario fits on: Borg's cell compaction (Verma and others, "Large-scale cluster
 //! management at Google with Borg", EuroSys 2015, §5.1).
 //!
-//! Each of eleven trials takes the machines away in a random order of its own until the work no longer fits, packing it
-//! anew into the empty cell each time, so that an unlucky packing does not hang on; the figure is the 90th percentile of
-//! the trials. A cell that is too small to begin with is cloned. A small share of the allocations may stay without a
-//! place, as there. The same is asked once more of cells that have to place everything again after the loss of any one
-//! zone.
+//! Each of eleven trials takes the machines away in a random order of its own until the work no longer fits, packing
+//! it anew into the empty cell each time, so that an unlucky packing does not hang on; the figure is the 90th
+//! percentile of the trials. A cell that is too small to begin with is cloned. A small share of the allocations may
+//! stay without a place, as there. The same is asked once more of cells that have to place everything again after the
+//! loss of any one zone.
 //!
-//! Where the work fits on some machines of the order, it is taken to fit on more of them, so that the turning point is
-//! found by bisection. Left out of Borg's method: hard constraints of jobs larger than half the cell stay hard.
+//! Where the work fits on some machines of the order, it is taken to fit on more of them, so that the turning point
+//! is found by bisection. Left out of Borg's method: hard constraints of jobs larger than half the cell stay hard.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -127,14 +127,14 @@ fn compacted(
     let may_wait = libm::floor(wanted as f64 * trials.homeless) as u64;
     let mut work = Work { spec, region, jobs, nodes, may_wait, zones: &spec.regions[region].zones };
     let machines = work.nodes.len();
-    let mut copies = 1;
-    let survivable = work.zones.len() > 1;
-    // As many copies as it takes to survive, where that can be.
-    let enough = |work: &Work<'_>| work.fits(&work.nodes, 0, survivable);
-    while !enough(&work) && copies < COPIES_MAX {
-        work.clone_cell(machines);
-        copies = u32::try_from(work.nodes.len() / machines).unwrap_or(COPIES_MAX);
+    // As many copies as it takes to fit, and to survive where more of them help.
+    work.grow(machines, false);
+    let enough = work.nodes.len();
+    let survivable = work.zones.len() > 1 && work.grow(machines, true);
+    if !survivable {
+        work.nodes.truncate(enough);
     }
+    let copies = u32::try_from(work.nodes.len() / machines).unwrap_or(COPIES_MAX);
     let numbers: Vec<u64> = (0..u64::from(trials.count)).collect();
     let trial = |seed: &u64, shared: &Shared| {
         let order = work.order(*seed);
@@ -158,6 +158,17 @@ fn compacted(
 }
 
 impl Work<'_> {
+    /// Clones the cell until the work fits; tells whether it does.
+    fn grow(&mut self, machines: usize, survives: bool) -> bool {
+        while !self.fits(&self.nodes, 0, survives) {
+            if self.nodes.len() >= machines * COPIES_MAX as usize {
+                return false;
+            }
+            self.clone_cell(machines);
+        }
+        true
+    }
+
     /// Twice the machines, as far as there are not too many copies.
     fn clone_cell(&mut self, machines: usize) {
         let more = self.nodes.len().min(machines * COPIES_MAX as usize - self.nodes.len());
@@ -190,12 +201,14 @@ impl Work<'_> {
         if cell.homeless_count() > self.may_wait {
             return false;
         }
-        !survives || self.zones.iter().all(|zone| {
-            let lost: Vec<NodeId> = nodes.iter().filter(|(_, node)| node.zone == *zone).map(|(id, _)| *id).collect();
-            let mut rest = cell.clone();
-            rest.lose(&lost);
-            rest.homeless_count() <= self.may_wait
-        })
+        !survives
+            || self.zones.iter().all(|zone| {
+                let lost: Vec<NodeId> =
+                    nodes.iter().filter(|(_, node)| node.zone == *zone).map(|(id, _)| *id).collect();
+                let mut rest = cell.clone();
+                rest.lose(&lost);
+                rest.homeless_count() <= self.may_wait
+            })
     }
 
     /// The fewest of the first machines of an order that the work fits on.

@@ -1,15 +1,15 @@
 //! Capacity planning: the cheapest fleet under which everything expected holds, whatever the plan says befalls it.
 //!
-//! A fleet holds if no expectation fails and no law is broken in any run. It is *found* on few seeds, and *confirmed* on
-//! others that had no part in finding it, so that having tried many fleets makes the answer no less sure. With `n` runs
-//! of each of `m` cases and none that failed, a fleet that holds in less than a share `p` of the runs of some case would
-//! have come so far with a chance below `m·pⁿ`. If a confirmation fails, the fleet counts as one that does not hold and
-//! the search goes on; the j-th confirmation may err with a chance of 2⁻ʲ of what the answer as a whole may, and so
-//! takes a few runs more. What may hold in a share of the seeds only (`in 90% of seeds`) is judged over the runs of each
-//! stage, and is not part of that statement.
+//! A fleet holds if no expectation fails and no law is broken in any run. It is *found* on few seeds, and *confirmed*
+//! on others that had no part in finding it, so that having tried many fleets makes the answer no less sure. With `n`
+//! runs of each of `m` cases and none that failed, a fleet that holds in less than a share `p` of the runs of some
+//! case would have come so far with a chance below `m·pⁿ`. If a confirmation fails, the fleet counts as one that does
+//! not hold and the search goes on; the j-th confirmation may err with a chance of 2⁻ʲ of what the answer as a whole
+//! may, and so takes a few runs more. What may hold in a share of the seeds only (`in 90% of seeds`) is judged over
+//! the runs of each stage, and is not part of that statement.
 //!
-//! Simplification: a fleet that fails once on the seeds of the search is given up, though it might hold in more than the
-//! share that is asked for. The answer can therefore be larger than it need be, but not less sure.
+//! Simplification: a fleet that fails once on the seeds of the search is given up, though it might hold in more than
+//! the share that is asked for. The answer can therefore be larger than it need be, but not less sure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -127,8 +127,7 @@ pub fn plan(
 ) -> Result<Planned, PlanError> {
     let candidates = candidates(fleets, spec);
     let choices: Vec<Choice> = candidates.iter().map(|(_, choice)| choice.clone()).collect();
-    let ordered: Vec<bool> =
-        spec.axes.iter().map(|axis| axis.ordered && fleets.search() == Search::Bisect).collect();
+    let ordered: Vec<bool> = spec.axes.iter().map(|axis| axis.ordered && fleets.search() == Search::Bisect).collect();
     let space = Space { candidates: &choices, ordered: &ordered };
     let search_seeds = confirmations(spec, 1).div_ceil(SEARCH_PART);
     let mut bench = Bench {
@@ -262,12 +261,7 @@ const LOAD_STEP: u64 = 20;
 
 impl Bench<'_> {
     /// Whether a fleet holds in every case on these seeds; gives up at the first failure.
-    fn holds(
-        &mut self,
-        fleet: usize,
-        load: Load,
-        seeds: std::ops::RangeInclusive<u64>,
-    ) -> Result<bool, PlanError> {
+    fn holds(&mut self, fleet: usize, load: Load, seeds: std::ops::RangeInclusive<u64>) -> Result<bool, PlanError> {
         if self.broke.contains_key(&(fleet, load)) {
             return Ok(false);
         }
@@ -307,9 +301,8 @@ impl Bench<'_> {
         let (tried, runs) = (self.tried().len(), self.runs.len() as u64);
         let (of, tick) = (self.candidates.len(), &mut self.tick);
         let work = |(_, seed, world): &(usize, u64, World), shared: &Shared| one(world, *seed, shared);
-        let seen = batch(&tasks, self.threads, work, &mut |done| {
-            tick(&Far { fleets: tried, of, runs: runs + done as u64 })
-        })?;
+        let seen =
+            batch(&tasks, self.threads, work, &mut |done| tick(&Far { fleets: tried, of, runs: runs + done as u64 }))?;
         for ((case, seed, _), seen) in tasks.into_iter().zip(seen) {
             self.runs.insert((fleet, load, case, seed), seen);
         }

@@ -68,10 +68,8 @@ pub fn remove(spec: &WorldSpec, gone: &Gone) -> Result<Vec<Removed>, Unknown> {
     let machines = chosen(spec, gone)?;
     let mut out = Vec::new();
     for (region, of) in spec.regions.iter() {
-        let lost: Vec<NodeId> = (0..of.clients.len())
-            .filter(|at| machines.contains(&of.clients[*at]))
-            .map(NodeId::from_index)
-            .collect();
+        let lost: Vec<NodeId> =
+            (0..of.clients.len()).filter(|at| machines.contains(&of.clients[*at])).map(NodeId::from_index).collect();
         if lost.is_empty() {
             continue;
         }
@@ -108,7 +106,8 @@ fn chosen(spec: &WorldSpec, gone: &Gone) -> Result<BTreeSet<crate::world::spec::
             Ok(found)
         }
         Gone::Class(class) => {
-            let found: BTreeSet<_> = clients().filter(|(_, _, node)| *node.class == **class).map(|(id, ..)| id).collect();
+            let found: BTreeSet<_> =
+                clients().filter(|(_, _, node)| *node.class == **class).map(|(id, ..)| id).collect();
             if found.is_empty() {
                 let classes = clients().map(|(_, _, node)| Arc::clone(&node.class)).filter(|class| !class.is_empty());
                 return Err(unknown("node class", class, classes.map(|class| class.to_string()).collect()));

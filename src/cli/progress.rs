@@ -81,8 +81,8 @@ impl Progress {
     }
 }
 
-/// How far something is that is not measured in virtual time: one line that is kept up to date on a terminal, a line now
-/// and then elsewhere.
+/// How far something is that is not measured in virtual time: one line that is kept up to date on a terminal, a line
+/// now and then elsewhere.
 pub(super) struct Lines {
     started: Instant,
     said_at_s: u64,

@@ -140,15 +140,17 @@ impl Account<'_> {
         let search = plural(planned.search_seeds as usize, "run");
         line(
             &mut out,
-            &format!("{tried} of {} run, found on {search} of each case, {} in all", plural(all, "fleet"), planned.runs),
+            &format!(
+                "{tried} of {} run, found on {search} of each case, {} in all",
+                plural(all, "fleet"),
+                planned.runs
+            ),
         );
         let version = env!("CARGO_PKG_VERSION");
         line(&mut out, &format!("cossim {version}  |  scenario digest {}", self.digest));
         if !planned.monotone {
-            line(
-                &mut out,
-                "note: a fleet with fewer machines held where one with more did not; write `search: EachFleet` to be exact",
-            );
+            let note = "a fleet with fewer machines held where one with more did not";
+            line(&mut out, &format!("note: {note}; write `search: EachFleet` to be exact"));
         }
         self.binding(&mut out);
         self.nines(&mut out);

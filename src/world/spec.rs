@@ -455,12 +455,11 @@ pub enum Action {
     },
 }
 
-/// A group, by names.
+/// A group by its job's name and its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are what their names say")]
 pub struct GroupOf {
-    /// The job.
     pub job: Arc<str>,
-    /// The group.
     pub group: Arc<str>,
 }
 

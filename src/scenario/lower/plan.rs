@@ -6,6 +6,7 @@ use crate::base::id::IdVec;
 use crate::measure::objective::Objective;
 use crate::measure::objective::ObjectiveError;
 use crate::model::topology::RegionId;
+use crate::model::topology::ZoneId;
 use crate::scenario::library::instance;
 use crate::scenario::quantity;
 use crate::scenario::schema;
@@ -61,15 +62,18 @@ impl Lowering<'_> {
     ) -> Option<PlanSpec> {
         let plan = self.scenario.plan.as_ref()?;
         if plan.vary.is_empty() {
-            self.error("E015", "plan.vary", "nothing may change").hint(
-                "name what may, as `Count(clients: \"dc1\", from: 3, to: 30)`, `Instance(…)`, `Zones(…)`, `JobCount(…)`",
-            );
+            self.error("E015", "plan.vary", "nothing may change")
+                .hint("name what may, as `Count(clients: \"dc1\", from: 3, to: 30)`, `Instance(…)` or `JobCount(…)`");
         }
         let axes: Vec<Axis> = (0..plan.vary.len()).filter_map(|at| self.axis(at, &plan.vary[at], jobs)).collect();
         let fleets = axes.iter().fold(1_usize, |all, axis| all.saturating_mul(axis.options.len()));
         if fleets > FLEETS_MAX {
-            self.error("E006", "plan.vary", format!("{fleets} fleets are more than cossim looks through ({FLEETS_MAX})"))
-                .hint("narrow the ranges, or take longer steps");
+            self.error(
+                "E006",
+                "plan.vary",
+                format!("{fleets} fleets are more than cossim looks through ({FLEETS_MAX})"),
+            )
+            .hint("narrow the ranges, or take longer steps");
         }
         let cases = self.cases(plan, machines);
         for (at, text) in plan.expect.iter().enumerate() {
@@ -223,7 +227,8 @@ impl Lowering<'_> {
     fn cases(&mut self, plan: &schema::Plan, machines: &IdVec<MachineId, MachineSpec>) -> Vec<Case> {
         let mut out: Vec<Case> = Vec::new();
         if plan.under.is_empty() {
-            self.error("E015", "plan.under", "there is no case to judge a fleet by").hint("leave it out, or add `AsWritten`");
+            self.error("E015", "plan.under", "there is no case to judge a fleet by")
+                .hint("leave it out, or add `AsWritten`");
         }
         for (at, under) in plan.under.iter().enumerate() {
             let path = format!("plan.under[{at}]");
@@ -237,7 +242,8 @@ impl Lowering<'_> {
                     }
                     out.push(Case { name: name.clone(), entries: entries.clone(), leader: None });
                 }
-                Under::EachZone { at, lasts, kind, region } => {
+                Under::EachZone { at, region, .. } => {
+                    self.within_run(&format!("{path}.at"), at);
                     let only = match region {
                         Some(name) => match self.region(&format!("{path}.region"), name) {
                             Some(region) => Some(region),
@@ -245,43 +251,62 @@ impl Lowering<'_> {
                         },
                         None => None,
                     };
-                    let regions: Vec<RegionId> = self.geography.regions.ids().collect();
-                    for region in regions.into_iter().filter(|region| only.is_none_or(|only| only == *region)) {
-                        let servers: Vec<&str> = self.geography.regions[region]
-                            .nomad
-                            .iter()
-                            .map(|server| &*self.geography.zones[machines[*server].zone].name)
-                            .collect();
-                        let name = &*self.geography.regions[region].name;
-                        for zone in &self.geography.regions[region].zones {
-                            let zone = &*self.geography.zones[*zone].name;
-                            let full = format!("{name}/{zone}");
-                            let outage = schema::Action::ZoneOutage {
-                                zone: full.clone(),
-                                kind: *kind,
-                                lasts: lasts.clone(),
-                            };
-                            let entries = vec![schema::At(at.clone(), outage)];
-                            let lost = format!("zone {full} lost");
-                            if plan.leaders == Leaders::AsItFalls {
-                                out.push(Case { name: lost, entries, leader: None });
-                                continue;
-                            }
-                            let mut leaders = servers.clone();
-                            leaders.sort_unstable();
-                            leaders.dedup();
-                            out.extend(leaders.into_iter().map(|leader| Case {
-                                name: format!("{lost}, leader in {leader}"),
-                                entries: entries.clone(),
-                                leader: Some((name.to_owned(), leader.to_owned())),
-                            }));
-                        }
-                    }
+                    let regions = self.geography.regions.ids().filter(|of| only.is_none_or(|only| only == *of));
+                    out.extend(regions.flat_map(|of| self.zone_cases(under, of, plan.leaders, machines)));
                 }
             }
         }
         if out.len() > CASES_MAX {
-            self.error("E006", "plan.under", format!("{} cases are more than cossim judges by ({CASES_MAX})", out.len()));
+            self.error(
+                "E006",
+                "plan.under",
+                format!("{} cases are more than cossim judges by ({CASES_MAX})", out.len()),
+            );
+        }
+        out
+    }
+
+    /// What happens after the end does not happen.
+    fn within_run(&mut self, path: &str, at: &schema::DurationText) {
+        let (at, end) = (quantity::duration(&at.0), quantity::duration(&self.scenario.duration.0));
+        let error = match (at, end) {
+            (Err(error), _) => ("E003", error.to_string()),
+            (Ok(at), Ok(end)) if at >= end && !end.is_zero() => {
+                ("E007", format!("nothing happens at {at}: the run ends at {end}"))
+            }
+            (Ok(_), _) => return,
+        };
+        self.error(error.0, path, error.1);
+    }
+
+    /// A zone of a region lost, for each of them, and for each place the leader may have then.
+    fn zone_cases(
+        &self,
+        under: &Under,
+        region: RegionId,
+        leaders: Leaders,
+        machines: &IdVec<MachineId, MachineSpec>,
+    ) -> Vec<Case> {
+        let Under::EachZone { at, lasts, kind, .. } = under else { return Vec::new() };
+        let zone_name = |zone: ZoneId| &*self.geography.zones[zone].name;
+        let of = &self.geography.regions[region];
+        let mut seats: Vec<&str> = of.nomad.iter().map(|server| zone_name(machines[*server].zone)).collect();
+        seats.sort_unstable();
+        seats.dedup();
+        let mut out = Vec::new();
+        for zone in &of.zones {
+            let full = format!("{}/{}", of.name, zone_name(*zone));
+            let lost = format!("zone {full} lost");
+            let outage = schema::Action::ZoneOutage { zone: full, kind: *kind, lasts: lasts.clone() };
+            let entries = vec![schema::At(at.clone(), outage)];
+            match leaders {
+                Leaders::AsItFalls => out.push(Case { name: lost, entries, leader: None }),
+                Leaders::Each => out.extend(seats.iter().map(|seat| Case {
+                    name: format!("{lost}, leader in {seat}"),
+                    entries: entries.clone(),
+                    leader: Some((of.name.to_string(), (*seat).to_owned())),
+                })),
+            }
         }
         out
     }
