@@ -41,8 +41,19 @@ pub fn judge(expectations: &[Expectation], runs: &[Outcome]) -> Vec<Verdict> {
     expectations.iter().map(|expectation| verdict(&expectation.text, &expectation.objective, runs)).collect()
 }
 
+/// What was seen of an expectation in one run, and how the run fared.
+pub fn seen(expectation: &Expectation, run: &Outcome) -> (String, Judgement) {
+    in_run(&expectation.objective, run)
+}
+
 fn verdict(text: &str, objective: &Objective, runs: &[Outcome]) -> Verdict {
     let runs: Vec<(String, Judgement)> = runs.iter().map(|run| in_run(objective, run)).collect();
+    let (overall, met) = over_all(objective, &runs);
+    Verdict { text: text.to_owned(), runs, overall, met }
+}
+
+/// How an expectation fares over several runs, and whether it is met.
+pub fn over_all(objective: &Objective, runs: &[(String, Judgement)]) -> (Judgement, bool) {
     let count = |wanted: Judgement| runs.iter().filter(|(_, judgement)| *judgement == wanted).count();
     let (passed, idle) = (count(Judgement::Pass), count(Judgement::NotExercised));
     let counted = if objective.if_exercised { runs.len() - idle } else { runs.len() };
@@ -59,7 +70,7 @@ fn verdict(text: &str, objective: &Objective, runs: &[Outcome]) -> Verdict {
         Judgement::Fail => false,
         Judgement::NotExercised => objective.if_exercised,
     };
-    Verdict { text: text.to_owned(), runs, overall, met }
+    (overall, met)
 }
 
 fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {

@@ -11,3 +11,8 @@ pub mod ensemble;
 pub mod summary;
 pub mod compare;
 pub mod explain;
+pub mod batch;
+pub mod search;
+pub mod plan;
+pub mod compact;
+pub mod remove;

@@ -6,6 +6,9 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+use crate::analysis::compact::Trials;
+use crate::analysis::remove::Gone;
+
 use super::Check;
 use super::Command;
 use super::Explain;
@@ -56,6 +59,30 @@ enum Verb {
         #[command(subcommand)]
         what: What,
     },
+    /// Find the cheapest fleet under which everything holds, as the scenario's `plan` says
+    Plan {
+        #[command(flatten)]
+        typed: Capacity,
+    },
+    /// Find how few machines the jobs of a scenario fit on, and how few if any one zone may be lost
+    Compact {
+        #[command(flatten)]
+        typed: Capacity,
+        /// Random orders in which machines are removed; the 90th percentile is the answer
+        #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        trials: u32,
+        /// Share of the allocations that may stay without a place, in percent
+        #[arg(long, value_name = "PERCENT", default_value_t = 0.2, value_parser = percent)]
+        homeless: f64,
+    },
+    /// Tell what no longer fits without some machines
+    Remove {
+        #[command(flatten)]
+        typed: Capacity,
+        /// What goes
+        #[command(subcommand)]
+        what: Goes,
+    },
     /// Check a scenario and print every mistake
     Check {
         /// Scenario file
@@ -92,6 +119,50 @@ enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Arguments of the questions about capacity.
+#[derive(Debug, clap::Args)]
+struct Capacity {
+    /// Scenario file
+    scenario: PathBuf,
+    /// Change a value of the scenario, as regions[0].clients[0].count=9; may be repeated
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Goes {
+    /// These client machines
+    Nodes {
+        /// Names, as us-east-1/dc1-3
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// All client machines of a node class
+    Class {
+        /// Its name
+        name: String,
+    },
+    /// All client machines in a zone
+    Zone {
+        /// Its name, as us-east-1/b
+        name: String,
+    },
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let value: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..100.0).contains(&value) { Ok(value) } else { Err("not within 0 to 100 percent".to_owned()) }
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,12 +232,31 @@ impl Args {
                 threads: threads.map(usize::from),
                 explain,
             }),
+            Verb::Plan { typed } => Command::Plan(typed.meant()),
+            Verb::Compact { typed, trials, homeless } => {
+                Command::Compact(typed.meant(), Trials { count: trials, homeless: homeless / 100.0 })
+            }
+            Verb::Remove { typed, what } => {
+                let gone = match what {
+                    Goes::Nodes { names } => Gone::Nodes(names),
+                    Goes::Class { name } => Gone::Class(name),
+                    Goes::Zone { name } => Gone::Zone(name),
+                };
+                Command::Remove(typed.meant(), gone)
+            }
             Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
             Verb::List { table, json } => Command::List { table, json },
             Verb::Init { file } => Command::Init { file },
             Verb::Schema { of } => Command::Schema(of),
             Verb::Completions { shell } => Command::Completions(shell),
         }
+    }
+}
+
+impl Capacity {
+    fn meant(self) -> super::Capacity {
+        let Self { scenario, set: edits, json, quiet, threads } = self;
+        super::Capacity { scenario, edits, json, quiet, threads: threads.map(usize::from) }
     }
 }
 

@@ -5,12 +5,15 @@
 
 pub mod args;
 mod check;
+mod compact;
 mod explain;
 mod init;
 pub mod interrupt;
 mod list;
 pub mod output;
+mod plan;
 mod progress;
+mod remove;
 pub mod run;
 mod schema;
 
@@ -21,6 +24,8 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use clap::Parser as _;
 
+use crate::analysis::compact::Trials;
+use crate::analysis::remove::Gone;
 use args::Args;
 use output::Output;
 
@@ -53,7 +58,7 @@ impl Exit {
 }
 
 /// What is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Run a scenario.
     Run(Run),
@@ -61,6 +66,12 @@ pub enum Command {
     Check(Check),
     /// Tell why an allocation stands where it does.
     Explain(Explain),
+    /// Find the cheapest fleet.
+    Plan(Capacity),
+    /// Find how few machines the work fits on.
+    Compact(Capacity, Trials),
+    /// Tell what no longer fits without some machines.
+    Remove(Capacity, Gone),
     /// Show what scenarios can refer to.
     List {
         /// Which table; `None` for an overview.
@@ -115,6 +126,21 @@ pub struct Explain {
     pub region: Option<String>,
     /// As JSON.
     pub json: bool,
+}
+
+/// A question about capacity, as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    /// The scenario file.
+    pub scenario: PathBuf,
+    /// Arguments of `--set`, in order.
+    pub edits: Vec<String>,
+    /// As JSON.
+    pub json: bool,
+    /// No progress on stderr.
+    pub quiet: bool,
+    /// Threads; `None`: as many as there are cores.
+    pub threads: Option<usize>,
 }
 
 /// Which seeds are run.
@@ -186,6 +212,9 @@ fn execute(command: &Command, output: &mut Output) -> Exit {
     match command {
         Command::Run(run) => run::execute(run, output),
         Command::Check(check) => check::execute(check, output),
+        Command::Plan(capacity) => plan::execute(capacity, output),
+        Command::Compact(capacity, trials) => compact::execute(capacity, *trials, output),
+        Command::Remove(capacity, gone) => remove::execute(capacity, gone, output),
         Command::Explain(explain) => explain::execute(explain, output),
         Command::List { table, json } => list::execute(*table, *json, output),
         Command::Init { file } => init::execute(file, output),

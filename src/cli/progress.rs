@@ -81,6 +81,50 @@ impl Progress {
     }
 }
 
+/// How far something is that is not measured in virtual time: one line that is kept up to date on a terminal, a line
+/// now and then elsewhere.
+pub(super) struct Lines {
+    started: Instant,
+    said_at_s: u64,
+    quiet: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl Lines {
+    /// Begins now.
+    #[expect(clippy::disallowed_methods, reason = "patience is about the host's clock")]
+    pub(super) fn new(quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(ProgressBar::new_spinner);
+        Self { started: Instant::now(), said_at_s: 0, quiet, bar }
+    }
+
+    /// Shows the present state, if somebody may wonder.
+    pub(super) fn show(&mut self, output: &mut Output, text: impl FnOnce() -> String) {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        if self.quiet || elapsed < PATIENCE_S {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(text());
+                bar.tick();
+            }
+            None if self.said_at_s == 0 || elapsed as u64 >= self.said_at_s + LINE_EVERY_S => {
+                self.said_at_s = elapsed as u64;
+                output.say(&text());
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the line away.
+    pub(super) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn show(bar: &ProgressBar, seconds: f64, speed: f64) {
     bar.set_position(seconds as u64);
     bar.set_message(format!("{:.0} min simulated, {speed:.0}x real time", seconds / 60.0));

@@ -6,6 +6,8 @@ pub mod explain;
 pub mod folder;
 mod frame;
 pub mod reason;
+pub mod cell;
+pub mod fleet;
 pub mod json;
 pub mod leadership;
 pub mod style;

@@ -5,6 +5,7 @@
 
 pub mod diagnostic;
 pub mod edit;
+pub mod fleet;
 pub mod import;
 pub mod library;
 pub mod locate;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use diagnostic::Diagnostic;
 use diagnostic::Place;
 use diagnostic::Severity;
+use diagnostic::SourceId;
 use diagnostic::Sources;
 use lower::Files;
 use lower::Lowered;
@@ -50,24 +52,41 @@ impl Loaded {
 
 /// Loads a scenario file; `edits` are the arguments of `--set`.
 pub fn load(path: &Path, edits: &[String]) -> Loaded {
+    load_parsed(path, edits).0
+}
+
+/// A scenario that parsed.
+#[derive(Debug)]
+struct Parsed {
+    scenario: schema::Scenario,
+    /// Its text, after its edits.
+    source: SourceId,
+}
+
+fn load_parsed(path: &Path, edits: &[String]) -> (Loaded, Option<Parsed>) {
     let name = path.display().to_string();
     match parse::read_text(path) {
         Ok(text) => {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            load_text(&name, &text, edits, &Folder { folder })
+            parsed_text(&name, &text, edits, &Folder { folder })
         }
         Err(reason) => {
             let finding = Diagnostic::error("E001", format!("cannot read scenario `{name}`: {reason}"));
-            Loaded { lowered: None, findings: vec![finding], sources: Sources::default() }
+            (Loaded { lowered: None, findings: vec![finding], sources: Sources::default() }, None)
         }
     }
 }
 
 /// Loads the text of a scenario; `files` finds the job files it names.
 pub fn load_text(name: &str, text: &str, edits: &[String], files: &dyn Files) -> Loaded {
+    parsed_text(name, text, edits, files).0
+}
+
+fn parsed_text(name: &str, text: &str, edits: &[String], files: &dyn Files) -> (Loaded, Option<Parsed>) {
     let mut sources = Sources::default();
     let file = sources.add(name, text);
-    let failed = |finding: Diagnostic, sources: Sources| Loaded { lowered: None, findings: vec![finding], sources };
+    let failed =
+        |finding: Diagnostic, sources: Sources| (Loaded { lowered: None, findings: vec![finding], sources }, None);
     let source = match edit::apply(&mut sources, file, edits) {
         Ok(source) => source,
         Err(finding) => return failed(*finding, sources),
@@ -83,10 +102,11 @@ pub fn load_text(name: &str, text: &str, edits: &[String], files: &dyn Files) ->
     };
     let text = lower::Text { source, tree: &tree };
     let (lowered, findings) = lower::lower(&scenario, text, &mut sources, files);
-    Loaded { lowered, findings, sources }
+    (Loaded { lowered, findings, sources }, Some(Parsed { scenario, source }))
 }
 
 /// Files beside a scenario.
+#[derive(Debug)]
 struct Folder {
     folder: PathBuf,
 }

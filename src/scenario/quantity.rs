@@ -127,6 +127,9 @@ const RATE: Kind = Kind {
 
 const SHARE: Kind = Kind { name: "a share", example: "95%", units: &[("%", 1.0)], limit: (100.0, "100%") };
 
+const PRICE: Kind =
+    Kind { name: "a price", example: "0.096 USD/h", units: &[("USD/h", 1e6)], limit: (1e12, "1 000 000 USD/h") };
+
 impl Kind {
     fn unit_list(&self) -> String {
         self.units.iter().map(|(unit, _)| format!("`{unit}`")).collect::<Vec<_>>().join(", ")
@@ -206,6 +209,11 @@ pub fn rate(text: &str) -> Result<f64, QuantityError> {
 pub fn share(text: &str) -> Result<Ratio, QuantityError> {
     let share = SHARE.parse(text)? / 100.0;
     Ok(Ratio::new(share).expect("the bound of shares keeps it within 0..=1"))
+}
+
+/// Millionths of a dollar per hour: `0.096 USD/h`.
+pub fn price(text: &str) -> Result<u64, QuantityError> {
+    Ok(libm::rint(PRICE.parse(text)?) as u64)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub mod balancer;
 pub mod users;
 pub mod orders;
 pub mod operator;
+pub mod packing;
 pub mod chronicle;
 pub mod build;
 pub mod run;

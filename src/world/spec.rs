@@ -145,6 +145,8 @@ pub struct MachineSpec {
     pub bandwidth: MegabitsPerSecond,
     /// Disk behaviour.
     pub disk: DiskSpec,
+    /// US dollars per million hours, if known.
+    pub price_per_million_hours: Option<u64>,
 }
 
 /// Latency of a synced write: `shift + lognormal`, moments as given.
@@ -460,12 +462,11 @@ pub enum Action {
     },
 }
 
-/// A group, by names.
+/// A group by its job's name and its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are what their names say")]
 pub struct GroupOf {
-    /// The job.
     pub job: Arc<str>,
-    /// The group.
     pub group: Arc<str>,
 }
 

@@ -99,8 +99,7 @@ impl World {
                 None
             }
             Action::Nodes { deed, .. } => {
-                let label = &atlas.spec.timeline[entry].label;
-                self.ask_operators(&machines, (label, *deed), cause, witness);
+                self.ask_operators(&machines, (&atlas.spec.timeline[entry].label, *deed), cause, witness);
                 None
             }
         };

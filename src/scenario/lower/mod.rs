@@ -9,6 +9,7 @@ mod routes;
 mod events;
 mod inline;
 mod operators;
+pub mod plan;
 mod policies;
 mod places;
 mod settings;
@@ -58,6 +59,8 @@ pub struct Lowered {
     pub seeds: u32,
     /// What is expected, in file order.
     pub expectations: Vec<Expectation>,
+    /// What `cossim plan` looks for, if the scenario says so.
+    pub plan: Option<plan::PlanSpec>,
 }
 
 /// One line of `expect`.
@@ -185,6 +188,7 @@ impl Lowering<'_> {
         let every_job: Vec<Arc<Job>> = jobs.iter().map(|job| &job.spec.job).chain(registered).cloned().collect();
         let behaviours = self.behaviours(&every_job);
         let options = self.options();
+        let plan = self.plan(&machines, &jobs);
         let world = WorldSpec {
             name: scenario.name.as_str().into(),
             duration,
@@ -201,7 +205,8 @@ impl Lowering<'_> {
             timeline,
             options,
         };
-        Some(Lowered { world, about: scenario.about.as_str().into(), seeds: scenario.seeds as u32, expectations })
+        let (about, seeds) = (scenario.about.as_str().into(), scenario.seeds as u32);
+        Some(Lowered { world, about, seeds, expectations, plan })
     }
 
     /// The name ends up in a path; the seeds in a loop.

@@ -290,7 +290,7 @@ impl Lowering<'_> {
     }
 
     /// The group that is named, or the only one.
-    fn group_of(&mut self, path: &str, job: &Job, group: Option<&str>) -> Option<Arc<str>> {
+    pub(super) fn group_of(&mut self, path: &str, job: &Job, group: Option<&str>) -> Option<Arc<str>> {
         let names: Vec<&str> = job.groups.iter().map(|group| &*group.name).collect();
         match group {
             Some(group) if names.contains(&group) => Some(group.into()),

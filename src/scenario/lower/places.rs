@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Lowering;
 use super::MACHINES_MAX;
+use super::plan::price_of;
 use crate::base::id::IdVec;
 use crate::model::node::NodeCapacity;
 use crate::model::node::NodeDevice;
@@ -20,6 +21,7 @@ use crate::scenario::library::disk;
 use crate::scenario::library::instance;
 use crate::scenario::library::instance::Arch;
 use crate::scenario::library::instance::InstanceType;
+use crate::scenario::quantity;
 use crate::scenario::schema;
 use crate::world::spec::DiskSpec;
 use crate::world::spec::MachineId;
@@ -93,7 +95,10 @@ impl<'a> Lowering<'a> {
                 usable: memory,
                 bandwidth: self.bandwidth(&format!("{path}.bandwidth"), &written.bandwidth),
                 arch: Arch::Amd64,
-                price_per_million_hours: None,
+                price_per_million_hours: written
+                    .price
+                    .as_ref()
+                    .map(|text| self.quantity(&format!("{path}.price"), quantity::price(&text.0))),
             });
         }
         out
@@ -362,6 +367,7 @@ impl<'a> Lowering<'a> {
                 memory: kind.instance.usable,
                 bandwidth: kind.instance.bandwidth,
                 disk: kind.disk,
+                price_per_million_hours: price_of(self.scenario, &kind.instance.name),
             }));
         }
         added

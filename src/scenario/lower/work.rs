@@ -335,8 +335,8 @@ impl Lowering<'_> {
         let best_disk = usable.iter().map(|roof| &roof.disk).max_by_key(|(most, _)| *most);
         let mut too_much = |part: Part, what: &str, asked: String, most: String, name: &str| {
             let message = format!(
-                "task group `{}` of job `{}` will wait unplaced: it asks for more {what} than any machine of `{region}` \
-                 that it may use has",
+                "task group `{}` of job `{}` will wait unplaced: it asks for more {what} than any machine of \
+                 `{region}` that it may use has",
                 group.name, placed.spec.job.name
             );
             let finding = Diagnostic::warning("W006", message)

@@ -19,6 +19,7 @@ macro_rules! text {
 }
 
 mod job;
+mod plan;
 mod settings;
 mod tasks;
 mod timeline;
@@ -29,6 +30,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use job::*;
+pub use plan::*;
 pub use settings::*;
 pub use tasks::*;
 pub use timeline::*;
@@ -116,6 +118,9 @@ pub struct Scenario {
     /// Objectives: `metric{label=value} statistic op value`.
     #[serde(default)]
     pub expect: Vec<String>,
+    /// What `cossim plan` looks for.
+    #[serde(default)]
+    pub plan: Option<Plan>,
     /// Product releases to follow.
     #[serde(default)]
     pub versions: Versions,
@@ -302,6 +307,9 @@ pub struct Instance {
     /// Network interface. Default `1 Gbit/s`.
     #[serde(default = "default_bandwidth")]
     pub bandwidth: BandwidthText,
+    /// Price, as `"0.096 USD/h"`; plans need it.
+    #[serde(default)]
+    pub price: Option<PriceText>,
 }
 
 fn default_bandwidth() -> BandwidthText {

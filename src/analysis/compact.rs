@@ -1,0 +1,251 @@
+//! How few machines the work of a scenario fits on: Borg's cell compaction (Verma and others, "Large-scale cluster
+//! management at Google with Borg", EuroSys 2015, §5.1).
+//!
+//! Each of eleven trials takes the machines away in a random order of its own until the work no longer fits, packing
+//! it anew into the empty cell each time, so that an unlucky packing does not hang on; the figure is the 90th
+//! percentile of the trials. A cell that is too small to begin with is cloned. A small share of the allocations may
+//! stay without a place, as there. The same is asked once more of cells that have to place everything again after the
+//! loss of any one zone.
+//!
+//! Where the work fits on some machines of the order, it is taken to fit on more of them, so that the turning point
+//! is found by bisection. Left out of Borg's method: hard constraints of jobs larger than half the cell stay hard.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::analysis::batch::batch;
+use crate::analysis::ensemble::Wish;
+use crate::analysis::run::{RunError, Shared};
+use crate::base::id::Id;
+use crate::base::rng::Rng;
+use crate::model::job::{Job, JobKind};
+use crate::model::node::{NodeId, NodeSpec};
+use crate::model::topology::{RegionId, ZoneId};
+use crate::world::packing::{Cell, Homeless};
+use crate::world::spec::{MachineRole, WorldSpec};
+
+/// Which trials are made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trials {
+    /// How many. Borg's is 11.
+    pub count: u32,
+    /// Share of the allocations that may stay without a place, in 0..1. Borg's is 0.002.
+    pub homeless: f64,
+}
+
+/// The cell of one region, compacted.
+#[derive(Debug, Clone)]
+pub struct Compacted {
+    /// The region.
+    pub region: RegionId,
+    /// Client machines it has.
+    pub machines: usize,
+    /// Allocations wanted, those of system jobs left out: they are as many as machines.
+    pub wanted: u64,
+    /// Copies of the cell that were packed, 1 unless the work did not fit otherwise.
+    pub copies: u32,
+    /// Machines needed, by trial, ascending; empty if the work fits on no number of copies.
+    pub needed: Vec<Trial>,
+    /// The same with any one zone lost after that; empty if it never fits, or with a single zone.
+    pub surviving: Vec<Trial>,
+    /// What does not fit on the largest cell that was tried, if the work never fits.
+    pub homeless: Vec<Homeless>,
+}
+
+/// What one trial came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trial {
+    /// Machines.
+    pub machines: usize,
+    /// What they cost, in millionths of a dollar per hour; zero for machines without a price.
+    pub micros_per_hour: u64,
+}
+
+/// The 90th percentile of trials in ascending order, by nearest rank.
+pub fn p90(trials: &[Trial]) -> Option<Trial> {
+    let rank = (trials.len() * 9).div_ceil(10);
+    trials.get(rank.checked_sub(1)?).copied()
+}
+
+/// Most copies of a cell.
+const COPIES_MAX: u32 = 16;
+
+/// What is packed in a region.
+struct Work<'a> {
+    spec: &'a WorldSpec,
+    region: RegionId,
+    jobs: Vec<Arc<Job>>,
+    nodes: Vec<(NodeId, Arc<NodeSpec>)>,
+    /// Allocations that may stay without a place.
+    may_wait: u64,
+    zones: &'a [ZoneId],
+}
+
+/// Compacts the cell of every region that has work.
+pub fn compact(
+    spec: &WorldSpec,
+    trials: Trials,
+    threads: Option<usize>,
+    tick: &mut dyn FnMut(usize, usize) -> Wish,
+) -> Result<Vec<Compacted>, RunError> {
+    let regions: Vec<RegionId> = spec.regions.ids().filter(|region| !jobs(spec, *region).is_empty()).collect();
+    let all = regions.len() * trials.count as usize;
+    let mut out = Vec::new();
+    for (at, region) in regions.into_iter().enumerate() {
+        let before = at * trials.count as usize;
+        let mut tick = |done| tick(before + done, all);
+        out.push(compacted(spec, region, trials, threads, &mut tick)?);
+    }
+    Ok(out)
+}
+
+/// Jobs registered at the start, in the order in which they are.
+pub(super) fn jobs(spec: &WorldSpec, region: RegionId) -> Vec<Arc<Job>> {
+    spec.jobs.iter().filter(|(_, job)| job.region == region).map(|(_, job)| Arc::clone(&job.job)).collect()
+}
+
+/// The client machines of a region.
+pub(super) fn nodes(spec: &WorldSpec, region: RegionId) -> Vec<(NodeId, Arc<NodeSpec>)> {
+    let clients = spec.regions[region].clients.iter().enumerate();
+    let node = |(at, machine): (usize, &crate::world::spec::MachineId)| match &spec.machines[*machine].role {
+        MachineRole::Client(node) => Some((NodeId::from_index(at), Arc::clone(node))),
+        MachineRole::NomadServer | MachineRole::ConsulServer => None,
+    };
+    clients.filter_map(node).collect()
+}
+
+fn compacted(
+    spec: &WorldSpec,
+    region: RegionId,
+    trials: Trials,
+    threads: Option<usize>,
+    tick: &mut dyn FnMut(usize) -> Wish,
+) -> Result<Compacted, RunError> {
+    let (jobs, nodes) = (jobs(spec, region), nodes(spec, region));
+    let counts = jobs.iter().filter(|job| matches!(job.kind, JobKind::Service | JobKind::Batch) && !job.is_parent());
+    let wanted = counts.flat_map(|job| &job.groups).map(|group| u64::from(group.count)).sum();
+    let may_wait = libm::floor(wanted as f64 * trials.homeless) as u64;
+    let mut work = Work { spec, region, jobs, nodes, may_wait, zones: &spec.regions[region].zones };
+    let machines = work.nodes.len();
+    // As many copies as it takes to fit, and to survive where more of them help.
+    work.grow(machines, false);
+    let enough = work.nodes.len();
+    let survivable = work.zones.len() > 1 && work.grow(machines, true);
+    if !survivable {
+        work.nodes.truncate(enough);
+    }
+    let copies = u32::try_from(work.nodes.len() / machines).unwrap_or(COPIES_MAX);
+    let numbers: Vec<u64> = (0..u64::from(trials.count)).collect();
+    let trial = |seed: &u64, shared: &Shared| {
+        let order = work.order(*seed);
+        let needed = work.fewest(&order, *seed, false, shared)?;
+        let surviving = if survivable { work.fewest(&order, *seed, true, shared)? } else { None };
+        Ok((needed, surviving))
+    };
+    let results = batch(&numbers, threads, trial, tick)?;
+    let sorted = |of: &dyn Fn(&(Option<Trial>, Option<Trial>)) -> Option<Trial>| {
+        let mut all: Vec<Trial> = results.iter().filter_map(of).collect();
+        // One trial that never fits makes the percentile meaningless.
+        if all.len() < results.len() {
+            all.clear();
+        }
+        all.sort_unstable();
+        all
+    };
+    let (needed, surviving) = (sorted(&|trial| trial.0), sorted(&|trial| trial.1));
+    let homeless = if needed.is_empty() { work.packed(&work.nodes, 0).homeless() } else { Vec::new() };
+    Ok(Compacted { region, machines, wanted, copies, needed, surviving, homeless })
+}
+
+impl Work<'_> {
+    /// Clones the cell until the work fits; tells whether it does.
+    fn grow(&mut self, machines: usize, survives: bool) -> bool {
+        while !self.fits(&self.nodes, 0, survives) {
+            if self.nodes.len() >= machines * COPIES_MAX as usize {
+                return false;
+            }
+            self.clone_cell(machines);
+        }
+        true
+    }
+
+    /// Twice the machines, as far as there are not too many copies.
+    fn clone_cell(&mut self, machines: usize) {
+        let more = self.nodes.len().min(machines * COPIES_MAX as usize - self.nodes.len());
+        for number in self.nodes.len()..self.nodes.len() + more {
+            let original = &self.nodes[number % machines].1;
+            let name = format!("{}~{}", original.name, number / machines + 1);
+            let copy = NodeSpec { name: name.into(), ..NodeSpec::clone(original) };
+            self.nodes.push((NodeId::from_index(number), Arc::new(copy)));
+        }
+    }
+
+    /// The machines in the order in which the last are taken away first.
+    fn order(&self, seed: u64) -> Vec<(NodeId, Arc<NodeSpec>)> {
+        let mut order = self.nodes.clone();
+        let name = format!("compact/{}", self.spec.regions[self.region].name);
+        Rng::stream(seed, &name).shuffle(&mut order);
+        order
+    }
+
+    fn packed(&self, nodes: &[(NodeId, Arc<NodeSpec>)], seed: u64) -> Cell {
+        let mut sorted = nodes.to_vec();
+        sorted.sort_by_key(|(id, _)| *id);
+        let mut cell = Cell::new(self.spec.options.scheduler, seed, sorted);
+        cell.place(&self.jobs);
+        cell
+    }
+
+    fn fits(&self, nodes: &[(NodeId, Arc<NodeSpec>)], seed: u64, survives: bool) -> bool {
+        let cell = self.packed(nodes, seed);
+        if cell.homeless_count() > self.may_wait {
+            return false;
+        }
+        !survives
+            || self.zones.iter().all(|zone| {
+                let lost: Vec<NodeId> =
+                    nodes.iter().filter(|(_, node)| node.zone == *zone).map(|(id, _)| *id).collect();
+                let mut rest = cell.clone();
+                rest.lose(&lost);
+                rest.homeless_count() <= self.may_wait
+            })
+    }
+
+    /// The fewest of the first machines of an order that the work fits on.
+    fn fewest(
+        &self,
+        order: &[(NodeId, Arc<NodeSpec>)],
+        seed: u64,
+        survives: bool,
+        shared: &Shared,
+    ) -> Result<Option<Trial>, RunError> {
+        if !self.fits(order, seed, survives) {
+            return Ok(None);
+        }
+        let (mut below, mut fits) = (0, order.len());
+        while fits - below > 1 {
+            if shared.stop.load(Ordering::Relaxed) {
+                return Err(RunError::Interrupted);
+            }
+            let middle = usize::midpoint(below, fits);
+            if self.fits(&order[..middle], seed, survives) { fits = middle } else { below = middle }
+        }
+        let clients = &self.spec.regions[self.region].clients;
+        let price = |id: &NodeId| self.spec.machines[clients[id.index() % clients.len()]].price_per_million_hours;
+        let cost = order[..fits].iter().map(|(id, _)| price(id).unwrap_or(0)).sum();
+        Ok(Some(Trial { machines: fits, micros_per_hour: cost }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ninetieth_percentile_of_eleven_is_the_tenth() {
+        let trials: Vec<Trial> = (1..=11).map(|machines| Trial { machines, micros_per_hour: 0 }).collect();
+        assert_eq!(p90(&trials).map(|trial| trial.machines), Some(10));
+        assert_eq!(p90(&trials[..1]).map(|trial| trial.machines), Some(1));
+        assert_eq!(p90(&[]), None);
+    }
+}

@@ -1,0 +1,541 @@
+//! Capacity planning: the cheapest fleet under which everything expected holds, whatever the plan says befalls it.
+//!
+//! A fleet holds if no expectation fails and no law is broken in any run. It is *found* on few seeds, and *confirmed*
+//! on others that had no part in finding it, so that having tried many fleets makes the answer no less sure. With `n`
+//! runs of each of `m` cases and none that failed, a fleet that holds in less than a share `p` of the runs of some
+//! case would have come so far with a chance below `m·pⁿ`. If a confirmation fails, the fleet counts as one that does
+//! not hold and the search goes on; the j-th confirmation may err with a chance of 2⁻ʲ of what the answer as a whole
+//! may, and so takes a few runs more. What may hold in a share of the seeds only (`in 90% of seeds`) is judged over
+//! the runs of each stage, and is not part of that statement.
+//!
+//! Simplification: a fleet that fails once on the seeds of the search is given up, though it might hold in more than
+//! the share that is asked for. The answer can therefore be larger than it need be, but not less sure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::analysis::batch::batch;
+use crate::analysis::ensemble::{Judgement, Wish};
+use crate::analysis::judge::{over_all, seen, windows};
+use crate::analysis::run::{Progress, RunError, Shared, run};
+use crate::analysis::search::{Choice, Found, Space};
+use crate::base::math;
+use crate::measure::metric::Value;
+use crate::measure::outcome::Outcome;
+use crate::scenario::Loaded;
+use crate::scenario::fleet::{Bill, Fleets};
+use crate::scenario::lower::Expectation;
+use crate::scenario::lower::plan::PlanSpec;
+use crate::scenario::schema::{Minimise, Search};
+use crate::world::spec::WorldSpec;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A run ended without a result.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A fleet of the plan is no world; the findings say why.
+    #[error("a fleet of the plan cannot be built: {fleet}")]
+    Fleet {
+        /// Which.
+        fleet: String,
+        /// What is wrong with it.
+        findings: Box<Loaded>,
+    },
+}
+
+/// A fleet and what became of it.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// What it is on each axis, as text.
+    pub options: Vec<String>,
+    /// What it costs.
+    pub bill: Bill,
+    /// Minutes of failed answers in a run of its worst case, on average; `None` without traffic or if it was given up.
+    pub error_minutes: Option<f64>,
+    /// Share of good answers in its worst case.
+    pub good_share: Option<f64>,
+    /// What first spoke against it.
+    pub broke: Option<Break>,
+}
+
+/// An expectation or a law that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Break {
+    /// In which case.
+    pub case: String,
+    /// The expectation as written, or the law.
+    pub expectation: String,
+    /// What was seen.
+    pub observed: String,
+    /// In which run; `None` over all of them.
+    pub seed: Option<u64>,
+}
+
+/// What came of a plan.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The cheapest fleet that was confirmed; `None` if none holds.
+    pub best: Option<Fleet>,
+    /// What the nearest cheaper fleet that was tried failed by; of the largest fleet, if none holds.
+    pub binding: Option<Fleet>,
+    /// Whether all that was seen agrees with the search's assumption that more machines do no harm.
+    pub monotone: bool,
+    /// Runs of each case that confirmed the answer, none of which failed.
+    pub confirmations: u64,
+    /// Runs of each case a fleet was found on.
+    pub search_seeds: u64,
+    /// Fleets of the plan, and how many of them were run.
+    pub fleets: (usize, usize),
+    /// Runs in all.
+    pub runs: u64,
+    /// For each nine of good answers, the cheapest fleet.
+    pub nines: Vec<Option<Fleet>>,
+    /// Fleets than which no other is both cheaper and better, from the cheapest.
+    pub frontier: Vec<Fleet>,
+    /// By how much traffic may grow, and what breaks beyond; if the plan asks for it.
+    pub headroom: Option<Headroom>,
+}
+
+/// By how much traffic may grow.
+#[derive(Debug, Clone)]
+pub struct Headroom {
+    /// The largest factor that was seen to hold.
+    pub holds: f64,
+    /// The smallest one that was seen to break, and by what; `None` if nothing did.
+    pub breaks: Option<(f64, Break)>,
+}
+
+/// How far a plan is.
+#[derive(Debug, Clone)]
+pub struct Far {
+    /// Fleets run so far.
+    pub fleets: usize,
+    /// Of so many.
+    pub of: usize,
+    /// Runs so far.
+    pub runs: u64,
+}
+
+/// Finds the cheapest fleet. `tick` hears now and then how far it is.
+pub fn plan(
+    fleets: &Fleets,
+    spec: &PlanSpec,
+    threads: Option<usize>,
+    tick: &mut dyn FnMut(&Far) -> Wish,
+) -> Result<Planned, PlanError> {
+    let candidates = candidates(fleets, spec);
+    let choices: Vec<Choice> = candidates.iter().map(|(_, choice)| choice.clone()).collect();
+    let ordered: Vec<bool> = spec.axes.iter().map(|axis| axis.ordered && fleets.search() == Search::Bisect).collect();
+    let space = Space { candidates: &choices, ordered: &ordered };
+    let search_seeds = confirmations(spec, 1).div_ceil(SEARCH_PART);
+    let mut bench = Bench {
+        fleets,
+        spec,
+        candidates: &candidates,
+        threads,
+        tick,
+        runs: BTreeMap::new(),
+        worlds: BTreeMap::new(),
+        broke: BTreeMap::new(),
+    };
+    let (mut refuted, mut attempt) = (Vec::new(), 0);
+    let (found, confirmed) = loop {
+        let found = space.cheapest(|at| {
+            Ok::<bool, PlanError>(!refuted.contains(&at) && bench.holds(at, Load::AsIs, 1..=search_seeds)?)
+        })?;
+        let Some(best) = found.best else { break (found, 0) };
+        attempt += 1;
+        let count = confirmations(spec, attempt);
+        if bench.holds(best, Load::AsIs, search_seeds + 1..=search_seeds + count)? {
+            break (found, count);
+        }
+        refuted.push(best);
+    };
+    let binding = bench.binding(&space, found);
+    let mut nines = Vec::new();
+    for nine in 1..=spec.nines {
+        let wanted = 1.0 - math::exp(-f64::from(nine) * math::ln(10.0));
+        let found = space.cheapest(|at| bench.is_good(at, wanted, search_seeds))?;
+        nines.push(found.best.map(|at| bench.fleet(at, search_seeds)));
+    }
+    let headroom = match found.best {
+        Some(best) if fleets.headroom() => Some(bench.headroom(best, search_seeds)?),
+        Some(_) | None => None,
+    };
+    let tried: Vec<usize> = bench.tried();
+    Ok(Planned {
+        best: found.best.map(|at| bench.fleet(at, search_seeds)),
+        binding: binding.map(|at| bench.fleet(at, search_seeds)),
+        monotone: found.monotone,
+        confirmations: confirmed,
+        search_seeds,
+        fleets: (candidates.len(), tried.len()),
+        runs: bench.runs.len() as u64,
+        nines,
+        frontier: frontier(tried.iter().map(|at| bench.fleet(*at, search_seeds)).collect()),
+        headroom,
+    })
+}
+
+/// Runs of each case that confirm a fleet, at the n-th attempt.
+pub fn confirmations(spec: &PlanSpec, attempt: u32) -> u64 {
+    let may_err = (1.0 - spec.confidence) / spec.cases.len().max(1) as f64;
+    let logarithm = math::ln(may_err) - f64::from(attempt) * math::ln(2.0);
+    libm::ceil(logarithm / math::ln(spec.holds_in)).max(1.0) as u64
+}
+
+/// Every fleet with its bill, from the cheapest; of equal ones, the one with less of everything.
+fn candidates(fleets: &Fleets, spec: &PlanSpec) -> Vec<(Bill, Choice)> {
+    let mut all: Vec<Choice> = vec![Vec::new()];
+    for axis in &spec.axes {
+        let longer = |head: &Choice| {
+            let head = head.clone();
+            (0..axis.options.len()).map(move |at| [head.as_slice(), &[at]].concat())
+        };
+        all = all.iter().flat_map(longer).collect();
+    }
+    let mut all: Vec<(Bill, Choice)> = all.into_iter().map(|choice| (fleets.bill(&choice), choice)).collect();
+    let by_cost = fleets.minimise() == Minimise::Cost;
+    all.sort_by_cached_key(|(bill, choice)| {
+        let (cost, nodes) = (bill.micros_per_hour, bill.nodes);
+        (if by_cost { (cost, nodes) } else { (nodes, cost) }, choice.clone())
+    });
+    all
+}
+
+/// How much traffic there is, in thousandths of what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Load {
+    AsIs,
+    Thousandths(u64),
+}
+
+impl Load {
+    fn factor(self) -> f64 {
+        match self {
+            Self::AsIs => 1.0,
+            Self::Thousandths(thousandths) => thousandths as f64 / 1e3,
+        }
+    }
+}
+
+/// What is kept of a run.
+#[derive(Debug, Clone)]
+struct Seen {
+    /// Per expectation of the case.
+    expectations: Vec<(String, Judgement)>,
+    /// Answers: good ones, and all.
+    answers: (u64, u64),
+    /// A law that was broken, and how.
+    broken: Option<(String, String)>,
+}
+
+type World = (Arc<WorldSpec>, Arc<Vec<Expectation>>);
+
+/// Runs fleets, each as often as needed and never twice.
+struct Bench<'a> {
+    fleets: &'a Fleets,
+    spec: &'a PlanSpec,
+    candidates: &'a [(Bill, Choice)],
+    threads: Option<usize>,
+    tick: &'a mut dyn FnMut(&Far) -> Wish,
+    /// By fleet, load, case and seed.
+    runs: BTreeMap<(usize, Load, usize, u64), Seen>,
+    /// Worlds of the fleet that is being run, by case.
+    worlds: BTreeMap<(usize, Load, usize), World>,
+    /// What first spoke against a fleet.
+    broke: BTreeMap<(usize, Load), Break>,
+}
+
+/// Runs between two looks whether a fleet has failed: at least so many, as whole seeds of all cases. The number is part
+/// of the result, so it does not depend on the machine.
+const AT_ONCE: u64 = 4;
+/// A fleet is found on this part of the runs that confirm it.
+const SEARCH_PART: u64 = 4;
+/// Traffic is never made more than so many times what it is.
+const LOAD_MAX: u64 = 16;
+/// Headroom is known to this many thousandths of the traffic.
+const LOAD_STEP: u64 = 20;
+
+impl Bench<'_> {
+    /// Whether a fleet holds in every case on these seeds; gives up at the first failure.
+    fn holds(&mut self, fleet: usize, load: Load, seeds: std::ops::RangeInclusive<u64>) -> Result<bool, PlanError> {
+        if self.broke.contains_key(&(fleet, load)) {
+            return Ok(false);
+        }
+        let all: Vec<u64> = seeds.collect();
+        let at_once = AT_ONCE.div_ceil(self.spec.cases.len().max(1) as u64) as usize;
+        for some in all.chunks(at_once) {
+            self.run(fleet, load, some)?;
+            if let Some(broke) = self.first_break(fleet, load, some)? {
+                self.broke.insert((fleet, load), broke);
+                return Ok(false);
+            }
+        }
+        if let Some(broke) = self.short_of_quorum(fleet, load, &all)? {
+            self.broke.insert((fleet, load), broke);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Whether a fleet gives this share of good answers in every case.
+    fn is_good(&mut self, fleet: usize, wanted: f64, seeds: u64) -> Result<bool, PlanError> {
+        let seeds: Vec<u64> = (1..=seeds).collect();
+        self.run(fleet, Load::AsIs, &seeds)?;
+        Ok(self.good_share(fleet, &seeds).is_some_and(|share| share >= wanted))
+    }
+
+    /// Runs what was not run before.
+    fn run(&mut self, fleet: usize, load: Load, seeds: &[u64]) -> Result<(), PlanError> {
+        let mut tasks = Vec::new();
+        for &seed in seeds {
+            for case in 0..self.spec.cases.len() {
+                if !self.runs.contains_key(&(fleet, load, case, seed)) {
+                    tasks.push((case, seed, self.world(fleet, load, case)?));
+                }
+            }
+        }
+        let (tried, runs) = (self.tried().len(), self.runs.len() as u64);
+        let (of, tick) = (self.candidates.len(), &mut self.tick);
+        let work = |(_, seed, world): &(usize, u64, World), shared: &Shared| one(world, *seed, shared);
+        let seen =
+            batch(&tasks, self.threads, work, &mut |done| tick(&Far { fleets: tried, of, runs: runs + done as u64 }))?;
+        for ((case, seed, _), seen) in tasks.into_iter().zip(seen) {
+            self.runs.insert((fleet, load, case, seed), seen);
+        }
+        Ok(())
+    }
+
+    fn world(&mut self, fleet: usize, load: Load, case: usize) -> Result<World, PlanError> {
+        // Those of other fleets are not needed again soon.
+        self.worlds.retain(|(of, _, _), _| *of == fleet);
+        if let Some(world) = self.worlds.get(&(fleet, load, case)) {
+            return Ok(world.clone());
+        }
+        let choice = &self.candidates[fleet].1;
+        let built = self.fleets.world(choice, &self.spec.cases[case]);
+        let mut lowered = built.map_err(|findings| PlanError::Fleet { fleet: self.named(fleet), findings })?;
+        for (_, stream) in lowered.world.traffic.iter_mut() {
+            for (_, rate) in &mut stream.rates_per_second {
+                *rate *= load.factor();
+            }
+        }
+        let world = (Arc::new(lowered.world), Arc::new(lowered.expectations));
+        self.worlds.insert((fleet, load, case), world.clone());
+        Ok(world)
+    }
+
+    fn named(&self, fleet: usize) -> String {
+        let options = self.options(fleet);
+        let named = self.spec.axes.iter().zip(options).map(|(axis, option)| format!("{} {option}", axis.name));
+        named.collect::<Vec<_>>().join(", ")
+    }
+
+    fn options(&self, fleet: usize) -> Vec<String> {
+        let choice = &self.candidates[fleet].1;
+        self.spec.axes.iter().zip(choice).map(|(axis, at)| axis.options[*at].clone()).collect()
+    }
+
+    /// The first law or expectation that fails in one of these runs and may fail in none.
+    fn first_break(&mut self, fleet: usize, load: Load, seeds: &[u64]) -> Result<Option<Break>, PlanError> {
+        for &seed in seeds {
+            for case in 0..self.spec.cases.len() {
+                let (_, expectations) = self.world(fleet, load, case)?;
+                let seen = &self.runs[&(fleet, load, case, seed)];
+                let name = self.spec.cases[case].name.clone();
+                if let Some((law, how)) = &seen.broken {
+                    let (expectation, observed) = (law.clone(), how.clone());
+                    return Ok(Some(Break { case: name, expectation, observed, seed: Some(seed) }));
+                }
+                for (expectation, (observed, judgement)) in expectations.iter().zip(&seen.expectations) {
+                    let excused = *judgement == Judgement::NotExercised && expectation.objective.if_exercised;
+                    let strict = expectation.objective.quorum >= 1.0;
+                    if strict && *judgement != Judgement::Pass && !excused {
+                        let (expectation, observed) = (expectation.text.to_string(), observed.clone());
+                        return Ok(Some(Break { case: name, expectation, observed, seed: Some(seed) }));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first expectation that too few of these runs hold.
+    fn short_of_quorum(&mut self, fleet: usize, load: Load, seeds: &[u64]) -> Result<Option<Break>, PlanError> {
+        for case in 0..self.spec.cases.len() {
+            let (_, expectations) = self.world(fleet, load, case)?;
+            for (at, expectation) in expectations.iter().enumerate() {
+                let of = |seed: &u64| self.runs[&(fleet, load, case, *seed)].expectations[at].clone();
+                let runs: Vec<(String, Judgement)> = seeds.iter().map(of).collect();
+                if expectation.objective.quorum < 1.0 && !over_all(&expectation.objective, &runs).1 {
+                    let failed = runs.iter().filter(|(_, judgement)| *judgement != Judgement::Pass).count();
+                    return Ok(Some(Break {
+                        case: self.spec.cases[case].name.clone(),
+                        expectation: expectation.text.to_string(),
+                        observed: format!("not held in {failed} of {} runs", runs.len()),
+                        seed: None,
+                    }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fleets that were run.
+    fn tried(&self) -> Vec<usize> {
+        let mut tried: Vec<usize> = self.runs.keys().map(|(fleet, ..)| *fleet).collect();
+        tried.dedup();
+        tried
+    }
+
+    /// Share of good answers in the worst case, if every case was run on these seeds.
+    fn good_share(&self, fleet: usize, seeds: &[u64]) -> Option<f64> {
+        let mut worst: Option<f64> = None;
+        for case in 0..self.spec.cases.len() {
+            let (mut good, mut all) = (0, 0);
+            for &seed in seeds {
+                let seen = self.runs.get(&(fleet, Load::AsIs, case, seed))?;
+                good += seen.answers.0;
+                all += seen.answers.1;
+            }
+            if all == 0 {
+                return None;
+            }
+            let share = good as f64 / all as f64;
+            worst = Some(worst.map_or(share, |worst: f64| worst.min(share)));
+        }
+        worst
+    }
+
+    fn fleet(&self, at: usize, seeds: u64) -> Fleet {
+        let good_share = self.good_share(at, &(1..=seeds).collect::<Vec<_>>());
+        let minutes = self.minutes();
+        Fleet {
+            options: self.options(at),
+            bill: self.candidates[at].0,
+            error_minutes: good_share.map(|share| (1.0 - share) * minutes),
+            good_share,
+            broke: self.broke.get(&(at, Load::AsIs)).cloned(),
+        }
+    }
+
+    /// Measured minutes of a run.
+    fn minutes(&self) -> f64 {
+        let world = self.worlds.values().next().map(|(world, _)| world);
+        world.map_or(0.0, |world| (world.duration.as_secs_f64() - world.warmup.as_secs_f64()) / 60.0)
+    }
+
+    /// The dearest fleet that fails and is cheaper than the answer; without an answer, the dearest that was tried.
+    fn binding(&self, space: &Space<'_>, found: Found) -> Option<usize> {
+        let best = found.best.unwrap_or(space.candidates.len());
+        self.broke.keys().filter(|(at, load)| *at < best && *load == Load::AsIs).map(|(at, _)| *at).max()
+    }
+
+    /// Doubles the traffic until something breaks, then halves the distance.
+    fn headroom(&mut self, fleet: usize, seeds: u64) -> Result<Headroom, PlanError> {
+        let (mut holds, mut breaks) = (1_000, None);
+        while breaks.is_none() && holds < LOAD_MAX * 1_000 {
+            let next = holds * 2;
+            if self.holds(fleet, Load::Thousandths(next), 1..=seeds)? { holds = next } else { breaks = Some(next) }
+        }
+        while let Some(above) = breaks.filter(|above| above - holds > LOAD_STEP) {
+            let next = u64::midpoint(holds, above);
+            if self.holds(fleet, Load::Thousandths(next), 1..=seeds)? { holds = next } else { breaks = Some(next) }
+        }
+        let breaks = breaks.and_then(|above| {
+            let load = Load::Thousandths(above);
+            Some((load.factor(), self.broke.get(&(fleet, load))?.clone()))
+        });
+        Ok(Headroom { holds: Load::Thousandths(holds).factor(), breaks })
+    }
+}
+
+fn one((world, expectations): &World, seed: u64, shared: &Shared) -> Result<Seen, RunError> {
+    let outcome = run(world, &windows(expectations), seed, shared, &Progress::default())?;
+    let law = outcome.invariants.iter().find(|law| law.violations > 0);
+    Ok(Seen {
+        expectations: expectations.iter().map(|expectation| seen(expectation, &outcome)).collect(),
+        answers: answers(&outcome),
+        broken: law.map(|law| (law.name.to_owned(), law.first.clone().unwrap_or_default())),
+    })
+}
+
+/// Good answers and all answers of every stream.
+fn answers(outcome: &Outcome) -> (u64, u64) {
+    let ratios = outcome.metrics.0.iter().filter(|(key, _)| key.name == "request.success_ratio");
+    ratios.fold((0, 0), |(good, all), (_, value)| match value {
+        Value::Share { part, whole } => (good + part, all + whole),
+        Value::Times(_) | Value::Total { .. } | Value::Level { .. } => (good, all),
+    })
+}
+
+/// Fleets than which no other costs less and has fewer minutes of failed answers, from the cheapest.
+fn frontier(mut fleets: Vec<Fleet>) -> Vec<Fleet> {
+    fleets.retain(|fleet| fleet.error_minutes.is_some());
+    let cost = |fleet: &Fleet| (fleet.bill.micros_per_hour, fleet.bill.nodes);
+    let minutes = |fleet: &Fleet| fleet.error_minutes.unwrap_or(f64::INFINITY);
+    fleets.sort_by(|a, b| cost(a).cmp(&cost(b)).then(minutes(a).total_cmp(&minutes(b))));
+    let mut out: Vec<Fleet> = Vec::new();
+    for fleet in fleets {
+        if out.last().is_none_or(|last| minutes(&fleet) < minutes(last)) {
+            out.push(fleet);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::lower::plan::Case;
+
+    fn spec(cases: usize, confidence: f64, holds_in: f64) -> PlanSpec {
+        let case = |at: usize| Case { name: at.to_string(), entries: Vec::new(), leader: None };
+        PlanSpec { axes: Vec::new(), cases: (0..cases).map(case).collect(), confidence, holds_in, nines: 0 }
+    }
+
+    /// The chance that a fleet just short of what is asked for comes through is at most what the attempt may err.
+    #[test]
+    fn a_fleet_short_of_the_promise_is_confirmed_no_more_often_than_allowed() {
+        for (cases, confidence, holds_in) in [(1, 0.95, 0.9), (4, 0.95, 0.9), (9, 0.99, 0.99), (1, 0.5, 0.5)] {
+            let spec = spec(cases, confidence, holds_in);
+            let mut all = 0.0;
+            for attempt in 1..=40 {
+                let runs = confirmations(&spec, attempt) as i32;
+                let errs = (0..runs).fold(cases as f64, |chance, _| chance * holds_in);
+                let fewer = errs / holds_in;
+                let share = (1.0 - confidence) / f64::from(1_u32 << attempt.min(31));
+                assert!(errs <= share * 1.000_001 || attempt > 31, "{errs} of {share}");
+                assert!(runs == 1 || fewer > share * 0.999 || attempt > 31, "one run fewer would do: {fewer}");
+                all += errs;
+            }
+            assert!(all <= 1.0 - confidence + 1e-9, "{all}");
+        }
+        assert_eq!(confirmations(&spec(1, 0.9, 0.5), 1), 5, "half of 10 % is more than 0.5 to the fifth");
+    }
+
+    #[test]
+    fn the_frontier_has_no_fleet_that_another_beats() {
+        let fleet = |cost, minutes| Fleet {
+            options: Vec::new(),
+            bill: Bill { nodes: 1, micros_per_hour: cost },
+            error_minutes: minutes,
+            good_share: None,
+            broke: None,
+        };
+        let all = vec![
+            fleet(5, Some(1.0)),
+            fleet(3, Some(2.0)),
+            fleet(4, Some(2.5)),
+            fleet(4, None),
+            fleet(3, Some(3.0)),
+            fleet(9, Some(0.0)),
+            fleet(8, Some(1.0)),
+        ];
+        let left: Vec<u64> = frontier(all).iter().map(|fleet| fleet.bill.micros_per_hour).collect();
+        assert_eq!(left, [3, 5, 9]);
+    }
+}

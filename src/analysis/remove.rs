@@ -1,0 +1,125 @@
+//! What no longer fits when machines go: the work of a scenario is placed, the machines are taken away, and what they
+//! ran is placed again on the others. What fitted nowhere before that is told apart.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::analysis::compact::{jobs, nodes};
+use crate::base::id::Id;
+use crate::model::node::NodeId;
+use crate::model::topology::RegionId;
+use crate::scenario::suggest;
+use crate::world::packing::{Cell, Homeless};
+use crate::world::spec::{MachineRole, WorldSpec};
+
+/// Which machines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gone {
+    /// These, by name.
+    Nodes(Vec<String>),
+    /// All of a node class.
+    Class(String),
+    /// All in a zone, as `us-east-1/b`.
+    Zone(String),
+}
+
+/// No such machines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Unknown {
+    /// What there is none of.
+    pub what: String,
+    /// What there is.
+    pub hint: String,
+}
+
+/// What came of it in one region.
+#[derive(Debug, Clone)]
+pub struct Removed {
+    /// The region.
+    pub region: RegionId,
+    /// Client machines before.
+    pub machines: usize,
+    /// How many went.
+    pub gone: usize,
+    /// Allocations that ran on them.
+    pub moved: usize,
+    /// Work that had no place before.
+    pub before: Vec<Homeless>,
+    /// Work that has none now, with what it had none for before.
+    pub after: Vec<Homeless>,
+}
+
+impl Removed {
+    /// Allocations of a group that lost their place.
+    pub fn lost(&self, group: &Homeless) -> u32 {
+        let same = |other: &&Homeless| other.job == group.job && other.group == group.group;
+        group.count.saturating_sub(self.before.iter().find(same).map_or(0, |before| before.count))
+    }
+
+    /// Whether everything that ran found another place.
+    pub fn fits(&self) -> bool {
+        self.after.iter().all(|group| self.lost(group) == 0)
+    }
+}
+
+/// Takes machines away in every region that has some of them.
+pub fn remove(spec: &WorldSpec, gone: &Gone) -> Result<Vec<Removed>, Unknown> {
+    let machines = chosen(spec, gone)?;
+    let mut out = Vec::new();
+    for (region, of) in spec.regions.iter() {
+        let lost: Vec<NodeId> =
+            (0..of.clients.len()).filter(|at| machines.contains(&of.clients[*at])).map(NodeId::from_index).collect();
+        if lost.is_empty() {
+            continue;
+        }
+        let mut cell = Cell::new(spec.options.scheduler, 1, nodes(spec, region));
+        cell.place(&jobs(spec, region));
+        let (before, moved) = (cell.homeless(), cell.count_on(&lost));
+        cell.lose(&lost);
+        let after = cell.homeless();
+        out.push(Removed { region, machines: of.clients.len(), gone: lost.len(), moved, before, after });
+    }
+    Ok(out)
+}
+
+fn chosen(spec: &WorldSpec, gone: &Gone) -> Result<BTreeSet<crate::world::spec::MachineId>, Unknown> {
+    let clients = || {
+        spec.machines.iter().filter_map(|(id, machine)| match &machine.role {
+            MachineRole::Client(node) => Some((id, machine, node)),
+            MachineRole::NomadServer | MachineRole::ConsulServer => None,
+        })
+    };
+    let unknown = |what: &str, name: &str, known: BTreeSet<String>| Unknown {
+        what: format!("there is no {what} `{name}`"),
+        hint: suggest::hint(name, known.iter().map(String::as_str)),
+    };
+    match gone {
+        Gone::Nodes(names) => {
+            let mut found = BTreeSet::new();
+            for name in names {
+                let named = clients().find(|(_, machine, _)| *machine.name == **name);
+                let missing =
+                    || unknown("client machine", name, clients().map(|(_, of, _)| of.name.to_string()).collect());
+                found.insert(named.ok_or_else(missing)?.0);
+            }
+            Ok(found)
+        }
+        Gone::Class(class) => {
+            let found: BTreeSet<_> =
+                clients().filter(|(_, _, node)| *node.class == **class).map(|(id, ..)| id).collect();
+            if found.is_empty() {
+                let classes = clients().map(|(_, _, node)| Arc::clone(&node.class)).filter(|class| !class.is_empty());
+                return Err(unknown("node class", class, classes.map(|class| class.to_string()).collect()));
+            }
+            Ok(found)
+        }
+        Gone::Zone(zone) => {
+            let full = |id| format!("{}/{}", spec.regions[spec.zones[id].region].name, spec.zones[id].name);
+            if !spec.zones.ids().any(|id| full(id) == *zone) {
+                return Err(unknown("zone", zone, spec.zones.ids().map(full).collect()));
+            }
+            Ok(clients().filter(|(_, machine, _)| full(machine.zone) == *zone).map(|(id, ..)| id).collect())
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What `cossim compact` and `cossim remove` found, as text and as JSON.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::analysis::compact::{Compacted, Trial, p90};
+use crate::analysis::remove::Removed;
+use crate::report::reason::Refusals;
+use crate::report::text::{align, line, number, plural};
+use crate::world::packing::Homeless;
+use crate::world::spec::WorldSpec;
+
+/// A group without a place.
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonGroup {
+    job: String,
+    group: String,
+    /// Allocations without a place.
+    count: u32,
+    /// Of which these had one before.
+    lost: u32,
+    #[serde(flatten)]
+    refusals: Refusals,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonRemoved {
+    region: String,
+    machines: usize,
+    removed: usize,
+    allocations_moved: usize,
+    fits: bool,
+    unplaced: Vec<JsonGroup>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonTrials {
+    p90: usize,
+    min: usize,
+    max: usize,
+    p90_usd_per_hour: f64,
+    trials: Vec<usize>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonCompacted {
+    region: String,
+    machines: usize,
+    allocations: u64,
+    copies: u32,
+    needed: Option<JsonTrials>,
+    needed_with_any_zone_lost: Option<JsonTrials>,
+    unplaced: Vec<JsonGroup>,
+}
+
+/// The result of a compaction as text.
+pub fn compacted_text(spec: &WorldSpec, cells: &[Compacted]) -> String {
+    let mut out = String::new();
+    let head = ["region", "machines now", "allocations", "needed (p90)", "least … most", "USD/h"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for cell in cells {
+        let name = &spec.regions[cell.region].name;
+        let now = cell.machines.to_string();
+        rows.push(trial_row([name.to_string(), now, cell.wanted.to_string()], &cell.needed, cell));
+        let label = format!("{name}, any one zone lost");
+        let zones = spec.regions[cell.region].zones.len();
+        if zones > 1 {
+            rows.push(trial_row([label, String::new(), String::new()], &cell.surviving, cell));
+        }
+    }
+    align(&rows, &[false, true, true, true, true, true], &mut out);
+    for cell in cells {
+        let name = &spec.regions[cell.region].name;
+        if cell.copies > 1 {
+            let text = format!("{name}: packed into {} copies of its machines, one was not enough", cell.copies);
+            line(&mut out, &text);
+        }
+        for group in &cell.homeless {
+            line(&mut out, &format!("{name}: {}", homeless(group, group.count)));
+        }
+    }
+    let trials = cells.iter().map(|cell| cell.needed.len()).max().unwrap_or(0);
+    line(&mut out, &format!("{}; each removes machines in its own random order", plural(trials, "trial")));
+    out
+}
+
+fn trial_row(first: [String; 3], trials: &[Trial], cell: &Compacted) -> [String; 6] {
+    let [name, now, wanted] = first;
+    let (Some(p90), Some(least), Some(most)) = (p90(trials), trials.first(), trials.last()) else {
+        let never = format!("does not fit on {}", cell.machines * cell.copies as usize);
+        return [name, now, wanted, never, String::new(), String::new()];
+    };
+    let range = format!("{} … {}", least.machines, most.machines);
+    [name, now, wanted, p90.machines.to_string(), range, number(p90.micros_per_hour as f64 / 1e6)]
+}
+
+/// The result of a compaction as JSON.
+pub fn compacted_json(spec: &WorldSpec, cells: &[Compacted]) -> String {
+    let trials = |trials: &[Trial]| {
+        let (p90, min, max) = (p90(trials)?, trials.first()?.machines, trials.last()?.machines);
+        Some(JsonTrials {
+            p90: p90.machines,
+            min,
+            max,
+            p90_usd_per_hour: p90.micros_per_hour as f64 / 1e6,
+            trials: trials.iter().map(|trial| trial.machines).collect(),
+        })
+    };
+    let all: Vec<JsonCompacted> = cells
+        .iter()
+        .map(|cell| JsonCompacted {
+            region: spec.regions[cell.region].name.to_string(),
+            machines: cell.machines,
+            allocations: cell.wanted,
+            copies: cell.copies,
+            needed: trials(&cell.needed),
+            needed_with_any_zone_lost: trials(&cell.surviving),
+            unplaced: cell.homeless.iter().map(|group| json_group(group, 0)).collect(),
+        })
+        .collect();
+    serde_json::to_string_pretty(&all).expect("plain JSON") + "\n"
+}
+
+/// What no longer fits, as text.
+pub fn removed_text(spec: &WorldSpec, regions: &[Removed]) -> String {
+    let mut out = String::new();
+    for removed in regions {
+        let name = &spec.regions[removed.region].name;
+        let verdict = if removed.fits() { "FITS" } else { "DOES NOT FIT" };
+        let gone = format!("{} of {} machines removed", removed.gone, removed.machines);
+        line(&mut out, &format!("{verdict}  {name}: {gone}, {} moved", plural(removed.moved, "allocation")));
+        for group in &removed.after {
+            match removed.lost(group) {
+                0 => line(&mut out, &format!("  before as well: {}", homeless(group, group.count))),
+                lost => line(&mut out, &format!("  {}", homeless(group, lost))),
+            }
+        }
+    }
+    out
+}
+
+/// What no longer fits, as JSON.
+pub fn removed_json(spec: &WorldSpec, regions: &[Removed]) -> String {
+    let all: Vec<JsonRemoved> = regions
+        .iter()
+        .map(|removed| JsonRemoved {
+            region: spec.regions[removed.region].name.to_string(),
+            machines: removed.machines,
+            removed: removed.gone,
+            allocations_moved: removed.moved,
+            fits: removed.fits(),
+            unplaced: removed.after.iter().map(|group| json_group(group, removed.lost(group))).collect(),
+        })
+        .collect();
+    serde_json::to_string_pretty(&all).expect("plain JSON") + "\n"
+}
+
+fn json_group(group: &Homeless, lost: u32) -> JsonGroup {
+    JsonGroup {
+        job: group.job.to_string(),
+        group: group.group.to_string(),
+        count: group.count,
+        lost,
+        refusals: Refusals::new(&group.record),
+    }
+}
+
+/// `shop.web: 3 without a place; 12 machines had no room (memory 9, cpu 3), constraints ruled out 4 (…)`.
+fn homeless(group: &Homeless, count: u32) -> String {
+    let record = &group.record;
+    let listed = |counts: &std::collections::BTreeMap<String, u32>| {
+        let all: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
+    };
+    let mut reasons = Vec::new();
+    if record.nodes_exhausted > 0 {
+        let had = plural(record.nodes_exhausted as usize, "machine");
+        reasons.push(format!("{had} had no room{}", listed(&record.dimension_exhausted)));
+    }
+    if record.nodes_filtered > 0 {
+        reasons.push(format!("constraints ruled out {}{}", record.nodes_filtered, listed(&record.constraint_filtered)));
+    }
+    if reasons.is_empty() {
+        reasons.push("no machine is left in its datacenters".to_owned());
+    }
+    format!("{}.{}: {count} without a place; {}", group.job, group.group, reasons.join(", "))
+}

@@ -1,0 +1,259 @@
+//! What `cossim plan` found, as text and as JSON.
+
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::analysis::plan::{Break, Fleet, Headroom, Planned};
+use crate::report::text::{align, line, number, plural, section};
+use crate::scenario::lower::plan::PlanSpec;
+
+/// Everything that is put out, for one scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    /// The scenario's name.
+    pub scenario: &'a str,
+    /// Fingerprint of what was read.
+    pub digest: &'a str,
+    /// What was looked for.
+    pub spec: &'a PlanSpec,
+    /// What was found.
+    pub planned: &'a Planned,
+}
+
+/// The JSON form.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Json {
+    cossim: &'static str,
+    scenario: String,
+    scenario_digest: String,
+    cases: Vec<String>,
+    best: Option<JsonFleet>,
+    /// The nearest cheaper fleet that was tried, or the largest if none holds, with what it failed by.
+    binding: Option<JsonFleet>,
+    confidence: f64,
+    holds_in: f64,
+    /// Runs of each case that confirmed the answer without a failure.
+    confirming_runs: u64,
+    search_runs: u64,
+    fleets: usize,
+    fleets_run: usize,
+    runs: u64,
+    monotone: bool,
+    nines: Vec<Option<JsonFleet>>,
+    frontier: Vec<JsonFleet>,
+    headroom: Option<JsonHeadroom>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonFleet {
+    options: std::collections::BTreeMap<String, String>,
+    nodes: u64,
+    usd_per_hour: f64,
+    error_minutes: Option<f64>,
+    good_share: Option<f64>,
+    broke: Option<JsonBreak>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonBreak {
+    case: String,
+    expectation: String,
+    observed: String,
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonHeadroom {
+    holds: f64,
+    breaks: Option<f64>,
+    by: Option<JsonBreak>,
+}
+
+impl Account<'_> {
+    /// As JSON, ending in a newline.
+    pub fn json(&self) -> String {
+        let planned = self.planned;
+        let fleet = |fleet: &Fleet| self.json_fleet(fleet);
+        let json = Json {
+            cossim: env!("CARGO_PKG_VERSION"),
+            scenario: self.scenario.to_owned(),
+            scenario_digest: self.digest.to_owned(),
+            cases: self.spec.cases.iter().map(|case| case.name.clone()).collect(),
+            best: planned.best.as_ref().map(fleet),
+            binding: planned.binding.as_ref().map(fleet),
+            confidence: self.spec.confidence,
+            holds_in: self.spec.holds_in,
+            confirming_runs: planned.confirmations,
+            search_runs: planned.search_seeds,
+            fleets: planned.fleets.0,
+            fleets_run: planned.fleets.1,
+            runs: planned.runs,
+            monotone: planned.monotone,
+            nines: planned.nines.iter().map(|of| of.as_ref().map(fleet)).collect(),
+            frontier: planned.frontier.iter().map(fleet).collect(),
+            headroom: planned.headroom.as_ref().map(|headroom| JsonHeadroom {
+                holds: headroom.holds,
+                breaks: headroom.breaks.as_ref().map(|(factor, _)| *factor),
+                by: headroom.breaks.as_ref().map(|(_, by)| json_break(by)),
+            }),
+        };
+        serde_json::to_string_pretty(&json).expect("plain JSON") + "\n"
+    }
+
+    fn json_fleet(&self, fleet: &Fleet) -> JsonFleet {
+        let axes = self.spec.axes.iter().map(|axis| axis.name.clone());
+        JsonFleet {
+            options: axes.zip(fleet.options.iter().cloned()).collect(),
+            nodes: fleet.bill.nodes,
+            usd_per_hour: dollars(fleet),
+            error_minutes: fleet.error_minutes,
+            good_share: fleet.good_share,
+            broke: fleet.broke.as_ref().map(json_break),
+        }
+    }
+
+    /// As text, ending in a newline.
+    pub fn text(&self) -> String {
+        let (planned, spec) = (self.planned, self.spec);
+        let mut out = String::new();
+        match &planned.best {
+            Some(best) => {
+                let costs = format!("{} machines, {}", best.bill.nodes, price(best));
+                line(&mut out, &format!("PLAN  {}: {}; {costs}", self.scenario, self.named(best)));
+                let sure = format!(
+                    "{} % sure that everything holds in at least {} % of runs of each of {}: {} each, none failed",
+                    number(spec.confidence * 100.0),
+                    number(spec.holds_in * 100.0),
+                    plural(spec.cases.len(), "case"),
+                    plural(planned.confirmations as usize, "run"),
+                );
+                line(&mut out, &sure);
+            }
+            None => {
+                let reason = "none of the fleets holds everything that is expected";
+                line(&mut out, &format!("NO PLAN  {}: {reason}", self.scenario));
+            }
+        }
+        let (all, tried) = planned.fleets;
+        let search = plural(planned.search_seeds as usize, "run");
+        line(
+            &mut out,
+            &format!(
+                "{tried} of {} run, found on {search} of each case, {} in all",
+                plural(all, "fleet"),
+                planned.runs
+            ),
+        );
+        let version = env!("CARGO_PKG_VERSION");
+        line(&mut out, &format!("cossim {version}  |  scenario digest {}", self.digest));
+        if !planned.monotone {
+            let note = "a fleet with fewer machines held where one with more did not";
+            line(&mut out, &format!("note: {note}; write `search: EachFleet` to be exact"));
+        }
+        self.binding(&mut out);
+        self.nines(&mut out);
+        self.frontier(&mut out);
+        if let Some(headroom) = &planned.headroom {
+            section(&mut out, "headroom");
+            line(&mut out, &format!("  {}", grown(headroom)));
+        }
+        section(&mut out, "cases");
+        spec.cases.iter().for_each(|case| line(&mut out, &format!("  {}", case.name)));
+        out
+    }
+
+    fn binding(&self, out: &mut String) {
+        section(out, "binding constraint");
+        let text = match &self.planned.binding {
+            None => "none: the cheapest fleet of the plan holds everything".to_owned(),
+            Some(fleet) => match &fleet.broke {
+                Some(broke) => format!("{} ({}): {}", self.named(fleet), price(fleet), broken(broke)),
+                None => self.named(fleet),
+            },
+        };
+        line(out, &format!("  {text}"));
+    }
+
+    fn nines(&self, out: &mut String) {
+        if self.planned.nines.is_empty() {
+            return;
+        }
+        section(out, "what each nine of good answers costs, in the worst case");
+        let mut rows = vec![["good answers", "fleet", "machines", "USD/h", "more", "seen"].map(str::to_owned)];
+        let mut last: Option<f64> = None;
+        for (nine, fleet) in (1_usize..).zip(&self.planned.nines) {
+            let name = if nine == 1 { "90 %".to_owned() } else { format!("99{} %", decimals(nine)) };
+            let Some(fleet) = fleet else {
+                rows.push([name.as_str(), "no fleet of the plan", "", "", "", ""].map(str::to_owned));
+                continue;
+            };
+            let cost = dollars(fleet);
+            let more = last.map_or(String::new(), |last| format!("+{}", number(cost - last)));
+            last = Some(cost);
+            let seen = fleet.good_share.map_or(String::new(), |share| format!("{:.4} %", share * 100.0));
+            let (named, nodes) = (self.named(fleet), fleet.bill.nodes.to_string());
+            rows.push([name, named, nodes, number(cost), more, seen]);
+        }
+        align(&rows, &[true, false, true, true, true, true], out);
+    }
+
+    fn frontier(&self, out: &mut String) {
+        if self.planned.frontier.is_empty() {
+            return;
+        }
+        section(out, "frontier: cost against minutes of failed answers per run, of the fleets that were run in full");
+        let mut rows = vec![["fleet", "machines", "USD/h", "error minutes"].map(str::to_owned)];
+        for fleet in &self.planned.frontier {
+            let minutes = fleet.error_minutes.map_or(String::new(), |minutes| format!("{minutes:.3}"));
+            rows.push([self.named(fleet), fleet.bill.nodes.to_string(), number(dollars(fleet)), minutes]);
+        }
+        align(&rows, &[false, true, true, true], out);
+    }
+
+    fn named(&self, fleet: &Fleet) -> String {
+        let mut out = String::new();
+        for (axis, option) in self.spec.axes.iter().zip(&fleet.options) {
+            let between = if out.is_empty() { "" } else { ", " };
+            write!(out, "{between}{} {option}", axis.name).expect("a string takes every character");
+        }
+        out
+    }
+}
+
+/// The decimals of a nine: none for the second, `.9` for the third.
+fn decimals(nine: usize) -> String {
+    if nine < 3 { String::new() } else { format!(".{}", "9".repeat(nine - 2)) }
+}
+
+fn dollars(fleet: &Fleet) -> f64 {
+    fleet.bill.micros_per_hour as f64 / 1e6
+}
+
+fn price(fleet: &Fleet) -> String {
+    format!("{} USD/h", number(dollars(fleet)))
+}
+
+fn broken(broke: &Break) -> String {
+    let place = broke.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
+    format!("`{}` was {} ({}{place})", broke.expectation, broke.observed, broke.case)
+}
+
+fn grown(headroom: &Headroom) -> String {
+    match &headroom.breaks {
+        Some((factor, by)) => {
+            format!("traffic ×{:.2} holds; at ×{factor:.2} {}", headroom.holds, broken(by))
+        }
+        None => format!("traffic ×{:.0} holds, more was not tried", headroom.holds),
+    }
+}
+
+fn json_break(broke: &Break) -> JsonBreak {
+    JsonBreak {
+        case: broke.case.clone(),
+        expectation: broke.expectation.clone(),
+        observed: broke.observed.clone(),
+        seed: broke.seed,
+    }
+}

@@ -1,0 +1,369 @@
+//! The `plan:` block: whether what it says can be, and every case it asks for.
+
+use super::LIST_MAX;
+use super::Lowering;
+use crate::base::id::IdVec;
+use crate::measure::objective::Objective;
+use crate::measure::objective::ObjectiveError;
+use crate::model::topology::RegionId;
+use crate::model::topology::ZoneId;
+use crate::scenario::library::instance;
+use crate::scenario::quantity;
+use crate::scenario::schema;
+use crate::scenario::schema::Leaders;
+use crate::scenario::schema::Under;
+use crate::scenario::schema::Vary;
+use crate::world::spec::MachineId;
+use crate::world::spec::MachineSpec;
+
+/// What is looked for, checked.
+#[derive(Debug, Clone)]
+pub struct PlanSpec {
+    /// What may change, in file order.
+    pub axes: Vec<Axis>,
+    /// What befalls each fleet.
+    pub cases: Vec<Case>,
+    /// Chance that the answer is right, in 0..1.
+    pub confidence: f64,
+    /// Share of runs that hold everything, at least, in 0..1.
+    pub holds_in: f64,
+    /// Nines of good answers to look for besides.
+    pub nines: u32,
+}
+
+/// One thing that may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Axis {
+    /// What it is called: `private-services machines`.
+    pub name: String,
+    /// What it may be, as text.
+    pub options: Vec<String>,
+    /// More of it never does harm, so that what fails with some fails with less.
+    pub ordered: bool,
+}
+
+/// What befalls a fleet in one kind of run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// `zone us-east-1/b lost, leader in a`.
+    pub name: String,
+    /// Entries besides the scenario's.
+    pub entries: Vec<schema::At>,
+    /// Region and zone in which the Nomad leader starts.
+    pub leader: Option<(String, String)>,
+}
+
+impl Lowering<'_> {
+    /// Checks the plan; `None` if there is none.
+    pub(super) fn plan(
+        &mut self,
+        machines: &IdVec<MachineId, MachineSpec>,
+        jobs: &[super::work::Placed],
+    ) -> Option<PlanSpec> {
+        let plan = self.scenario.plan.as_ref()?;
+        if plan.vary.is_empty() {
+            self.error("E015", "plan.vary", "nothing may change")
+                .hint("name what may, as `Count(clients: \"dc1\", from: 3, to: 30)`, `Instance(…)` or `JobCount(…)`");
+        }
+        let axes: Vec<Axis> = (0..plan.vary.len()).filter_map(|at| self.axis(at, &plan.vary[at], jobs)).collect();
+        let fleets = axes.iter().fold(1_usize, |all, axis| all.saturating_mul(axis.options.len()));
+        if fleets > FLEETS_MAX {
+            self.error(
+                "E006",
+                "plan.vary",
+                format!("{fleets} fleets are more than cossim looks through ({FLEETS_MAX})"),
+            )
+            .hint("narrow the ranges, or take longer steps");
+        }
+        let cases = self.cases(plan, machines);
+        for (at, text) in plan.expect.iter().enumerate() {
+            self.expected_somewhere(at, text, &cases);
+        }
+        if plan.expect.is_empty() && self.scenario.expect.is_empty() {
+            self.error("E015", "plan", "nothing is expected, so that every fleet would do")
+                .hint("add `expect: [\"placement.queued final == 0\"]`, to the plan or to the scenario");
+        }
+        if plan.minimise == schema::Minimise::Cost {
+            self.prices(plan);
+        }
+        let mut share = |name: &str, text: Option<&schema::ShareText>, default: f64| {
+            let path = format!("plan.{name}");
+            let share = text.map_or(default, |text| self.quantity(&path, quantity::share(&text.0)).get());
+            if share <= 0.0 || share > 0.999 {
+                self.error("E006", &path, "must be more than 0 % and at most 99.9 %")
+                    .hint("certainty takes infinitely many runs");
+            }
+            share
+        };
+        let confidence = share("confidence", plan.confidence.as_ref(), 0.95);
+        let holds_in = share("holds_in", plan.holds_in.as_ref(), 0.9);
+        let nines = self.count("plan.nines", plan.nines, 0..=6);
+        if (nines > 0 || plan.headroom) && self.scenario.traffic.is_empty() {
+            let path = if nines > 0 { "plan.nines" } else { "plan.headroom" };
+            self.error("E015", path, "the scenario has no traffic, so that there are no answers to count")
+                .hint("add `traffic:`, or leave this out");
+        }
+        Some(PlanSpec { axes, cases, confidence, holds_in, nines })
+    }
+
+    fn axis(&mut self, at: usize, vary: &Vary, jobs: &[super::work::Placed]) -> Option<Axis> {
+        let path = format!("plan.vary[{at}]");
+        let found = self.findings.len();
+        let (name, options, ordered) = match vary {
+            Vary::Count { clients, region, from, to, step } => {
+                self.client_group(&path, clients, region.as_deref());
+                (format!("{clients} machines"), self.range(&path, (*from, *to, *step)), true)
+            }
+            Vary::Instance { clients, region, among } => {
+                self.client_group(&path, clients, region.as_deref());
+                for (number, name) in among.iter().enumerate() {
+                    self.instance_type(&format!("{path}.among[{number}]"), name);
+                }
+                (format!("{clients} type"), among.clone(), false)
+            }
+            Vary::Zones { clients, region, among } => {
+                self.client_group(&path, clients, region.as_deref());
+                let known = self.geography.zone_names();
+                for (number, zones) in among.iter().enumerate() {
+                    let path = format!("{path}.among[{number}]");
+                    if zones.is_empty() {
+                        self.error("E015", &path, "machines are in at least one zone");
+                    }
+                    for zone in zones {
+                        let is = |full: &String| full.rsplit_once('/').is_some_and(|(_, name)| name == zone);
+                        if !known.iter().any(is) {
+                            self.unknown(&path, "zone", zone, known.iter().map(String::as_str));
+                        }
+                    }
+                }
+                (format!("{clients} zones"), among.iter().map(|zones| zones.join("+")).collect(), false)
+            }
+            Vary::JobCount { job, group, from, to, step } => {
+                let known = jobs.iter().find(|known| *known.spec.job.name == **job).map(|known| known.spec.job.clone());
+                let Some(known) = known else {
+                    self.unknown(&format!("{path}.job"), "job", job, jobs.iter().map(|job| &*job.spec.job.name));
+                    return None;
+                };
+                let group = self.group_of(&path, &known, group.as_deref())?;
+                (format!("{job}.{group} instances"), self.range(&path, (*from, *to, *step)), false)
+            }
+        };
+        if options.is_empty() && self.findings.len() == found {
+            self.error("E015", &format!("{path}.among"), "there is nothing to choose from");
+        }
+        Some(Axis { name, options, ordered })
+    }
+
+    fn range(&mut self, path: &str, (from, to, step): (u64, u64, u64)) -> Vec<String> {
+        if step == 0 {
+            self.error("E006", &format!("{path}.step"), "a step of 0 goes nowhere");
+        } else if from > to {
+            self.error("E006", &format!("{path}.from"), format!("the range from {from} to {to} is empty"))
+                .hint("let `from` be at most `to`");
+        } else if (to - from) / step >= LIST_MAX as u64 {
+            self.error("E006", &format!("{path}.to"), format!("a range has at most {LIST_MAX} values"));
+        } else {
+            return numbers(from, to, step).map(|count| count.to_string()).collect();
+        }
+        Vec::new()
+    }
+
+    /// The client group is written somewhere.
+    fn client_group(&mut self, path: &str, clients: &str, region: Option<&str>) {
+        if let Some(region) = region
+            && self.region(&format!("{path}.region"), region).is_none()
+        {
+            return;
+        }
+        let regions = &self.scenario.regions;
+        let here = regions.iter().filter(|of| region.is_none_or(|wanted| of.name == wanted));
+        let names: Vec<&str> = here.flat_map(|of| of.clients.iter().flatten()).map(group_name).collect();
+        if !names.contains(&clients) {
+            let path = format!("{path}.clients");
+            self.unknown(&path, "client group written in these regions called", clients, names.iter().copied());
+        }
+    }
+
+    fn instance_type(&mut self, path: &str, name: &str) {
+        let own = self.scenario.instances.iter().map(|kind| kind.name.as_str());
+        let known: Vec<&str> = instance::TYPES.iter().map(|kind| &*kind.name).chain(own).collect();
+        if !known.contains(&name) {
+            self.unknown(path, "instance type", name, known.iter().copied());
+        }
+    }
+
+    /// Everything a fleet may be made of has a price.
+    fn prices(&mut self, plan: &schema::Plan) {
+        for (name, text) in &plan.prices {
+            let path = format!("plan.prices.{name}");
+            self.instance_type(&path, name);
+            self.quantity(&path, quantity::price(&text.0));
+        }
+        let mut used: Vec<(String, String)> = Vec::new();
+        for (number, region) in self.scenario.regions.iter().enumerate() {
+            let path = format!("regions[{number}]");
+            for (of, servers) in [("nomad", &region.nomad), ("consul", &region.consul)] {
+                used.extend(servers.iter().map(|kind| (format!("{path}.{of}.instance"), kind.instance.clone())));
+            }
+            for (group, clients) in region.clients.iter().flatten().enumerate() {
+                used.push((format!("{path}.clients[{group}].instance"), clients.instance.clone()));
+            }
+        }
+        for (number, vary) in plan.vary.iter().enumerate() {
+            if let Vary::Instance { among, .. } = vary {
+                let named = among.iter().enumerate();
+                used.extend(named.map(|(at, name)| (format!("plan.vary[{number}].among[{at}]"), name.clone())));
+            }
+        }
+        for (path, name) in used {
+            let known = instance::find(&name).is_some() || self.scenario.instances.iter().any(|own| own.name == name);
+            if known && price_of(self.scenario, &name).is_none() {
+                self.error("E017", &path, format!("instance type `{name}` has no price"))
+                    .hint("add `price: \"0.10 USD/h\"` to it in `instances`, or minimise `Nodes`");
+            }
+        }
+    }
+
+    fn cases(&mut self, plan: &schema::Plan, machines: &IdVec<MachineId, MachineSpec>) -> Vec<Case> {
+        let mut out: Vec<Case> = Vec::new();
+        if plan.under.is_empty() {
+            self.error("E015", "plan.under", "there is no case to judge a fleet by")
+                .hint("leave it out, or add `AsWritten`");
+        }
+        for (at, under) in plan.under.iter().enumerate() {
+            let path = format!("plan.under[{at}]");
+            match under {
+                Under::AsWritten => {
+                    out.push(Case { name: "as written".to_owned(), entries: Vec::new(), leader: None });
+                }
+                Under::Timeline { name, entries } => {
+                    if entries.is_empty() {
+                        self.error("E015", &format!("{path}.entries"), "nothing happens in this timeline");
+                    }
+                    out.push(Case { name: name.clone(), entries: entries.clone(), leader: None });
+                }
+                Under::EachZone { at, region, .. } => {
+                    self.within_run(&format!("{path}.at"), at);
+                    let only = match region {
+                        Some(name) => match self.region(&format!("{path}.region"), name) {
+                            Some(region) => Some(region),
+                            None => continue,
+                        },
+                        None => None,
+                    };
+                    let regions = self.geography.regions.ids().filter(|of| only.is_none_or(|only| only == *of));
+                    out.extend(regions.flat_map(|of| self.zone_cases(under, of, plan.leaders, machines)));
+                }
+            }
+        }
+        if out.len() > CASES_MAX {
+            self.error(
+                "E006",
+                "plan.under",
+                format!("{} cases are more than cossim judges by ({CASES_MAX})", out.len()),
+            );
+        }
+        out
+    }
+
+    /// What happens after the end does not happen.
+    fn within_run(&mut self, path: &str, at: &schema::DurationText) {
+        let (at, end) = (quantity::duration(&at.0), quantity::duration(&self.scenario.duration.0));
+        let error = match (at, end) {
+            (Err(error), _) => ("E003", error.to_string()),
+            (Ok(at), Ok(end)) if at >= end && !end.is_zero() => {
+                ("E007", format!("nothing happens at {at}: the run ends at {end}"))
+            }
+            (Ok(_), _) => return,
+        };
+        self.error(error.0, path, error.1);
+    }
+
+    /// A zone of a region lost, for each of them, and for each place the leader may have then.
+    fn zone_cases(
+        &self,
+        under: &Under,
+        region: RegionId,
+        leaders: Leaders,
+        machines: &IdVec<MachineId, MachineSpec>,
+    ) -> Vec<Case> {
+        let Under::EachZone { at, lasts, kind, .. } = under else { return Vec::new() };
+        let zone_name = |zone: ZoneId| &*self.geography.zones[zone].name;
+        let of = &self.geography.regions[region];
+        let mut seats: Vec<&str> = of.nomad.iter().map(|server| zone_name(machines[*server].zone)).collect();
+        seats.sort_unstable();
+        seats.dedup();
+        let mut out = Vec::new();
+        for zone in &of.zones {
+            let full = format!("{}/{}", of.name, zone_name(*zone));
+            let lost = format!("zone {full} lost");
+            let outage = schema::Action::ZoneOutage { zone: full, kind: *kind, lasts: lasts.clone() };
+            let entries = vec![schema::At(at.clone(), outage)];
+            match leaders {
+                Leaders::AsItFalls => out.push(Case { name: lost, entries, leader: None }),
+                Leaders::Each => out.extend(seats.iter().map(|seat| Case {
+                    name: format!("{lost}, leader in {seat}"),
+                    entries: entries.clone(),
+                    leader: Some((of.name.to_string(), (*seat).to_owned())),
+                })),
+            }
+        }
+        out
+    }
+
+    /// An expectation that cannot be understood, or that names an entry which no case has.
+    fn expected_somewhere(&mut self, at: usize, text: &str, cases: &[Case]) {
+        let entry = |error: &ObjectiveError| matches!(error, ObjectiveError::UnknownEntry { .. });
+        let errors: Vec<Option<ObjectiveError>> = cases
+            .iter()
+            .map(|case| {
+                let all = self.scenario.timeline.iter().chain(&case.entries);
+                let labels: Vec<String> = all.map(|schema::At(_, action)| label(action)).collect();
+                let error = Objective::parse(text, &labels.iter().map(String::as_str).collect::<Vec<_>>()).err();
+                // What an entry is called is known here for faults only.
+                error.filter(|error| !entry(error) || !labels.iter().any(String::is_empty))
+            })
+            .collect();
+        if let Some(Some(error)) = errors.first().filter(|_| errors.iter().all(Option::is_some)) {
+            let (message, hint) = (error.to_string(), error.hint());
+            let finding = self.error("E009", &format!("plan.expect[{at}]"), message);
+            if let Some(hint) = hint {
+                finding.hint(hint);
+            }
+        }
+    }
+}
+
+/// What a fault is called in windows; nothing for other entries.
+fn label(action: &schema::Action) -> String {
+    match action {
+        schema::Action::ZoneOutage { zone, .. } => format!("zone-outage {zone}"),
+        schema::Action::RegionOutage { region, .. } => format!("region-outage {region}"),
+        schema::Action::NodeCrash { target, .. } => format!("node-crash {}", target.0.trim()),
+        schema::Action::ProcessKill { target, .. } => format!("process-kill {}", target.0.trim()),
+        _ => String::new(),
+    }
+}
+
+/// What a client group is called: its name, or else its datacenter.
+pub(in crate::scenario) fn group_name(clients: &schema::Clients) -> &str {
+    clients.name.as_deref().unwrap_or(&clients.datacenter)
+}
+
+/// A range as counts.
+pub(in crate::scenario) fn numbers(from: u64, to: u64, step: u64) -> impl Iterator<Item = u64> {
+    (from..=to).step_by(usize::try_from(step).unwrap_or(usize::MAX).max(1))
+}
+
+/// Millionths of a dollar per hour of a machine type: of the plan, the scenario, or the built-in table.
+pub(in crate::scenario) fn price_of(scenario: &schema::Scenario, name: &str) -> Option<u64> {
+    let read = |text: &schema::PriceText| quantity::price(&text.0).ok();
+    let planned = scenario.plan.as_ref().and_then(|plan| plan.prices.get(name)).and_then(read);
+    let own = || scenario.instances.iter().find(|own| own.name == name)?.price.as_ref().and_then(read);
+    planned.or_else(own).or_else(|| instance::find(name)?.price_per_million_hours)
+}
+
+/// Fleets a plan looks through.
+const FLEETS_MAX: usize = 100_000;
+/// Cases a fleet is judged by.
+const CASES_MAX: usize = 256;

@@ -1,0 +1,119 @@
+//! `cossim plan`, `compact` and `remove` on small cells whose answers can be worked out by hand.
+
+use serde_json::Value;
+
+use crate::cli::{Ended, cossim};
+
+const ZONE_LOSS: &str = "scenarios/plan-zone-loss.ron";
+
+fn asked(verb: &str, scenario: &str, more: &[&str]) -> Ended {
+    cossim(&[&[verb, scenario, "--quiet"], more].concat())
+}
+
+fn json(verb: &str, scenario: &str, more: &[&str]) -> (Option<i32>, Value) {
+    let ended = asked(verb, scenario, &[more, &["--json"]].concat());
+    assert_eq!(ended.stderr, "");
+    (ended.code, serde_json::from_str(&ended.stdout).expect("JSON"))
+}
+
+/// Twelve instances, four to a machine: three machines have to be left after the loss of the fullest zone. Of four, two
+/// are in zone `a`; of five there are three left.
+#[test]
+fn the_cheapest_fleet_that_survives_any_zone_is_found() {
+    let (code, planned) = json("plan", ZONE_LOSS, &[]);
+    assert_eq!(code, Some(0), "{planned}");
+    let best = &planned["best"];
+    assert_eq!(best["options"]["apps machines"], "5", "{planned}");
+    assert_eq!(best["options"]["apps type"], "m5.large");
+    // Five at 0.096, and six t3.medium servers at 0.0416.
+    assert!((best["usd_per_hour"].as_f64().unwrap() - (5.0 * 0.096 + 6.0 * 0.0416)).abs() < 1e-9);
+    assert_eq!(best["nodes"], 11);
+    let broke = &planned["binding"]["broke"];
+    assert_eq!(broke["expectation"], "placement.queued final == 0", "{planned}");
+    assert!(broke["case"].as_str().unwrap().starts_with("zone us-east-1/"), "{planned}");
+    assert_eq!(planned["cases"].as_array().unwrap().len(), 4);
+    // 10 % over four cases and the first attempt: 1.25 % is more than a half to the seventh.
+    assert_eq!((&planned["confirming_runs"], &planned["search_runs"]), (&7.into(), &2.into()));
+    assert!(planned["fleets_run"].as_u64() < planned["fleets"].as_u64(), "{planned}");
+    let text = asked("plan", ZONE_LOSS, &["--threads", "1"]).stdout;
+    for part in
+        ["PLAN  plan-zone-loss: apps machines 5, apps type m5.large", "90 % sure", "binding constraint", "0.73 USD/h"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+}
+
+#[test]
+fn where_nothing_holds_the_constraint_is_named() {
+    let narrow = ["--set", "plan.vary[0].to=4", "--set", "plan.vary[1].among=[\"m5.large\"]"];
+    let ended = asked("plan", ZONE_LOSS, &narrow);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    assert!(ended.stdout.starts_with("NO PLAN  plan-zone-loss"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("apps machines 4") && ended.stdout.contains("placement.queued"), "{}", ended.stdout);
+    let ended = asked("plan", "scenarios/node-crash.ron", &[]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+    assert!(ended.stderr.contains("error[E097]") && ended.stderr.contains("docs/capacity.md"), "{}", ended.stderr);
+}
+
+#[test]
+fn nines_have_their_cost_and_traffic_its_headroom() {
+    if std::env::var_os("COSSIM_SLOW").is_none() {
+        return;
+    }
+    let (code, planned) = json("plan", "scenarios/plan-nines.ron", &[]);
+    assert_eq!(code, Some(0), "{planned}");
+    let cost = |fleet: &Value| fleet["usd_per_hour"].as_f64();
+    let nines = planned["nines"].as_array().unwrap();
+    assert_eq!(nines.len(), 2);
+    for pair in nines.windows(2) {
+        assert!(cost(&pair[1]).is_none() || cost(&pair[0]) <= cost(&pair[1]), "{planned}");
+    }
+    for pair in planned["frontier"].as_array().unwrap().windows(2) {
+        assert!(
+            cost(&pair[0]) < cost(&pair[1]) && pair[0]["error_minutes"].as_f64() > pair[1]["error_minutes"].as_f64()
+        );
+    }
+    let headroom = &planned["headroom"];
+    assert!(headroom["holds"].as_f64() >= Some(1.0) && headroom["holds"].as_f64() < headroom["breaks"].as_f64());
+}
+
+#[test]
+fn a_cell_is_compacted() {
+    let (code, cells) = json("compact", ZONE_LOSS, &[]);
+    assert_eq!(code, Some(0), "{cells}");
+    let cell = &cells[0];
+    assert_eq!((&cell["machines"], &cell["allocations"], &cell["copies"]), (&9.into(), &12.into(), &1.into()));
+    let needed = &cell["needed"];
+    assert_eq!((&needed["min"], &needed["p90"], &needed["max"]), (&3.into(), &3.into(), &3.into()), "{cells}");
+    assert_eq!(needed["trials"].as_array().unwrap().len(), 11);
+    let surviving = cell["needed_with_any_zone_lost"]["p90"].as_u64().expect("nine survive");
+    assert!((5..=9).contains(&surviving), "{cells}");
+    // One machine holds four, so the cell is cloned, twice; all in one zone, they survive no loss of it.
+    let (_, cells) = json("compact", ZONE_LOSS, &["--set", "regions[0].clients[0].count=1", "--trials", "3"]);
+    assert_eq!((&cells[0]["copies"], &cells[0]["needed"]["p90"]), (&4.into(), &3.into()), "{cells}");
+    assert!(cells[0]["needed_with_any_zone_lost"].is_null(), "{cells}");
+    let text = asked("compact", ZONE_LOSS, &["--trials", "2"]).stdout;
+    assert!(text.contains("needed (p90)") && text.contains("any one zone lost"), "{text}");
+}
+
+#[test]
+fn what_no_longer_fits_is_told_by_job_and_dimension() {
+    let four = ["--set", "regions[0].clients[0].count=4"];
+    let ended = asked("remove", ZONE_LOSS, &[&four as &[&str], &["zone", "us-east-1/a"]].concat());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    assert!(ended.stdout.starts_with("DOES NOT FIT  us-east-1: 2 of 4 machines removed"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("shop.web: ") && ended.stdout.contains("cpu"), "{}", ended.stdout);
+    let (code, regions) = json("remove", ZONE_LOSS, &["nodes", "us-east-1/apps-1", "us-east-1/apps-2"]);
+    assert_eq!((code, &regions[0]["fits"], &regions[0]["removed"]), (Some(0), &true.into(), &2.into()), "{regions}");
+    let (code, regions) = json("remove", ZONE_LOSS, &["class", "apps"]);
+    assert_eq!((code, &regions[0]["unplaced"][0]["lost"]), (Some(1), &12.into()), "{regions}");
+    for (what, name, hint) in [
+        ("zone", "us-east-1/d", "us-east-1/"),
+        ("class", "aps", "did you mean `apps`?"),
+        ("nodes", "us-east-1/apps-99", ""),
+    ] {
+        let ended = asked("remove", ZONE_LOSS, &[what, name]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+        assert!(ended.stderr.contains("error[E097]: there is no") && ended.stderr.contains(hint), "{}", ended.stderr);
+    }
+}
