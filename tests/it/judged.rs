@@ -253,6 +253,8 @@ fn nothing_is_promised_that_nomad_does_not_promise() {
         )
     };
     let revert = format!("timeline=[{}, At(\"3m\", RevertJob(job: \"web\", version: 0))]", register(6));
+    let paused = "timeline=[At(\"1m\", PauseBroker(paused: true)), \
+                  At(\"2m\", ScaleJob(job: \"web\", group: \"web\", count: 4))]";
     for (what, edits) in [
         (
             "a first rollout that can never fit, failed by hand",
@@ -264,12 +266,7 @@ fn nothing_is_promised_that_nomad_does_not_promise() {
         ),
         ("evaluations that take hours", &["scheduler.cost.evaluation=3h", "duration=20m"]),
         ("a revert to a smaller count", &[&revert]),
-        (
-            "a count that is changed while the broker is paused",
-            &[
-                "timeline=[At(\"1m\", PauseBroker(paused: true)), At(\"2m\", ScaleJob(job: \"web\", group: \"web\", count: 4))]",
-            ],
-        ),
+        ("a count that is changed while the broker is paused", &[paused]),
     ] {
         let results = outcome(&alone(edits)).invariants;
         assert!(broken(&results).is_empty(), "{what}: {results:?}");
