@@ -224,7 +224,7 @@ mod tests {
         let mut eval = evaluation();
         for exhausted in [2, 3] {
             let record = FailedGroup { nodes_exhausted: exhausted, ..FailedGroup::default() };
-            eval.failed_groups.insert("web".into(), record);
+            eval.failed_groups.insert("web".into(), record.into());
             reasons.unplaced(Time::ZERO, RegionId(0), &"shop".into(), &eval);
         }
         let wanted = BTreeMap::from([((eval.job, Arc::from("web")), 4)]);

@@ -164,7 +164,7 @@ pub struct Evaluation {
     /// The blocked evaluation created for what could not be placed.
     pub blocked: Option<EvalId>,
     /// Groups not placed, and why; by group name.
-    pub failed_groups: BTreeMap<Arc<str>, FailedGroup>,
+    pub failed_groups: BTreeMap<Arc<str>, Arc<FailedGroup>>,
     /// Computed classes found eligible or not, for unblocking.
     pub class_eligibility: BTreeMap<u64, bool>,
     /// A constraint escaped the classes: any new capacity may help.

@@ -234,3 +234,49 @@ fn what_a_silent_node_held_is_lost_when_the_node_is_given_up() {
         assert!(replaced.is_some(), "two thirds of the nodes are free to take its work");
     }
 }
+
+/// A service on three machines, changed as the edits say.
+fn alone(edits: &[&str]) -> Lowered {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judged/alone.ron");
+    let edits: Vec<String> = edits.iter().map(|edit| (*edit).to_owned()).collect();
+    let loaded = scenario::load(&path, &edits);
+    let shown = loaded.sources.render(&loaded.findings, false);
+    loaded.lowered.unwrap_or_else(|| panic!("{shown}"))
+}
+
+#[test]
+fn nothing_is_promised_that_nomad_does_not_promise() {
+    let register = |count: u32| {
+        format!(
+            "At(\"1m\", RegisterJob(Inline(Job(name: \"web\", datacenters: [\"apps\"], groups: [\
+             Group(name: \"web\", count: {count}, cpu: \"900 MHz\", memory: \"64 MiB\")]))))"
+        )
+    };
+    let revert = format!("timeline=[{}, At(\"3m\", RevertJob(job: \"web\", version: 0))]", register(6));
+    let paused = "timeline=[At(\"1m\", PauseBroker(paused: true)), \
+                  At(\"2m\", ScaleJob(job: \"web\", group: \"web\", count: 4))]";
+    for (what, edits) in [
+        (
+            "a first rollout that can never fit, failed by hand",
+            &["jobs[0].groups[0].count=30", "timeline=[At(\"2m\", FailDeployment(job: \"web\"))]"][..],
+        ),
+        (
+            "workers that are given too little time, once",
+            &["scheduler.nack_timeout=50ms", "scheduler.delivery_limit=1", "scheduler.cost.evaluation=100ms"],
+        ),
+        ("evaluations that take hours", &["scheduler.cost.evaluation=3h", "duration=20m"]),
+        ("a revert to a smaller count", &[&revert]),
+        ("a count that is changed while the broker is paused", &[paused]),
+    ] {
+        let results = outcome(&alone(edits)).invariants;
+        assert!(broken(&results).is_empty(), "{what}: {results:?}");
+    }
+}
+
+#[test]
+fn leaders_and_members_are_back_at_once_after_partitions_that_overlap() {
+    let cut = |at: &str, zone: &str| format!("At(\"{at}\", Partition(from: \"us-east-1/{zone}\", lasts: \"2m\"))");
+    let timeline = format!("timeline=[{}, {}, {}]", cut("1m", "a"), cut("2m", "b"), cut("3m", "c"));
+    let results = outcome(&alone(&[&timeline])).invariants;
+    assert!(broken(&results).is_empty(), "{results:?}");
+}

@@ -79,7 +79,7 @@ pub struct Process {
     outcome: Option<Outcome>,
     /// New and updated allocations of the plan submitted last.
     planned: usize,
-    failed: BTreeMap<Arc<str>, FailedGroup>,
+    failed: BTreeMap<Arc<str>, Arc<FailedGroup>>,
     queued: BTreeMap<Arc<str>, u32>,
     deployment: Option<DeploymentId>,
     blocked: Option<EvalId>,
@@ -210,7 +210,8 @@ impl Process {
         self.work.add(outcome.work);
         self.selections.append(&mut outcome.selections);
         self.selections.iter_mut().for_each(|selection| selection.attempt = self.attempt_count);
-        self.failed = std::mem::take(&mut outcome.failed);
+        let failed = std::mem::take(&mut outcome.failed);
+        self.failed = failed.into_iter().map(|(group, record)| (group, Arc::new(record))).collect();
         self.queued = std::mem::take(&mut outcome.queued);
         self.deployment = outcome.deployment;
         self.eligibility = (std::mem::take(&mut outcome.class_eligibility), outcome.escaped);

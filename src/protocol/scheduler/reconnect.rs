@@ -5,13 +5,11 @@
 //! allocation stays beside it. The one that stays in the end is of the newer version, then the running one (1.5.4),
 //! then the one whose node scored better; the original on a tie.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
-use crate::model::evaluation::EvalId;
-use crate::model::job::Job;
+use crate::model::alloc::{Alloc, ClientStatus, Desired};
+use crate::model::job::{Job, TaskGroup};
 use crate::protocol::scheduler::plan::StopReason;
 use crate::protocol::scheduler::reconcile::{Due, Reconciler, Taint};
 use crate::protocol::scheduler::release::Behaviour;
@@ -173,11 +171,7 @@ impl<'a> Reconciler<'a, '_> {
     }
 
     /// Records allocations of a node that was just disconnected as unknown, and finds which absent ones to replace.
-    pub(super) fn lose_sight(
-        &mut self,
-        group: &'a crate::model::job::TaskGroup,
-        standings: &Standings<'a>,
-    ) -> Absent<'a> {
+    pub(super) fn lose_sight(&mut self, group: &'a TaskGroup, standings: &Standings<'a>) -> Absent<'a> {
         let mut absent = Absent { fresh: !standings.disconnecting.is_empty(), ..Absent::default() };
         let mut later = Vec::new();
         for alloc in standings.disconnecting.iter().chain(&standings.away).copied() {
@@ -203,11 +197,10 @@ impl<'a> Reconciler<'a, '_> {
             let mut unknown = Alloc::clone(alloc);
             unknown.client = ClientStatus::Unknown;
             unknown.disconnected_at = Some(self.question.now);
-            let timeout: Option<EvalId> = timeouts.get(&alloc.id).copied();
-            unknown.followup_eval = timeout.or(unknown.followup_eval);
+            unknown.followup_eval = timeouts.get(&alloc.id).copied().or(unknown.followup_eval);
             self.answer.unknown.push(Arc::new(unknown));
         }
-        self.kept_behind = absent.replaced.iter().map(|alloc| alloc.id).collect::<BTreeSet<AllocId>>();
+        self.kept_behind = absent.replaced.iter().map(|alloc| alloc.id).collect();
         absent
     }
 }

@@ -79,7 +79,7 @@ impl Filler {
         done.status = EvalStatus::Complete;
         let mut evals = vec![done];
         if self.unplaced > 0 {
-            evals[0].failed_groups.insert("web".into(), crate::model::evaluation::FailedGroup::default());
+            evals[0].failed_groups.insert("web".into(), Arc::default());
             let mut blocked = Evaluation::clone(&self.eval);
             blocked.id = EvalId::NEW;
             blocked.status = EvalStatus::Blocked;

@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::base::time::{Duration, Time};
@@ -56,8 +57,8 @@ impl Turns {
 
     pub(super) fn enqueued(&mut self, at: Time, eval: &Arc<Evaluation>) {
         let due = eval.wait_until.unwrap_or(at).max(at) + eval.wait;
-        if !self.open.contains_key(&eval.id) {
-            self.open.insert(eval.id, (Arc::clone(eval), due));
+        if let Entry::Vacant(place) = self.open.entry(eval.id) {
+            place.insert((Arc::clone(eval), due));
             self.jobs.entry(eval.job).or_default().0 += 1;
         }
     }
