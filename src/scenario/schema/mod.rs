@@ -4,6 +4,7 @@
 //! what it means. `docs/scenario.md` explains each block to its users.
 
 mod job;
+mod seeds;
 mod settings;
 mod tasks;
 mod timeline;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use job::*;
+pub use seeds::*;
 pub use settings::*;
 pub use tasks::*;
 pub use timeline::*;
@@ -80,8 +82,8 @@ pub struct Scenario {
     #[serde(default)]
     pub about: String,
     /// How many seeds are run. Default 10.
-    #[serde(default = "default_seeds")]
-    pub seeds: u64,
+    #[serde(default)]
+    pub seeds: Seeds,
     /// Simulated length, at most 30 days.
     pub duration: DurationText,
     /// Samples before this are dropped. Default 0.
@@ -116,6 +118,10 @@ pub struct Scenario {
     /// Objectives: `metric{label=value} statistic op value`.
     #[serde(default)]
     pub expect: Vec<String>,
+    /// What tells runs apart that are reported as cases: `leaders` (which leaders faults hit), or objectives that hold in
+    /// some runs. Default `["leaders"]`.
+    #[serde(default)]
+    pub group_by: Option<Vec<String>>,
     /// Product releases to follow.
     #[serde(default)]
     pub versions: Versions,
@@ -125,10 +131,6 @@ pub struct Scenario {
     /// Settings of the servers.
     #[serde(default)]
     pub options: Options,
-}
-
-const fn default_seeds() -> u64 {
-    10
 }
 
 /// A region.
