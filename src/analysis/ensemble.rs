@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::analysis::across::{Across, across};
 use crate::analysis::run::{Progress, RunError, Shared, run};
+use crate::analysis::sequential::Stopping;
 use crate::measure::metric::Key;
 use crate::measure::objective::Window;
 use crate::measure::outcome::Outcome;
@@ -33,10 +34,12 @@ pub struct Ensemble {
     pub runs: Vec<Outcome>,
     /// Metrics over all runs.
     pub across: BTreeMap<Key, Across>,
-    /// Runs that differ in kind, told apart by what their faults hit.
+    /// Runs that differ in kind, told apart by what their faults hit or by what the scenario says.
     pub cases: Vec<Case>,
     /// Every expectation over all runs.
     pub verdicts: Vec<Verdict>,
+    /// Why there are so many runs, if the scenario left that open.
+    pub stopping: Option<Stopping>,
 }
 
 /// Runs of one kind.
@@ -153,9 +156,19 @@ impl Ensemble {
         let names = runs.iter().map(Outcome::case).collect();
         let across = across(&runs.iter().collect::<Vec<_>>());
         let (file, cases) = (format!("{}.ron", spec.name), Vec::new());
-        let (arguments, edits) = (file.clone(), Vec::new());
-        let mut ensemble =
-            Self { spec: Arc::clone(spec), scenario_digest, arguments, file, edits, runs, across, cases, verdicts };
+        let (arguments, edits, stopping) = (file.clone(), Vec::new(), None);
+        let mut ensemble = Self {
+            spec: Arc::clone(spec),
+            scenario_digest,
+            arguments,
+            file,
+            edits,
+            runs,
+            across,
+            cases,
+            verdicts,
+            stopping,
+        };
         ensemble.group(names);
         ensemble
     }

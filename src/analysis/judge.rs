@@ -21,6 +21,7 @@ use crate::measure::objective::Statistic;
 use crate::measure::objective::Window;
 use crate::measure::outcome::Outcome;
 use crate::scenario::lower::Expectation;
+use crate::scenario::lower::GroupBy;
 
 /// What is shown for an expectation without data.
 pub const NO_DATA: &str = "no data";
@@ -28,8 +29,8 @@ pub const NO_DATA: &str = "no data";
 pub const NEVER: &str = "never";
 
 /// The parts of a run that these expectations look at, each once, without the whole.
-pub fn windows(expectations: &[Expectation]) -> Vec<Window> {
-    let mut windows: Vec<Window> = expectations.iter().map(|expectation| expectation.objective.window).collect();
+pub fn windows<'e>(expectations: impl IntoIterator<Item = &'e Expectation>) -> Vec<Window> {
+    let mut windows: Vec<Window> = expectations.into_iter().map(|expectation| expectation.objective.window).collect();
     windows.retain(|window| *window != Window::Whole);
     windows.sort_unstable();
     windows.dedup();
@@ -73,12 +74,32 @@ pub fn over_all(objective: &Objective, runs: &[(String, Judgement)]) -> (Judgeme
     (overall, met)
 }
 
-fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {
+/// The case of each run, by what the scenario says tells them apart.
+pub fn cases(by: &GroupBy, runs: &[Outcome]) -> Vec<String> {
+    let case = |run: &Outcome| {
+        let leaders = by.leaders.then(|| run.case()).filter(|case| !case.is_empty());
+        let facts = by.facts.iter().map(|fact| match in_run(&fact.objective, run).1 {
+            Judgement::Pass => fact.text.to_string(),
+            Judgement::Fail => format!("not {}", fact.text),
+            Judgement::NotExercised => format!("no data for {}", fact.text),
+        });
+        leaders.into_iter().chain(facts).collect::<Vec<String>>().join("; ")
+    };
+    runs.iter().map(case).collect()
+}
+
+/// What an objective is about in a run, in the unit of its metric; infinite if it falls on a wait that had not ended, and
+/// `None` if the run does not exercise it.
+pub(super) fn observed(objective: &Objective, run: &Outcome) -> Option<f64> {
     let metrics = match objective.window {
         Window::Whole => Some(&run.metrics),
         window => run.windows.get(&window),
     };
-    match metrics.and_then(|metrics| observe(objective, metrics)) {
+    metrics.and_then(|metrics| observe(objective, metrics))
+}
+
+fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {
+    match observed(objective, run) {
         None => (NO_DATA.to_owned(), Judgement::NotExercised),
         Some(observed) => {
             let holds = objective.comparison.holds(observed, objective.bound);
@@ -164,27 +185,14 @@ fn pool(values: &[&Value]) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::{Duration, Time};
+    use crate::base::time::Time;
     use crate::measure::gauge::Gauge;
+    use crate::scenario::diagnostic::{Place, SourceId};
 
     fn run(seed: u64, metrics: Vec<(&str, &str, Value)>) -> Outcome {
         let mut all = Metrics::default();
         metrics.into_iter().for_each(|(name, region, value)| all.put(name, &[("region", region)], value));
-        Outcome {
-            seed,
-            digest: 0,
-            simulated: Duration::ZERO,
-            events: 0,
-            metrics: all,
-            windows: std::collections::BTreeMap::new(),
-            series: Vec::new(),
-            failovers: Vec::new(),
-            reigns: Vec::new(),
-            placements: Vec::new(),
-            unplaced: Vec::new(),
-            refusals: Vec::new(),
-            invariants: Vec::new(),
-        }
+        Outcome { metrics: all, ..Outcome::empty(seed) }
     }
 
     fn times(millis: &[u64]) -> Value {
@@ -290,6 +298,17 @@ mod tests {
             let verdict = judged(text, std::slice::from_ref(&run));
             assert_eq!(verdict.runs, [(observed.to_owned(), judgement)], "{text}");
         }
+    }
+
+    #[test]
+    fn cases_are_told_apart_by_what_holds_in_a_run() {
+        let place = Place { source: SourceId(0), span: 0..0 };
+        let text = "failover.leader max > 5ms";
+        let fact = Expectation { text: text.into(), objective: Objective::parse(text, &[]).unwrap(), place };
+        let with = |values| run(1, vec![("failover.leader", "eu", times(values))]);
+        let by = GroupBy { leaders: true, facts: vec![fact] };
+        let cases = cases(&by, &[with(&[9]), with(&[1]), with(&[])]);
+        assert_eq!(cases, [text, "not failover.leader max > 5ms", "no data for failover.leader max > 5ms"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod across;
 pub mod window;
 pub mod run;
 pub mod judge;
+pub mod sequential;
 pub mod replay;
 pub mod ensemble;
 pub mod summary;

@@ -454,7 +454,7 @@ impl Bench<'_> {
 }
 
 fn one((world, expectations): &World, seed: u64, shared: &Shared) -> Result<Seen, RunError> {
-    let outcome = run(world, &windows(expectations), seed, shared, &Progress::default())?;
+    let outcome = run(world, &windows(expectations.iter()), seed, shared, &Progress::default())?;
     let law = outcome.invariants.iter().find(|law| law.violations > 0);
     Ok(Seen {
         expectations: expectations.iter().map(|expectation| seen(expectation, &outcome)).collect(),

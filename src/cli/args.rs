@@ -11,6 +11,7 @@ use crate::analysis::remove::Gone;
 
 use super::Check;
 use super::Command;
+use super::Compare;
 use super::Explain;
 use super::Run;
 use super::Seeds;
@@ -53,6 +54,58 @@ enum Verb {
         /// Say in placements.csv why every allocation was placed where it is; placements take longer
         #[arg(long)]
         explain: bool,
+        /// Also keep the result as a baseline of this name, for `cossim compare`
+        #[arg(long, value_name = "NAME", value_parser = baseline_name)]
+        save_baseline: Option<String>,
+        /// Where baselines are
+        #[arg(long, value_name = "DIR", default_value = BASELINES)]
+        baselines: PathBuf,
+    },
+    /// Compare two results, or two variants of a scenario, seed by seed
+    Compare {
+        /// Report folder, baseline or scenario file to compare with
+        base: String,
+        /// The same, to be compared [default: reports/<scenario>, or BASE itself if it is a scenario file]
+        head: Option<String>,
+        /// Change a value of the scenarios that are run; may be repeated
+        #[arg(long, value_name = "PATH=VALUE")]
+        set: Vec<String>,
+        /// Change a value of the base's scenario alone; may be repeated
+        #[arg(long, value_name = "PATH=VALUE")]
+        base_set: Vec<String>,
+        /// Change a value of the head's scenario alone; may be repeated
+        #[arg(long, value_name = "PATH=VALUE")]
+        head_set: Vec<String>,
+        /// Run scenarios with this many seeds, from 1, instead of as many as they say
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        seeds: Option<u32>,
+        /// Where baselines are
+        #[arg(long, value_name = "DIR", default_value = BASELINES)]
+        baselines: PathBuf,
+        /// File that says how far figures may move
+        #[arg(long, value_name = "FILE")]
+        tolerances: Option<PathBuf>,
+        /// What to write, and where instead of stdout: text, json, markdown, junit or github; may be repeated
+        #[arg(long, value_name = "FORMAT[=FILE]", value_parser = format)]
+        format: Vec<Format>,
+        /// The same as --format json
+        #[arg(long)]
+        json: bool,
+        /// End with exit code 1 if there is one [default: end with 0]
+        #[arg(long)]
+        fail_on: Option<FailOn>,
+        /// Take results of another version of cossim
+        #[arg(long)]
+        across_versions: bool,
+        /// Compare results of scenarios with different names
+        #[arg(long)]
+        across_scenarios: bool,
+        /// No progress
+        #[arg(long)]
+        quiet: bool,
+        /// Threads [default: all cores]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+        threads: Option<u16>,
     },
     /// Tell why a finished run decided as it did
     Explain {
@@ -202,6 +255,68 @@ pub enum Table {
     Instances,
 }
 
+/// What ends a comparison with exit code 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Anything that became worse
+    Regression,
+    /// Anything that changed
+    Difference,
+}
+
+/// How a comparison is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For the summary of a build.
+    Markdown,
+    /// For views of tests.
+    Junit,
+    /// Annotations of a GitHub workflow.
+    Github,
+}
+
+/// One output of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// How it is written.
+    pub style: Style,
+    /// Where to; `None` is stdout.
+    pub file: Option<PathBuf>,
+}
+
+/// `FORMAT` or `FORMAT=FILE`.
+fn format(text: &str) -> Result<Format, String> {
+    let (name, file) = text.split_once('=').map_or((text, None), |(name, file)| (name, Some(file)));
+    let style = match name {
+        "text" => Style::Text,
+        "json" => Style::Json,
+        "markdown" => Style::Markdown,
+        "junit" => Style::Junit,
+        "github" => Style::Github,
+        _ => return Err(format!("`{name}` is none of text, json, markdown, junit, github")),
+    };
+    if file == Some("") {
+        return Err(format!("a file is missing after `{name}=`"));
+    }
+    Ok(Format { style, file: file.map(PathBuf::from) })
+}
+
+/// A baseline's name is a folder's.
+fn baseline_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) && !text.starts_with(['.', '-']) {
+        return Ok(text.to_owned());
+    }
+    Err("use 1 to 64 letters, digits, `-`, `_` and `.`; it names a folder".to_owned())
+}
+
+/// Where baselines are if nobody says otherwise.
+const BASELINES: &str = "baselines";
+
 /// Formats of `cossim schema`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
@@ -209,6 +324,8 @@ pub enum SchemaOf {
     Scenario,
     /// summary.json
     Summary,
+    /// What `cossim compare --format json` writes
+    Comparison,
 }
 
 impl Args {
@@ -218,20 +335,59 @@ impl Args {
             Verb::Explain { what: What::Alloc { name, report, scenario, seed, region, json } } => {
                 Command::Explain(Explain { name, report, scenario, seed, region, json })
             }
-            Verb::Run { scenario, seed, seeds, out, json, quiet, set, threads, explain } => Command::Run(Run {
-                scenario,
-                edits: set,
-                seeds: match (seed, seeds) {
-                    (Some(seed), _) => Seeds::One(seed),
-                    (None, Some(count)) => Seeds::First(count),
-                    (None, None) => Seeds::Scenario,
-                },
-                out,
+            Verb::Run { scenario, seed, seeds, out, json, quiet, set, threads, explain, save_baseline, baselines } => {
+                Command::Run(Run {
+                    scenario,
+                    edits: set,
+                    seeds: match (seed, seeds) {
+                        (Some(seed), _) => Seeds::One(seed),
+                        (None, Some(count)) => Seeds::First(count),
+                        (None, None) => Seeds::Scenario,
+                    },
+                    out,
+                    json,
+                    quiet,
+                    threads: threads.map(usize::from),
+                    explain,
+                    baseline: save_baseline,
+                    baselines,
+                })
+            }
+            Verb::Compare {
+                base,
+                head,
+                set,
+                base_set,
+                head_set,
+                seeds,
+                baselines,
+                tolerances,
+                mut format,
                 json,
+                fail_on,
+                across_versions,
+                across_scenarios,
                 quiet,
-                threads: threads.map(usize::from),
-                explain,
-            }),
+                threads,
+            } => {
+                format.extend(json.then_some(Format { style: Style::Json, file: None }));
+                Command::Compare(Compare {
+                    base,
+                    head,
+                    edits: set,
+                    base_edits: base_set,
+                    head_edits: head_set,
+                    seeds: seeds.map_or(Seeds::Scenario, Seeds::First),
+                    baselines,
+                    tolerances,
+                    formats: format,
+                    fail_on,
+                    across_versions,
+                    across_scenarios,
+                    quiet,
+                    threads: threads.map(usize::from),
+                })
+            }
             Verb::Plan { typed } => Command::Plan(typed.meant()),
             Verb::Compact { typed, trials, homeless } => {
                 Command::Compact(typed.meant(), Trials { count: trials, homeless: homeless / 100.0 })
@@ -260,7 +416,7 @@ impl Capacity {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an expectation or invariant failed; 2 the command line or the scenario is \
+const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an expectation or invariant failed, or --fail-on applies; 2 the command line or the scenario is \
 wrong; 3 cossim broke its own promise; 130 interrupted.";
 
 #[cfg(test)]

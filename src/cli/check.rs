@@ -25,7 +25,11 @@ fn overview(lowered: &Lowered) -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
     row("scenario", world.name.to_string());
-    let seeds = if lowered.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", lowered.seeds) };
+    let seeds = match lowered.precision {
+        Some(precision) => format!("{} to {} seeds", lowered.seeds, precision.max),
+        None if lowered.seeds == 1 => "1 seed".to_owned(),
+        None => format!("{} seeds", lowered.seeds),
+    };
     row("run", format!("{}, warm-up {}, {seeds}", world.duration, world.warmup));
     for (_, region) in world.regions.iter() {
         let zones: Vec<&str> = region.zones.iter().map(|zone| &*world.zones[*zone].name).collect();

@@ -5,8 +5,6 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::Exit;
 use super::Explain;
 use super::interrupt;
@@ -14,6 +12,7 @@ use super::output::Output;
 use super::run::load;
 use crate::analysis::explain::{Subject, digest, explain};
 use crate::analysis::run::RunError;
+use crate::analysis::summary::read::{Flaw, read};
 use crate::base::id::Id as _;
 use crate::model::alloc::AllocId;
 use crate::model::job::Job;
@@ -181,27 +180,17 @@ fn only_report() -> Result<PathBuf, Obstacle> {
 
 impl Report {
     fn read(folder: &Path) -> Result<Self, Obstacle> {
-        let refused = |reason: &dyn std::fmt::Display| Obstacle::NoReport {
-            path: folder.to_owned(),
-            reason: format!("`summary.json`: {reason}"),
-        };
-        let text = std::fs::read_to_string(folder.join("summary.json")).map_err(|error| refused(&error))?;
-        let summary: Value = serde_json::from_str(&text).map_err(|error| refused(&error))?;
-        let text = |key: &str| summary.get(key).and_then(Value::as_str);
-        let version = text("cossim").ok_or_else(|| refused(&"it does not say which cossim wrote it"))?;
-        if version != env!("CARGO_PKG_VERSION") {
-            return Err(Obstacle::Version { path: folder.to_owned(), version: version.to_owned() });
-        }
-        let list = |key: &str| summary.get(key).and_then(Value::as_array).into_iter().flatten();
-        let run = |run: &Value| Some((run.get("seed")?.as_u64()?, run.get("digest")?.as_str()?.to_owned()));
-        let file = text("file").zip(text("scenario_digest"));
-        let (file, scenario_digest) = file.ok_or_else(|| refused(&"it does not name its scenario"))?;
+        let path = folder.to_owned();
+        let summary = read(folder).map_err(|error| match error.flaw {
+            Flaw::Version { found } => Obstacle::Version { path, version: found },
+            flaw => Obstacle::NoReport { path, reason: format!("`summary.json` {flaw}") },
+        })?;
         Ok(Self {
             folder: folder.to_owned(),
-            file: file.into(),
-            edits: list("set").filter_map(|edit| Some(edit.as_str()?.to_owned())).collect(),
-            scenario_digest: scenario_digest.to_owned(),
-            runs: list("runs").filter_map(run).collect(),
+            file: summary.file.into(),
+            edits: summary.set,
+            scenario_digest: summary.scenario_digest,
+            runs: summary.runs.into_iter().map(|run| (run.seed, run.digest)).collect(),
         })
     }
 

@@ -6,6 +6,7 @@
 pub mod args;
 mod check;
 mod compact;
+mod compare;
 mod explain;
 mod init;
 pub mod interrupt;
@@ -64,6 +65,8 @@ pub enum Command {
     Run(Run),
     /// Check a scenario without running it.
     Check(Check),
+    /// Compare two results.
+    Compare(Compare),
     /// Tell why an allocation stands where it does.
     Explain(Explain),
     /// Find the cheapest fleet.
@@ -109,6 +112,43 @@ pub struct Run {
     pub threads: Option<usize>,
     /// Say in `placements.csv` why every allocation was placed where it is.
     pub explain: bool,
+    /// Also keep the result under this name.
+    pub baseline: Option<String>,
+    /// Where baselines are.
+    pub baselines: PathBuf,
+}
+
+/// A comparison, as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compare {
+    /// A report folder, a baseline or a scenario file.
+    pub base: String,
+    /// The same; `None` is the base's scenario, with its edits or in its report folder.
+    pub head: Option<String>,
+    /// Arguments of `--set`, for scenarios of both sides.
+    pub edits: Vec<String>,
+    /// Further ones of the base alone.
+    pub base_edits: Vec<String>,
+    /// Further ones of the head alone.
+    pub head_edits: Vec<String>,
+    /// Which seeds scenarios are run with.
+    pub seeds: Seeds,
+    /// Where baselines are.
+    pub baselines: PathBuf,
+    /// The file of tolerances.
+    pub tolerances: Option<PathBuf>,
+    /// What is written where; the text to stdout is meant if nothing goes there.
+    pub formats: Vec<args::Format>,
+    /// What ends with 1.
+    pub fail_on: Option<args::FailOn>,
+    /// Whether another version of cossim may have written the results.
+    pub across_versions: bool,
+    /// Whether the results may be of two scenarios.
+    pub across_scenarios: bool,
+    /// No progress on stderr.
+    pub quiet: bool,
+    /// Threads; `None`: as many as there are cores.
+    pub threads: Option<usize>,
 }
 
 /// An explanation, as meant.
@@ -215,6 +255,7 @@ fn execute(command: &Command, output: &mut Output) -> Exit {
         Command::Plan(capacity) => plan::execute(capacity, output),
         Command::Compact(capacity, trials) => compact::execute(capacity, *trials, output),
         Command::Remove(capacity, gone) => remove::execute(capacity, gone, output),
+        Command::Compare(compare) => compare::execute(compare, output),
         Command::Explain(explain) => explain::execute(explain, output),
         Command::List { table, json } => list::execute(*table, *json, output),
         Command::Init { file } => init::execute(file, output),

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use super::Exit;
 use super::Run;
+use super::Seeds;
 use super::interrupt;
 use super::output::Output;
 use super::progress::Progress;
 use crate::analysis::ensemble::{Ensemble, Plan, Wish, run_all};
-use crate::analysis::judge::{judge, windows};
+use crate::analysis::judge::{cases, judge, windows};
 use crate::analysis::replay::{Replay, replay as replay_seed};
 use crate::analysis::run::{RunError, Shared};
+use crate::analysis::sequential::{next_count, stopping};
 use crate::analysis::summary::Summary;
+use crate::measure::outcome::Outcome;
 use crate::report::folder::Folder;
 use crate::report::{json, text};
 use crate::scenario;
@@ -47,50 +50,33 @@ pub(super) fn say_findings(loaded: &Loaded, output: &mut Output) {
 
 /// Runs every seed and writes the report.
 fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) -> Exit {
-    let Lowered { world, seeds, expectations, .. } = lowered;
-    let target = run.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&*world.name));
+    let target = run.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&*lowered.world.name));
     // Opened before the run starts: a folder that cannot be written should not cost a run.
-    let folder = match Folder::open(&target) {
-        Ok(folder) => folder,
-        Err(error) => {
-            output.say(&format!("error[E090]: {error}\nhint: choose a folder you can write to with `--out`"));
-            return Exit::Wrong;
-        }
+    let Some(folder) = open(&target, "--out", output) else { return Exit::Wrong };
+    let baseline = match run.baseline.as_ref().map(|name| run.baselines.join(name)) {
+        None => None,
+        Some(kept) => match open(&kept, "--save-baseline", output) {
+            None => return Exit::Wrong,
+            Some(folder) => Some((kept, folder)),
+        },
     };
-    let spec = Arc::new(world);
-    let plan = Plan {
-        spec: Arc::clone(&spec),
-        windows: windows(&expectations),
-        seeds: run.seeds.list(seeds),
-        threads: run.threads,
-        explains: run.explain,
+    let work = Work { seeds: run.seeds, threads: run.threads, explains: run.explain, quiet: run.quiet };
+    let mut ensemble = match ensemble(lowered, digest, work, output) {
+        Ok(ensemble) => ensemble,
+        Err(exit) => return exit,
     };
-    let mut progress = Progress::new(&plan.seeds, spec.duration, run.quiet);
-    let outcomes = run_all(&plan, |runs| {
-        progress.show(runs, output);
-        if interrupt::requested() { Wish::Stop } else { Wish::GoOn }
-    });
-    progress.finish();
-    let outcomes = match outcomes {
-        Ok(outcomes) => outcomes,
-        Err(RunError::Interrupted) => {
-            output.say("interrupted: nothing was written");
-            return Exit::Interrupted;
-        }
-        Err(error) => {
-            output.say(&format!("cossim broke its own promise: {error}\nplease report this with the scenario"));
-            return Exit::Broken;
-        }
-    };
-    let verdicts = judge(&expectations, &outcomes);
-    let mut ensemble = Ensemble::new(&spec, digest, outcomes, verdicts);
     ensemble.arguments = arguments(run);
     ensemble.file = run.scenario.to_string_lossy().into_owned();
     ensemble.edits.clone_from(&run.edits);
-    if let Err(error) = folder.write(&ensemble) {
-        output.say(&format!("error[E091]: {error}\nhint: free some space or choose another folder with `--out`"));
-        return Exit::Wrong;
-    }
+    let kept = baseline.map(|(kept, folder)| folder.write_baseline(&ensemble).map(|()| kept));
+    let written = folder.write(&ensemble).and_then(|_| kept.transpose());
+    let kept = match written {
+        Ok(kept) => kept,
+        Err(error) => {
+            output.say(&format!("error[E091]: {error}\nhint: free some space or choose another folder with `--out`"));
+            return Exit::Wrong;
+        }
+    };
     if run.json {
         output.data(&json::text(&Summary::new(&ensemble)));
     } else {
@@ -98,8 +84,73 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
     }
     if !run.quiet {
         output.say(&format!("report in {}", target.display()));
+        kept.iter().for_each(|kept| output.say(&format!("baseline in {}", kept.display())));
     }
     if ensemble.passed() { Exit::Fine } else { Exit::Failed }
+}
+
+fn open(target: &std::path::Path, option: &str, output: &mut Output) -> Option<Folder> {
+    Folder::open(target)
+        .inspect_err(|error| {
+            output.say(&format!("error[E090]: {error}\nhint: choose a folder you can write to with `{option}`"));
+        })
+        .ok()
+}
+
+/// How seeds are run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    pub seeds: Seeds,
+    pub threads: Option<usize>,
+    pub explains: bool,
+    pub quiet: bool,
+}
+
+/// Runs the seeds of a scenario, with progress; the exit code if that comes to nothing, which was said.
+pub(super) fn ensemble(lowered: Lowered, digest: String, work: Work, output: &mut Output) -> Result<Ensemble, Exit> {
+    let Lowered { world, seeds, precision, expectations, group_by, .. } = lowered;
+    let spec = Arc::new(world);
+    let facts = group_by.iter().flat_map(|by| &by.facts);
+    let mut plan = Plan {
+        spec: Arc::clone(&spec),
+        windows: windows(expectations.iter().chain(facts)),
+        seeds: work.seeds.list(seeds),
+        threads: work.threads,
+        explains: work.explains,
+    };
+    let precision = precision.filter(|_| work.seeds == Seeds::Scenario);
+    let mut runs = outcomes(&plan, work.quiet, output)?;
+    while let Some(count) = precision.and_then(|precision| next_count(precision, &expectations, &runs)) {
+        plan.seeds = (runs.len() as u64 + 1..=u64::from(count)).collect();
+        runs.extend(outcomes(&plan, work.quiet, output)?);
+    }
+    let verdicts = judge(&expectations, &runs);
+    let stopping = precision.map(|precision| stopping(precision, &expectations, &runs));
+    let names = group_by.map(|by| cases(&by, &runs));
+    let mut ensemble = Ensemble { stopping, ..Ensemble::new(&spec, digest, runs, verdicts) };
+    if let Some(names) = names {
+        ensemble.group(names);
+    }
+    Ok(ensemble)
+}
+
+fn outcomes(plan: &Plan, quiet: bool, output: &mut Output) -> Result<Vec<Outcome>, Exit> {
+    let mut progress = Progress::new(&plan.seeds, plan.spec.duration, quiet);
+    let outcomes = run_all(plan, |runs| {
+        progress.show(runs, output);
+        if interrupt::requested() { Wish::Stop } else { Wish::GoOn }
+    });
+    progress.finish();
+    outcomes.map_err(|error| match error {
+        RunError::Interrupted => {
+            output.say("interrupted: nothing was written");
+            Exit::Interrupted
+        }
+        error => {
+            output.say(&format!("cossim broke its own promise: {error}\nplease report this with the scenario"));
+            Exit::Broken
+        }
+    })
 }
 
 /// The scenario and its edits, as a shell takes them.

@@ -4,11 +4,13 @@ use super::Exit;
 use super::args::SchemaOf;
 use super::output::Output;
 use crate::analysis::summary::Summary;
+use crate::report::comparison::json::Document;
 use crate::scenario::schema::Scenario;
 
 pub(super) fn execute(of: SchemaOf, output: &mut Output) -> Exit {
     match of {
         SchemaOf::Scenario => output.data(&pretty(&schemars::schema_for!(Scenario))),
+        SchemaOf::Comparison => output.data(&pretty(&schemars::schema_for!(Document))),
         SchemaOf::Summary => output.data(&pretty(&schemars::schema_for!(Summary))),
     }
     Exit::Fine

@@ -236,15 +236,53 @@ impl ObjectiveError {
     }
 }
 
+/// Figures of a metric: `metric[{label=value,…}] [statistic]`.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The metric.
+    pub metric: &'static Metric,
+    /// Labels it must have.
+    pub labels: Vec<(String, String)>,
+    /// One statistic; `None` if none is written.
+    pub statistic: Option<Statistic>,
+}
+
+impl Subject {
+    /// Reads a subject.
+    pub fn parse(text: &str) -> Result<Self, ObjectiveError> {
+        let text = text.trim();
+        let (metric, rest) = parse_metric(text)?;
+        let (labels, rest) = parse_labels(metric, rest)?;
+        let (statistic, rest) = parse_statistic(metric, rest.trim())?;
+        if !rest.is_empty() {
+            return Err(ObjectiveError::Trailing { text: rest.to_owned() });
+        }
+        let written = text.split(|c: char| c.is_whitespace() || c == '}').next_back() == Some(statistic.name());
+        Ok(Self { metric, labels, statistic: written.then_some(statistic) })
+    }
+
+    /// A value of the metric with its unit, in the unit reports show it in.
+    pub fn value(&self, text: &str) -> Result<f64, ObjectiveError> {
+        let unit = (self.statistic != Some(Statistic::Count)).then_some(self.metric.unit);
+        parse_bound(self.metric.name, unit, &text.split_whitespace().collect::<String>())
+    }
+}
+
+/// The metric a text begins with, and the rest.
+fn parse_metric(text: &str) -> Result<(&'static Metric, &str), ObjectiveError> {
+    let end = text.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(text.len());
+    let name = &text[..end];
+    let metric = catalogue::find(name).ok_or_else(|| ObjectiveError::UnknownMetric { name: name.to_owned() })?;
+    Ok((metric, text[end..].trim_start()))
+}
+
 impl Objective {
     /// Reads an objective; `entries` are the labels of the timeline, in order.
     pub fn parse(text: &str, entries: &[&str]) -> Result<Self, ObjectiveError> {
         let (at, symbol, comparison) = find_comparison(text).ok_or(ObjectiveError::NoComparison)?;
         let (left, right) = (text[..at].trim(), text[at + symbol.len()..].trim());
-        let name_end = left.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(left.len());
-        let name = &left[..name_end];
-        let metric = catalogue::find(name).ok_or_else(|| ObjectiveError::UnknownMetric { name: name.to_owned() })?;
-        let (labels, rest) = parse_labels(metric, left[name_end..].trim_start())?;
+        let (metric, rest) = parse_metric(left)?;
+        let (labels, rest) = parse_labels(metric, rest)?;
         let (statistic, rest) = parse_statistic(metric, rest)?;
         let window = parse_window(metric, rest, entries)?;
         let (bound, quorum, if_exercised) = parse_right(metric, statistic, right)?;

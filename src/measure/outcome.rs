@@ -43,6 +43,26 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// A run in which nothing happened; tests fill in what they are about.
+    #[cfg(test)]
+    pub(crate) fn empty(seed: u64) -> Self {
+        Self {
+            seed,
+            digest: 0,
+            simulated: Duration::ZERO,
+            events: 0,
+            metrics: Metrics::default(),
+            windows: BTreeMap::new(),
+            series: Vec::new(),
+            failovers: Vec::new(),
+            reigns: Vec::new(),
+            placements: Vec::new(),
+            unplaced: Vec::new(),
+            refusals: Vec::new(),
+            invariants: Vec::new(),
+        }
+    }
+
     /// What tells this run from others of the ensemble: the cases of its faults, in order; empty without faults.
     pub fn case(&self) -> String {
         let cases: Vec<&str> = self.failovers.iter().map(|failover| failover.case.as_str()).collect();

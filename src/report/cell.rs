@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::analysis::compact::{Compacted, Trial, p90};
 use crate::analysis::remove::Removed;
-use crate::report::reason::Refusals;
+use crate::analysis::summary::Refusals;
 use crate::report::text::{align, line, number, plural};
 use crate::world::packing::Homeless;
 use crate::world::spec::WorldSpec;

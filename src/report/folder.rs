@@ -64,6 +64,13 @@ impl Folder {
         Ok(files.into_iter().map(|(name, _)| name).collect())
     }
 
+    /// Writes what a comparison needs, and nothing to look at.
+    pub fn write_baseline(self, ensemble: &Ensemble) -> Result<(), FolderError> {
+        let summary = Content::Text(json::text(&Summary::new(ensemble)).into_bytes());
+        let placements = Content::Rows(ensemble, table::placements);
+        self.put(&[(SUMMARY.to_owned(), summary), (PLACEMENTS.to_owned(), placements)])
+    }
+
     fn put(&self, files: &[(String, Content<'_>)]) -> Result<(), FolderError> {
         fs::create_dir_all(&self.staging).map_err(failed(&self.staging))?;
         for (name, content) in files {
@@ -135,12 +142,13 @@ fn is_of_a_report(name: &str) -> bool {
     name == SUMMARY || TABLES.iter().any(|(known, _)| name == *known) || name == WATERFALL || CHARTS.iter().any(chart)
 }
 
-const SUMMARY: &str = "summary.json";
+const SUMMARY: &str = crate::analysis::summary::read::FILE;
+const PLACEMENTS: &str = crate::analysis::compare::decisions::FILE;
 const TABLES: [(&str, Table); 4] = [
     ("metrics.csv", table::metrics),
     ("series.csv", table::series),
     ("failovers.csv", table::failovers),
-    ("placements.csv", table::placements),
+    (PLACEMENTS, table::placements),
 ];
 const WATERFALL: &str = "waterfall.svg";
 /// Drawn for one run of each case.

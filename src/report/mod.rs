@@ -1,7 +1,9 @@
-//! What a run puts out. Everything is made of an [`Ensemble`](crate::analysis::ensemble::Ensemble) alone: no wall-clock
-//! time, host name or path but the scenario file's as it was typed, so the same runs give the same bytes.
+//! What a run puts out. Everything is made of an [`Ensemble`](crate::analysis::ensemble::Ensemble) alone, or of a
+//! comparison of two results: no wall-clock time, host name or path but those that were typed, so the same runs give
+//! the same bytes.
 
 pub mod chart;
+pub mod comparison;
 pub mod explain;
 pub mod folder;
 mod frame;

@@ -15,6 +15,8 @@ pub fn metrics(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
         for (key, value) in &run.metrics.0 {
             let samples = value.samples().map_or(String::new(), |n| n.to_string());
             let figures = value.figures();
+            let unended = value.unended().map(|unended| ("unended", unended as f64));
+            let figures: Vec<_> = figures.into_iter().chain(unended).collect();
             if figures.is_empty() {
                 table.row(&[&run.seed, &key, &value.unit(), &samples, &"", &""])?;
             }

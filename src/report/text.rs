@@ -17,6 +17,9 @@ const CASES_ABREAST: usize = 3;
 /// Widest name of a case above its column.
 const CASE_WIDTH: usize = 26;
 
+/// Metrics of several modes that are listed.
+const MODES_MAX: usize = 6;
+
 /// Metrics that are left to the files: many rows, for those who look for them.
 const DETAILS: [&str; 7] = [
     "eval.age",
@@ -32,12 +35,15 @@ const DETAILS: [&str; 7] = [
 pub fn render(ensemble: &Ensemble) -> String {
     let mut out = String::new();
     header(ensemble, &mut out);
+    stopping(ensemble, &mut out);
     expectations(ensemble, &mut out);
     invariants(ensemble, &mut out);
     refusals(ensemble, &mut out);
     failovers(ensemble, &mut out);
     requests(ensemble, &mut out);
     metrics(ensemble, &mut out);
+    several_modes(ensemble, &mut out);
+    unended(ensemble, &mut out);
     reproduce(ensemble, &mut out);
     out
 }
@@ -71,6 +77,64 @@ fn header(ensemble: &Ensemble, out: &mut String) {
             let all = seeds(case.members.iter().map(|&member| ensemble.runs[member].seed));
             line(out, &format!("  case {letter}  {}  (seeds {all})", case.name));
         }
+    }
+}
+
+/// Why there are so many seeds.
+fn stopping(ensemble: &Ensemble, out: &mut String) {
+    let Some(stopping) = &ensemble.stopping else { return };
+    let count = ensemble.runs.len();
+    let wanted = format!("half-width of {} %", number(100.0 * stopping.half_width));
+    if stopping.reached {
+        return line(out, &format!("{count} seeds are enough: every mean of what is expected has a {wanted} or less"));
+    }
+    line(out, &format!("{count} seeds, as many as may be, are not enough for a {wanted}:"));
+    let enough = stopping.half_width / (1.0 + stopping.half_width);
+    for known in stopping.known.iter().filter(|known| known.seeds > 0) {
+        match known.half_width {
+            Some(half_width) if half_width <= enough => {}
+            Some(half_width) => line(out, &format!("  {} %  {}", number(100.0 * half_width), known.text)),
+            None => line(out, &format!("  unknown  {}", known.text)),
+        }
+    }
+}
+
+/// Metrics of several modes, which no one number sums up.
+fn several_modes(ensemble: &Ensemble, out: &mut String) {
+    let of = |explained: bool| {
+        let has = move |(_, across): &(&Key, &Across)| across.modes.len() > 1 && across.explained == explained;
+        ensemble.across.iter().filter(has).collect::<Vec<(&Key, &Across)>>()
+    };
+    for (explained, title) in [
+        (false, "several modes, which the cases do not explain (`group_by` can tell runs apart)"),
+        (true, "several modes, told apart by the cases"),
+    ] {
+        let found = of(explained);
+        if !found.is_empty() {
+            section(out, title);
+        }
+        for (key, across) in found.iter().take(MODES_MAX) {
+            let modes = across.modes.iter().map(|mode| {
+                let range = format!("{} … {}", number(mode.low), number(mode.high));
+                format!("{:.0} % near {} {} ({range})", 100.0 * mode.share, number(mode.middle), across.unit)
+            });
+            line(out, &format!("  {key}: {}", modes.collect::<Vec<String>>().join(", ")));
+        }
+        if found.len() > MODES_MAX {
+            line(out, &format!("  and {} more; summary.json has them all", found.len() - MODES_MAX));
+        }
+    }
+}
+
+/// Waits that had not ended with their run: longer than any that had, and in no sample.
+fn unended(ensemble: &Ensemble, out: &mut String) {
+    let some = ensemble.across.iter().filter_map(|(key, across)| Some((key, across, across.unended?)));
+    for (position, (key, across, unended)) in some.enumerate() {
+        if position == 0 {
+            section(out, "not ended with the run, and longer than any sample");
+        }
+        let all = across.samples.unwrap_or(0) + unended;
+        line(out, &format!("  {key}: {} of {}", grouped(unended), grouped(all)));
     }
 }
 
@@ -258,17 +322,19 @@ fn metrics(ensemble: &Ensemble, out: &mut String) {
     for (key, across) in &ensemble.across {
         let shown = key.name.starts_with("failover.") || key.name.starts_with("request.");
         let detail = DETAILS.contains(&key.name.as_str());
-        let zero = across.figures.iter().all(|(_, figure)| figure.value.abs() < f64::EPSILON);
+        let nothing = |figure: &Figure| figure.value.abs() < f64::EPSILON;
+        let zero = across.unended.is_none() && across.figures.iter().all(|(_, figure)| nothing(figure));
         // Terms that never changed say nothing; elections are counted anyway.
         let dull = key.name == "raft.term" || zero;
         if shown || detail || dull {
             continue;
         }
-        let cell = |name: &str| figure(across, name).map_or(String::new(), |figure| number(figure.value));
+        let never = if across.unended.is_some() { "never" } else { "" };
+        let cell = |name: &str| figure(across, name).map_or(never.to_owned(), |figure| number(figure.value));
         let sure = |name: &str| figure(across, name).and_then(|f| f.interval).map_or(String::new(), bounds);
         let samples = across.samples.map_or(String::new(), grouped);
         let name = key.to_string();
-        if figure(across, "p50").is_some() {
+        if across.samples.is_some() && across.unit == "ms" {
             times.push([name, cell("p50"), sure("p50"), cell("p99"), sure("p99"), cell("max"), samples]);
         } else {
             let unit = across.unit.to_owned();

@@ -14,6 +14,7 @@ pub mod parse;
 pub mod quantity;
 pub mod schema;
 pub mod suggest;
+pub mod tolerances;
 
 use std::path::Path;
 use std::path::PathBuf;

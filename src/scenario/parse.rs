@@ -50,6 +50,11 @@ pub fn parse(source: SourceId, text: &str) -> Result<Scenario, Box<Diagnostic>> 
         let finding = Diagnostic::error("E002", "the file is empty").at(Some(place));
         return Err(Box::new(finding.hint("`cossim init` writes a scenario to start from")));
     }
+    read(source, text)
+}
+
+/// What a text of RON says, or its first mistake.
+pub fn read<T: serde::de::DeserializeOwned>(source: SourceId, text: &str) -> Result<T, Box<Diagnostic>> {
     let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
     options.from_str(text).map_err(|error| Box::new(explain(source, text, &error)))
 }

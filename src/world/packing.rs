@@ -30,7 +30,7 @@ pub struct Homeless {
     /// Allocations wanted and not placed.
     pub count: u32,
     /// What kept machines from taking the first of them.
-    pub record: FailedGroup,
+    pub record: Arc<FailedGroup>,
 }
 
 /// Machines of one region and the work on them.
@@ -42,7 +42,7 @@ pub struct Cell {
     seed: u64,
     /// Evaluations to work on: by priority, highest first, then by number.
     pending: BTreeMap<(u8, EvalId), Evaluation>,
-    homeless: BTreeMap<(JobId, Arc<str>), (u32, FailedGroup)>,
+    homeless: BTreeMap<(JobId, Arc<str>), (u32, Arc<FailedGroup>)>,
 }
 
 impl Cell {
@@ -86,11 +86,11 @@ impl Cell {
 
     /// Work without a place, by job in the order of their registration.
     pub fn homeless(&self) -> Vec<Homeless> {
-        let shown = |((job, group), (count, record)): (&(JobId, Arc<str>), &(u32, FailedGroup))| Homeless {
+        let shown = |((job, group), (count, record)): (&(JobId, Arc<str>), &(u32, Arc<FailedGroup>))| Homeless {
             job: self.state.job(*job).map_or_else(|| job.to_string().into(), |job| Arc::clone(&job.name)),
             group: Arc::clone(group),
             count: *count,
-            record: record.clone(),
+            record: Arc::clone(record),
         };
         self.homeless.iter().map(shown).collect()
     }

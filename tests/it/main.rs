@@ -1,7 +1,9 @@
 //! The integration tests, one binary.
 
 mod autopilot;
+mod ci;
 mod cli;
+mod compare;
 mod judged;
 mod desk;
 mod explain;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Case, Election, Estimate, Expectation, Fault, Invariant, Metric, Mode, Outage, Overall, Pooled, RefusedCommand, Refusals, Run,
-    SCHEMA, Stage, Summary, Unplaced,
+    Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled, RefusedCommand, Refusals,
+    Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
 };
 use crate::analysis::across::Across;
 use crate::analysis::ensemble::{Ensemble, Judgement};
+use crate::analysis::sequential;
 use crate::analysis::statistics::modes;
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Failover, STAGES};
@@ -31,6 +32,7 @@ impl Summary {
             passed: ensemble.passed(),
             runs: ensemble.runs.iter().enumerate().map(|(index, run)| self::run(ensemble, index, run)).collect(),
             across_runs: pooled(&ensemble.across),
+            stopping: ensemble.stopping.as_ref().map(stopping),
             cases: ensemble
                 .cases
                 .iter()
@@ -143,6 +145,22 @@ fn pooled(across: &Across) -> Pooled {
         modes: across.modes.iter().map(|mode| self::mode(mode, across.unit)).collect(),
         explained_by_cases: (!across.modes.is_empty()).then_some(across.explained),
         figures: across.figures.iter().map(|(name, figure)| ((*name).to_owned(), estimate(figure))).collect(),
+    }
+}
+
+fn stopping(stopping: &sequential::Stopping) -> Stopping {
+    let percent = |share: f64| rounded(100.0 * share, "%");
+    let known = |known: &sequential::Known| Known {
+        text: known.text.clone(),
+        seeds: known.seeds,
+        mean: known.mean.map(|mean| rounded(mean, "")),
+        half_width: known.half_width.map(percent),
+    };
+    Stopping {
+        half_width: percent(stopping.half_width),
+        max: stopping.max,
+        reached: stopping.reached,
+        known: stopping.known.iter().map(known).collect(),
     }
 }
 

@@ -37,10 +37,41 @@ pub struct Summary {
     pub runs: Vec<Run>,
     /// Metrics over all runs, by key.
     pub across_runs: BTreeMap<String, Pooled>,
-    /// Runs that differ in kind: which leaders their faults hit.
+    /// Why there are so many runs; absent unless the scenario left that open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<Stopping>,
+    /// Runs that differ in kind: which leaders their faults hit, or what the scenario's `group_by` says.
     pub cases: Vec<Case>,
     /// Expectations over all runs.
     pub expectations: Vec<Overall>,
+}
+
+/// When seeds were enough.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stopping {
+    /// Half of the 95 % interval of a mean that was asked for, in percent of the mean.
+    pub half_width: f64,
+    /// Seeds at most.
+    pub max: u32,
+    /// Whether every expectation is known that well.
+    pub reached: bool,
+    /// How well each expectation is known.
+    pub known: Vec<Known>,
+}
+
+/// How well the mean of what one expectation observes is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Known {
+    /// The expectation, as written.
+    pub text: String,
+    /// Seeds that exercise it.
+    pub seeds: usize,
+    /// Mean over them, in the unit of its metric; absent without any, or if some wait never ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// Half of its 95 % interval, in percent of the mean; absent if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half_width: Option<f64>,
 }
 
 /// One run.

@@ -55,12 +55,34 @@ pub struct Lowered {
     pub world: WorldSpec,
     /// The scenario's `about`.
     pub about: Arc<str>,
-    /// How many seeds are run, unless the command line says otherwise; 1..=10 000.
+    /// How many seeds are run, unless the command line says otherwise; 1..=10 000. The first ones, with a `precision`.
     pub seeds: u32,
+    /// When seeds are enough, if more are run until then.
+    pub precision: Option<Precision>,
     /// What is expected, in file order.
     pub expectations: Vec<Expectation>,
     /// What `cossim plan` looks for, if the scenario says so.
     pub plan: Option<plan::PlanSpec>,
+    /// What tells cases apart, unless it is which leaders were hit.
+    pub group_by: Option<GroupBy>,
+}
+
+/// When seeds are enough.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Precision {
+    /// Half of the 95 % interval of a mean, of the mean; in 0..1.
+    pub half_width: Ratio,
+    /// Seeds at most; at least as many as the first ones.
+    pub max: u32,
+}
+
+/// What tells cases apart.
+#[derive(Debug, Clone)]
+pub struct GroupBy {
+    /// Which leaders were hit.
+    pub leaders: bool,
+    /// Whether these hold in the run.
+    pub facts: Vec<Expectation>,
 }
 
 /// One line of `expect`.
@@ -180,7 +202,9 @@ impl Lowering<'_> {
             }
         }
         let timeline = self.timeline(&machines, &roofs, &jobs, duration);
-        let expectations = self.expectations(&timeline);
+        let expectations = self.objectives("expect", &scenario.expect, &timeline);
+        let group_by = self.group_by(&timeline);
+        let (seeds, precision) = self.seeds();
         let registered = timeline.as_slice().iter().filter_map(|entry| match &entry.action {
             Action::RegisterJob { job, .. } => Some(job),
             _ => None,
@@ -205,11 +229,11 @@ impl Lowering<'_> {
             timeline,
             options,
         };
-        let (about, seeds) = (scenario.about.as_str().into(), scenario.seeds as u32);
-        Some(Lowered { world, about, seeds, expectations, plan })
+        let about = scenario.about.as_str().into();
+        Some(Lowered { world, about, seeds, precision, expectations, plan, group_by })
     }
 
-    /// The name ends up in a path; the seeds in a loop.
+    /// The name ends up in a path.
     fn name(&mut self) {
         let name = &self.scenario.name;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -217,9 +241,51 @@ impl Lowering<'_> {
             self.error("E015", "name", format!("`{name}` cannot name a scenario"))
                 .hint("use 1 to 64 letters, digits, `-` and `_`; it names the report folder");
         }
-        if self.scenario.seeds == 0 || self.scenario.seeds > SEEDS_MAX {
-            self.error("E015", "seeds", format!("`seeds` must be within 1..={SEEDS_MAX}"));
+    }
+
+    /// The seeds that are run first, and when more are enough.
+    fn seeds(&mut self) -> (u32, Option<Precision>) {
+        let auto = match &self.scenario.seeds {
+            schema::Seeds::Count(count) => {
+                if *count == 0 || *count > SEEDS_MAX {
+                    self.error("E015", "seeds", format!("`seeds` must be within 1..={SEEDS_MAX}"));
+                }
+                return (*count as u32, None);
+            }
+            schema::Seeds::Auto(auto) => auto,
+        };
+        let half_width = match &auto.half_width {
+            None => HALF_WIDTH,
+            Some(text) => self.quantity("seeds.half_width", quantity::share(&text.0)).get(),
+        };
+        if half_width <= 0.0 || half_width >= 1.0 {
+            self.error("E015", "seeds.half_width", "`half_width` must be above 0% and below 100%");
         }
+        let max = self.count("seeds.max", auto.max.unwrap_or(u64::from(AUTO_MAX)), u64::from(FIRST_SEEDS)..=SEEDS_MAX);
+        if self.scenario.expect.is_empty() {
+            self.error(
+                "E015",
+                "seeds",
+                "`Auto` stops when what is expected is known well enough, and nothing is expected",
+            )
+            .hint("add an `expect`, or write how many seeds to run");
+        }
+        let half_width = Ratio::new(half_width).unwrap_or(Ratio::ZERO);
+        (FIRST_SEEDS, Some(Precision { half_width, max }))
+    }
+
+    fn group_by(
+        &mut self,
+        timeline: &IdVec<crate::world::spec::EntryId, crate::world::spec::Entry>,
+    ) -> Option<GroupBy> {
+        let by = self.scenario.group_by.as_ref()?;
+        let leaders = by.iter().any(|fact| fact == LEADERS);
+        let facts = self.objectives("group_by", by, timeline);
+        if let Some(at) = facts.iter().position(|fact| fact.objective.if_exercised || fact.objective.quorum < 1.0) {
+            let path = format!("group_by[{}]", at + usize::from(leaders));
+            self.error("E015", &path, "a fact of one run has neither `in N% of seeds` nor `if exercised`");
+        }
+        Some(GroupBy { leaders, facts })
     }
 
     /// Longer lists than anyone writes by hand are refused before anything looks at them; `None` if there is one.
@@ -239,6 +305,7 @@ impl Lowering<'_> {
             ("traffic", "streams", scenario.traffic.len(), LIST_MAX),
             ("timeline", "entries", scenario.timeline.len(), LIST_MAX),
             ("expect", "expectations", scenario.expect.len(), LIST_MAX),
+            ("group_by", "facts", scenario.group_by.as_ref().map_or(0, Vec::len), LIST_MAX),
         ];
         let too_long = lists.into_iter().find(|(_, _, length, most)| length > most);
         let Some((path, what, length, most)) = too_long else { return Some(()) };
@@ -257,13 +324,16 @@ impl Lowering<'_> {
         }
     }
 
-    fn expectations(
+    /// The objectives of a list.
+    fn objectives(
         &mut self,
+        list: &str,
+        texts: &[String],
         timeline: &IdVec<crate::world::spec::EntryId, crate::world::spec::Entry>,
     ) -> Vec<Expectation> {
         let mut out = Vec::new();
-        for (index, text) in self.scenario.expect.iter().enumerate() {
-            let path = format!("expect[{index}]");
+        for (index, text) in texts.iter().enumerate().filter(|(_, text)| list != "group_by" || *text != LEADERS) {
+            let path = format!("{list}[{index}]");
             let labels: Vec<&str> = timeline.as_slice().iter().map(|entry| &*entry.label).collect();
             match Objective::parse(text, &labels) {
                 Ok(objective) => {
@@ -429,6 +499,14 @@ const MACHINES_MAX: u64 = 100_000;
 const JOBS_MAX: usize = 100_000;
 /// Allocations of all jobs.
 const ALLOCATIONS_MAX: u64 = 10_000_000;
+/// What tells cases apart unless a scenario says otherwise.
+const LEADERS: &str = "leaders";
+/// Seeds that are run before any interval is trusted (Law & Kelton; coverage suffers below ten).
+const FIRST_SEEDS: u32 = 10;
+/// Half-width that is enough, of the mean (Law & Kelton's γ).
+const HALF_WIDTH: f64 = 0.05;
+/// Seeds at most, where the scenario leaves that open.
+const AUTO_MAX: u32 = 200;
 /// Seeds of one run.
 const SEEDS_MAX: u64 = 10_000;
 /// Regions, and zones of one: their distances are a table.

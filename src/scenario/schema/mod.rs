@@ -20,6 +20,7 @@ macro_rules! text {
 
 mod job;
 mod plan;
+mod seeds;
 mod settings;
 mod tasks;
 mod timeline;
@@ -31,6 +32,7 @@ use serde::Deserialize;
 
 pub use job::*;
 pub use plan::*;
+pub use seeds::*;
 pub use settings::*;
 pub use tasks::*;
 pub use timeline::*;
@@ -82,8 +84,8 @@ pub struct Scenario {
     #[serde(default)]
     pub about: String,
     /// How many seeds are run. Default 10.
-    #[serde(default = "default_seeds")]
-    pub seeds: u64,
+    #[serde(default)]
+    pub seeds: Seeds,
     /// Simulated length, at most 30 days.
     pub duration: DurationText,
     /// Samples before this are dropped. Default 0.
@@ -121,6 +123,10 @@ pub struct Scenario {
     /// What `cossim plan` looks for.
     #[serde(default)]
     pub plan: Option<Plan>,
+    /// What tells runs apart that are reported as cases: `leaders` (which leaders faults hit), or objectives that hold in
+    /// some runs. Default `["leaders"]`.
+    #[serde(default)]
+    pub group_by: Option<Vec<String>>,
     /// Product releases to follow.
     #[serde(default)]
     pub versions: Versions,
@@ -130,10 +136,6 @@ pub struct Scenario {
     /// Settings of the servers.
     #[serde(default)]
     pub options: Options,
-}
-
-const fn default_seeds() -> u64 {
-    10
 }
 
 /// A region.

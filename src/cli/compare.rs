@@ -1,0 +1,279 @@
+//! `cossim compare`: two report folders, baselines or scenarios; scenarios are run first.
+
+use std::path::{Path, PathBuf};
+
+use super::Compare;
+use super::Exit;
+use super::args::{FailOn, Format, Style};
+use super::interrupt;
+use super::output::Output;
+use super::run::{Work, ensemble, load};
+use crate::analysis::compare::decisions::{self, Placements};
+use crate::analysis::compare::{CompareError, Tolerances, compare, same_scenario};
+use crate::analysis::summary::Summary;
+use crate::analysis::summary::read::{self, Flaw, ReadError};
+use crate::report::comparison::{Account, github, json, junit, markdown, text};
+use crate::report::table;
+use crate::scenario::lower::Lowered;
+use crate::scenario::{suggest, tolerances};
+
+/// What stands in the way of a comparison.
+#[derive(Debug, thiserror::Error)]
+enum Obstacle {
+    /// No such thing to compare.
+    #[error("error[E096]: there is no report folder, baseline or scenario `{word}`\nhint: {hint}")]
+    Nothing { word: String, hint: String },
+    /// A scenario against itself.
+    #[error(
+        "error[E096]: `{file}` would be compared with itself\nhint: name a second scenario or folder, or change one \
+         side with `--base-set` or `--head-set`"
+    )]
+    Itself { file: String },
+    /// Changes of something that is not run.
+    #[error(
+        "error[E096]: `{option}` has nothing to change: `{word}` is a finished result\nhint: name the scenario file \
+         instead of `{word}`, or leave `{option}` out"
+    )]
+    Finished { option: &'static str, word: String },
+    /// A result that cannot be read.
+    #[error("error[E097]: {error}\nhint: {}", hint(error))]
+    Unreadable { error: ReadError },
+    /// Results that have nothing to do with each other.
+    #[error("error[E098]: {error}\nhint: {}", error.hint())]
+    Apart { error: CompareError },
+    /// Two formats for one stdout.
+    #[error(
+        "error[E096]: two formats would be mixed on stdout\nhint: give all but one a file, as `--format junit=FILE`"
+    )]
+    Mixed,
+    /// A file that cannot be written.
+    #[error("error[E091]: cannot write `{}`: {cause}\nhint: choose a file you can write to", path.display())]
+    Unwritable { path: PathBuf, cause: std::io::Error },
+    /// It was said already.
+    #[error("")]
+    Said(Exit),
+}
+
+fn hint(error: &ReadError) -> String {
+    match error.flaw {
+        Flaw::Version { .. } => {
+            "run it again and save it with `--save-baseline`, or take it as it is with `--across-versions`".to_owned()
+        }
+        _ => error.flaw.hint().to_owned(),
+    }
+}
+
+/// What a word on the command line means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Folder(PathBuf),
+    Scenario(PathBuf),
+}
+
+/// A result, with its placements or why there are none.
+struct Outcome {
+    named: String,
+    summary: Summary,
+    placements: Result<Placements, String>,
+}
+
+/// A side before anything is run.
+enum Ready {
+    Finished(Outcome),
+    Waiting(Box<Waiting>),
+}
+
+/// A scenario that is going to be run.
+struct Waiting {
+    named: String,
+    file: PathBuf,
+    edits: Vec<String>,
+    lowered: Lowered,
+    digest: String,
+}
+
+pub(super) fn execute(wish: &Compare, output: &mut Output) -> Exit {
+    interrupt::listen();
+    match account(wish, output) {
+        Ok(account) => finish(wish, &account, output),
+        Err(Obstacle::Said(exit)) => exit,
+        Err(obstacle) => {
+            output.say(&obstacle.to_string());
+            Exit::Wrong
+        }
+    }
+}
+
+fn finish(wish: &Compare, account: &Account, output: &mut Output) -> Exit {
+    for format in &wish.formats {
+        let text = render(format.style, account);
+        match &format.file {
+            None => output.data(&text),
+            Some(path) => {
+                if let Err(cause) = std::fs::write(path, text) {
+                    output.say(&Obstacle::Unwritable { path: path.clone(), cause }.to_string());
+                    return Exit::Wrong;
+                }
+            }
+        }
+    }
+    if wish.formats.iter().all(|format| format.file.is_some()) {
+        output.data(&text::render(account));
+    }
+    let comparison = &account.comparison;
+    let fails = match wish.fail_on {
+        None => false,
+        Some(FailOn::Regression) => comparison.regressed(),
+        Some(FailOn::Difference) => comparison.differs(),
+    };
+    if fails { Exit::Failed } else { Exit::Fine }
+}
+
+fn render(style: Style, account: &Account) -> String {
+    match style {
+        Style::Text => text::render(account),
+        Style::Json => json::render(account),
+        Style::Markdown => markdown::render(account),
+        Style::Junit => junit::render(account),
+        Style::Github => github::render(account),
+    }
+}
+
+/// Everything up to the comparison; files are opened and read before anything is run.
+fn account(wish: &Compare, output: &mut Output) -> Result<Account, Obstacle> {
+    check_outputs(&wish.formats)?;
+    let tolerances = match &wish.tolerances {
+        None => Tolerances::default(),
+        Some(path) => tolerances::load(path).map_err(|drawn| {
+            output.say(drawn.trim_end());
+            Obstacle::Said(Exit::Wrong)
+        })?,
+    };
+    let base_source = source(&wish.base, &wish.baselines)?;
+    let (head_word, head_source) = match (&wish.head, &base_source) {
+        (Some(word), _) => (word.clone(), source(word, &wish.baselines)?),
+        (None, Source::Scenario(_)) => (wish.base.clone(), base_source.clone()),
+        (None, Source::Folder(folder)) => {
+            let summary = read(folder, wish.across_versions)?;
+            let reports = Path::new("reports").join(&summary.scenario);
+            (reports.display().to_string(), Source::Folder(reports))
+        }
+    };
+    check_sides(wish, &base_source, &head_source)?;
+    // Everything is read before anything is run: a hopeless comparison should not cost a run.
+    let base = prepare(&wish.base, &base_source, wish, &wish.base_edits, output)?;
+    let head = prepare(&head_word, &head_source, wish, &wish.head_edits, output)?;
+    let (base, head) = (outcome(base, wish, output)?, outcome(head, wish, output)?);
+    let scenarios = matches!((&base_source, &head_source), (Source::Scenario(_), Source::Scenario(_)));
+    if !scenarios && !wish.across_scenarios {
+        same_scenario(&base.summary, &head.summary).map_err(|error| Obstacle::Apart { error })?;
+    }
+    let comparison = compare(&base.summary, &head.summary, &tolerances).map_err(|error| Obstacle::Apart { error })?;
+    let decisions = match (&base.placements, &head.placements) {
+        (Ok(base), Ok(head)) => Ok(decisions::changed(base, head, &comparison.seeds)),
+        (Err(reason), _) | (_, Err(reason)) => Err(reason.clone()),
+    };
+    Ok(Account { base: base.named, head: head.named, comparison, decisions })
+}
+
+fn check_outputs(formats: &[Format]) -> Result<(), Obstacle> {
+    if formats.iter().filter(|format| format.file.is_none()).count() > 1 {
+        return Err(Obstacle::Mixed);
+    }
+    for path in formats.iter().filter_map(|format| format.file.as_ref()) {
+        let open = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        open.map_err(|cause| Obstacle::Unwritable { path: path.clone(), cause })?;
+    }
+    Ok(())
+}
+
+fn check_sides(wish: &Compare, base: &Source, head: &Source) -> Result<(), Obstacle> {
+    let head_word = wish.head.as_ref().unwrap_or(&wish.base);
+    for (source, edits, option, word) in
+        [(base, &wish.base_edits, "--base-set", &wish.base), (head, &wish.head_edits, "--head-set", head_word)]
+    {
+        if matches!(source, Source::Folder(_)) && !edits.is_empty() {
+            return Err(Obstacle::Finished { option, word: word.clone() });
+        }
+    }
+    let folders = matches!((base, head), (Source::Folder(_), Source::Folder(_)));
+    if folders && !wish.edits.is_empty() {
+        return Err(Obstacle::Finished { option: "--set", word: wish.base.clone() });
+    }
+    match base {
+        Source::Scenario(file) if base == head && wish.base_edits == wish.head_edits => {
+            Err(Obstacle::Itself { file: file.display().to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A baseline's name goes before a file of that name in the working folder.
+fn source(word: &str, baselines: &Path) -> Result<Source, Obstacle> {
+    let path = Path::new(word);
+    let plain = path.file_name().is_some_and(|name| name == path.as_os_str());
+    let kept = baselines.join(word);
+    if plain && kept.is_dir() {
+        return Ok(Source::Folder(kept));
+    }
+    if path.is_dir() {
+        return Ok(Source::Folder(path.to_owned()));
+    }
+    if path.is_file() {
+        let summary = path.file_name().is_some_and(|name| name == read::FILE);
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        return Ok(if summary { Source::Folder(folder.to_owned()) } else { Source::Scenario(path.to_owned()) });
+    }
+    let entries = std::fs::read_dir(baselines).into_iter().flatten().flatten();
+    let mut known: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    known.sort();
+    let hint = if known.is_empty() {
+        format!("`cossim run FILE --save-baseline {word}` makes a baseline of that name")
+    } else {
+        format!("baselines in `{}`: {}", baselines.display(), suggest::hint(word, known.iter().map(String::as_str)))
+    };
+    Err(Obstacle::Nothing { word: word.to_owned(), hint })
+}
+
+fn read(folder: &Path, across_versions: bool) -> Result<Summary, Obstacle> {
+    let summary = if across_versions { read::read_of_any_version(folder) } else { read::read(folder) };
+    summary.map_err(|error| Obstacle::Unreadable { error })
+}
+
+/// Reads a finished result or a scenario.
+fn prepare(
+    word: &str,
+    source: &Source,
+    wish: &Compare,
+    edits: &[String],
+    output: &mut Output,
+) -> Result<Ready, Obstacle> {
+    let file = match source {
+        Source::Folder(folder) => {
+            let summary = read(folder, wish.across_versions)?;
+            let placements = decisions::read(folder).map_err(|error| error.to_string());
+            return Ok(Ready::Finished(Outcome { named: folder.display().to_string(), summary, placements }));
+        }
+        Source::Scenario(file) => file.clone(),
+    };
+    let edits: Vec<String> = wish.edits.iter().chain(edits).cloned().collect();
+    let named = edits.iter().fold(word.to_owned(), |named, edit| format!("{named} --set {edit}"));
+    let (lowered, digest) = load(&file, &edits, output).ok_or(Obstacle::Said(Exit::Wrong))?;
+    Ok(Ready::Waiting(Box::new(Waiting { named, file, edits, lowered, digest })))
+}
+
+/// What came of it; a scenario is run.
+fn outcome(ready: Ready, wish: &Compare, output: &mut Output) -> Result<Outcome, Obstacle> {
+    let waiting = match ready {
+        Ready::Finished(outcome) => return Ok(outcome),
+        Ready::Waiting(waiting) => *waiting,
+    };
+    let work = Work { seeds: wish.seeds, threads: wish.threads, explains: false, quiet: wish.quiet };
+    let mut ensemble = ensemble(waiting.lowered, waiting.digest, work, output).map_err(Obstacle::Said)?;
+    ensemble.file = waiting.file.to_string_lossy().into_owned();
+    ensemble.edits = waiting.edits;
+    let mut rows = Vec::new();
+    table::placements(&ensemble, &mut rows).expect("a vector takes every byte");
+    let placements = decisions::parse(&rows);
+    Ok(Outcome { named: waiting.named, summary: Summary::new(&ensemble), placements })
+}

@@ -1,0 +1,122 @@
+use super::*;
+use crate::analysis::compare::Side;
+use crate::measure::catalogue::Worse;
+
+/// A wait that became longer, one that never ended, and a name that no format may trip over.
+fn account() -> Account {
+    let side = |set: &[&str]| Side {
+        scenario: "a|b".to_owned(),
+        scenario_digest: "0123456789abcdef".to_owned(),
+        cossim: "0.1.0".to_owned(),
+        file: "s,1.ron".to_owned(),
+        set: set.iter().map(|edit| (*edit).to_owned()).collect(),
+    };
+    let row = |metric: &str, head: f64, verdict| Row {
+        metric: metric.to_owned(),
+        statistic: "p99",
+        unit: "ms".to_owned(),
+        worse: Worse::More,
+        pairs: 10,
+        unpaired: 0,
+        base: 20.0,
+        head,
+        effect: head - 20.0,
+        interval: Some((1.5, head - 19.0)),
+        tolerance: 0.2,
+        p: Some((0.001_95, 0.003_9)),
+        detectable: Some(0.75),
+        gain: Some(3.0),
+        verdict,
+    };
+    let changed = |seed, name: &str| Changed {
+        seed,
+        region: "eu".to_owned(),
+        name: name.to_owned(),
+        before: 0,
+        base: Some(("m1".to_owned(), 5.25)),
+        head: None,
+        reason: "the head did not place it (again)".to_owned(),
+    };
+    let comparison = Comparison {
+        base: side(&[]),
+        head: side(&["a=1"]),
+        seeds: (1..=10).collect(),
+        only_base: vec![11],
+        only_head: Vec::new(),
+        identical: false,
+        rows: vec![
+            row("plan.wait{region=<eu>}", 25.0, Verdict::Regression),
+            row("failover.replace{region=eu}", f64::INFINITY, Verdict::Regression),
+            row("eval.wait{region=eu}", 20.1, Verdict::NoEvidence),
+        ],
+        exact: vec![Exact {
+            what: "plan.wait max < 1s".to_owned(),
+            base: "fail".to_owned(),
+            head: "pass".to_owned(),
+            verdict: Verdict::Improvement,
+        }],
+        unmatched: Vec::new(),
+        tested: 3,
+        level: 0.05,
+    };
+    let decisions = Ok(vec![changed(1, "web[0]"), changed(1, "web[1]"), changed(4, "web[0]")]);
+    Account { base: "main".to_owned(), head: "reports/s".to_owned(), comparison, decisions }
+}
+
+fn check_contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is missing in\n{text}");
+    }
+}
+
+#[test]
+fn the_text_says_what_moved_and_what_could_not_be_seen() {
+    let text = text::render(&account());
+    check_contains(
+        &text,
+        &[
+            "REGRESSION  a|b: 2 regressions, 1 improvement, 1 without evidence\n",
+            "seeds 1–10, paired; 3 figures tested together at 5 % (Holm)\n",
+            "note  seeds 11 are only in the base and are left out",
+            "+5 ms (+25%)",
+            "never  to never",
+            "  plan.wait max < 1s: fail → pass\n",
+            "0.75 ms",
+            "placement decisions: 3 differ, in 2 seeds",
+            "seed 1: 2 differ, first web[0] in eu: m1 at 5.250 s → nowhere (the head did not place it (again))",
+        ],
+    );
+    assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
+}
+
+#[test]
+fn markup_is_escaped_and_infinities_are_no_numbers() {
+    let account = account();
+    check_contains(
+        &markdown::render(&account),
+        &["## cossim: a\\|b: regression", "| `plan.wait{region=<eu>} p99` | 20 ms | 25 ms |"],
+    );
+    let junit = junit::render(&account);
+    check_contains(
+        &junit,
+        &["tests=\"4\" failures=\"2\"", "name=\"plan.wait{region=&lt;eu&gt;} p99\"", "message=\"+5 ms (+25%)\""],
+    );
+    assert_eq!(junit.matches("<testcase").count(), junit.matches("</testcase>").count());
+    check_contains(
+        &github::render(&account),
+        &[
+            "::error file=s%2C1.ron,title=cossim%3A regression::plan.wait{region=<eu>} p99: +5 ms (+25%25), 95 %25 interval",
+            "::notice file=s%2C1.ron,title=cossim%3A improvement::plan.wait max < 1s: fail → pass",
+        ],
+    );
+    let json: serde_json::Value = serde_json::from_str(&json::render(&account)).unwrap();
+    let never = &json["figures"][1];
+    assert!(never["head"].is_null() && never["effect"].is_null() && never["ci95"][1].is_null(), "{never}");
+    assert_eq!(never["verdict"], "regression");
+    assert_eq!(json["decisions"][2]["seed"], 4);
+    // Whatever the schema requires is there.
+    let schema = serde_json::to_value(schemars::schema_for!(json::Document)).unwrap();
+    let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&schema["properties"]), keys(&json));
+    assert_eq!(keys(&schema["$defs"]["Figure"]["properties"]), keys(&json["figures"][0]));
+}

@@ -1,0 +1,42 @@
+//! A comparison as annotations of a GitHub workflow: commands on stdout that mark the scenario file.
+
+use super::{Account, change, interval, name, probability};
+use crate::analysis::compare::Verdict;
+
+/// Annotations of one kind that are written; GitHub shows ten of each per step.
+const ANNOTATIONS_MAX: usize = 10;
+
+/// The commands, one a line.
+pub fn render(account: &Account) -> String {
+    let comparison = &account.comparison;
+    let file = property(&comparison.head.file);
+    let mut out = String::new();
+    for (verdict, level) in [(Verdict::Regression, "error"), (Verdict::Improvement, "notice")] {
+        let exact = account.exact(verdict).map(|exact| format!("{}: {} → {}", exact.what, exact.base, exact.head));
+        let figures = account.rows(verdict).into_iter().map(|row| {
+            format!("{}: {}, 95 % interval {}, p {}", name(row), change(row), interval(row), probability(row))
+        });
+        let title = property(&format!("cossim: {}", verdict.name()));
+        for message in exact.chain(figures).take(ANNOTATIONS_MAX) {
+            out.push_str(&format!("::{level} file={file},title={title}::{}\n", data(&message)));
+        }
+    }
+    for caveat in account.caveats().iter().take(ANNOTATIONS_MAX) {
+        out.push_str(&format!("::warning file={file},title=cossim::{}\n", data(caveat)));
+    }
+    out.push_str(&format!(
+        "::notice file={file},title=cossim::{}\n",
+        data(&format!("{}: {}", account.word(), account.counts()))
+    ));
+    out
+}
+
+/// The message of a command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property of a command.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}

@@ -1,0 +1,76 @@
+//! A comparison as JUnit XML: a test per figure, law and expectation; regressions are failures. No times.
+
+use std::fmt::Write as _;
+
+use super::{Account, change, detectable, interval, name, probability, value};
+use crate::analysis::compare::{Row, Verdict};
+
+/// The document, ending in a newline.
+pub fn render(account: &Account) -> String {
+    let comparison = &account.comparison;
+    let failures = comparison.count(Verdict::Regression);
+    let mut cases = String::new();
+    let mut tests = 0;
+    let mut add = |class: &str, name: &str, failure: Option<(String, String)>, said: &str| {
+        tests += 1;
+        let _ = write!(cases, "    <testcase classname=\"{}\" name=\"{}\"", escaped(class), escaped(name));
+        let _ = match failure {
+            Some((message, detail)) => writeln!(
+                cases,
+                ">\n      <failure type=\"regression\" message=\"{}\">{}</failure>\n    </testcase>",
+                escaped(&message),
+                escaped(&detail)
+            ),
+            None => writeln!(cases, ">\n      <system-out>{}</system-out>\n    </testcase>", escaped(said)),
+        };
+    };
+    let class = format!("cossim.{}", comparison.head.scenario);
+    if comparison.identical {
+        add(&class, "runs", None, &account.counts());
+    }
+    for row in &comparison.rows {
+        let failure = (row.verdict == Verdict::Regression).then(|| (change(row), detail(row)));
+        add(&format!("{class}.figures"), &name(row), failure, &format!("{}: {}", row.verdict.name(), detail(row)));
+    }
+    for exact in &comparison.exact {
+        let said = format!("{} → {}", exact.base, exact.head);
+        let failure = (exact.verdict == Verdict::Regression).then(|| (said.clone(), said.clone()));
+        add(&format!("{class}.exact"), &exact.what, failure, &said);
+    }
+    let suite = escaped(&format!("cossim compare {} {}", account.base, account.head));
+    let notes = account.caveats().join("\n");
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"cossim\" tests=\"{tests}\" failures=\"{failures}\" \
+         errors=\"0\">\n  <testsuite name=\"{suite}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" \
+         skipped=\"0\">\n{cases}    <system-out>{}</system-out>\n  </testsuite>\n</testsuites>\n",
+        escaped(&notes)
+    )
+}
+
+fn detail(row: &Row) -> String {
+    let (base, head) = (value(row.base, &row.unit), value(row.head, &row.unit));
+    let (change, interval, p, shown) = (change(row), interval(row), probability(row), detectable(row));
+    let tolerated = value(row.tolerance, &row.unit);
+    format!(
+        "{base} → {head}, median change {change}, 95 % interval {interval}, p {p}, tolerated {tolerated}, would have \
+         shown {shown}, {} seeds",
+        row.pairs
+    )
+}
+
+/// Text as XML takes it; what XML 1.0 cannot hold is replaced.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}') => out.push('\u{FFFD}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

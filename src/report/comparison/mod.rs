@@ -1,0 +1,199 @@
+//! A comparison in the formats of those who read it: people ([`text`]), programs ([`json`]), pull requests
+//! ([`markdown`]), and the views of tests and annotations that build servers have ([`junit`], [`github`]).
+//!
+//! Nothing of the host is in it: the same results give the same bytes.
+
+pub mod github;
+pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod text;
+
+use crate::analysis::compare::decisions::Changed;
+use crate::analysis::compare::{Comparison, Exact, Row, Verdict, listed};
+use crate::report::text::{number, plural};
+
+/// A comparison and what its sides are called.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The base as it was named on the command line.
+    pub base: String,
+    /// The head as it was named.
+    pub head: String,
+    /// What came of it.
+    pub comparison: Comparison,
+    /// Placement decisions that changed, or why they are not known.
+    pub decisions: Result<Vec<Changed>, String>,
+}
+
+impl Account {
+    /// One word for all of it.
+    pub fn word(&self) -> &'static str {
+        let comparison = &self.comparison;
+        match (comparison.identical && comparison.exact.is_empty(), comparison.regressed()) {
+            (true, _) => "identical",
+            (_, true) => "regression",
+            _ if comparison.count(Verdict::Improvement) > 0 => "improvement",
+            _ if comparison.differs() => "moved",
+            _ => "no evidence of a difference",
+        }
+    }
+
+    /// How many figures, laws and expectations came to what.
+    fn counts(&self) -> String {
+        if self.comparison.identical && self.comparison.exact.is_empty() {
+            return format!("{} equal, event for event", plural(self.comparison.seeds.len(), "run"));
+        }
+        let kinds = [
+            (Verdict::Regression, "regression"),
+            (Verdict::Improvement, "improvement"),
+            (Verdict::Moved, "move that is neither"),
+            (Verdict::NoEvidence, "without evidence"),
+            (Verdict::Same, "the same"),
+        ];
+        let some = kinds.iter().filter_map(|(verdict, word)| {
+            let count = self.comparison.count(*verdict);
+            let plain = matches!(verdict, Verdict::NoEvidence | Verdict::Same);
+            (count > 0).then(|| match (*verdict, plain) {
+                (_, true) => format!("{count} {word}"),
+                (Verdict::Moved, _) => format!("{count} moved, neither way is worse"),
+                _ => plural(count, word),
+            })
+        });
+        let some: Vec<String> = some.collect();
+        if some.is_empty() { "no figures in common".to_owned() } else { some.join(", ") }
+    }
+
+    /// What a reader should know before trusting it: holes, too few seeds, sides that are not of one kind.
+    pub fn caveats(&self) -> Vec<String> {
+        let comparison = &self.comparison;
+        let mut caveats = Vec::new();
+        let sides = [("base", &comparison.only_base), ("head", &comparison.only_head)];
+        for (side, seeds) in sides.into_iter().filter(|(_, seeds)| !seeds.is_empty()) {
+            caveats.push(format!(
+                "seeds {} are only in the {side} and are left out; run both with the same seeds",
+                listed(seeds)
+            ));
+        }
+        if let Some(needed) = comparison.seeds_needed() {
+            caveats.push(format!(
+                "{} can show no difference among {} at {}: run at least {needed}, as with `--seeds {needed}`",
+                plural(comparison.seeds.len(), "seed"),
+                plural(comparison.tested, "figure"),
+                percent(comparison.level),
+            ));
+        }
+        for (what, base, head) in [
+            ("scenarios", &comparison.base.scenario, &comparison.head.scenario),
+            ("versions of cossim", &comparison.base.cossim, &comparison.head.cossim),
+        ] {
+            if base != head {
+                caveats.push(format!("the sides are of different {what}: {base} and {head}"));
+            }
+        }
+        let unpaired = comparison.rows.iter().filter(|row| row.unpaired > 0).count();
+        if unpaired > 0 {
+            caveats.push(format!(
+                "in {}, some seeds have data on one side only and are left out",
+                plural(unpaired, "figure")
+            ));
+        }
+        for (base, side) in [(true, "base"), (false, "head")] {
+            let of = comparison.unmatched.iter().filter(|(_, of)| *of == base).map(|(key, _)| key.as_str());
+            let keys: Vec<&str> = of.collect();
+            if !keys.is_empty() {
+                caveats.push(format!("only the {side} has {}", keys.join(", ")));
+            }
+        }
+        if let Err(reason) = &self.decisions {
+            caveats.push(format!("placement decisions are not compared: {reason}"));
+        }
+        caveats
+    }
+
+    /// The rows of a verdict: largest change relative to the base first.
+    fn rows(&self, verdict: Verdict) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self.comparison.rows.iter().filter(|row| row.verdict == verdict).collect();
+        rows.sort_by(|a, b| relative(b).abs().total_cmp(&relative(a).abs()));
+        rows
+    }
+
+    fn exact(&self, verdict: Verdict) -> impl Iterator<Item = &Exact> {
+        self.comparison.exact.iter().filter(move |exact| exact.verdict == verdict)
+    }
+
+    /// For each seed with changed decisions: how many, and the first.
+    fn first_changes(&self) -> Vec<(usize, &Changed)> {
+        let all = self.decisions.as_deref().unwrap_or_default();
+        let seeds = all.chunk_by(|a, b| a.seed == b.seed);
+        seeds.filter_map(|of_seed| Some((of_seed.len(), of_seed.first()?))).collect()
+    }
+}
+
+/// A row's name: metric and statistic.
+fn name(row: &Row) -> String {
+    format!("{} {}", row.metric, row.statistic)
+}
+
+/// Effect over base; infinite from nothing.
+fn relative(row: &Row) -> f64 {
+    let share = row.effect / row.base.abs();
+    if share.is_nan() { 0.0 } else { share }
+}
+
+/// A value with its unit.
+fn value(value: f64, unit: &str) -> String {
+    if value.is_finite() { format!("{} {unit}", number(value)) } else { "never".to_owned() }
+}
+
+/// A difference with its sign.
+fn signed(value: f64) -> String {
+    match value {
+        _ if value.is_infinite() => if value > 0.0 { "to never" } else { "from never" }.to_owned(),
+        _ if value > 0.0 => format!("+{}", number(value)),
+        _ => number(value),
+    }
+}
+
+/// Effect with unit and share of the base.
+fn change(row: &Row) -> String {
+    if row.effect.is_infinite() {
+        return signed(row.effect);
+    }
+    let share = relative(row);
+    let share = if share.is_finite() { format!(" ({}%)", signed(100.0 * share)) } else { String::new() };
+    format!("{} {}{share}", signed(row.effect), row.unit)
+}
+
+fn interval(row: &Row) -> String {
+    row.interval.map_or_else(|| "-".to_owned(), |(low, high)| format!("{} … {}", signed(low), signed(high)))
+}
+
+fn probability(row: &Row) -> String {
+    match row.p {
+        None => "-".to_owned(),
+        Some((_, p)) if p < 0.000_1 => "< 0.0001".to_owned(),
+        Some((_, p)) => format!("{p:.4}"),
+    }
+}
+
+fn detectable(row: &Row) -> String {
+    row.detectable.map_or_else(|| "none".to_owned(), |by| format!("{} {}", number(by), row.unit))
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", number(100.0 * share))
+}
+
+/// One decision in a line.
+fn decision(changed: &Changed) -> String {
+    let place = |place: &Option<(String, f64)>| {
+        place.as_ref().map_or_else(|| "nowhere".to_owned(), |(machine, at)| format!("{machine} at {at:.3} s"))
+    };
+    let again = if changed.before > 0 { format!(", replacement {}", changed.before) } else { String::new() };
+    let (base, head) = (place(&changed.base), place(&changed.head));
+    format!("{} in {}{again}: {base} → {head} ({})", changed.name, changed.region, changed.reason)
+}
+
+#[cfg(test)]
+mod comparison_tests;

@@ -1,0 +1,95 @@
+//! A comparison for people: the verdict first, then what moved, then what could not have been seen.
+
+use super::{Account, change, decision, detectable, interval, name, percent, probability, value};
+use crate::analysis::compare::{Row, Side, Verdict, listed};
+use crate::report::text::{align, grouped, line, section};
+
+/// Figures without evidence that are listed; the JSON has all.
+const SILENT_MAX: usize = 12;
+/// Seeds whose first changed decision is shown.
+const SEEDS_MAX: usize = 5;
+
+/// The whole text, ending in a newline.
+pub fn render(account: &Account) -> String {
+    let mut out = String::new();
+    let comparison = &account.comparison;
+    line(&mut out, &format!("{}  {}: {}", account.word().to_uppercase(), comparison.head.scenario, account.counts()));
+    line(&mut out, &format!("base  {}", side(&account.base, &comparison.base)));
+    line(&mut out, &format!("head  {}", side(&account.head, &comparison.head)));
+    let tested = format!("{} figures tested together at {} (Holm)", comparison.tested, percent(comparison.level));
+    let tested = if comparison.identical { "nothing to test".to_owned() } else { tested };
+    line(&mut out, &format!("seeds {}, paired; {tested}", listed(&comparison.seeds)));
+    for caveat in account.caveats() {
+        line(&mut out, &format!("note  {caveat}"));
+    }
+    for (verdict, title) in [
+        (Verdict::Regression, "regressions"),
+        (Verdict::Improvement, "improvements"),
+        (Verdict::Moved, "moved, and neither way is worse"),
+    ] {
+        moved(account, verdict, title, &mut out);
+    }
+    silent(account, &mut out);
+    decisions(account, &mut out);
+    out
+}
+
+fn side(named: &str, side: &Side) -> String {
+    let set = if side.set.is_empty() { String::new() } else { format!(", set {}", side.set.join(" ")) };
+    format!("{named} ({}{set}, cossim {}, scenario digest {})", side.file, side.cossim, side.scenario_digest)
+}
+
+fn moved(account: &Account, verdict: Verdict, title: &str, out: &mut String) {
+    let rows = account.rows(verdict);
+    let exact: Vec<_> = account.exact(verdict).collect();
+    if rows.is_empty() && exact.is_empty() {
+        return;
+    }
+    section(out, title);
+    for exact in exact {
+        line(out, &format!("  {}: {} → {}", exact.what, exact.base, exact.head));
+    }
+    let mut table = vec![["figure", "base", "head", "median change", "95 %", "p", "tolerated"].map(str::to_owned)];
+    for row in rows {
+        let tolerated = value(row.tolerance, &row.unit);
+        let (base, head) = (value(row.base, &row.unit), value(row.head, &row.unit));
+        table.push([name(row), base, head, change(row), interval(row), probability(row), tolerated]);
+    }
+    if table.len() > 1 {
+        align(&table, &[false, true, true, true, true, true, true], out);
+    }
+}
+
+/// What moved without being significant, and how large a change would have been seen.
+fn silent(account: &Account, out: &mut String) {
+    let rows: Vec<&Row> = account.rows(Verdict::NoEvidence);
+    if rows.is_empty() {
+        return;
+    }
+    section(out, "no evidence of a change");
+    let header = ["figure", "base", "median change", "95 %", "p", "would have shown"];
+    let mut table = vec![header.map(str::to_owned)];
+    for row in rows.iter().take(SILENT_MAX) {
+        let base = value(row.base, &row.unit);
+        table.push([name(row), base, change(row), interval(row), probability(row), detectable(row)]);
+    }
+    align(&table, &[false, true, true, true, true, true], out);
+    if rows.len() > SILENT_MAX {
+        line(out, &format!("  and {} more; `--format json` has them all", rows.len() - SILENT_MAX));
+    }
+}
+
+fn decisions(account: &Account, out: &mut String) {
+    let Ok(all) = &account.decisions else { return };
+    if all.is_empty() {
+        return;
+    }
+    let first = account.first_changes();
+    section(out, &format!("placement decisions: {} differ, in {} seeds", grouped(all.len() as u64), first.len()));
+    for (count, changed) in first.iter().take(SEEDS_MAX) {
+        line(out, &format!("  seed {}: {count} differ, first {}", changed.seed, decision(changed)));
+    }
+    if first.len() > SEEDS_MAX {
+        line(out, &format!("  and in {} more seeds; `--format json` has them all", first.len() - SEEDS_MAX));
+    }
+}
