@@ -151,7 +151,7 @@ impl ConsulAgent {
                     self.agent.server_down(member);
                 }
             }
-            self.agent.lan_size(u32::try_from(self.lan.serf().members().count()).unwrap_or(u32::MAX));
+            self.agent.lan_size(u32::try_from(self.lan.serf().member_count()).unwrap_or(u32::MAX));
         }
         if let Some(event) = Event::gossip(Pool::ConsulLan(self.region), event) {
             fx.emit(event);

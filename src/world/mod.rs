@@ -27,6 +27,7 @@ pub mod desk;
 pub mod residents;
 pub mod proxy;
 pub mod balancer;
+mod upcoming;
 pub mod users;
 pub mod orders;
 pub mod operator;

@@ -16,7 +16,8 @@ use crate::world::process::Process;
 use crate::world::routine::Routine;
 use crate::world::spec::{EntryId, MachineId, WorldSpec};
 use crate::world::timeline::Standing;
-use crate::world::way_back::{Ahead, Answer};
+use crate::world::upcoming::Upcoming;
+use crate::world::way_back::Answer;
 
 /// Whoever listens to a world.
 pub trait Witness {
@@ -43,8 +44,8 @@ pub struct World {
     pub(super) stirred: Vec<Pool>,
     /// Responses that have just left their instances.
     pub(super) answers: Vec<Answer>,
-    /// Ends of requests that are yet to be told.
-    pub(super) ahead: Ahead,
+    /// Ends of requests that are known and yet to be told: who tells them, and how.
+    pub(super) ahead: Upcoming<(ProcessId, Event)>,
     /// What to take back when an entry ends.
     pub(super) standing: Vec<Option<Standing>>,
 }
@@ -110,7 +111,7 @@ impl World {
         if !pools.is_empty() {
             agenda.insert((Time::ZERO + LOOK_EVERY, Step::Look));
         }
-        let (stirred, answers, ahead) = (Vec::new(), Vec::new(), Ahead::default());
+        let (stirred, answers, ahead) = (Vec::new(), Vec::new(), Upcoming::new());
         let mut world =
             Self { atlas, engine, balancer_hosts, chronicle, agenda, pools, stirred, answers, ahead, standing };
         world.begin_calm();
@@ -261,7 +262,7 @@ pub(super) struct Ear<'a> {
     pub(super) chronicle: &'a mut Chronicle,
     pub(super) stirred: &'a mut Vec<Pool>,
     pub(super) answers: &'a mut Vec<Answer>,
-    pub(super) ahead: &'a mut Ahead,
+    pub(super) ahead: &'a mut Upcoming<(ProcessId, Event)>,
     pub(super) witness: &'a mut dyn Witness,
 }
 
@@ -283,7 +284,7 @@ impl Ear<'_> {
     /// Tells what was known ahead and has happened by `now`.
     #[inline]
     fn catch_up(&mut self, now: Time) {
-        while let Some((at, process, event)) = self.ahead.pop(now) {
+        while let Some((at, (process, event))) = self.ahead.pop(now) {
             self.tell(at, process, &event);
         }
     }

@@ -65,8 +65,10 @@ where
 /// Hands a process everything that waits in one of its buffers, in order; what that adds to the buffer waits for the
 /// next call. True if anything waited.
 pub fn hear_out<P, E>(process: &mut P, buffer: fn(&mut P) -> &mut Vec<E>, mut hear: impl FnMut(&mut P, E)) -> bool {
+    if buffer(process).is_empty() {
+        return false;
+    }
     let mut events = mem::take(buffer(process));
-    let any = !events.is_empty();
     for event in events.drain(..) {
         hear(process, event);
     }
@@ -75,7 +77,7 @@ pub fn hear_out<P, E>(process: &mut P, buffer: fn(&mut P) -> &mut Vec<E>, mut he
         // Nothing was added, so that the buffer need not grow anew.
         *place = events;
     }
-    any
+    true
 }
 
 /// A part's token as the process's.

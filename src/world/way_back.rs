@@ -12,14 +12,11 @@
 //! succeed instead of failing as are answered within one network delay. A user who gives up within it hangs up on
 //! nobody.
 
-use std::collections::BTreeMap;
-
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Message};
 use crate::base::time::{Duration, Time};
-use crate::protocol::proxy::message::{Exchange, HttpMsg, RequestNumber};
+use crate::protocol::proxy::message::{Exchange, HttpMsg};
 use crate::sim::trace::Cause;
-use crate::world::event::Event;
 use crate::world::process::Process;
 use crate::world::routine::Routine;
 use crate::world::run::{Step, Witness, World, ear};
@@ -36,29 +33,6 @@ pub(super) struct Answer {
     pub(super) exchange: Exchange,
     pub(super) status: u16,
     pub(super) cause: Cause,
-}
-
-/// What is known ahead of its time, to be told when that has come: the ends of requests, each once.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Ahead(BTreeMap<(Time, RequestNumber), (ProcessId, Event)>);
-
-impl Ahead {
-    /// How many ends are yet to be told.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn push(&mut self, at: Time, process: ProcessId, number: RequestNumber, event: Event) {
-        self.0.insert((at, number), (process, event));
-    }
-
-    /// The next event whose time has come.
-    #[inline]
-    pub(super) fn pop(&mut self, now: Time) -> Option<(Time, ProcessId, Event)> {
-        let next = self.0.first_entry().filter(|next| next.key().0 <= now)?;
-        let ((at, _), (process, event)) = next.remove_entry();
-        Some((at, process, event))
-    }
 }
 
 /// What is to be done for a response to have reached its user.
@@ -130,7 +104,7 @@ impl World {
                 Some(event) => {
                     let input = Input::Message { from: way.balancer.0, msg: response };
                     self.engine.attest(at, way.user.0, &input);
-                    self.ahead.push(at, way.user.0, number, event);
+                    self.ahead.push(at, number, (way.user.0, event));
                 }
                 None => self.engine.carry(way.balancer.0, way.user.0, to_user, answer.cause, response),
             },

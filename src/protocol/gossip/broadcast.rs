@@ -140,9 +140,12 @@ impl Broadcasts {
     /// Takes what fits into `packet`, tier by tier of transmissions, larger ones first, and counts one transmission
     /// each. `overhead` bytes are charged per rumour.
     pub fn take(&mut self, limit: u32, overhead: u32, packet: &mut Packet) {
-        let mut sent: SmallVec<[Entry; 32]> = SmallVec::new();
+        packet.rumours.reserve(self.len().min((packet.free / SMALL) as usize));
+        let mut sent: SmallVec<[Entry; 64]> = SmallVec::new();
+        // Where in `sent` those of each tier end; they join the next tier when all is taken, so that nothing is taken
+        // twice.
+        let mut ends: SmallVec<[(usize, usize); 16]> = SmallVec::new();
         for at in 0..self.tiers.len() {
-            let from_before = std::mem::take(&mut sent);
             let (tier, rumours) = (&mut self.tiers[at], &self.rumours);
             let mut from = 0;
             while let Some(free) = packet.free.checked_sub(overhead).filter(|free| *free > 0) {
@@ -158,19 +161,24 @@ impl Broadcasts {
                 if from == to {
                     break;
                 }
-                sent.extend(tier.drain(from..to));
+                sent.extend_from_slice(&tier[from..to]);
+                tier.drain(from..to);
             }
-            self.join(at, &from_before);
-            if at as u32 + 1 >= limit {
-                for entry in sent.drain(..) {
-                    packet.spent.extend(self.forget(entry.place));
-                }
-            }
-            if sent.is_empty() && packet.free <= overhead {
-                return;
+            ends.push((at, sent.len()));
+            if packet.free <= overhead {
+                break;
             }
         }
-        self.join(self.tiers.len(), &sent);
+        let mut from = 0;
+        for (tier, to) in ends {
+            if tier as u32 + 1 < limit {
+                self.join(tier + 1, &sent[from..to]);
+            } else {
+                let spent = sent[from..to].iter().filter_map(|entry| self.forget(entry.place));
+                packet.spent.extend(spent);
+            }
+            from = to;
+        }
     }
 
     /// Puts rumours into a tier that have come from the one before.
@@ -182,9 +190,22 @@ impl Broadcasts {
             self.rumours[entry.place as usize].tier = tier as u32;
         }
         let tier = self.tier(tier);
+        // Two sorted runs are merged from their ends, within the longer one.
+        let mut kept = tier.len();
         tier.extend_from_slice(entries);
-        // Two sorted runs: the stable sort merges them.
-        tier.sort();
+        let mut coming = entries.len();
+        while let Some(last) = coming.checked_sub(1) {
+            match kept.checked_sub(1) {
+                Some(before) if tier[before] > entries[last] => {
+                    tier[before + coming] = tier[before];
+                    kept = before;
+                }
+                _ => {
+                    tier[kept + last] = entries[last];
+                    coming = last;
+                }
+            }
+        }
     }
 }
 
@@ -205,6 +226,9 @@ impl Packet {
         Self { free, rumours: Vec::new(), spent: Vec::new() }
     }
 }
+
+/// Few rumours are smaller than this, overhead included: room for that many is made at once.
+const SMALL: u32 = 32;
 
 /// What a user rumour costs besides itself: memberlist's message type byte and the compound overhead.
 pub(super) const USER_OVERHEAD: u32 = COMPOUND_OVERHEAD + 1;

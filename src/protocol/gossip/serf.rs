@@ -236,6 +236,11 @@ impl Serf {
         self.roster.iter()
     }
 
+    /// How many members it knows.
+    pub fn member_count(&self) -> usize {
+        self.roster.len()
+    }
+
     /// Where the agent is in network coordinates, if it keeps them.
     pub fn coordinate(&self) -> Option<&Coordinate> {
         self.locator.as_ref().map(Locator::here)

@@ -89,9 +89,12 @@ impl<T: Copy> InFlight<T> {
     pub fn open(&mut self, now: Time, endpoint: Endpoint, number: RequestNumber, data: T) -> (u32, Opening) {
         let upstream = self.upstream(endpoint);
         let state = &mut self.upstreams[upstream as usize];
-        // What `finish` was told ahead of time is not idle yet.
-        let freshest = state.idle.iter().rposition(|since| *since <= now);
-        let opening = match freshest.and_then(|at| state.idle.remove(at)) {
+        let freshest = match state.idle.back() {
+            Some(since) if *since <= now => state.idle.pop_back(),
+            // What `finish` was told ahead of time is not idle yet.
+            _ => state.idle.iter().rposition(|since| *since <= now).and_then(|at| state.idle.remove(at)),
+        };
+        let opening = match freshest {
             Some(since) if now.since(since) < self.keep_alive.idle => Opening::Reused,
             Some(_) => {
                 state.idle.retain(|since| *since > now);
