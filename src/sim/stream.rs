@@ -16,8 +16,8 @@
 //! tried at once, and if it cannot pass, again after the 1 s of a new connection.
 //!
 //! Left out: congestion control and windows (bulk transfers are as fast as the link), half-closed streams, the round
-//! trip that a further connection takes, and that what waited on the one that hung would still wait for its own turn: it
-//! arrives with what was sent later, so calls over a shared session are free up to 40 s earlier than in reality.
+//! trip that a further connection takes, and that what waited on the one that hung would still wait for its own turn:
+//! it arrives with what was sent later, so calls over a shared session are free up to 40 s earlier than in reality.
 
 use std::collections::VecDeque;
 

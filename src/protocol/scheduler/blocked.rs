@@ -88,8 +88,8 @@ impl Blocked {
         None
     }
 
-    /// A node of this class may have room, by the Raft entry at `index`: releases who escaped the classes, and everybody
-    /// else but those who know that the class is of no use to them.
+    /// A node of this class may have room, by the Raft entry at `index`: releases who escaped the classes, and
+    /// everybody else but those who know that the class is of no use to them.
     pub fn unblock(&mut self, class: u64, index: u64, out: &mut Vec<Released>) {
         if self.enabled {
             self.unblocked.insert(class, index);
