@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 
 mod autopilot;
+mod capacity;
 mod cli;
 mod judged;
 mod desk;
