@@ -1,5 +1,5 @@
 //! How few machines the work of a scenario fits on: Borg's cell compaction (Verma and others, "Large-scale cluster
-//! management at Google with Borg", EuroSys 2015, §5.1).
+//! management at Google with Borg", `EuroSys` 2015, §5.1).
 //!
 //! Each of eleven trials takes the machines away in a random order of its own until the work no longer fits, packing
 //! it anew into the empty cell each time, so that an unlucky packing does not hang on; the figure is the 90th
@@ -143,16 +143,14 @@ fn compacted(
         Ok((needed, surviving))
     };
     let results = batch(&numbers, threads, trial, tick)?;
-    let sorted = |of: &dyn Fn(&(Option<Trial>, Option<Trial>)) -> Option<Trial>| {
-        let mut all: Vec<Trial> = results.iter().filter_map(of).collect();
-        // One trial that never fits makes the percentile meaningless.
-        if all.len() < results.len() {
-            all.clear();
-        }
+    // One trial that never fits makes the percentile meaningless.
+    let sorted = |all: Option<Vec<Trial>>| {
+        let mut all = all.unwrap_or_default();
         all.sort_unstable();
         all
     };
-    let (needed, surviving) = (sorted(&|trial| trial.0), sorted(&|trial| trial.1));
+    let needed = sorted(results.iter().map(|(needed, _)| *needed).collect());
+    let surviving = sorted(results.iter().map(|(_, surviving)| *surviving).collect());
     let homeless = if needed.is_empty() { work.packed(&work.nodes, 0).homeless() } else { Vec::new() };
     Ok(Compacted { region, machines, wanted, copies, needed, surviving, homeless })
 }

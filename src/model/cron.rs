@@ -17,14 +17,10 @@ pub struct Cron {
     seconds: u64,
     minutes: u64,
     hours: u64,
-    /// Bit 1 is the first of the month.
+    /// Bit 1 is the first of the month, and [`LAST`] the last, whatever its number.
     days: u64,
-    /// The last day of the month, whatever its number.
-    last_day: bool,
-    /// Bit 15 is the weekday nearest to the 15th.
+    /// Bit 15 is the weekday nearest to the 15th, and [`LAST`] the one nearest to the last.
     nearest: u64,
-    /// The weekday nearest to the last day of the month.
-    nearest_last: bool,
     /// The day of the month is not free.
     days_restricted: bool,
     /// Bit 1 is January.
@@ -101,6 +97,8 @@ const YEAR: Field =
     Field { name: "year", first: FIRST_YEAR, last: LAST_YEAR, step_max: LAST_YEAR as usize, names: &[] };
 const FIRST_YEAR: u32 = 1970;
 const LAST_YEAR: u32 = 2099;
+/// Stands for the last day of the month in a set of days.
+const LAST: u32 = 32;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 impl FromStr for Cron {
@@ -131,9 +129,7 @@ impl FromStr for Cron {
             minutes: MINUTE.read(fields[1])?,
             hours: HOUR.read(fields[2])?,
             days: 0,
-            last_day: false,
             nearest: 0,
-            nearest_last: false,
             days_restricted: !is_free(fields[3]),
             months: MONTH.read(fields[4])?,
             weekdays: 0,
@@ -182,8 +178,8 @@ impl Cron {
     /// Adds one item of the days of the month.
     fn day(&mut self, item: &str) -> Result<(), CronError> {
         match item.to_ascii_lowercase().as_str() {
-            "l" => self.last_day = true,
-            "lw" => self.nearest_last = true,
+            "l" => self.days |= 1 << LAST,
+            "lw" => self.nearest |= 1 << LAST,
             lower => match lower.strip_suffix('w') {
                 Some(day) => self.nearest |= 1 << DAY.number(day).map_err(|_| DAY.error(item))?,
                 None => self.days |= DAY.read(item)?,
@@ -219,8 +215,8 @@ impl Cron {
     fn matches_day(&self, date: Date) -> bool {
         let last = date.days_in_month();
         let by_number = has(self.days, date.day)
-            || self.last_day && date.day == last
-            || self.nearest_last && date.nearest_weekday(last) == date.day
+            || has(self.days, LAST) && date.day == last
+            || has(self.nearest, LAST) && date.nearest_weekday(last) == date.day
             // It is at most two days away.
             || (date.day.saturating_sub(2)..=last.min(date.day + 2))
                 .any(|day| has(self.nearest, day) && date.nearest_weekday(day) == date.day);
@@ -372,6 +368,9 @@ mod tests {
     /// Monday, 1 January 2024, midnight.
     const START: i64 = 1_704_067_200;
 
+    /// Days to June 2024, which begins on a Saturday and ends on a Sunday.
+    const JUNE: i64 = 152;
+
     fn check(text: &str, expected: &[(i64, i64, i64)]) {
         let cron: Cron = text.parse().unwrap();
         let mut at = START;
@@ -391,8 +390,6 @@ mod tests {
         check("0 0 29 feb ?", &[(59, 0, 0), (59 + 1_461, 0, 0)]);
         check("0 12 * * 7", &[(6, 12, 0)]);
         check("0 0 15 * 3", &[(2, 0, 0), (9, 0, 0), (14, 0, 0), (16, 0, 0)]);
-        // June 2024 begins on a Saturday and ends on a Sunday.
-        const JUNE: i64 = 152;
         check("0 0 1W 6 *", &[(JUNE + 2, 0, 0)]);
         check("0 0 15w 6 *", &[(JUNE + 13, 0, 0)]);
         check("0 0 16W 6 *", &[(JUNE + 16, 0, 0)]);

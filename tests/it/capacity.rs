@@ -1,5 +1,6 @@
 //! `cossim plan`, `compact` and `remove` on small cells whose answers can be worked out by hand.
 
+use cossim::scenario;
 use serde_json::Value;
 
 use crate::cli::{Ended, cossim};
@@ -116,4 +117,39 @@ fn what_no_longer_fits_is_told_by_job_and_dimension() {
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
         assert!(ended.stderr.contains("error[E097]: there is no") && ended.stderr.contains(hint), "{}", ended.stderr);
     }
+}
+
+struct Nothing;
+
+impl scenario::lower::Files for Nothing {
+    fn read(&self, path: &str) -> Result<(String, String), String> {
+        Err(format!("{path} is not read in an example"))
+    }
+}
+
+/// The example of docs/capacity.md is a plan.
+#[test]
+fn the_documented_plan_is_one() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/capacity.md")).unwrap();
+    let block = page.split("```ron\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it shows a plan");
+    let text = format!(
+        r#"Scenario(
+            name: "x", duration: "30m",
+            regions: [Region(name: "us-east-1", zones: ["a", "b", "c"], clients: [
+                Clients(datacenter: "apps", count: 9, instance: "m5.large"),
+            ])],
+            jobs: [Inline(Job(name: "shop", datacenters: ["apps"], groups: [Group(
+                name: "web", count: 8, ports: {{"http": 0}},
+                services: [GroupService(name: "shop", port: "http", tags: ["urlprefix-/"])],
+            )]))],
+            ingress: [Ingress(job: "shop", port: "http")],
+            traffic: [Traffic(name: "users", to: "h/", rate: "1/s")],
+            {block}
+        )"#
+    );
+    let loaded = scenario::load_text("x.ron", &text, &[], &Nothing);
+    let plan = loaded.lowered.as_ref().and_then(|lowered| lowered.plan.as_ref());
+    let plan = plan.unwrap_or_else(|| panic!("{}", loaded.sources.render(&loaded.findings, false)));
+    // As written, nine of a zone and a leader, and the two machines.
+    assert_eq!((plan.axes.len(), plan.cases.len()), (4, 11));
 }

@@ -2,6 +2,7 @@
 
 mod autopilot;
 mod ci;
+mod capacity;
 mod cli;
 mod compare;
 mod judged;

@@ -1,8 +1,5 @@
 //! What can be written about jobs, operators and the scheduler, and what it comes to.
 
-#[path = "capacity.rs"]
-mod capacity;
-
 use std::sync::Arc;
 
 use cossim::base::time::Duration;
