@@ -129,13 +129,13 @@ fn observe(objective: &Objective, metrics: &Metrics) -> Option<f64> {
         return pooled.samples().map(|count| count as f64);
     }
     match &pooled {
-        Value::Times(times) if times.unended() > 0 => among_unended(times, objective.statistic),
+        Value::Times(times) if times.unended() > 0 => Some(among_unended(times, objective.statistic)),
         _ => figure(&pooled, objective.statistic),
     }
 }
 
 /// A statistic of waits some of which had not ended with the run: they count as longer than any that had.
-fn among_unended(times: &Distribution, statistic: Statistic) -> Option<f64> {
+fn among_unended(times: &Distribution, statistic: Statistic) -> f64 {
     let share = match statistic {
         Statistic::Min => 0.0,
         Statistic::P50 => 0.5,
@@ -145,7 +145,7 @@ fn among_unended(times: &Distribution, statistic: Statistic) -> Option<f64> {
         _ => 1.0,
     };
     // Even a mean falls on the one that never ended.
-    Some(times.quantile_of_all(share).map_or(f64::INFINITY, |nanos| nanos / 1e6))
+    times.quantile_of_all(share).map_or(f64::INFINITY, |nanos| nanos / 1e6)
 }
 
 fn figure(value: &Value, statistic: Statistic) -> Option<f64> {

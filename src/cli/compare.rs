@@ -79,7 +79,7 @@ struct Outcome {
 
 /// A side before anything is run.
 enum Ready {
-    Finished(Outcome),
+    Finished(Box<Outcome>),
     Waiting(Box<Waiting>),
 }
 
@@ -224,7 +224,7 @@ fn source(word: &str, baselines: &Path) -> Result<Source, Obstacle> {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return Ok(if summary { Source::Folder(folder.to_owned()) } else { Source::Scenario(path.to_owned()) });
     }
-    let entries = std::fs::read_dir(baselines).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(baselines).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
     let mut known: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     known.sort();
     let hint = if known.is_empty() {
@@ -252,7 +252,7 @@ fn prepare(
         Source::Folder(folder) => {
             let summary = read(folder, wish.across_versions)?;
             let placements = decisions::read(folder).map_err(|error| error.to_string());
-            return Ok(Ready::Finished(Outcome { named: folder.display().to_string(), summary, placements }));
+            return Ok(Ready::Finished(Box::new(Outcome { named: folder.display().to_string(), summary, placements })));
         }
         Source::Scenario(file) => file.clone(),
     };
@@ -265,7 +265,7 @@ fn prepare(
 /// What came of it; a scenario is run.
 fn outcome(ready: Ready, wish: &Compare, output: &mut Output) -> Result<Outcome, Obstacle> {
     let waiting = match ready {
-        Ready::Finished(outcome) => return Ok(outcome),
+        Ready::Finished(outcome) => return Ok(*outcome),
         Ready::Waiting(waiting) => *waiting,
     };
     let work = Work { seeds: wish.seeds, threads: wish.threads, explains: false, quiet: wish.quiet };

@@ -15,7 +15,7 @@ impl Scratch {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("cossim-compare-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
+        std::fs::create_dir_all(&path).expect("a temporary folder can be made");
         Self(path)
     }
 
@@ -32,9 +32,9 @@ impl Scratch {
     /// Changes the text of a file.
     fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.path(file);
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(&path).expect("a report has this file");
         assert!(text.contains(from), "{text}");
-        std::fs::write(path, text.replace(from, to)).unwrap();
+        std::fs::write(path, text.replace(from, to)).expect("it can be written");
     }
 }
 

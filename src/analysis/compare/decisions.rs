@@ -33,7 +33,8 @@ pub struct Changed {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Placed {
     machine: String,
-    placed_s: f64,
+    /// In seconds.
+    at_s: f64,
     previous: String,
     score: String,
     /// Columns that are filled by `--explain`, by name.
@@ -83,7 +84,7 @@ pub fn parse(bytes: &[u8]) -> Result<Placements, String> {
         });
         let placed = Placed {
             machine: cell(machine),
-            placed_s: cell(placed).parse().map_err(|_| wrong("time of placement"))?,
+            at_s: cell(placed).parse().map_err(|_| wrong("time of placement"))?,
             previous: cell(previous),
             score: cell(score),
             told: told.collect(),
@@ -106,7 +107,7 @@ pub fn changed(base: &Placements, head: &Placements, seeds: &[u64]) -> Vec<Chang
             if was.zip(is).is_some_and(|(was, is)| was.machine == is.machine) {
                 return None;
             }
-            let place = |placed: &Placed| (placed.machine.clone(), placed.placed_s);
+            let place = |placed: &Placed| (placed.machine.clone(), placed.at_s);
             let (seed, region, name, before) = key.clone();
             Some(Changed {
                 seed,

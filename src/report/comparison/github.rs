@@ -1,5 +1,7 @@
 //! A comparison as annotations of a GitHub workflow: commands on stdout that mark the scenario file.
 
+use std::fmt::Write as _;
+
 use super::{Account, change, interval, name, probability};
 use crate::analysis::compare::Verdict;
 
@@ -18,16 +20,14 @@ pub fn render(account: &Account) -> String {
         });
         let title = property(&format!("cossim: {}", verdict.name()));
         for message in exact.chain(figures).take(ANNOTATIONS_MAX) {
-            out.push_str(&format!("::{level} file={file},title={title}::{}\n", data(&message)));
+            let _ = writeln!(out, "::{level} file={file},title={title}::{}", data(&message));
         }
     }
     for caveat in account.caveats().iter().take(ANNOTATIONS_MAX) {
-        out.push_str(&format!("::warning file={file},title=cossim::{}\n", data(caveat)));
+        let _ = writeln!(out, "::warning file={file},title=cossim::{}", data(caveat));
     }
-    out.push_str(&format!(
-        "::notice file={file},title=cossim::{}\n",
-        data(&format!("{}: {}", account.word(), account.counts()))
-    ));
+    let said = data(&format!("{}: {}", account.word(), account.counts()));
+    let _ = writeln!(out, "::notice file={file},title=cossim::{said}");
     out
 }
 

@@ -281,9 +281,10 @@ impl Lowering<'_> {
         let by = self.scenario.group_by.as_ref()?;
         let leaders = by.iter().any(|fact| fact == LEADERS);
         let facts = self.objectives("group_by", by, timeline);
-        if let Some(at) = facts.iter().position(|fact| fact.objective.if_exercised || fact.objective.quorum < 1.0) {
-            let path = format!("group_by[{}]", at + usize::from(leaders));
-            self.error("E015", &path, "a fact of one run has neither `in N% of seeds` nor `if exercised`");
+        let conditional = |fact: &&Expectation| fact.objective.if_exercised || fact.objective.quorum < 1.0;
+        if let Some(fact) = facts.iter().find(conditional) {
+            let message = "a fact of one run has neither `in N% of seeds` nor `if exercised`";
+            self.report(Diagnostic::error("E015", message).at(Some(fact.place.clone())));
         }
         Some(GroupBy { leaders, facts })
     }
