@@ -7,4 +7,5 @@ pub mod run;
 pub mod judge;
 pub mod replay;
 pub mod ensemble;
+pub mod summary;
 pub mod explain;
