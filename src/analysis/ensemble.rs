@@ -29,6 +29,8 @@ pub struct Ensemble {
     pub file: String,
     /// Changes made to it (`--set`), in order.
     pub edits: Vec<String>,
+    /// Its text as it was read, without the changes; kept in the report if it is set.
+    pub text: Option<String>,
     /// The runs.
     pub runs: Vec<Outcome>,
     /// Metrics over all runs.
@@ -164,8 +166,8 @@ impl Ensemble {
             .collect();
         let across = across(&runs.iter().collect::<Vec<_>>());
         let arguments = format!("{}.ron", spec.name);
-        let (file, edits) = (arguments.clone(), Vec::new());
-        Self { spec: Arc::clone(spec), scenario_digest, arguments, file, edits, runs, across, cases, verdicts }
+        let (file, edits, text) = (arguments.clone(), Vec::new(), None);
+        Self { spec: Arc::clone(spec), scenario_digest, arguments, file, edits, text, runs, across, cases, verdicts }
     }
 
     /// Whether every expectation and every law held.

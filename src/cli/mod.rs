@@ -11,6 +11,7 @@ pub mod interrupt;
 mod list;
 pub mod output;
 mod progress;
+mod report;
 pub mod run;
 mod schema;
 
@@ -61,6 +62,11 @@ pub enum Command {
     Check(Check),
     /// Tell why an allocation stands where it does.
     Explain(Explain),
+    /// Make the page of a finished run anew.
+    Report {
+        /// Its folder.
+        folder: PathBuf,
+    },
     /// Show what scenarios can refer to.
     List {
         /// Which table; `None` for an overview.
@@ -187,6 +193,7 @@ fn execute(command: &Command, output: &mut Output) -> Exit {
         Command::Run(run) => run::execute(run, output),
         Command::Check(check) => check::execute(check, output),
         Command::Explain(explain) => explain::execute(explain, output),
+        Command::Report { folder } => report::execute(folder, output),
         Command::List { table, json } => list::execute(*table, *json, output),
         Command::Init { file } => init::execute(file, output),
         Command::Schema(of) => schema::execute(*of, output),

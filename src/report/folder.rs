@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::summary::Summary;
 use crate::measure::outcome::Outcome;
-use crate::report::{chart, json, leadership, table, waterfall};
+use crate::report::page::{PageError, page};
+use crate::report::{chart, json, leadership, setting, table, waterfall};
 
 /// Why the files could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,46 @@ pub enum FolderError {
         /// Where.
         path: PathBuf,
     },
+}
+
+/// Why the page of a report could not be made anew.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The folder or a file in it cannot be read.
+    #[error("cannot read `{}`: {cause}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The folder does not hold a report of this cossim.
+    #[error("`{}` is no report that can be told: {error}", path.display())]
+    Page {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: PageError,
+    },
+    /// The page cannot be written.
+    #[error("cannot write `{}`: {cause}", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl RebuildError {
+    /// A way out.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "name the folder of a finished run; `cossim run FILE --out DIR` makes one",
+            Self::Page { error, .. } => error.hint(),
+            Self::Write { .. } => "free some space, or copy the folder to where you can write",
+        }
+    }
 }
 
 /// A place for the files of a run, opened before the run starts so that a hopeless one costs nothing. Dropped without
@@ -132,15 +173,22 @@ fn is_of_a_report(name: &str) -> bool {
         let seed = |rest: &str| rest.strip_prefix("-seed-").is_some_and(|seed| seed.parse::<u64>().is_ok());
         rest.is_some_and(|rest| rest.is_empty() || seed(rest))
     };
-    name == SUMMARY || TABLES.iter().any(|(known, _)| name == *known) || name == WATERFALL || CHARTS.iter().any(chart)
+    let single = [SUMMARY, SCENARIO, WATERFALL, PAGE].contains(&name);
+    single || TABLES.iter().any(|(known, _)| name == *known) || CHARTS.iter().any(chart)
 }
 
 const SUMMARY: &str = "summary.json";
-const TABLES: [(&str, Table); 4] = [
+/// As it was read.
+const SCENARIO: &str = "scenario.ron";
+/// Made of the other files.
+const PAGE: &str = "report.html";
+const TABLES: [(&str, Table); 6] = [
     ("metrics.csv", table::metrics),
     ("series.csv", table::series),
     ("failovers.csv", table::failovers),
     ("placements.csv", table::placements),
+    ("machines.csv", setting::machines),
+    ("timeline.csv", setting::timeline),
 ];
 const WATERFALL: &str = "waterfall.svg";
 /// Drawn for one run of each case.
@@ -182,7 +230,42 @@ pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
             add(file, chart(ensemble, run));
         }
     }
+    files.extend(ensemble.text.iter().map(|text| (SCENARIO.to_owned(), text.clone().into_bytes())));
+    if !ensemble.runs.is_empty() {
+        let page = page(&files).expect("what was written can be read");
+        files.push((PAGE.to_owned(), page.into_bytes()));
+    }
     files
+}
+
+/// Makes the page of a finished report anew from its other files. Returns where it is.
+pub fn rebuild(target: &Path) -> Result<PathBuf, RebuildError> {
+    let refused = |error: PageError| RebuildError::Page { path: target.to_owned(), error };
+    let unread = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| RebuildError::Read { path: path.clone(), cause }
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(target).map_err(unread(target))? {
+        let path = entry.map_err(unread(target))?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
+        if name != PAGE && is_of_a_report(&name) {
+            let bytes = fs::read(&path).map_err(unread(&path))?;
+            files.push((name, bytes));
+        }
+    }
+    let page = page(&files).map_err(refused)?;
+    let place = target.join(PAGE);
+    // Beside the folder, so that a page half written is never taken for part of it.
+    let whole = fs::canonicalize(target).map_err(unread(target))?;
+    let name = whole.file_name().map_or("report".into(), |name| name.to_string_lossy());
+    let staging = whole.with_file_name(format!(".{name}.{}.html", std::process::id()));
+    let write = || fs::write(&staging, &page).and_then(|()| fs::rename(&staging, &place));
+    write().map_err(|cause| {
+        let _ = fs::remove_file(&staging);
+        RebuildError::Write { path: place.clone(), cause }
+    })?;
+    Ok(place)
 }
 
 #[cfg(test)]

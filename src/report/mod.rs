@@ -8,6 +8,8 @@ mod frame;
 pub mod reason;
 pub mod json;
 pub mod leadership;
+pub mod page;
+pub mod setting;
 pub mod style;
 pub mod table;
 pub mod text;

@@ -137,18 +137,18 @@ pub fn placements(ensemble: &Ensemble) -> Vec<u8> {
 }
 
 /// A CSV file in memory.
-struct Table {
+pub(crate) struct Table {
     writer: csv::Writer<Vec<u8>>,
 }
 
 impl Table {
-    fn new(header: &[&str]) -> Self {
+    pub(crate) fn new(header: &[&str]) -> Self {
         let mut table = Self { writer: csv::Writer::from_writer(Vec::new()) };
         table.write(header.iter().map(ToString::to_string).collect());
         table
     }
 
-    fn row(&mut self, cells: &[&dyn std::fmt::Display]) {
+    pub(crate) fn row(&mut self, cells: &[&dyn std::fmt::Display]) {
         self.write(cells.iter().map(ToString::to_string).collect());
     }
 
@@ -156,7 +156,7 @@ impl Table {
         self.writer.write_record(cells).expect("a vector takes every byte, and rows are as long as the header");
     }
 
-    fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.writer.into_inner().expect("a vector takes every byte")
     }
 }
