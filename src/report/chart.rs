@@ -38,7 +38,7 @@ pub fn requests(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
     let top = most(&stack(&layers, layers.len()))?;
     let failures: Vec<&Line> = failed.iter().collect();
     let worst = most(&stack(&failures, failures.len())).unwrap_or(1.0);
-    let svg = sheet(600, |sheet| {
+    let svg = sheet(610, |sheet| {
         sheet.title(ensemble, Some(run), "Requests");
         let one = good.len() == 1;
         let mut entries: Vec<(String, RGBColor)> = good
@@ -51,7 +51,7 @@ pub fn requests(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
         let served: Vec<(Time, Option<f64>)> = good.first().map_or(Vec::new(), |line| {
             served.into_iter().enumerate().map(|(bucket, sum)| (middle(line.series, bucket), Some(sum))).collect()
         });
-        for frame in beside(&ensemble.spec, (132, 330), Scale::Linear(top * 1.08)) {
+        for frame in beside(&ensemble.spec, (144, 340), Scale::Linear(top * 1.08)) {
             let bands = style::bands(&ensemble.spec);
             frame.faults(sheet, &bands, true);
             frame.axes(sheet, Some("requests per second"));
@@ -59,9 +59,9 @@ pub fn requests(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
                 frame.area(sheet, &between(&layers, count), layers[count - 1].colour);
             }
             // The pale surface has an edge that can be seen.
-            frame.line(sheet, &served, style::colour(SERVED));
+            frame.line(sheet, &served, style::colour(SERVED), 2);
         }
-        for frame in beside(&ensemble.spec, (426, 546), Scale::Linear(worst * 1.08)) {
+        for frame in beside(&ensemble.spec, (438, 556), Scale::Linear(worst * 1.08)) {
             frame.faults(sheet, &style::bands(&ensemble.spec), false);
             frame.axes(sheet, Some("failed requests per second"));
             for count in 1..=failures.len() {
@@ -106,8 +106,8 @@ pub fn zones(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
     if regions.iter().all(|region| most(region) <= 0.0) {
         return None;
     }
-    let (first, height, pitch) = (132, 190, 276);
-    let svg = sheet((first + pitch * regions.len() as i32 - 30) as u32, |sheet| {
+    let (first, height, pitch) = (144, 190, 288);
+    let svg = sheet((first + pitch * regions.len() as i32 - 42) as u32, |sheet| {
         sheet.title(ensemble, Some(run), "Allocations by zone");
         let entry = |(index, name): (usize, &&str)| (format!("zone {name}"), style::colour(index));
         sheet.legend(&names.iter().enumerate().map(entry).collect::<Vec<_>>());
@@ -119,7 +119,11 @@ pub fn zones(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
             frame.axes(sheet, Some(&format!("{region}: allocations that hold resources")));
             for (_, name, series) in zones.iter().filter(|zone| zone.0 == *region) {
                 let index = names.iter().position(|other| other == name).unwrap_or(0);
-                frame.line(sheet, &points(series), style::colour(index));
+                // Of lines that coincide, those behind are thicker.
+                let before = zones.iter().filter(|zone| zone.0 == *region && zone.2.values == series.values);
+                let hidden_by = before.skip_while(|zone| zone.1 != *name).count().saturating_sub(1);
+                let thickness = 2 + 3 * u32::try_from(hidden_by).unwrap_or(0).min(4);
+                frame.line(sheet, &points(series), style::colour(index), thickness);
             }
         }
     });
@@ -135,14 +139,14 @@ fn lines_over_time(ensemble: &Ensemble, run: &Outcome, name: &str, unit: &str, l
     // Latency that spans more than a decade and a half is unreadable on a linear axis.
     let wide = high / low > 30.0;
     let scale = if wide { Scale::Log(low / 1.2, high * 1.2) } else { Scale::Linear(high * 1.08) };
-    let svg = sheet(442, |sheet| {
+    let svg = sheet(452, |sheet| {
         sheet.title(ensemble, Some(run), name);
         sheet.legend(&lines.iter().map(|line| (line.label.clone(), line.colour)).collect::<Vec<_>>());
-        for frame in beside(&ensemble.spec, (132, 388), scale) {
+        for frame in beside(&ensemble.spec, (144, 398), scale) {
             frame.faults(sheet, &style::bands(&ensemble.spec), true);
             frame.axes(sheet, Some(unit));
             for line in lines {
-                frame.line(sheet, &points(line.series), line.colour);
+                frame.line(sheet, &points(line.series), line.colour, 2);
             }
         }
         if wide {

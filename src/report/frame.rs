@@ -202,8 +202,8 @@ impl Frame {
         sheet.text((middle, self.bottom + 34), self.clock.unit, SOFT, Anchor::Middle);
     }
 
-    /// A line through values over time; a gap where there is none.
-    pub(crate) fn line(&self, sheet: &Sheet, points: &[(Time, Option<f64>)], colour: RGBColor) {
+    /// A line of this many pixels through values over time; a gap where there is none.
+    pub(crate) fn line(&self, sheet: &Sheet, points: &[(Time, Option<f64>)], colour: RGBColor, thickness: u32) {
         let inside = |at: Time| self.span.0 <= at && at <= self.span.1;
         for piece in points.split(|&(at, value)| value.is_none() || !inside(at)) {
             let path: Vec<(i32, i32)> =
@@ -211,7 +211,7 @@ impl Frame {
             match path.as_slice() {
                 [] => {}
                 [(x, y)] => sheet.fill((x - 1, y - 1), (x + 1, y + 1), colour),
-                _ => sheet.path(path, colour, 2),
+                _ => sheet.path(path, colour, thickness),
             }
         }
     }

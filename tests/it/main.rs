@@ -13,3 +13,4 @@ mod routine;
 mod scenario;
 mod surface;
 mod orchestration;
+mod page;

@@ -181,3 +181,6 @@ const SCRIPT: &str = include_str!("page.js");
 const PLOTTER: &str = include_str!("../vendor/uPlot.iife.min.js");
 const PLOTTER_STYLE: &str = include_str!("../vendor/uPlot.min.css");
 const PLOTTER_LICENSE: &str = include_str!("../vendor/LICENSE");
+
+#[cfg(test)]
+mod page_tests;
