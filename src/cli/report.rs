@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::Exit;
 use super::output::Output;
-use crate::report::folder::rebuild;
+use crate::analysis::summary::read::Flaw;
+use crate::report::folder::{RebuildError, rebuild};
+use crate::report::page::PageError;
 
 pub(super) fn execute(folder: &Path, output: &mut Output) -> Exit {
     match rebuild(folder) {
@@ -13,8 +15,17 @@ pub(super) fn execute(folder: &Path, output: &mut Output) -> Exit {
             Exit::Fine
         }
         Err(error) => {
-            output.say(&format!("error[E096]: {error}\nhint: {}", error.hint()));
+            output.say(&format!("error[{}]: {error}\nhint: {}", code(&error), error.hint()));
             Exit::Wrong
         }
+    }
+}
+
+/// The code of the finding (`docs/scenario.md`).
+const fn code(error: &RebuildError) -> &'static str {
+    match error {
+        RebuildError::Page { error: PageError::Summary(Flaw::Version { .. } | Flaw::Schema { .. }), .. } => "E093",
+        RebuildError::Page { .. } | RebuildError::Read { .. } => "E092",
+        RebuildError::Write { .. } => "E091",
     }
 }

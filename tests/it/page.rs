@@ -68,7 +68,7 @@ fn what_is_no_report_is_refused_with_a_way_out() {
         (None, "`summary.json` is missing"),
         (Some("{\"total\": 3}"), "`summary.json` was not written by cossim"),
         (Some("{\"schema\": 1, \"cossim\""), "`summary.json` is damaged"),
-        (Some("{\"schema\": 99, \"cossim\": \"9.0.0\"}"), "has format 99"),
+        (Some("{\"schema\": 99, \"cossim\": \"9.0.0\"}"), "error[E093]"),
     ] {
         if let Some(text) = summary {
             fs::write(scratch.0.join("summary.json"), text).expect("a file can be written");
@@ -79,7 +79,7 @@ fn what_is_no_report_is_refused_with_a_way_out() {
     }
     let ended = cossim(&["report", "no/such/folder"]);
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.starts_with("error[E096]: cannot read `no/such/folder`"), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("error[E092]: cannot read `no/such/folder`"), "{}", ended.stderr);
 }
 
 /// Chromium, if it is in the path.

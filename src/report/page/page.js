@@ -127,7 +127,7 @@
         const half = (max - min) / 2, centre = Math.min(Math.max(x, half), data.end - half);
         zoom(run, centre - half, centre + half);
       }
-      u.setCursor({ left: u.valToPos(x, "x"), top: u.bbox.height / (window.devicePixelRatio || 1) / 2 });
+      u.setCursor({ left: u.valToPos(x, "x"), top: u.bbox.height / (window.devicePixelRatio || 1) / 2 }, true, true);
       const values = plot.lines.map((line, i) => {
         const value = u.data[i + 1][to];
         return line.name + " " + (value == null ? "none" : number(value) + " " + plot.unit);
@@ -269,7 +269,15 @@
 
   // Light, dark, or as the system has it.
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const redraw = () => charts.forEach(({ u }) => u.redraw(false));
+  const redraw = () => charts.forEach(({ u }) => {
+    u.redraw(false);
+    // The legend's marks are painted once, by whoever drew the chart.
+    u.root.querySelectorAll(".u-series").forEach((row, index) => {
+      const mark = row.querySelector(".u-marker");
+      if (index > 0 && mark) mark.style.borderColor = u.series[index].stroke(u, index);
+      if (index > 0 && mark && u.series[index].fill) mark.style.background = u.series[index].fill(u, index) || "none";
+    });
+  });
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
   const toggle = make("button", { type: "button" });
   const name = () => { toggle.textContent = isDark() ? "Light theme" : "Dark theme"; };
