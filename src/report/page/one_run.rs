@@ -50,12 +50,15 @@ pub(super) fn section(record: &Record, shown: &Shown, ground: &Ground, shares: &
     out
 }
 
-/// The instants at which placement is shown: before the first fault, at its end, at the end of the run.
+/// The instants at which placement is shown: before the first fault (without any, before the first thing operators do),
+/// at its end, at the end of the run.
 fn moments(record: &Record) -> Vec<(String, f64)> {
     let end = record.end_s();
     let mut moments = Vec::new();
-    if let Some(first) = record.faults().next() {
-        moments.push((format!("{}, before the first fault", instant(first.from_s)), first.from_s));
+    let operator = record.timeline.iter().find(|entry| entry.kind == "operator");
+    if let Some(first) = record.faults().next().or(operator) {
+        let what = if first.kind == "fault" { "fault" } else { "order" };
+        moments.push((format!("{}, before the first {what}", instant(first.from_s)), first.from_s));
         if first.from_s < first.until_s && first.until_s < end {
             moments.push((format!("{}, as it ends", instant(first.until_s)), first.until_s));
         }

@@ -25,8 +25,8 @@
   const announcer = make("p", { class: "hidden", "aria-live": "polite" });
   document.body.append(announcer);
 
-  // The faults as bands behind the data, every entry of the timeline as a line.
-  const bands = (u) => {
+  // The faults as bands behind the grid; then, before it, every entry of the timeline as a line with its name.
+  const bands = (marks) => (u) => {
     const { ctx, bbox } = u;
     const ratio = window.devicePixelRatio || 1;
     const limit = (x) => Math.min(Math.max(x, bbox.left), bbox.left + bbox.width);
@@ -41,9 +41,10 @@
       const left = u.valToPos(from, "x", true), right = limit(u.valToPos(until, "x", true));
       if (right < bbox.left || left > bbox.left + bbox.width) continue;
       const start = limit(left);
-      if (fault && right > start) {
+      if (!marks) {
         ctx.fillStyle = colour("fault");
-        ctx.fillRect(start, bbox.top, right - start, bbox.height);
+        if (fault && right > start) ctx.fillRect(start, bbox.top, right - start, bbox.height);
+        continue;
       }
       ctx.fillStyle = colour(fault ? "bad" : "faint");
       if (left >= bbox.left) ctx.fillRect(Math.round(left), bbox.top - 4 * ratio, ratio, bbox.height + 4 * ratio);
@@ -104,13 +105,15 @@
         fill: plot.of === "requests" && plot.lines.length === 1
           ? () => colour(/^\d+$/.test(line.colour) ? "p" + line.colour : line.colour) + "33" : undefined,
         dash: index >= 8 ? [6, 4] : undefined,
-        width: 2,
+        // Of lines that coincide, those behind are thicker.
+        width: 2 + 3 * Math.min(4, plot.lines.slice(index + 1).filter((other) => String(other.values) === String(line.values)).length),
         points: { show: false },
         value: (u, value) => (value == null ? "–" : number(value) + (plot.unit === "ms" || plot.unit === "%" ? " " + plot.unit : "")),
       })),
     ],
     hooks: {
-      drawClear: [bands],
+      drawClear: [bands(false)],
+      drawAxes: [bands(true)],
       setScale: [(u, key) => key === "x" && zoom(run, u.scales.x.min, u.scales.x.max)],
     },
   });

@@ -66,3 +66,35 @@ fn charts(scope: &str) -> String {
     write!(css, "{scope} .drawn text[fill=\"{white}\"]{{fill:{black}}}").expect("a string takes every character");
     css
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::style::contrast;
+
+    /// WCAG 2.1 AA asks for 4.5.
+    #[test]
+    fn figures_can_be_read_on_every_depth() {
+        for theme in 0..2 {
+            let css = properties(theme);
+            let colour = |name: &str| {
+                let hex = css.split(&format!("--{name}:#")).nth(1).unwrap_or_else(|| panic!("{name}"));
+                let part = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+                RGBColor(part(0), part(2), part(4))
+            };
+            for level in 0..LEVELS {
+                let found = contrast(colour("ink"), colour(&format!("h{level}")));
+                assert!(found >= 4.5, "theme {theme}, depth {level}: {found:.2}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_colour_of_a_chart_has_a_dark_one() {
+        let css = css();
+        for light in PALETTE.into_iter().chain(TONES.map(|(_, light, _)| light)) {
+            let (all, chosen) = (hex(light), ":root[data-theme=dark] .drawn");
+            assert!(css.contains(&format!("{chosen} [fill=\"{all}\"]")), "{all}");
+        }
+    }
+}
