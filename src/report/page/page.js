@@ -36,6 +36,7 @@
     ctx.clip();
     ctx.font = 12 * ratio + "px " + getComputedStyle(document.body).fontFamily;
     ctx.textBaseline = "alphabetic";
+    ctx.textAlign = "left";
     let free = -Infinity;
     for (const [from, until, what, fault] of data.bands) {
       const left = u.valToPos(from, "x", true), right = limit(u.valToPos(until, "x", true));
