@@ -15,7 +15,7 @@ pub fn machines(ensemble: &Ensemble) -> Vec<u8> {
     let spec = &ensemble.spec;
     for (_, machine) in spec.machines.iter() {
         let zone = &spec.zones[machine.zone];
-        let whole = [u64::from(machine.cpu.get()), u64::from(machine.memory.get())].map(|amount| amount.to_string());
+        let whole = [machine.cpu.get(), machine.memory.get()].map(|amount| amount.to_string());
         let [cpu, memory] = whole;
         let (role, datacenter, class, amounts) = match &machine.role {
             MachineRole::NomadServer => ("nomad-server", "", "", [cpu, memory, String::new()]),

@@ -72,7 +72,7 @@ impl<'a> Ground<'a> {
         }
         // A zone not met in order (its first machines are of another datacenter) still stands with its region.
         clients.sort_by_key(|(zone, _)| *zone);
-        let by_name = clients.iter().enumerate().map(|(at, (_, machine))| (&*machine.machine, at)).collect();
+        let by_name = clients.iter().enumerate().map(|(at, (_, machine))| (&*machine.name, at)).collect();
         Self { zones, clients, by_name }
     }
 

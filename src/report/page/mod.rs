@@ -93,22 +93,22 @@ pub fn page(files: &[(String, Vec<u8>)]) -> Result<String, PageError> {
 
 /// What the page leaves out of its runs.
 fn notes(untold: &[Shown], thinned: usize) -> String {
-    let mut notes = String::new();
+    let mut notes = Vec::new();
     if thinned > 1 {
-        notes += &format!(
+        notes.push(format!(
             "<p class=\"note\">Points one can hover over stand for up to {thinned} buckets each: the mean of rates, the \
              highest of percentiles, the last of levels. series.csv has every bucket.</p>\n"
-        );
+        ));
     }
     if !untold.is_empty() {
         let seeds = crate::report::frame::seeds(untold.iter().map(|run| run.seed));
-        notes += &format!(
+        notes.push(format!(
             "<p class=\"note\">{} of other kinds are left out to keep this page small, seeds {seeds}; the folder has \
              their charts.</p>\n",
             plural(untold.len(), "run")
-        );
+        ));
     }
-    notes
+    notes.concat()
 }
 
 /// The page down to the single runs.
@@ -116,7 +116,7 @@ fn before(record: &Record) -> String {
     let summary = &record.summary;
     let name = escaped(&crate::report::text::shortened(&summary.scenario, 200));
     let style = [theme::css().as_str(), STYLE, PLOTTER_STYLE].join("\n");
-    let sections: String = SECTIONS.iter().map(|(id, title)| format!("<a href=\"#{id}\">{title}</a> ")).collect();
+    let sections = SECTIONS.map(|(id, title)| format!("<a href=\"#{id}\">{title}</a> ")).concat();
     let verdict = if summary.passed { "pass" } else { "fail" };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -214,7 +214,7 @@ fn machines(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> Str
             Some(format!("{} {}", grouped((*count).into()), group.1))
         });
         let here = here.collect::<Vec<_>>().join(", ");
-        let mut row = vec![head(&*machine.machine), text(&*ground.zones[*zone].short), text(&*machine.instance)];
+        let mut row = vec![head(&*machine.name), text(&*ground.zones[*zone].short), text(&*machine.instance)];
         row.extend(stands.iter().map(|stand| {
             let share = percent(stand.held[client][0], machine.cpu_mhz.unwrap_or_default());
             Cell::Heat(format!("{share:.0}"), share / 100.0)

@@ -27,7 +27,7 @@ pub(super) fn verdict(record: &Record) -> String {
     let events: u64 = summary.runs.iter().map(|run| run.events).sum();
     let (class, word, sign) = if summary.passed { ("ok", "Pass", "✓") } else { ("bad", "Fail", "✗") };
     let seed = failing(summary).or(summary.runs.first()).map_or(String::new(), |run| format!(" --seed {}", run.seed));
-    let edits: String = summary.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect();
+    let edits = summary.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<Vec<_>>().concat();
     let facts = [
         ("seeds", seeds(summary.runs.iter().map(|run| run.seed))),
         ("simulated", format!("{} min each, warm-up {}", number(record.end_s() / 60.0), instant(record.warmup_s()))),
@@ -35,8 +35,8 @@ pub(super) fn verdict(record: &Record) -> String {
         ("cossim", summary.cossim.clone()),
         ("scenario digest", summary.scenario_digest.clone()),
     ];
-    let facts: String =
-        facts.iter().map(|(name, fact)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escaped(fact))).collect();
+    let fact = |(name, fact): &(&str, String)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escaped(fact));
+    let facts = facts.iter().map(fact).collect::<Vec<_>>().concat();
     let times = grouped(checks);
     format!(
         "<div class=\"verdict {class}\"><p class=\"word\"><span aria-hidden=\"true\">{sign}</span> {word}</p>\
@@ -413,7 +413,7 @@ pub(super) fn scenario(record: &Record) -> String {
         whole[..floor(&whole, SCENARIO_MAX)].rfind('\n').unwrap_or(0)
     };
     let cut = if end < whole.len() { "<p class=\"note\">The rest is in scenario.ron.</p>" } else { "" };
-    write!(out, "<pre tabindex=\"0\"><code>{}</code></pre>{cut}\n", &whole[..end])
+    writeln!(out, "<pre tabindex=\"0\"><code>{}</code></pre>{cut}", &whole[..end])
         .expect("a string takes every character");
     out
 }

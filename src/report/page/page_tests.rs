@@ -1,6 +1,7 @@
 //! The page of a small folder: it says what the summary says, escapes what scenarios say, and stays small.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::{PageError, SIZE_MAX, page};
 use crate::analysis::summary::{Case, Election, Estimate, Expectation, Fault, Invariant, Outage, Overall};
@@ -116,10 +117,10 @@ fn folder(name: &str, runs: u64, buckets: usize) -> Vec<(String, Vec<u8>)> {
         for bucket in 0..buckets {
             let from = 600.0 * bucket as f64 / buckets as f64;
             let label = cell(&format!("requests.good{{traffic={name}}}"));
-            series += &format!("{seed},{label},1/s,{from},{}\n", bucket % 7);
+            writeln!(series, "{seed},{label},1/s,{from},{}", bucket % 7).unwrap();
         }
-        placements += &format!("{seed},eu,{},m1,500,64,10,240\n", cell(&format!("{name}.web[0]")));
-        placements += &format!("{seed},eu,{},m2,250,64,250,\n", cell(&format!("{name}.web[0]")));
+        let alloc = cell(&format!("{name}.web[0]"));
+        writeln!(placements, "{seed},eu,{alloc},m1,500,64,10,240\n{seed},eu,{alloc},m2,250,64,250,").unwrap();
     }
     let machines = "machine,region,zone,role,instance,datacenter,class,cpu_mhz,memory_mib,disk_mib\n\
                     s1,eu,a,nomad-server,m5.large,,,6200,7577,\n";

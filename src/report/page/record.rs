@@ -53,7 +53,8 @@ pub(super) struct Entry {
 /// A row of `machines.csv`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Machine {
-    pub(super) machine: String,
+    #[serde(rename = "machine")]
+    pub(super) name: String,
     pub(super) region: String,
     pub(super) zone: String,
     pub(super) role: String,
@@ -89,7 +90,7 @@ impl Alloc {
 
 /// A row of `series.csv`.
 #[derive(Debug, Deserialize)]
-struct Value {
+struct Point {
     seed: u64,
     series: String,
     from_s: f64,
@@ -179,15 +180,15 @@ fn shown(summary: &Summary) -> Vec<Shown> {
 
 /// Reads the series of the runs that are shown.
 fn values(files: &[(String, Vec<u8>)], shown: &mut [Shown]) -> Result<(), PageError> {
-    rows(files, SERIES, |value: Value| {
-        if !value.value.is_finite() || !value.from_s.is_finite() {
+    rows(files, SERIES, |point: Point| {
+        if !point.value.is_finite() || !point.from_s.is_finite() {
             return Err("it has a value that is no number".to_owned());
         }
-        let Some(run) = shown.iter_mut().find(|run| run.seed == value.seed) else { return Ok(()) };
-        let point = (value.from_s, value.value);
-        match run.series.last_mut().filter(|series| series.name == value.series) {
-            Some(series) => series.values.push(point),
-            None => run.series.push(Series { name: value.series, values: vec![point] }),
+        let Some(run) = shown.iter_mut().find(|run| run.seed == point.seed) else { return Ok(()) };
+        let value = (point.from_s, point.value);
+        match run.series.last_mut().filter(|series| series.name == point.series) {
+            Some(series) => series.values.push(value),
+            None => run.series.push(Series { name: point.series, values: vec![value] }),
         }
         Ok(())
     })

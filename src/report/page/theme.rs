@@ -55,9 +55,9 @@ fn charts(scope: &str) -> String {
     let palette = PALETTE.into_iter().zip(PALETTE_DARK);
     for (light, dark) in TONES.into_iter().map(|(_, light, dark)| (light, dark)).chain(palette) {
         let (light, dark) = (hex(light), hex(dark));
-        write!(
+        writeln!(
             css,
-            "{scope} .drawn [fill=\"{light}\"]{{fill:{dark}}}{scope} .drawn [stroke=\"{light}\"]{{stroke:{dark}}}\n"
+            "{scope} .drawn [fill=\"{light}\"]{{fill:{dark}}}{scope} .drawn [stroke=\"{light}\"]{{stroke:{dark}}}"
         )
         .expect("a string takes every character");
     }
