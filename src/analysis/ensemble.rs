@@ -30,6 +30,8 @@ pub struct Ensemble {
     pub file: String,
     /// Changes made to it (`--set`), in order.
     pub edits: Vec<String>,
+    /// Its text as it was read, without the changes; kept in the report if it is set.
+    pub text: Option<String>,
     /// The runs.
     pub runs: Vec<Outcome>,
     /// Metrics over all runs.
@@ -156,13 +158,14 @@ impl Ensemble {
         let names = runs.iter().map(Outcome::case).collect();
         let across = across(&runs.iter().collect::<Vec<_>>());
         let (file, cases) = (format!("{}.ron", spec.name), Vec::new());
-        let (arguments, edits, stopping) = (file.clone(), Vec::new(), None);
+        let (arguments, edits, text, stopping) = (file.clone(), Vec::new(), None, None);
         let mut ensemble = Self {
             spec: Arc::clone(spec),
             scenario_digest,
             arguments,
             file,
             edits,
+            text,
             runs,
             across,
             cases,

@@ -147,6 +147,12 @@ enum Verb {
         #[arg(long, value_name = "PATH=VALUE")]
         set: Vec<String>,
     },
+    /// Make report.html of a finished run anew from the other files of its folder
+    Report {
+        /// Report folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Show what scenarios can refer to
     List {
         /// Which table
@@ -401,6 +407,7 @@ impl Args {
                 Command::Remove(typed.meant(), gone)
             }
             Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
+            Verb::Report { folder } => Command::Report { folder },
             Verb::List { table, json } => Command::List { table, json },
             Verb::Init { file } => Command::Init { file },
             Verb::Schema { of } => Command::Schema(of),

@@ -5,7 +5,7 @@ use super::Exit;
 use super::interrupt;
 use super::output::Output;
 use super::progress::Lines;
-use super::run::load;
+use super::run::{Runnable, load};
 use crate::analysis::compact::{Trials, compact};
 use crate::analysis::ensemble::Wish;
 use crate::analysis::run::RunError;
@@ -13,7 +13,7 @@ use crate::report::cell;
 
 pub(super) fn execute(wish: &Capacity, trials: Trials, output: &mut Output) -> Exit {
     interrupt::listen();
-    let Some((lowered, _)) = load(&wish.scenario, &wish.edits, output) else { return Exit::Wrong };
+    let Some(Runnable { lowered, .. }) = load(&wish.scenario, &wish.edits, output) else { return Exit::Wrong };
     let mut lines = Lines::new(wish.quiet);
     let cells = compact(&lowered.world, trials, wish.threads, &mut |done, all| {
         lines.show(output, || format!("{done} of {all} trials"));

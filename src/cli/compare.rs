@@ -7,7 +7,7 @@ use super::Exit;
 use super::args::{FailOn, Format, Style};
 use super::interrupt;
 use super::output::Output;
-use super::run::{Work, ensemble, load};
+use super::run::{Runnable, Work, ensemble, load};
 use crate::analysis::compare::decisions::{self, Placements};
 use crate::analysis::compare::{CompareError, Tolerances, compare, same_scenario};
 use crate::analysis::summary::Summary;
@@ -258,7 +258,7 @@ fn prepare(
     };
     let edits: Vec<String> = wish.edits.iter().chain(edits).cloned().collect();
     let named = edits.iter().fold(word.to_owned(), |named, edit| format!("{named} --set {edit}"));
-    let (lowered, digest) = load(&file, &edits, output).ok_or(Obstacle::Said(Exit::Wrong))?;
+    let Runnable { lowered, digest, .. } = load(&file, &edits, output).ok_or(Obstacle::Said(Exit::Wrong))?;
     Ok(Ready::Waiting(Box::new(Waiting { named, file, edits, lowered, digest })))
 }
 

@@ -81,10 +81,10 @@ fn tell(wish: &Explain, output: &mut Output) -> Result<Exit, Obstacle> {
     let (seed, digest) = report.run(wish.seed)?;
     let path = wish.scenario.as_ref().unwrap_or(&report.file);
     let loaded = load(path, &report.edits, output).ok_or_else(|| Obstacle::Scenario { path: path.clone() })?;
-    if loaded.1 != report.scenario_digest {
+    if loaded.digest != report.scenario_digest {
         return Err(Obstacle::Changed { path: path.clone() });
     }
-    let spec = Arc::new(loaded.0.world);
+    let spec = Arc::new(loaded.lowered.world);
     let rows = report.placements(*seed)?;
     let (subject, row) = find(wish, &spec, &rows)?;
     if std::io::stderr().is_terminal() {

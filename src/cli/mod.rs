@@ -15,6 +15,7 @@ pub mod output;
 mod plan;
 mod progress;
 mod remove;
+mod report;
 pub mod run;
 mod schema;
 
@@ -75,6 +76,11 @@ pub enum Command {
     Compact(Capacity, Trials),
     /// Tell what no longer fits without some machines.
     Remove(Capacity, Gone),
+    /// Make the page of a finished run anew.
+    Report {
+        /// Its folder.
+        folder: PathBuf,
+    },
     /// Show what scenarios can refer to.
     List {
         /// Which table; `None` for an overview.
@@ -257,6 +263,7 @@ fn execute(command: &Command, output: &mut Output) -> Exit {
         Command::Remove(capacity, gone) => remove::execute(capacity, gone, output),
         Command::Compare(compare) => compare::execute(compare, output),
         Command::Explain(explain) => explain::execute(explain, output),
+        Command::Report { folder } => report::execute(folder, output),
         Command::List { table, json } => list::execute(*table, *json, output),
         Command::Init { file } => init::execute(file, output),
         Command::Schema(of) => schema::execute(*of, output),

@@ -3,12 +3,12 @@
 use super::Capacity;
 use super::Exit;
 use super::output::Output;
-use super::run::load;
+use super::run::{Runnable, load};
 use crate::analysis::remove::{Gone, Removed, remove};
 use crate::report::cell;
 
 pub(super) fn execute(wish: &Capacity, gone: &Gone, output: &mut Output) -> Exit {
-    let Some((lowered, _)) = load(&wish.scenario, &wish.edits, output) else { return Exit::Wrong };
+    let Some(Runnable { lowered, .. }) = load(&wish.scenario, &wish.edits, output) else { return Exit::Wrong };
     let regions = match remove(&lowered.world, gone) {
         Ok(regions) => regions,
         Err(unknown) => {

@@ -24,16 +24,25 @@ use crate::scenario::lower::Lowered;
 
 pub(super) fn execute(run: &Run, output: &mut Output) -> Exit {
     interrupt::listen();
-    let Some((lowered, digest)) = load(&run.scenario, &run.edits, output) else { return Exit::Wrong };
-    simulate(run, lowered, digest, output)
+    let Some(loaded) = load(&run.scenario, &run.edits, output) else { return Exit::Wrong };
+    simulate(run, loaded, output)
 }
 
-/// Loads a scenario and says what is wrong with it; `None` if it cannot be run. Also its fingerprint.
-pub(super) fn load(path: &std::path::Path, edits: &[String], output: &mut Output) -> Option<(Lowered, String)> {
+/// A scenario that can be run.
+pub(super) struct Runnable {
+    pub(super) lowered: Lowered,
+    /// Its fingerprint.
+    pub(super) digest: String,
+    /// The file as it was read.
+    text: Option<String>,
+}
+
+/// Loads a scenario and says what is wrong with it; `None` if it cannot be run.
+pub(super) fn load(path: &std::path::Path, edits: &[String], output: &mut Output) -> Option<Runnable> {
     let loaded = scenario::load(path, edits);
     say_findings(&loaded, output);
-    let digest = loaded.digest();
-    loaded.lowered.map(|lowered| (lowered, digest))
+    let (digest, text) = (loaded.digest(), loaded.sources.texts().next().map(str::to_owned));
+    loaded.lowered.map(|lowered| Runnable { lowered, digest, text })
 }
 
 /// Prints all findings and how many there are.
@@ -49,7 +58,8 @@ pub(super) fn say_findings(loaded: &Loaded, output: &mut Output) {
 }
 
 /// Runs every seed and writes the report.
-fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) -> Exit {
+fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
+    let Runnable { lowered, digest, text: as_read } = scenario;
     let target = run.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&*lowered.world.name));
     // Opened before the run starts: a folder that cannot be written should not cost a run.
     let Some(folder) = open(&target, "--out", output) else { return Exit::Wrong };
@@ -68,6 +78,7 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
     ensemble.arguments = arguments(run);
     ensemble.file = run.scenario.to_string_lossy().into_owned();
     ensemble.edits.clone_from(&run.edits);
+    ensemble.text = as_read;
     let kept = baseline.map(|(kept, folder)| folder.write_baseline(&ensemble).map(|()| kept));
     let written = folder.write(&ensemble).and_then(|_| kept.transpose());
     let kept = match written {

@@ -8,7 +8,7 @@ use crate::base::time::{Duration, Time};
 use crate::measure::outcome::Outcome;
 use crate::measure::series::Series;
 use crate::report::frame::{Anchor, Frame, SOFT, Scale, sheet};
-use crate::report::style::{self, BAD, Band, Clock};
+use crate::report::style::{self, BAD, Band, Clock, GOOD};
 use crate::world::spec::WorldSpec;
 
 /// Shown around the first fault: this long before it.
@@ -20,8 +20,8 @@ const SPLIT: (i32, i32) = (700, 772);
 /// The first pixel of the plots and the last.
 const EDGES: (i32, i32) = (64, 1_096);
 
-/// Good requests: paler than the palette's green, so that failures stand out before them.
-const SERVED: RGBColor = RGBColor(126, 200, 174);
+/// The colour of the edge of good requests, in the palette.
+const SERVED: usize = 2;
 
 /// A named line.
 struct Line<'a> {
@@ -32,13 +32,13 @@ struct Line<'a> {
 
 /// Good and failed requests per second, stacked; failed ones again below, to their own scale.
 pub fn requests(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
-    let good = rates(run, "requests.good", |position| if position == 0 { SERVED } else { style::colour(position - 1) });
+    let good = rates(run, "requests.good", |position| if position == 0 { GOOD } else { style::colour(position - 1) });
     let failed = rates(run, "requests.failed", |_| BAD);
     let layers: Vec<&Line> = good.iter().chain(&failed).collect();
     let top = most(&stack(&layers, layers.len()))?;
     let failures: Vec<&Line> = failed.iter().collect();
     let worst = most(&stack(&failures, failures.len())).unwrap_or(1.0);
-    let svg = sheet(580, |sheet| {
+    let svg = sheet(610, |sheet| {
         sheet.title(ensemble, Some(run), "Requests");
         let one = good.len() == 1;
         let mut entries: Vec<(String, RGBColor)> = good
@@ -47,15 +47,21 @@ pub fn requests(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
             .collect();
         entries.push(("failed".to_owned(), BAD));
         sheet.legend(&entries);
-        for frame in beside(&ensemble.spec, (104, 320), Scale::Linear(top * 1.08)) {
+        let served = stack(&layers, good.len());
+        let served: Vec<(Time, Option<f64>)> = good.first().map_or(Vec::new(), |line| {
+            served.into_iter().enumerate().map(|(bucket, sum)| (middle(line.series, bucket), Some(sum))).collect()
+        });
+        for frame in beside(&ensemble.spec, (144, 340), Scale::Linear(top * 1.08)) {
             let bands = style::bands(&ensemble.spec);
             frame.faults(sheet, &bands, true);
             frame.axes(sheet, Some("requests per second"));
             for count in 1..=layers.len() {
                 frame.area(sheet, &between(&layers, count), layers[count - 1].colour);
             }
+            // The pale surface has an edge that can be seen.
+            frame.line(sheet, &served, style::colour(SERVED), 2);
         }
-        for frame in beside(&ensemble.spec, (402, 526), Scale::Linear(worst * 1.08)) {
+        for frame in beside(&ensemble.spec, (438, 556), Scale::Linear(worst * 1.08)) {
             frame.faults(sheet, &style::bands(&ensemble.spec), false);
             frame.axes(sheet, Some("failed requests per second"));
             for count in 1..=failures.len() {
@@ -81,16 +87,47 @@ pub fn latency(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
     lines_over_time(ensemble, run, "Latency of good requests", "milliseconds, of the requests of 5 s", &lines)
 }
 
-/// Allocations by zone.
+/// Allocations by zone, a frame for each region: a small region beside a large one has an axis of its own. Allocations
+/// move over minutes, so the seconds around the fault would show nothing more.
 pub fn zones(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
-    let lines: Vec<Line> = run
+    let zones: Vec<(&str, &str, &Series)> = run
         .series
         .iter()
-        .filter_map(|series| Some((labelled(&series.name, "zone")?.1, series)))
-        .enumerate()
-        .map(|(index, (zone, series))| Line { label: zone.to_owned(), series, colour: style::colour(index) })
+        .filter_map(|series| {
+            let (region, zone) = labelled(&series.name, "zone")?.1.split_once('/')?;
+            Some((region, zone, series))
+        })
         .collect();
-    lines_over_time(ensemble, run, "Allocations by zone", "allocations that hold resources", &lines)
+    let (regions, names) = (unique(zones.iter().map(|zone| zone.0)), unique(zones.iter().map(|zone| zone.1)));
+    let most = |region: &str| {
+        let of = zones.iter().filter(|zone| zone.0 == region);
+        of.flat_map(|zone| zone.2.values.iter().flatten()).copied().fold(0.0, f64::max)
+    };
+    if regions.iter().all(|region| most(region) <= 0.0) {
+        return None;
+    }
+    let (first, height, pitch) = (144, 190, 288);
+    let svg = sheet((first + pitch * regions.len() as i32 - 42) as u32, |sheet| {
+        sheet.title(ensemble, Some(run), "Allocations by zone");
+        let entry = |(index, name): (usize, &&str)| (format!("zone {name}"), style::colour(index));
+        sheet.legend(&names.iter().enumerate().map(entry).collect::<Vec<_>>());
+        for (position, region) in (0..).zip(&regions) {
+            let top = first + pitch * position;
+            let scale = Scale::Linear(most(region).max(1.0) * 1.08);
+            let frame = whole(&ensemble.spec, (top, top + height), scale);
+            frame.faults(sheet, &style::bands(&ensemble.spec), true);
+            frame.axes(sheet, Some(&format!("{region}: allocations that hold resources")));
+            for (_, name, series) in zones.iter().filter(|zone| zone.0 == *region) {
+                let index = names.iter().position(|other| other == name).unwrap_or(0);
+                // Of lines that coincide, those behind are thicker.
+                let before = zones.iter().filter(|zone| zone.0 == *region && zone.2.values == series.values);
+                let hidden_by = before.skip_while(|zone| zone.1 != *name).count().saturating_sub(1);
+                let thickness = 2 + 3 * u32::try_from(hidden_by).unwrap_or(0).min(4);
+                frame.line(sheet, &points(series), style::colour(index), thickness);
+            }
+        }
+    });
+    Some(svg)
 }
 
 fn lines_over_time(ensemble: &Ensemble, run: &Outcome, name: &str, unit: &str, lines: &[Line]) -> Option<String> {
@@ -99,28 +136,35 @@ fn lines_over_time(ensemble: &Ensemble, run: &Outcome, name: &str, unit: &str, l
     if high <= 0.0 {
         return None;
     }
-    // Latency that spans more than a decade and a half is unreadable on a linear axis; counts have a meaningful zero.
-    let levels = lines.iter().all(|line| line.series.unit != "ms");
-    let wide = high / low > 30.0 && !levels;
+    // Latency that spans more than a decade and a half is unreadable on a linear axis.
+    let wide = high / low > 30.0;
     let scale = if wide { Scale::Log(low / 1.2, high * 1.2) } else { Scale::Linear(high * 1.08) };
-    let svg = sheet(440, |sheet| {
+    let svg = sheet(452, |sheet| {
         sheet.title(ensemble, Some(run), name);
         sheet.legend(&lines.iter().map(|line| (line.label.clone(), line.colour)).collect::<Vec<_>>());
-        // Allocations move over minutes: the seconds around the fault would show nothing.
-        let both = beside(&ensemble.spec, (118, 388), scale);
-        let shown = if levels { vec![whole(&ensemble.spec, (118, 388), scale)] } else { both };
-        for frame in shown {
+        for frame in beside(&ensemble.spec, (144, 398), scale) {
             frame.faults(sheet, &style::bands(&ensemble.spec), true);
             frame.axes(sheet, Some(unit));
             for line in lines {
-                frame.line(sheet, &points(line.series), line.colour);
+                frame.line(sheet, &points(line.series), line.colour, 2);
             }
         }
         if wide {
-            sheet.text((EDGES.1, 92), "logarithmic scale", SOFT, Anchor::End);
+            sheet.text((EDGES.1, 68), "logarithmic scale", SOFT, Anchor::End);
         }
     });
     Some(svg)
+}
+
+/// Each once, in the order they are met.
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for name in names {
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
 }
 
 /// The frame of the whole run.

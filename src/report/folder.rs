@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::summary::Summary;
 use crate::measure::outcome::Outcome;
-use crate::report::{chart, json, leadership, table, waterfall};
+use crate::report::page::{PageError, page};
+use crate::report::{chart, json, leadership, setting, table, waterfall};
 
 /// Why the files could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,46 @@ pub enum FolderError {
         /// Where.
         path: PathBuf,
     },
+}
+
+/// Why the page of a report could not be made anew.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The folder or a file in it cannot be read.
+    #[error("cannot read `{}`: {cause}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The folder does not hold a report of this cossim.
+    #[error("`{}` is no report that can be told: {error}", path.display())]
+    Page {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: PageError,
+    },
+    /// The page cannot be written.
+    #[error("cannot write `{}`: {cause}", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl RebuildError {
+    /// A way out.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "name the folder of a finished run; `cossim run FILE --out DIR` makes one",
+            Self::Page { error, .. } => error.hint(),
+            Self::Write { .. } => "free some space, or copy the folder to where you can write",
+        }
+    }
 }
 
 /// A place for the files of a run, opened before the run starts so that a hopeless one costs nothing. Dropped without
@@ -60,18 +101,28 @@ impl Folder {
     /// was before.
     pub fn write(self, ensemble: &Ensemble) -> Result<Vec<String>, FolderError> {
         let files = contents(ensemble);
-        self.put(&files)?;
-        Ok(files.into_iter().map(|(name, _)| name).collect())
+        self.stage(&files)?;
+        let mut names: Vec<String> = files.into_iter().map(|(name, _)| name).collect();
+        if !ensemble.runs.is_empty() {
+            let written = read(&self.staging).map_err(|(path, cause)| FolderError::Write { path, cause })?;
+            let page = page(&written).expect("what was written can be read");
+            self.stage(&[(PAGE.to_owned(), Content::Text(page.into_bytes()))])?;
+            names.push(PAGE.to_owned());
+        }
+        self.replace()?;
+        Ok(names)
     }
 
     /// Writes what a comparison needs, and nothing to look at.
     pub fn write_baseline(self, ensemble: &Ensemble) -> Result<(), FolderError> {
         let summary = Content::Text(json::text(&Summary::new(ensemble)).into_bytes());
         let placements = Content::Rows(ensemble, table::placements);
-        self.put(&[(SUMMARY.to_owned(), summary), (PLACEMENTS.to_owned(), placements)])
+        self.stage(&[(SUMMARY.to_owned(), summary), (PLACEMENTS.to_owned(), placements)])?;
+        self.replace()
     }
 
-    fn put(&self, files: &[(String, Content<'_>)]) -> Result<(), FolderError> {
+    /// Writes files beside the target.
+    fn stage(&self, files: &[(String, Content<'_>)]) -> Result<(), FolderError> {
         fs::create_dir_all(&self.staging).map_err(failed(&self.staging))?;
         for (name, content) in files {
             let path = self.staging.join(name);
@@ -82,6 +133,11 @@ impl Folder {
             };
             write().map_err(failed(&path))?;
         }
+        Ok(())
+    }
+
+    /// Puts what is staged in the target's place.
+    fn replace(&self) -> Result<(), FolderError> {
         if !self.target.exists() {
             return fs::rename(&self.staging, &self.target).map_err(failed(&self.target));
         }
@@ -139,16 +195,23 @@ fn is_of_a_report(name: &str) -> bool {
         let seed = |rest: &str| rest.strip_prefix("-seed-").is_some_and(|seed| seed.parse::<u64>().is_ok());
         rest.is_some_and(|rest| rest.is_empty() || seed(rest))
     };
-    name == SUMMARY || TABLES.iter().any(|(known, _)| name == *known) || name == WATERFALL || CHARTS.iter().any(chart)
+    let single = [SUMMARY, SCENARIO, WATERFALL, PAGE].contains(&name);
+    single || TABLES.iter().any(|(known, _)| name == *known) || CHARTS.iter().any(chart)
 }
 
 const SUMMARY: &str = crate::analysis::summary::read::FILE;
 const PLACEMENTS: &str = crate::analysis::compare::decisions::FILE;
-const TABLES: [(&str, Table); 4] = [
+/// As it was read.
+const SCENARIO: &str = "scenario.ron";
+/// Made of the other files.
+const PAGE: &str = "report.html";
+const TABLES: [(&str, Table); 6] = [
     ("metrics.csv", table::metrics),
     ("series.csv", table::series),
     ("failovers.csv", table::failovers),
     (PLACEMENTS, table::placements),
+    ("machines.csv", setting::machines),
+    ("timeline.csv", setting::timeline),
 ];
 const WATERFALL: &str = "waterfall.svg";
 /// Drawn for one run of each case.
@@ -192,13 +255,21 @@ pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
         content.write(&mut bytes).expect("a vector takes every byte, and rows are as long as their header");
         bytes
     };
-    contents(ensemble).into_iter().map(|(name, content)| (name, bytes(&content))).collect()
+    let mut files: Vec<_> =
+        contents(ensemble).into_iter().map(|(name, content)| (name, bytes(&content))).collect();
+    if !ensemble.runs.is_empty() {
+        let page = page(&files).expect("what was written can be read");
+        files.push((PAGE.to_owned(), page.into_bytes()));
+    }
+    files
 }
 
+/// Every file but the page, which is made of them.
 fn contents(ensemble: &Ensemble) -> Vec<(String, Content<'_>)> {
     let text = |text: String| Content::Text(text.into_bytes());
     let mut files = vec![(SUMMARY.to_owned(), text(json::text(&Summary::new(ensemble))))];
     files.extend(TABLES.iter().map(|(name, table)| ((*name).to_owned(), Content::Rows(ensemble, *table))));
+    files.extend(ensemble.text.iter().map(|as_read| (SCENARIO.to_owned(), text(as_read.clone()))));
     let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, text(svg))));
     add(WATERFALL.to_owned(), waterfall::waterfall(ensemble));
     // One run of each kind is drawn: the first of the ensemble without suffix, the first of every other case with its
@@ -217,6 +288,42 @@ fn contents(ensemble: &Ensemble) -> Vec<(String, Content<'_>)> {
         }
     }
     files
+}
+
+/// Makes the page of a finished report anew from its other files. Returns where it is.
+pub fn rebuild(target: &Path) -> Result<PathBuf, RebuildError> {
+    let refused = |error: PageError| RebuildError::Page { path: target.to_owned(), error };
+    let unread = |(path, cause)| RebuildError::Read { path, cause };
+    let page = page(&read(target).map_err(unread)?).map_err(refused)?;
+    let place = target.join(PAGE);
+    // Beside the folder, so that a page half written is never taken for part of it.
+    let whole = fs::canonicalize(target).map_err(|cause| unread((target.to_owned(), cause)))?;
+    let name = whole.file_name().map_or("report".into(), |name| name.to_string_lossy());
+    let staging = whole.with_file_name(format!(".{name}.{}.html", std::process::id()));
+    let write = || fs::write(&staging, &page).and_then(|()| fs::rename(&staging, &place));
+    write().map_err(|cause| {
+        let _ = fs::remove_file(&staging);
+        RebuildError::Write { path: place.clone(), cause }
+    })?;
+    Ok(place)
+}
+
+/// The files of a report but for its page, by name; on an error, which could not be read and why.
+fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, (PathBuf, io::Error)> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| (path.clone(), cause)
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed(folder))? {
+        let path = entry.map_err(failed(folder))?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
+        if name != PAGE && is_of_a_report(&name) {
+            let bytes = fs::read(&path).map_err(failed(&path))?;
+            files.push((name, bytes));
+        }
+    }
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -245,6 +352,13 @@ mod tests {
     impl Drop for Scratch {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    impl Folder {
+        fn put(&self, files: &[(String, Content<'_>)]) -> Result<(), FolderError> {
+            self.stage(files)?;
+            self.replace()
         }
     }
 

@@ -13,8 +13,8 @@ use crate::report::style::{self, BAD, Band, Clock, FAINT, FAULT, FONT, GRID, INK
 /// Drawing into a string cannot fail but for a mistake of ours.
 const DRAWS: &str = "an SVG in memory takes every shape";
 
-/// Digits of a monospaced guess at the width of text, in pixels per point of size; only layout depends on it.
-const GLYPH: f64 = 0.56;
+/// A guess at the mean width of a letter, in pixels per pixel of size; only layout depends on it.
+const GLYPH: f64 = 0.55;
 
 /// A chart while it is drawn.
 pub(crate) struct Sheet<'a> {
@@ -39,6 +39,9 @@ pub(crate) struct Ink {
     pub(crate) colour: RGBColor,
     pub(crate) bold: bool,
 }
+
+/// Where names of colours stand, in pixels from the top.
+const LEGEND: i32 = 68;
 
 /// Axis labels and the like.
 pub(crate) const PLAIN: Ink = Ink { size: 13, colour: INK, bold: false };
@@ -70,17 +73,19 @@ impl Sheet<'_> {
         self.text((24, 43), &note, SOFT, Anchor::Start);
     }
 
-    /// Names of colours, from the right edge to the left, beside the title.
+    /// Names of colours below the title, from left to right; what finds no place in the row is counted.
     pub(crate) fn legend(&self, entries: &[(String, RGBColor)]) {
-        let mut x = style::WIDTH as i32 - 24;
-        for (label, colour) in entries.iter().rev() {
-            let wide = width(label, 13);
-            x -= wide + 34;
-            if x < 330 {
+        let mut x = 24;
+        for (index, (label, colour)) in entries.iter().enumerate() {
+            let wide = width(label, 13) + 46;
+            let left = entries.len() - index;
+            if x + wide + if left > 1 { 80 } else { 0 } > style::WIDTH as i32 {
+                self.text((x, LEGEND), &format!("and {left} more"), SOFT, Anchor::Start);
                 return;
             }
-            self.fill((x, 16), (x + 13, 29), *colour);
-            self.text((x + 19, 22), label, PLAIN, Anchor::Start);
+            self.fill((x, LEGEND - 6), (x + 13, LEGEND + 7), *colour);
+            self.text((x + 19, LEGEND), label, PLAIN, Anchor::Start);
+            x += wide;
         }
     }
 
@@ -92,7 +97,11 @@ impl Sheet<'_> {
             Anchor::End => HPos::Right,
         };
         let weight = if ink.bold { FontStyle::Bold } else { FontStyle::Normal };
-        let font = (FONT, ink.size, weight).into_font().color(&ink.colour).pos(Pos::new(across, VPos::Center));
+        // What plotters takes for a size is 1.24 times the size it writes.
+        let font = (FONT, f64::from(ink.size) * 1.24, weight)
+            .into_font()
+            .color(&ink.colour)
+            .pos(Pos::new(across, VPos::Center));
         self.root.draw(&Text::new(text.to_owned(), at, font)).expect(DRAWS);
     }
 
@@ -179,21 +188,22 @@ impl Frame {
             sheet.text((self.left - 8, y), &style::tick(level), PLAIN, Anchor::End);
         }
         if let Some(unit) = unit {
-            sheet.text((self.left - 40, self.top - 26), unit, SOFT, Anchor::Start);
+            // Above the two rows in which faults are named.
+            sheet.text((self.left - 40, self.top - 43), unit, SOFT, Anchor::Start);
         }
         let (from, to) = (self.clock.at(self.span.0), self.clock.at(self.span.1));
         for tick in ticks(from, to, (self.right - self.left) / 80) {
             let x = self.x(Time::ZERO + Duration::from_secs_f64(tick * self.clock.seconds));
             sheet.path(vec![(x, self.bottom), (x, self.bottom + 5)], FAINT, 1);
-            sheet.text((x, self.bottom + 15), &style::tick(tick), PLAIN, Anchor::Middle);
+            sheet.text((x, self.bottom + 16), &style::tick(tick), PLAIN, Anchor::Middle);
         }
         sheet.path(vec![(self.left, self.bottom), (self.right, self.bottom)], FAINT, 1);
         let middle = i32::midpoint(self.left, self.right);
-        sheet.text((middle, self.bottom + 32), self.clock.unit, SOFT, Anchor::Middle);
+        sheet.text((middle, self.bottom + 34), self.clock.unit, SOFT, Anchor::Middle);
     }
 
-    /// A line through values over time; a gap where there is none.
-    pub(crate) fn line(&self, sheet: &Sheet, points: &[(Time, Option<f64>)], colour: RGBColor) {
+    /// A line of this many pixels through values over time; a gap where there is none.
+    pub(crate) fn line(&self, sheet: &Sheet, points: &[(Time, Option<f64>)], colour: RGBColor, thickness: u32) {
         let inside = |at: Time| self.span.0 <= at && at <= self.span.1;
         for piece in points.split(|&(at, value)| value.is_none() || !inside(at)) {
             let path: Vec<(i32, i32)> =
@@ -201,7 +211,7 @@ impl Frame {
             match path.as_slice() {
                 [] => {}
                 [(x, y)] => sheet.fill((x - 1, y - 1), (x + 1, y + 1), colour),
-                _ => sheet.path(path, colour, 2),
+                _ => sheet.path(path, colour, thickness),
             }
         }
     }

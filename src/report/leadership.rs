@@ -1,7 +1,5 @@
 //! Who led each control plane, when, and when nobody did.
 
-use plotters::prelude::*;
-
 use crate::analysis::ensemble::Ensemble;
 use crate::base::time::{Duration, Time};
 use crate::measure::control::Reign;
@@ -13,7 +11,7 @@ use crate::world::event::{Group, System};
 use crate::world::spec::WorldSpec;
 
 const ROW: i32 = 50;
-const TOP: i32 = 104;
+const TOP: i32 = 122;
 
 /// The chart of one run.
 pub fn leadership(ensemble: &Ensemble, run: &Outcome) -> Option<String> {
@@ -76,9 +74,9 @@ fn draw(sheet: &Sheet, row: &Row, reigns: &[&Reign]) {
         let machine = &spec.machines[reign.machine];
         let name = machine.name.rsplit('/').next().unwrap_or(&machine.name);
         let zone = format!("{name}, zone {}", spec.zones[machine.zone].name);
-        let white = Ink { size: 13, colour: WHITE, bold: true };
+        let ink = Ink { size: 13, colour: style::text_on(style::colour(position)), bold: true };
         if let Some(text) = [zone.as_str(), name].into_iter().find(|text| width(text, 13) + 16 < right - left) {
-            sheet.text((left + 9, middle), text, white, Anchor::Start);
+            sheet.text((left + 9, middle), text, ink, Anchor::Start);
         }
     }
     for (from, to) in gaps.into_iter().filter(|(from, to)| from < to) {

@@ -12,6 +12,8 @@ pub mod cell;
 pub mod fleet;
 pub mod json;
 pub mod leadership;
+pub mod page;
+pub mod setting;
 pub mod style;
 pub mod table;
 pub mod text;

@@ -142,20 +142,20 @@ pub fn placements(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
 }
 
 /// A CSV file being written.
-struct Table<'a> {
+pub(crate) struct Table<'a> {
     writer: csv::Writer<&'a mut dyn Write>,
     /// The text of one cell.
     cell: String,
 }
 
 impl<'a> Table<'a> {
-    fn new(to: &'a mut dyn Write, header: &[&str]) -> io::Result<Self> {
+    pub(crate) fn new(to: &'a mut dyn Write, header: &[&str]) -> io::Result<Self> {
         let mut table = Self { writer: csv::Writer::from_writer(to), cell: String::new() };
         table.writer.write_record(header)?;
         Ok(table)
     }
 
-    fn row(&mut self, cells: &[&dyn Display]) -> io::Result<()> {
+    pub(crate) fn row(&mut self, cells: &[&dyn Display]) -> io::Result<()> {
         for cell in cells {
             self.cell.clear();
             write!(self.cell, "{cell}").expect("a string takes every character");
@@ -165,7 +165,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.writer.flush()
     }
 }

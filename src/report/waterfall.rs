@@ -1,9 +1,6 @@
 //! The failover waterfall: for every kind of run, how long each stage of replacement took, one after the other; once
-//! for
-//! a typical allocation and once for the one that was restored last. The figures stand beneath, because stages of
+//! for a typical allocation and once for the one that was restored last. The figures stand beneath, because stages of
 //! milliseconds and of minutes do not fit one axis.
-
-use plotters::prelude::*;
 
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::summary::Stage;
@@ -22,7 +19,7 @@ struct Row {
     bars: [[Option<f64>; STAGES.len()]; 2],
 }
 
-const TOP: i32 = 112;
+const TOP: i32 = 122;
 const ROW: i32 = 46;
 const TITLES: [&str; 2] = ["typical: median of each stage", "worst: the allocation restored last"];
 /// Left and right of the two plots, in pixels.
@@ -37,12 +34,7 @@ pub fn waterfall(ensemble: &Ensemble) -> Option<String> {
     let svg = sheet((beneath + 30 + 40 * count) as u32, |sheet| {
         sheet.title(ensemble, None, "From the fault to the first good request");
         let legend = STAGE_WORDS.iter().enumerate().map(|(index, &word)| (word.to_owned(), style::colour(index)));
-        let mut x = 24;
-        for (label, colour) in legend {
-            sheet.fill((x, 63), (x + 13, 76), colour);
-            sheet.text((x + 19, 69), &label, PLAIN, Anchor::Start);
-            x += width(&label, 13) + 46;
-        }
+        sheet.legend(&legend.collect::<Vec<_>>());
         for (side, (&(left, right), title)) in PLOTS.iter().zip(TITLES).enumerate() {
             let longest = rows.iter().map(|row| total(&row.bars[side])).fold(1.0, f64::max);
             let length = Duration::from_secs_f64(longest / 1e3);
@@ -89,8 +81,8 @@ fn bar(sheet: &Sheet, frame: &Frame, top: i32, stages: &[Option<f64>; STAGES.len
             sheet.fill((edge, above), (right, below), style::colour(index));
             let text = span(ms);
             if width(&text, 13) + 8 < right - edge {
-                let white = Ink { size: 13, colour: WHITE, bold: true };
-                sheet.text((i32::midpoint(edge, right), i32::midpoint(above, below)), &text, white, Anchor::Middle);
+                let ink = Ink { size: 13, colour: style::text_on(style::colour(index)), bold: true };
+                sheet.text((i32::midpoint(edge, right), i32::midpoint(above, below)), &text, ink, Anchor::Middle);
             }
         }
         edge = right;
@@ -101,11 +93,11 @@ fn bar(sheet: &Sheet, frame: &Frame, top: i32, stages: &[Option<f64>; STAGES.len
 
 /// The table beneath: a row per bar, a column per stage.
 fn figures(sheet: &Sheet, top: i32, rows: &[Row]) {
-    let column = |index: usize| 330 + 118 * index as i32 + 60;
+    let column = |index: usize| 326 + 128 * index as i32 + 64;
     let bold = Ink { size: 12, colour: INK, bold: true };
     for (index, word) in STAGE_WORDS.iter().enumerate() {
         let x = column(index);
-        sheet.fill((x - 56, top - 20), (x + 56, top - 16), style::colour(index));
+        sheet.fill((x - 60, top - 22), (x + 60, top - 18), style::colour(index));
         sheet.text((x, top - 6), word, bold, Anchor::Middle);
     }
     for (position, row) in (0..).zip(rows) {
@@ -113,7 +105,7 @@ fn figures(sheet: &Sheet, top: i32, rows: &[Row]) {
         sheet.text((24, y), &row.label, PLAIN, Anchor::Start);
         for (line, (bar, name)) in (0..).zip(row.bars.iter().zip(["typical", "worst"])) {
             let y = y + 16 * line;
-            sheet.text((320, y), name, SOFT, Anchor::End);
+            sheet.text((310, y), name, SOFT, Anchor::End);
             for (index, ms) in bar.iter().enumerate() {
                 sheet.text((column(index), y), &ms.map_or("–".to_owned(), span), PLAIN, Anchor::Middle);
             }

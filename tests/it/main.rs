@@ -17,3 +17,4 @@ mod scale;
 mod scenario;
 mod surface;
 mod orchestration;
+mod page;

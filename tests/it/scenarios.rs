@@ -43,13 +43,14 @@ fn root() -> PathBuf {
 fn ensemble(name: &str, seeds: Vec<u64>, threads: usize) -> Ensemble {
     let loaded = scenario::load(&root().join(format!("scenarios/{name}.ron")), &[]);
     let digest = loaded.digest();
+    let text = loaded.sources.texts().next().map(str::to_owned);
     let lowered = loaded.lowered.unwrap_or_else(|| panic!("{}", loaded.sources.render(&loaded.findings, false)));
     let spec = Arc::new(lowered.world);
     let windows = judge::windows(&lowered.expectations);
     let plan = Plan { spec: Arc::clone(&spec), windows, seeds, threads: Some(threads), explains: false };
     let outcomes = run_all(&plan, |_| Wish::GoOn).expect("virtual time does not stand still");
     let verdicts = judge::judge(&lowered.expectations, &outcomes);
-    Ensemble::new(&spec, digest, outcomes, verdicts)
+    Ensemble { text, ..Ensemble::new(&spec, digest, outcomes, verdicts) }
 }
 
 /// `scenario seed digest`, a line each.

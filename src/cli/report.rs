@@ -1,0 +1,31 @@
+//! `cossim report`: the page of a finished run, made anew from its folder.
+
+use std::path::Path;
+
+use super::Exit;
+use super::output::Output;
+use crate::analysis::summary::read::Flaw;
+use crate::report::folder::{RebuildError, rebuild};
+use crate::report::page::PageError;
+
+pub(super) fn execute(folder: &Path, output: &mut Output) -> Exit {
+    match rebuild(folder) {
+        Ok(page) => {
+            output.data(&format!("{}\n", page.display()));
+            Exit::Fine
+        }
+        Err(error) => {
+            output.say(&format!("error[{}]: {error}\nhint: {}", code(&error), error.hint()));
+            Exit::Wrong
+        }
+    }
+}
+
+/// The code of the finding (`docs/scenario.md`).
+const fn code(error: &RebuildError) -> &'static str {
+    match error {
+        RebuildError::Page { error: PageError::Summary(Flaw::Version { .. } | Flaw::Schema { .. }), .. } => "E093",
+        RebuildError::Page { .. } | RebuildError::Read { .. } => "E092",
+        RebuildError::Write { .. } => "E091",
+    }
+}

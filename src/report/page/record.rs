@@ -1,0 +1,229 @@
+//! What a result folder holds, read back: all that the page is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::analysis::summary::Summary;
+use crate::analysis::summary::read::{FILE as SUMMARY, Flaw, parse};
+use crate::report::page::PageError;
+
+/// Everything the page tells.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) summary: Summary,
+    /// The scenario as it was read, if it was kept.
+    pub(super) scenario: Option<String>,
+    pub(super) timeline: Vec<Entry>,
+    pub(super) machines: Vec<Machine>,
+    /// The runs that are shown one by one: the first, and the first of every other case.
+    pub(super) shown: Vec<Shown>,
+    /// The SVG files, by name without `.svg`.
+    pub(super) charts: BTreeMap<String, String>,
+}
+
+/// A run that is shown.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// Its place in the summary.
+    pub(super) position: usize,
+    pub(super) seed: u64,
+    pub(super) series: Vec<Series>,
+    pub(super) allocs: Vec<Alloc>,
+}
+
+/// A series of a run.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) name: String,
+    /// Start of a bucket in seconds, and its value.
+    pub(super) values: Vec<(f64, f64)>,
+}
+
+/// A row of `timeline.csv`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Entry {
+    pub(super) kind: String,
+    pub(super) from_s: f64,
+    pub(super) until_s: f64,
+    pub(super) what: String,
+}
+
+/// A row of `machines.csv`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Machine {
+    #[serde(rename = "machine")]
+    pub(super) name: String,
+    pub(super) region: String,
+    pub(super) zone: String,
+    pub(super) role: String,
+    pub(super) instance: String,
+    pub(super) cpu_mhz: Option<u64>,
+    pub(super) memory_mib: Option<u64>,
+}
+
+/// A row of `placements.csv`, as far as it is needed.
+#[derive(Debug, Deserialize)]
+pub(super) struct Alloc {
+    seed: u64,
+    pub(super) region: String,
+    pub(super) name: String,
+    pub(super) machine: String,
+    pub(super) cpu_mhz: u64,
+    pub(super) memory_mib: u64,
+    pub(super) placed_s: f64,
+    pub(super) ended_s: Option<f64>,
+}
+
+impl Alloc {
+    /// Whether it holds its resources at an instant; at that of its end it no longer does.
+    pub(super) fn holds(&self, at_s: f64) -> bool {
+        self.placed_s < at_s && self.ended_s.is_none_or(|ended| ended >= at_s)
+    }
+
+    /// `<job>.<group>`.
+    pub(super) fn group(&self) -> &str {
+        self.name.rsplit_once('[').map_or(&self.name, |(group, _)| group)
+    }
+}
+
+/// A row of `series.csv`.
+#[derive(Debug, Deserialize)]
+struct Point {
+    seed: u64,
+    series: String,
+    from_s: f64,
+    value: f64,
+}
+
+impl Record {
+    /// Reads the files of a folder.
+    pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<Self, PageError> {
+        let summary = parse(text(files, SUMMARY)?)?;
+        if summary.cossim != env!("CARGO_PKG_VERSION") {
+            return Err(Flaw::Version { found: summary.cossim }.into());
+        }
+        let mut shown = shown(&summary);
+        values(files, &mut shown)?;
+        let seeds: BTreeMap<u64, usize> = shown.iter().enumerate().map(|(at, run)| (run.seed, at)).collect();
+        let known: BTreeSet<u64> = summary.runs.iter().map(|run| run.seed).collect();
+        rows(files, PLACEMENTS, |alloc: Alloc| {
+            if let Some(&at) = seeds.get(&alloc.seed) {
+                shown[at].allocs.push(alloc);
+                return Ok(());
+            }
+            if known.contains(&alloc.seed) { Ok(()) } else { Err(unknown(alloc.seed)) }
+        })?;
+        let (mut timeline, mut machines) = (Vec::new(), Vec::new());
+        rows(files, TIMELINE, |entry: Entry| {
+            timeline.push(entry);
+            Ok(())
+        })?;
+        rows(files, MACHINES, |machine: Machine| {
+            machines.push(machine);
+            Ok(())
+        })?;
+        let scenario = has(files, SCENARIO).then(|| text(files, SCENARIO).map(str::to_owned)).transpose()?;
+        Ok(Self { scenario, timeline, machines, charts: charts(files)?, shown, summary })
+    }
+
+    /// Length of the runs in seconds; zero without any.
+    pub(super) fn end_s(&self) -> f64 {
+        self.summary.runs.first().map_or(0.0, |run| run.simulated_s)
+    }
+
+    /// Length of the warm-up in seconds.
+    pub(super) fn warmup_s(&self) -> f64 {
+        self.timeline.iter().find(|entry| entry.kind == "warm-up").map_or(0.0, |entry| entry.until_s)
+    }
+
+    /// Faults of the timeline.
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Entry> {
+        self.timeline.iter().filter(|entry| entry.kind == "fault")
+    }
+}
+
+/// The files, by name.
+const SERIES: &str = "series.csv";
+const PLACEMENTS: &str = "placements.csv";
+const TIMELINE: &str = "timeline.csv";
+const MACHINES: &str = "machines.csv";
+const SCENARIO: &str = "scenario.ron";
+
+fn has(files: &[(String, Vec<u8>)], name: &str) -> bool {
+    files.iter().any(|(known, _)| known == name)
+}
+
+fn text<'a>(files: &'a [(String, Vec<u8>)], name: &str) -> Result<&'a str, PageError> {
+    let found = files.iter().find(|(known, _)| known == name);
+    let (_, bytes) = found.ok_or_else(|| PageError::Missing { file: name.to_owned() })?;
+    std::str::from_utf8(bytes).map_err(|error| damaged(name, &error))
+}
+
+fn damaged(file: &str, reason: &dyn std::fmt::Display) -> PageError {
+    PageError::Damaged { file: file.to_owned(), reason: reason.to_string() }
+}
+
+fn unknown(seed: u64) -> String {
+    format!("it has rows of seed {seed}, which `{SUMMARY}` has not")
+}
+
+/// The first run and the first of every other case, in seed order.
+fn shown(summary: &Summary) -> Vec<Shown> {
+    let mut seeds: Vec<u64> = summary.cases.iter().filter_map(|case| case.seeds.first().copied()).collect();
+    seeds.extend(summary.runs.first().map(|run| run.seed));
+    let run = |(position, seed)| Shown { position, seed, series: Vec::new(), allocs: Vec::new() };
+    let all = summary.runs.iter().map(|run| run.seed).enumerate();
+    all.filter(|(_, seed)| seeds.contains(seed)).map(run).collect()
+}
+
+/// Reads the series of the runs that are shown.
+fn values(files: &[(String, Vec<u8>)], shown: &mut [Shown]) -> Result<(), PageError> {
+    rows(files, SERIES, |point: Point| {
+        if !point.value.is_finite() || !point.from_s.is_finite() {
+            return Err("it has a value that is no number".to_owned());
+        }
+        let Some(run) = shown.iter_mut().find(|run| run.seed == point.seed) else { return Ok(()) };
+        let value = (point.from_s, point.value);
+        match run.series.last_mut().filter(|series| series.name == point.series) {
+            Some(series) => series.values.push(value),
+            None => run.series.push(Series { name: point.series, values: vec![value] }),
+        }
+        Ok(())
+    })
+}
+
+/// Calls `take` with every row of a table.
+fn rows<T: DeserializeOwned>(
+    files: &[(String, Vec<u8>)],
+    name: &str,
+    mut take: impl FnMut(T) -> Result<(), String>,
+) -> Result<(), PageError> {
+    let mut reader = csv::Reader::from_reader(text(files, name)?.as_bytes());
+    for row in reader.deserialize() {
+        let row = row.map_err(|error| damaged(name, &error))?;
+        take(row).map_err(|reason| damaged(name, &reason))?;
+    }
+    Ok(())
+}
+
+/// The SVG files. They become part of the page, so they have to be what cossim draws: shapes and words.
+fn charts(files: &[(String, Vec<u8>)]) -> Result<BTreeMap<String, String>, PageError> {
+    let mut charts = BTreeMap::new();
+    for (name, _) in files {
+        let Some(stem) = name.strip_suffix(".svg") else { continue };
+        let svg = text(files, name)?.trim();
+        let mut tags = svg.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or(rest));
+        let drawn = ["svg", "rect", "text", "polyline", "polygon", "circle", "line", "path"];
+        let plain = |tag: &str| {
+            let name = tag.trim_start_matches('/').split([' ', '/', '\n']).next().unwrap_or("");
+            drawn.contains(&name) && !tag.contains(" on")
+        };
+        if !svg.starts_with("<svg ") || !svg.ends_with("</svg>") || !tags.all(plain) {
+            return Err(damaged(name, &"it is no chart of cossim's"));
+        }
+        charts.insert(stem.to_owned(), svg.to_owned());
+    }
+    Ok(charts)
+}
