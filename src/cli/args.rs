@@ -186,16 +186,16 @@ struct Capacity {
     /// Scenario file
     scenario: PathBuf,
     /// Change a value of the scenario, as regions[0].clients[0].count=9; may be repeated
-    #[arg(long, value_name = "PATH=VALUE")]
+    #[arg(long, global = true, value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// As JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     /// No progress
-    #[arg(long)]
+    #[arg(long, global = true)]
     quiet: bool,
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     threads: Option<u16>,
 }
 

@@ -164,7 +164,7 @@ fn children_are_found_under_their_parent() {
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
         contains(&ended.stdout, &["clerk/dispatch-", ".desk[0] is a"]);
     }
-    for name in ["giant.desk", "giant.desk[0]"] {
+    for name in ["giant.desk", "giant.desk[2]"] {
         let ended = report.explain(&[name]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
         contains(&ended.stdout, &["could not be placed", "2 cpu"]);
