@@ -73,7 +73,9 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
     let kept = match written {
         Ok(kept) => kept,
         Err(error) => {
-            output.say(&format!("error[E091]: {error}\nhint: free some space or choose another folder with `--out`"));
+            output.say(&format!(
+                "error[E091]: {error}\nhint: free some space or choose another folder with `--out` or `--baselines`"
+            ));
             return Exit::Wrong;
         }
     };

@@ -118,8 +118,8 @@ pub struct Scenario {
     /// Objectives: `metric{label=value} statistic op value`.
     #[serde(default)]
     pub expect: Vec<String>,
-    /// What tells runs apart that are reported as cases: `leaders` (which leaders faults hit), or objectives that hold in
-    /// some runs. Default `["leaders"]`.
+    /// What tells runs apart that are reported as cases: `leaders` (which leaders faults hit), or objectives that hold
+    /// in some runs. Default `["leaders"]`.
     #[serde(default)]
     pub group_by: Option<Vec<String>>,
     /// Product releases to follow.
