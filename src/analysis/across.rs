@@ -1,9 +1,9 @@
 //! Figures across the runs of an ensemble: percentiles pool the samples, intervals come from the seeds.
 //!
-//! The runs are the independent units. The percentiles of pooled samples and pooled shares have bootstrap intervals: seeds
-//! are drawn with replacement and what each drew is pooled; samples within a run are correlated and are never resampled
-//! on their own. Levels and totals are averaged over runs and have Student's interval. Waits that had not ended with
-//! their run are part of the pool, longer than any that had.
+//! The runs are the independent units. The percentiles of pooled samples and pooled shares have bootstrap intervals:
+//! seeds are drawn with replacement and what each drew is pooled; samples within a run are correlated and are never
+//! resampled on their own. Levels and totals are averaged over runs and have Student's interval. Waits that had not
+//! ended with their run are part of the pool, longer than any that had.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -263,7 +263,7 @@ mod tests {
         let runs: Vec<Value> = [5, 6, 5, 6, 5, 6, 90, 91, 90, 91].map(total).into_iter().collect();
         let across = one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>());
         let figure = across.figures[0].1;
-        // By hand: mean 39.5, deviation 43.895, t of nine degrees 2.262157.
+        // By hand: mean 39.5, deviation 43.897, t of nine degrees 2.262157.
         let (low, high) = figure.interval.expect("ten runs");
         assert!((figure.value - 39.5).abs() < 1e-9 && (high - low - 62.802).abs() < 0.01, "{figure:?}");
         assert_eq!(across.modes.len(), 2, "{:?}", across.modes);

@@ -88,8 +88,8 @@ pub fn cases(by: &GroupBy, runs: &[Outcome]) -> Vec<String> {
     runs.iter().map(case).collect()
 }
 
-/// What an objective is about in a run, in the unit of its metric; infinite if it falls on a wait that had not ended, and
-/// `None` if the run does not exercise it.
+/// What an objective is about in a run, in the unit of its metric; infinite if it falls on a wait that had not ended,
+/// and `None` if the run does not exercise it.
 pub(super) fn observed(objective: &Objective, run: &Outcome) -> Option<f64> {
     let metrics = match objective.window {
         Window::Whole => Some(&run.metrics),

@@ -1,9 +1,10 @@
 //! How many seeds are enough: more are run until the mean of what each expectation observes is known well enough.
 //!
-//! The relative precision rule of Law & Kelton (Simulation Modeling and Analysis, section 9.4.1): stop when the half-width
-//! of the 95 % interval is at most γ/(1+γ) of the mean, for a true relative error of γ. Ten seeds come first; then a
-//! quarter more, and two at least, at a time. What is decided depends on the outcomes in seed order alone, so that the
-//! number of threads changes nothing. Seeds that do not exercise an expectation say nothing about it.
+//! The relative precision rule of Law & Kelton (Simulation Modeling and Analysis, section 9.4.1): stop when the
+//! half-width of the 95 % interval is at most γ/(1+γ) of the mean, for a true relative error of γ. Ten seeds come
+//! first; then a quarter more, and two at least, at a time. What is decided depends on the outcomes in seed order
+//! alone, so that the number of threads changes nothing. Seeds that do not exercise an expectation say nothing about
+//! it.
 
 use crate::analysis::across::CONFIDENCE;
 use crate::analysis::judge::observed;
@@ -33,8 +34,8 @@ pub struct Known {
     pub seeds: usize,
     /// Mean, in the unit of its metric; `None` if no seed exercises it, or some wait never ended.
     pub mean: Option<f64>,
-    /// Half of its 95 % interval, of the mean; `None` if it is not known: fewer than two seeds, a mean of zero that is not
-    /// always zero, or a wait that never ended.
+    /// Half of its 95 % interval, of the mean; `None` if it is not known: fewer than two seeds, a mean of zero that is
+    /// not always zero, or a wait that never ended.
     pub half_width: Option<f64>,
 }
 

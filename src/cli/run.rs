@@ -84,7 +84,9 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
     let kept = match written {
         Ok(kept) => kept,
         Err(error) => {
-            output.say(&format!("error[E091]: {error}\nhint: free some space or choose another folder with `--out`"));
+            output.say(&format!(
+                "error[E091]: {error}\nhint: free some space or choose another folder with `--out` or `--baselines`"
+            ));
             return Exit::Wrong;
         }
     };

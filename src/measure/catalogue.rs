@@ -1,5 +1,5 @@
-//! Every metric there is: name, unit, kind, labels and which way it gets worse. `cossim list metrics`, docs/metrics.md and the check of
-//! expectations read this table; nothing reports a metric that is not in it.
+//! Every metric there is: name, unit, kind, labels and which way it gets worse. `cossim list metrics`, docs/metrics.md
+//! and the check of expectations read this table; nothing reports a metric that is not in it.
 
 /// What a value counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -123,8 +123,8 @@ impl Distribution {
         Some(self.max)
     }
 
-    /// The same over samples and waits that had not ended, which are longer than any; `None` if it falls on one of those,
-    /// or of nothing. In nanoseconds.
+    /// The same over samples and waits that had not ended, which are longer than any; `None` if it falls on one of
+    /// those, or of nothing. In nanoseconds.
     pub fn quantile_of_all(&self, q: f64) -> Option<f64> {
         let all = (self.count + self.unended) as f64;
         let rank = libm::ceil(q.clamp(0.0, 1.0) * all).max(1.0);

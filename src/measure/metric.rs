@@ -91,8 +91,8 @@ impl Value {
         }
     }
 
-    /// The figures by statistic name, in the order they are shown; empty without samples. Of times, those that fall on a
-    /// wait that had not ended are left out: they are longer than any that had.
+    /// The figures by statistic name, in the order they are shown; empty without samples. Of times, those that fall on
+    /// a wait that had not ended are left out: they are longer than any that had.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
         match self {
             Self::Times(d) => {

@@ -22,7 +22,7 @@ pub enum FolderError {
         cause: io::Error,
     },
     /// The place is taken by something that is not a folder of ours, or by one with something else in it.
-    #[error("`{}` exists and was not written by cossim; choose another folder with `--out`", path.display())]
+    #[error("`{}` exists and was not written by cossim", path.display())]
     Taken {
         /// Where.
         path: PathBuf,

@@ -103,8 +103,8 @@ mod tests {
         (0..SPATIAL.len()).map(|out| variance(&std::array::from_fn::<u32, 26, _>(|i| u32::from(i != out)))).collect()
     }
 
-    /// Table 14.2, 90 % intervals: percentile (100.8, 233.9), BCa (115.8, 259.6); and its text: acceleration 0.061, bias
-    /// 0.146. Resamples are random, so the ends are compared within a few percent.
+    /// Table 14.2, 90 % intervals: percentile (100.8, 233.9), BCa (115.8, 259.6); and its text: acceleration 0.061,
+    /// bias 0.146. Resamples are random, so the ends are compared within a few percent.
     #[test]
     fn intervals_are_those_of_the_book() {
         let figure = variance(&[1; 26]);

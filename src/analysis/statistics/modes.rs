@@ -1,11 +1,11 @@
 //! Several modes: a distribution whose mean or median is a value that hardly occurs should not be summed up by one.
 //!
-//! Samples fall apart in one of two ways. Groups stand apart if every gap between them is more than twice as wide as the
-//! widest of them. And, of thirty samples or more, the density is estimated with a normal kernel (Silverman 1986, equation
-//! 3.31: 0.9 min(deviation, quartile range / 1.34) n^-1/5), and a peak is a mode if the valley beside it is at most 0.6
-//! times as high as the lower of its two peaks. Either way a mode has a tenth of the samples, and two of them at least.
-//! Times are looked at by their logarithm, so that a long tail makes no modes. The rule is meant to be right when it
-//! speaks: fewer than ten samples have one mode, and so do two humps that overlap.
+//! Samples fall apart in one of two ways. Groups stand apart if every gap between them is more than twice as wide as
+//! the widest of them. And, of thirty samples or more, the density is estimated with a normal kernel (Silverman 1986,
+//! equation 3.31: 0.9 min(deviation, quartile range / 1.34) n^-1/5), and a peak is a mode if the valley beside it is at
+//! most 0.6 times as high as the lower of its two peaks. Either way a mode has a tenth of the samples, and two of them
+//! at least. Times are looked at by their logarithm, so that a long tail makes no modes. The rule is meant to be right
+//! when it speaks: fewer than ten samples have one mode, and so do two humps that overlap.
 
 use crate::base::math::{exp, ln, pow};
 

@@ -99,9 +99,9 @@ mod tests {
         assert!((result.positive - 40.0).abs() < 1e-12 && near(result.p_two_sided, 0.039_062_5), "{result:?}");
     }
 
-    /// Darwin's maize plants (Fisher 1935, The Design of Experiments, chapter 3), differences in eighths of an inch. The
-    /// two negative ones have ranks 14 and 10, the positive ones sum up to 96; of the 2^15 choices of signs 676 come to
-    /// 24 or less.
+    /// Darwin's maize plants (Fisher 1935, The Design of Experiments, chapter 3), differences in eighths of an inch.
+    /// The two negative ones have ranks 14 and 10, the positive ones sum up to 96; of the 2^15 choices of signs 676
+    /// come to 24 or less.
     #[test]
     fn darwins_maize_with_ties() {
         let eighths = [49., -67., 8., 16., 6., 23., 28., 41., 14., 29., 56., 24., 75., 60., -48.];
@@ -109,8 +109,8 @@ mod tests {
         assert!((result.positive - 96.0).abs() < 1e-12 && near(result.p_two_sided, 0.041_259_765_6), "{result:?}");
     }
 
-    /// By hand. Zeros take ranks 1 and 2 and are dropped (Pratt): 3, 4, 5 remain, all positive: 2 of 8 choices of signs.
-    /// Equal sizes: ranks 1.5, 1.5, 3 with sums 0, 1.5, 1.5, 3, 3, 4.5, 4.5, 6; a sum of 1.5 or less has 3 of 8.
+    /// By hand. Zeros take ranks 1 and 2 and are dropped (Pratt): 3, 4, 5 remain, all positive: 2 of 8 choices of
+    /// signs. Equal sizes: ranks 1.5, 1.5, 3 with sums 0, 1.5, 1.5, 3, 3, 4.5, 4.5, 6; a sum of 1.5 or less has 3 of 8.
     #[test]
     fn zeros_and_ties_by_hand() {
         assert!(near(p(&[0.0, 0.0, 1.0, 2.0, 3.0]), 0.25));

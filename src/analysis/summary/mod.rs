@@ -128,8 +128,8 @@ pub struct Pooled {
     /// Samples of all runs; absent for levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
-    /// Waits of all runs that had not ended with their run; absent if there are none. A figure that falls on one of them
-    /// is absent.
+    /// Waits of all runs that had not ended with their run; absent if there are none. A figure that falls on one of
+    /// them is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unended: Option<u64>,
     /// Modes of the pooled samples of times, or of the figures of single runs; absent unless there are several. No one

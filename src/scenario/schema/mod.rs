@@ -123,8 +123,8 @@ pub struct Scenario {
     /// What `cossim plan` looks for.
     #[serde(default)]
     pub plan: Option<Plan>,
-    /// What tells runs apart that are reported as cases: `leaders` (which leaders faults hit), or objectives that hold in
-    /// some runs. Default `["leaders"]`.
+    /// What tells runs apart that are reported as cases: `leaders` (which leaders faults hit), or objectives that hold
+    /// in some runs. Default `["leaders"]`.
     #[serde(default)]
     pub group_by: Option<Vec<String>>,
     /// Product releases to follow.
