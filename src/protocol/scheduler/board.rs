@@ -38,6 +38,8 @@ pub(super) struct Board {
     kinds: Vec<Kind>,
     kind_of: BTreeMap<(Values, u64), u32>,
     groups: Vec<Group>,
+    /// Groups that were asked for lately: most nodes are like some other.
+    lately: Vec<(Values, f64, f64, u32)>,
     /// Nodes that changed since.
     touched: Vec<NodeId>,
     /// Nodes that were scored or full.
@@ -66,6 +68,9 @@ struct Group {
     live: u32,
 }
 
+/// Groups that are remembered.
+const LATELY_MAX: usize = 16;
+
 /// Stands for no group: filtered out, or full.
 const FILTERED: u32 = u32::MAX;
 const FULL: u32 = u32::MAX - 1;
@@ -81,6 +86,7 @@ impl Board {
             kinds: Vec::new(),
             kind_of: BTreeMap::new(),
             groups: Vec::new(),
+            lately: Vec::new(),
             touched: Vec::new(),
             fitted: 0,
             candidates: 0,
@@ -108,6 +114,11 @@ impl Board {
         self.fitted
     }
 
+    /// No node can take the group.
+    pub(super) fn is_without_candidates(&self) -> bool {
+        self.candidates == 0
+    }
+
     /// Adds the next node in the order of the visit.
     pub(super) fn push(&mut self, node: NodeId, standing: Standing, values: Values) {
         self.group_of.push(FILTERED);
@@ -127,6 +138,7 @@ impl Board {
             group.live -= 1;
             if group.live == 0 {
                 group.ranks = BinaryHeap::new();
+                self.lately.clear();
                 self.kinds[group.kind as usize].by_sum.remove(&sortable(group.sum));
             }
         }
@@ -152,6 +164,21 @@ impl Board {
     }
 
     fn group(&mut self, values: Values, sum: f64, count: f64) -> u32 {
+        let same = |(of, its_sum, its_count, _): &&(Values, f64, f64, u32)| {
+            its_sum.to_bits() == sum.to_bits() && its_count.to_bits() == count.to_bits() && *of == values
+        };
+        if let Some((.., group)) = self.lately.iter().find(same) {
+            return *group;
+        }
+        let group = self.find_group(values.clone(), sum, count);
+        if self.lately.len() == LATELY_MAX {
+            self.lately.clear();
+        }
+        self.lately.push((values, sum, count, group));
+        group
+    }
+
+    fn find_group(&mut self, values: Values, sum: f64, count: f64) -> u32 {
         let kinds = &mut self.kinds;
         let kind = *self.kind_of.entry((values, count.to_bits())).or_insert_with_key(|(values, _)| {
             kinds.push(Kind { values: values.clone(), count, by_sum: BTreeMap::new() });

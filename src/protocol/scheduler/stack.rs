@@ -133,6 +133,16 @@ struct Candidate {
     ranked: Option<Box<Ranked>>,
 }
 
+/// What a look at all nodes came to.
+enum Wide {
+    /// The best of them.
+    Best(NodeId),
+    /// None can take the group; why, has been noted.
+    Nothing,
+    /// Only the walk can tell.
+    Walk,
+}
+
 /// Nodes in random order, and the place reached.
 #[derive(Debug, Default)]
 struct Source {
@@ -162,6 +172,17 @@ impl Source {
         self.offset += 1;
         self.seen += 1;
         Some(node)
+    }
+}
+
+impl Source {
+    /// Puts all that is left into random order.
+    fn mix(&mut self, rng: &mut Rng) {
+        for at in self.mixed..self.order.len() {
+            let left = self.order.len() - at;
+            self.order.swap(at, at + rng.below(left as u64) as usize);
+        }
+        self.mixed = self.order.len();
     }
 }
 
@@ -422,8 +443,9 @@ impl<'a> Stack<'a> {
         }
         view.scores.begin(self);
         let best = match self.best_of_all(&mut view, options) {
-            Some(node) => self.rank_again(&mut view, node, options),
-            None => self.best(&mut view, options),
+            Wide::Best(node) => self.rank_again(&mut view, node, options),
+            Wide::Nothing => None,
+            Wide::Walk => self.best(&mut view, options),
         };
         self.views[group] = Some(view);
         best
@@ -466,19 +488,20 @@ impl<'a> Stack<'a> {
         self.rank(&mut view.scores, class, entry, options).ok()
     }
 
-    /// The choice of a selection that looks at all nodes, from the board; `None` if it has to walk. The first one walks
-    /// in any case: it puts the nodes into order.
-    fn best_of_all(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<NodeId> {
+    /// The choice of a selection that looks at all nodes, from the board.
+    fn best_of_all(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Wide {
         let count = self.source.order.len();
         let looks_at_all = 0 < count && count <= self.limit as usize && self.source.number > 0;
         if !looks_at_all || !self.keeps(view, options) {
-            return None;
+            return Wide::Walk;
         }
         let turn = (self.source.number, self.source.offset % count);
-        if view.looked_wide.replace(turn) != Some(turn) {
+        let is_first = view.looked_wide.replace(turn) != Some(turn);
+        if is_first {
             view.scores.expect(count);
             view.board = None;
-            return None;
+            // The walk would do it as it goes, and draws nothing else on its way.
+            self.source.mix(&mut self.rng);
         }
         let mut board = match view.board.take().filter(|board| board.is_of(turn)) {
             Some(mut board) => {
@@ -491,7 +514,11 @@ impl<'a> Stack<'a> {
             None => self.fill_board(view, turn),
         };
         let best = board.best(|values| view.scores.mean_of(self, values));
-        if best.is_some() {
+        let nothing = is_first && board.is_without_candidates();
+        if !nothing {
+            self.rejected.clear();
+        }
+        if best.is_some() || nothing {
             #[cfg(test)]
             {
                 self.from_board += 1;
@@ -503,7 +530,11 @@ impl<'a> Stack<'a> {
             self.source.offset = if turn.1 == 0 { count } else { turn.1 };
         }
         view.board = Some(board);
-        best.map(|rank| self.source.order[(turn.1 + rank as usize) % count])
+        match best {
+            Some(rank) => Wide::Best(self.source.order[(turn.1 + rank as usize) % count]),
+            None if nothing => Wide::Nothing,
+            None => Wide::Walk,
+        }
     }
 
     fn fill_board(&mut self, view: &mut View<'a>, turn: (u32, usize)) -> Board {
@@ -518,10 +549,16 @@ impl<'a> Stack<'a> {
         board
     }
 
+    /// What a node adds to the board. Rejections are noted as the walk notes them: of a class, the first node names the
+    /// reason, and it is looked at once.
     fn standing(&mut self, view: &mut View<'a>, node: NodeId) -> (Standing, Values) {
         match self.look_briefly(view, node) {
-            Known::Nothing | Known::Rejected(Rejected::Filtered(_)) => (Standing::Filtered, Values::new()),
-            Known::Rejected(Rejected::Exhausted(_)) => (Standing::Full, Values::new()),
+            Known::Nothing => (Standing::Filtered, Values::new()),
+            Known::Rejected(why) => {
+                self.rejected.push((node, why));
+                let full = matches!(why, Rejected::Exhausted(_));
+                (if full { Standing::Full } else { Standing::Filtered }, Values::new())
+            }
             Known::Scored(sum, count) => (Standing::Scored(sum, count), view.scores.spread_values(self, node)),
         }
     }
