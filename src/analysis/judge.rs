@@ -43,7 +43,14 @@ pub fn judge(expectations: &[Expectation], runs: &[Outcome]) -> Vec<Verdict> {
 
 fn verdict(text: &str, objective: &Objective, runs: &[Outcome]) -> Verdict {
     let runs: Vec<(String, Judgement)> = runs.iter().map(|run| in_run(objective, run)).collect();
-    let count = |wanted: Judgement| runs.iter().filter(|(_, judgement)| *judgement == wanted).count();
+    let judgements: Vec<Judgement> = runs.iter().map(|(_, judgement)| *judgement).collect();
+    let (overall, met) = over_runs(objective, &judgements);
+    Verdict { text: text.to_owned(), runs, overall, met }
+}
+
+/// How an objective fares over runs: whether it holds for them together, and whether it counts as met.
+pub fn over_runs(objective: &Objective, runs: &[Judgement]) -> (Judgement, bool) {
+    let count = |wanted: Judgement| runs.iter().filter(|judgement| **judgement == wanted).count();
     let (passed, idle) = (count(Judgement::Pass), count(Judgement::NotExercised));
     let counted = if objective.if_exercised { runs.len() - idle } else { runs.len() };
     // A share of whole seeds, so that a rounding error cannot decide.
@@ -59,22 +66,35 @@ fn verdict(text: &str, objective: &Objective, runs: &[Outcome]) -> Verdict {
         Judgement::Fail => false,
         Judgement::NotExercised => objective.if_exercised,
     };
-    Verdict { text: text.to_owned(), runs, overall, met }
+    (overall, met)
 }
 
-fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {
+/// What a run came to: infinity for a wait that had not ended with it, `None` without data.
+pub fn observed(objective: &Objective, run: &Outcome) -> Option<f64> {
     let metrics = match objective.window {
         Window::Whole => Some(&run.metrics),
         window => run.windows.get(&window),
     };
-    match metrics.and_then(|metrics| observe(objective, metrics)) {
-        None => (NO_DATA.to_owned(), Judgement::NotExercised),
-        Some(observed) => {
-            let holds = objective.comparison.holds(observed, objective.bound);
-            let shown = if observed.is_finite() { objective.show(observed) } else { NEVER.to_owned() };
-            (shown, if holds { Judgement::Pass } else { Judgement::Fail })
-        }
+    observe(objective, metrics?)
+}
+
+/// Whether what a run came to meets the objective.
+pub fn judgement(objective: &Objective, observed: Option<f64>) -> Judgement {
+    match observed {
+        None => Judgement::NotExercised,
+        Some(observed) if objective.comparison.holds(observed, objective.bound) => Judgement::Pass,
+        Some(_) => Judgement::Fail,
     }
+}
+
+fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {
+    let observed = observed(objective, run);
+    let shown = match observed {
+        None => NO_DATA.to_owned(),
+        Some(observed) if observed.is_finite() => objective.show(observed),
+        Some(_) => NEVER.to_owned(),
+    };
+    (shown, judgement(objective, observed))
 }
 
 /// The one number an objective is about; `None` if there is no data.

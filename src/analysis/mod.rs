@@ -8,3 +8,5 @@ pub mod judge;
 pub mod replay;
 pub mod ensemble;
 pub mod explain;
+pub mod sweep;
+pub mod sensitivity;

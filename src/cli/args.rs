@@ -11,6 +11,7 @@ use super::Command;
 use super::Explain;
 use super::Run;
 use super::Seeds;
+use super::sweep;
 
 /// Run a whole container orchestration system on a virtual clock.
 #[derive(Debug, Parser)]
@@ -51,6 +52,10 @@ enum Verb {
         #[arg(long)]
         explain: bool,
     },
+    /// Run a scenario at many points and compare them
+    Sweep(sweep::args::Sweep),
+    /// Find which values a result depends on, and how much of its variance comes from each
+    Sensitivity(sweep::args::Sensitivity),
     /// Tell why a finished run decided as it did
     Explain {
         #[command(subcommand)]
@@ -129,6 +134,8 @@ pub enum Table {
     Presets,
     /// Machine types
     Instances,
+    /// Values the model rests on, and where each comes from
+    Parameters,
 }
 
 /// Formats of `cossim schema`.
@@ -138,6 +145,8 @@ pub enum SchemaOf {
     Scenario,
     /// summary.json
     Summary,
+    /// sweep.json
+    Sweep,
 }
 
 impl Args {
@@ -161,6 +170,8 @@ impl Args {
                 threads: threads.map(usize::from),
                 explain,
             }),
+            Verb::Sweep(sweep) => Command::Sweep(Box::new(sweep)),
+            Verb::Sensitivity(sensitivity) => Command::Sensitivity(sensitivity),
             Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
             Verb::List { table, json } => Command::List { table, json },
             Verb::Init { file } => Command::Init { file },

@@ -13,6 +13,8 @@ pub mod output;
 mod progress;
 pub mod run;
 mod schema;
+mod sensitivity;
+pub mod sweep;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -57,6 +59,10 @@ impl Exit {
 pub enum Command {
     /// Run a scenario.
     Run(Run),
+    /// Run a scenario at many points.
+    Sweep(Box<sweep::args::Sweep>),
+    /// Find what a result depends on.
+    Sensitivity(sweep::args::Sensitivity),
     /// Check a scenario without running it.
     Check(Check),
     /// Tell why an allocation stands where it does.
@@ -185,6 +191,8 @@ fn from_arguments(arguments: impl Iterator<Item = std::ffi::OsString>) -> Exit {
 fn execute(command: &Command, output: &mut Output) -> Exit {
     match command {
         Command::Run(run) => run::execute(run, output),
+        Command::Sweep(sweep) => sweep::execute(sweep, output),
+        Command::Sensitivity(asked) => sensitivity::execute(asked, output),
         Command::Check(check) => check::execute(check, output),
         Command::Explain(explain) => explain::execute(explain, output),
         Command::List { table, json } => list::execute(*table, *json, output),

@@ -4,11 +4,13 @@ use super::Exit;
 use super::args::SchemaOf;
 use super::output::Output;
 use crate::report::json::Summary;
+use crate::report::sweep::json::SweepSummary;
 use crate::scenario::schema::Scenario;
 
 pub(super) fn execute(of: SchemaOf, output: &mut Output) -> Exit {
     match of {
         SchemaOf::Scenario => output.data(&pretty(&schemars::schema_for!(Scenario))),
+        SchemaOf::Sweep => output.data(&pretty(&schemars::schema_for!(SweepSummary))),
         SchemaOf::Summary => output.data(&pretty(&schemars::schema_for!(Summary))),
     }
     Exit::Fine

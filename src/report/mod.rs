@@ -9,6 +9,7 @@ pub mod reason;
 pub mod json;
 pub mod leadership;
 pub mod style;
+pub mod sweep;
 pub mod table;
 pub mod text;
 pub mod waterfall;

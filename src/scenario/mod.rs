@@ -13,6 +13,8 @@ pub mod parse;
 pub mod quantity;
 pub mod schema;
 pub mod suggest;
+pub mod vary;
+pub mod parameters;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -65,10 +67,17 @@ pub fn load(path: &Path, edits: &[String]) -> Loaded {
 
 /// Loads the text of a scenario; `files` finds the job files it names.
 pub fn load_text(name: &str, text: &str, edits: &[String], files: &dyn Files) -> Loaded {
+    load_varied(name, text, edits, &[], files)
+}
+
+/// Loads one point of a sweep: after the `edits` of `--set`, those that `varied` says (`path=value`) are made.
+pub fn load_varied(name: &str, text: &str, edits: &[String], varied: &[String], files: &dyn Files) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add(name, text);
     let failed = |finding: Diagnostic, sources: Sources| Loaded { lowered: None, findings: vec![finding], sources };
-    let source = match edit::apply(&mut sources, file, edits) {
+    let edited = edit::apply(&mut sources, file, "--set", edits)
+        .and_then(|edited| edit::apply(&mut sources, edited, "--vary", varied));
+    let source = match edited {
         Ok(source) => source,
         Err(finding) => return failed(*finding, sources),
     };
@@ -87,8 +96,10 @@ pub fn load_text(name: &str, text: &str, edits: &[String], files: &dyn Files) ->
 }
 
 /// Files beside a scenario.
-struct Folder {
-    folder: PathBuf,
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// Where paths begin.
+    pub folder: PathBuf,
 }
 
 impl Files for Folder {

@@ -38,10 +38,13 @@ use crate::scenario::diagnostic::Severity;
 use crate::scenario::diagnostic::SourceId;
 use crate::scenario::diagnostic::Sources;
 use crate::scenario::locate::Node;
+use crate::scenario::parameters;
+use crate::scenario::parameters::Parameter;
 use crate::scenario::quantity;
 use crate::scenario::quantity::QuantityError;
 use crate::scenario::schema;
 use crate::scenario::suggest;
+use crate::scenario::vary::Dimension;
 use crate::world::spec::Action;
 use crate::world::spec::RegionSpec;
 use crate::world::spec::WorldSpec;
@@ -58,6 +61,10 @@ pub struct Lowered {
     pub seeds: u32,
     /// What is expected, in file order.
     pub expectations: Vec<Expectation>,
+    /// What a sweep varies unless its command line says: as in `--vary`.
+    pub vary: Vec<String>,
+    /// Values the results rest on, and where each comes from.
+    pub parameters: Vec<Parameter>,
 }
 
 /// One line of `expect`.
@@ -201,7 +208,47 @@ impl Lowering<'_> {
             timeline,
             options,
         };
-        Some(Lowered { world, about: scenario.about.as_str().into(), seeds: scenario.seeds as u32, expectations })
+        self.varied();
+        Some(Lowered {
+            world,
+            about: scenario.about.as_str().into(),
+            seeds: scenario.seeds as u32,
+            expectations,
+            vary: scenario.vary.clone(),
+            parameters: parameters::of(self.text.tree, self.text_of_scenario(), &scenario.sources),
+        })
+    }
+
+    /// `vary` and `sources` speak of values of the scenario.
+    fn varied(&mut self) {
+        for (index, text) in self.scenario.vary.iter().enumerate() {
+            let path = format!("vary[{index}]");
+            match Dimension::parse(text) {
+                Err((error, _)) => {
+                    self.error("E017", &path, error.to_string()).hint(error.hint());
+                }
+                Ok(dimension) if !parameters::exists(self.text.tree, &dimension.path) => {
+                    // A parameter outside the table can still be left out, so only a list has an end.
+                    if let Some(known) = parameters::ending_alike(&dimension.path) {
+                        let message = format!("the scenario has nothing at `{}`", dimension.path);
+                        self.warning("W007", &path, message).hint(format!("did you mean `{known}`?"));
+                    }
+                }
+                Ok(_) => {}
+            }
+        }
+        for path in self.scenario.sources.keys() {
+            if !parameters::exists(self.text.tree, path) {
+                let finding = self.error("E004", "sources", format!("the scenario has nothing at `{path}`"));
+                if let Some(known) = parameters::ending_alike(path) {
+                    finding.hint(format!("did you mean `{known}`?"));
+                }
+            }
+        }
+    }
+
+    fn text_of_scenario(&self) -> &str {
+        &self.sources.get(self.text.source).text
     }
 
     /// The name ends up in a path; the seeds in a loop.

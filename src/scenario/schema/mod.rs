@@ -116,6 +116,12 @@ pub struct Scenario {
     /// Objectives: `metric{label=value} statistic op value`.
     #[serde(default)]
     pub expect: Vec<String>,
+    /// What `cossim sweep` and `cossim sensitivity` vary unless their command line says: as in `--vary`.
+    #[serde(default)]
+    pub vary: Vec<String>,
+    /// Where values of this scenario come from, by their path; one that is left out is simply stated.
+    #[serde(default)]
+    pub sources: BTreeMap<String, Origin>,
     /// Product releases to follow.
     #[serde(default)]
     pub versions: Versions,
@@ -129,6 +135,19 @@ pub struct Scenario {
 
 const fn default_seeds() -> u64 {
     10
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Origin {
+    /// Somebody measured it.
+    Measured,
+    /// The product does so unless told otherwise.
+    ProductDefault,
+    /// It was published.
+    Literature,
+    /// Nobody knows; it seemed plausible.
+    Assumed,
 }
 
 /// A region.
