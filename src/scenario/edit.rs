@@ -72,7 +72,7 @@ fn apply_one(sources: &mut Sources, current: SourceId, option: &str, edit: &str)
         }
         _ => {
             let finding = wrong(0..path.len(), format!("the scenario has nothing at `{path}`"));
-            Err(match nearest(&tree, &steps[..taken], &steps[taken], path) {
+            Err(match nearest(&tree, &steps[..taken], &steps[taken]) {
                 Some(hint) => Box::new(finding.hint(hint)),
                 None => finding,
             })
@@ -81,9 +81,14 @@ fn apply_one(sources: &mut Sources, current: SourceId, option: &str, edit: &str)
 }
 
 /// What was perhaps meant: how far a list goes, or a field whose name is nearly the same.
-fn nearest(tree: &Node, taken: &[Step<'_>], missing: &Step<'_>, path: &str) -> Option<String> {
+fn nearest(tree: &Node, taken: &[Step<'_>], missing: &Step<'_>) -> Option<String> {
     let (holder, _) = tree.follow(taken);
-    let before = path[..path.rfind(['.', '[']).unwrap_or(0)].trim_end_matches(['.', '[']);
+    let shown = |step: &Step<'_>| match step {
+        Step::Field(name) => format!(".{name}"),
+        Step::Index(index) => format!("[{index}]"),
+    };
+    let before: String = taken.iter().map(shown).collect();
+    let before = before.trim_start_matches('.');
     match (&holder.shape, missing) {
         (Shape::List(items), Step::Index(_)) if !items.is_empty() => {
             Some(format!("`{before}` has {} entries, from `[0]` to `[{}]`", items.len(), items.len() - 1))

@@ -101,7 +101,7 @@ impl VaryError {
 
     /// As a finding; `text` is what was read, from `start` on in `source`.
     pub fn finding(&self, source: SourceId, span: Span<usize>) -> Diagnostic {
-        Diagnostic::error("E017", self.to_string()).at(Some(Place { source, span })).hint(self.hint())
+        Diagnostic::error("E100", self.to_string()).at(Some(Place { source, span })).hint(self.hint())
     }
 }
 

@@ -12,4 +12,5 @@ mod raft;
 mod routine;
 mod scenario;
 mod surface;
+mod sweep;
 mod orchestration;

@@ -62,6 +62,7 @@ pub fn make(
     let shared = Shared::default();
     let (over, done_s) = (AtomicUsize::new(0), Mutex::new(0.0));
     let going: Mutex<BTreeMap<usize, Arc<Progress>>> = Mutex::default();
+    let failed: Mutex<Option<WorkError>> = Mutex::default();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.unwrap_or(0))
         .build()
@@ -88,12 +89,22 @@ pub fn make(
         let worker = scope.spawn(|| {
             // Dropped when this thread ends, however it ends.
             let _done = done;
+            // One after the other, in order: what is kept of an interrupted sweep is its beginning.
             pool.install(|| {
-                // The first runs first: what is kept of an interrupted sweep is its beginning.
-                runs.par_iter()
-                    .with_max_len(1)
-                    .try_for_each(|&number| one(number).inspect_err(|_| shared.stop.store(true, Ordering::Relaxed)))
-            })
+                runs.iter().par_bridge().for_each(|&number| {
+                    if shared.stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if let Err(error) = one(number) {
+                        // That others are told to stop is a consequence and hides no cause.
+                        let mut failed = locked(&failed);
+                        if failed.as_ref().is_none_or(WorkError::is_interruption) {
+                            *failed = Some(error);
+                        }
+                        shared.stop.store(true, Ordering::Relaxed);
+                    }
+                });
+            });
         });
         while finished.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
             if tick(far()) == Wish::Stop {
@@ -101,8 +112,20 @@ pub fn make(
             }
         }
         tick(far());
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+    if let Some(error) = locked(&failed).take() {
+        return Err(error);
+    }
+    // Told to stop between two runs.
+    let left = over.load(Ordering::Relaxed) < runs.len();
+    if left { Err(RunError::Interrupted.into()) } else { Ok(()) }
+}
+
+impl WorkError {
+    const fn is_interruption(&self) -> bool {
+        matches!(self, Self::Run(RunError::Interrupted))
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -92,7 +92,7 @@ impl Stopped {
         };
         match self {
             Self::Said(exit) => exit,
-            Self::Folder(cause) => error("E097", cause.to_string(), cause.hint()),
+            Self::Folder(cause) => error("E102", cause.to_string(), cause.hint()),
             Self::Asked(code, message, hint) => error(code, message, hint),
             Self::Plan(cause) => plan_error(*cause, output),
             Self::Interrupted(kept, all, how) => {
@@ -116,13 +116,13 @@ fn plan_error(error: PlanError, output: &mut Output) -> Exit {
                 output.say(&format!("at point {} of {count}; nothing was run", point + 1));
             }
         }
-        PlanError::Design(error) => output.say(&format!("error[E096]: {error}\nhint: {}", error.hint())),
+        PlanError::Design(error) => output.say(&format!("error[E101]: {error}\nhint: {}", error.hint())),
         PlanError::Measure { text, reason, hint } => {
             let hint = hint.unwrap_or_else(|| "`cossim list metrics` shows all".to_owned());
-            output.say(&format!("error[E098]: `--metric '{text}'` is not understood: {reason}\nhint: {hint}"));
+            output.say(&format!("error[E103]: `--metric '{text}'` is not understood: {reason}\nhint: {hint}"));
         }
         PlanError::Unlike { point } => output.say(&format!(
-            "error[E098]: point {} expects something else to be measured than point 1\n\
+            "error[E103]: point {} expects something else to be measured than point 1\n\
              hint: vary bounds of expectations, not what they are about",
             point + 1
         )),
@@ -164,7 +164,7 @@ fn chosen(space: &Space, dimensions: usize) -> Result<Design, Stopped> {
     let samples = |default: usize| space.samples.map_or(default, |samples| samples as usize);
     match (space.design, space.samples) {
         (DesignName::Grid | DesignName::List, Some(_)) => Err(Stopped::Asked(
-            "E096",
+            "E101",
             format!("a {} has as many points as its values make, and takes no `--samples`", space.design.name()),
             "leave it out, or sample with `--design lhs`, `morris` or `sobol`".to_owned(),
         )),
@@ -244,7 +244,7 @@ fn make(
             Stopped::Interrupted(missing.len() - left, missing.len(), how)
         }
         WorkError::Keep(reason) => Stopped::Asked(
-            "E097",
+            "E102",
             reason,
             "free some space; what was run so far is kept, go on with `--resume`".to_owned(),
         ),

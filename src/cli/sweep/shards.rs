@@ -43,7 +43,7 @@ fn read(folder: &Path, threads: Option<usize>) -> Result<(PlanFile, Checked), St
     let file = PlanFile::read(folder)?;
     let unknown = || {
         let hint = "make the plan anew with `cossim sweep plan`".to_owned();
-        Stopped::Asked("E097", format!("the plan in `{}` names an unknown design", folder.display()), hint)
+        Stopped::Asked("E102", format!("the plan in `{}` names an unknown design", folder.display()), hint)
     };
     let checked = file.plan().ok_or_else(unknown)?.check(threads)?;
     let again = PlanFile::of(&checked, file.shards);
@@ -93,7 +93,7 @@ pub(super) fn merge(step: &MergeStep, output: &mut Output) -> Result<Exit, Stopp
                 other.sweep
             );
             let hint = "merge shards of one plan; `plan.json` beside the runs says which they are of".to_owned();
-            return Err(Stopped::Asked("E097", message, hint));
+            return Err(Stopped::Asked("E102", message, hint));
         }
         stores.push(store::of_folder(folder, &plan, &checked));
     }
@@ -143,7 +143,7 @@ fn holes(missing: &[usize], plan: &PlanFile) -> Stopped {
     }
     let message = format!("{} of {} runs are missing", missing.len(), plan.runs);
     let hint = format!("run again `cossim sweep run` with `--shard` {named}; runs that are there are not repeated");
-    Stopped::Asked("E099", message, hint)
+    Stopped::Asked("E104", message, hint)
 }
 
 /// Shards named in a message.

@@ -225,13 +225,13 @@ impl Lowering<'_> {
             let path = format!("vary[{index}]");
             match Dimension::parse(text) {
                 Err((error, _)) => {
-                    self.error("E017", &path, error.to_string()).hint(error.hint());
+                    self.error("E100", &path, error.to_string()).hint(error.hint());
                 }
                 Ok(dimension) if !parameters::exists(self.text.tree, &dimension.path) => {
                     // A parameter outside the table can still be left out, so only a list has an end.
                     if let Some(known) = parameters::ending_alike(&dimension.path) {
                         let message = format!("the scenario has nothing at `{}`", dimension.path);
-                        self.warning("W007", &path, message).hint(format!("did you mean `{known}`?"));
+                        self.warning("W100", &path, message).hint(format!("did you mean `{known}`?"));
                     }
                 }
                 Ok(_) => {}
