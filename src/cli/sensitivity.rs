@@ -1,6 +1,6 @@
 //! `cossim sensitivity`: a screening of everything that is varied, then variance-based indices of what matters.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -95,7 +95,7 @@ fn space(asked: &Sensitivity, vary: Vec<String>) -> Space {
     }
 }
 
-fn show(screened: &Stage, indices: Option<&Stage>, target: &PathBuf, here: &Here, output: &mut Output) -> Exit {
+fn show(screened: &Stage, indices: Option<&Stage>, target: &Path, here: &Here, output: &mut Output) -> Exit {
     let stages = [("screening", Some(screened)), ("indices", indices)];
     if here.json {
         let summary = |stage: &Stage| SweepSummary::new(&stage.0, &stage.1);

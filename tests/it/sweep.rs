@@ -88,14 +88,16 @@ fn a_grid_comes_to_a_table_files_and_charts() {
     let ended = fine(&["sweep", SCENARIO, "--seeds", "2", "--out", &out]);
     assert!(ended.stdout.contains("16 runs: 8 points with seeds 1 2  |  design grid"), "{}", ended.stdout);
     // Nomad's server marks a machine down its time to live plus the grace after its last heartbeat.
-    assert!(ended.stdout.contains("the answer to `failover.replace max < 30s` flips if `options.heartbeat_grace` exceeds"));
+    assert!(
+        ended.stdout.contains("the answer to `failover.replace max < 30s` flips if `options.heartbeat_grace` exceeds")
+    );
     assert!(ended.stdout.contains("assumed values that were varied here: `services[0].image_pull` = 0s"));
-    assert_eq!(ended.stderr, format!("result in {out}\n"));
+    assert!(ended.stderr.ends_with(&format!("result in {out}\n")), "{}", ended.stderr);
     let files = files(&out);
     for name in ["sweep.json", "points.csv", "runs.csv"] {
         assert!(files.contains_key(name), "{name}");
     }
-    let charts: Vec<&String> = files.keys().filter(|name| name.ends_with(".svg")).collect();
+    let charts: Vec<&String> = files.keys().filter(|name| name.strip_suffix(".svg").is_some()).collect();
     assert_eq!(charts.len(), 6, "lines and a heat map for each of three measures: {charts:?}");
     let summary: Value = serde_json::from_slice(&files["sweep.json"]).unwrap();
     assert_eq!(summary["points"].as_array().unwrap().len(), 8);
@@ -117,7 +119,8 @@ fn a_grid_comes_to_a_table_files_and_charts() {
 fn designs_of_all_kinds_run() {
     let scratch = Scratch::new("designs");
     let out = scratch.path("out");
-    let free = ["--vary", "options.heartbeat_grace=5s..20s", "--vary", "services[0].image_pull=0s..10s", "--seeds", "1"];
+    let free =
+        ["--vary", "options.heartbeat_grace=5s..20s", "--vary", "services[0].image_pull=0s..10s", "--seeds", "1"];
     for (design, points) in [("lhs", 3), ("morris", 9), ("sobol", 12)] {
         let space = with(&["sweep", SCENARIO, "--design", design, "--samples", "3"], &free);
         let ended = fine(&with(&space, &["--json", "--quiet", "--out", &out]));
@@ -171,11 +174,19 @@ fn a_shard_is_made_once_and_can_be_killed_at_any_time() {
     let before = kept(&results);
     assert!(before >= 2);
     if before < 8 {
-        refused(&["sweep", "merge", &results, "--out", &scratch.path("early")], "E104", &["of 8 runs are missing", "/7"]);
+        refused(
+            &["sweep", "merge", &results, "--out", &scratch.path("early")],
+            "E104",
+            &["of 8 runs are missing", "/7"],
+        );
         assert!(!Path::new(&scratch.path("early")).exists());
     }
     let ended = fine(&["sweep", "run", &plan, "--shard", "0/1", "--out", &results]);
-    assert!(ended.stderr.contains(&format!("{} runs made, {before} were there before", 8 - before)), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains(&format!("{} runs made, {before} were there before", 8 - before)),
+        "{}",
+        ended.stderr
+    );
     let ended = fine(&["sweep", "run", &plan, "--shard", "1/2", "--out", &results]);
     assert!(ended.stderr.contains("0 runs made, 4 were there before"), "{}", ended.stderr);
     fine(&["sweep", "merge", &results, "--quiet", "--out", &scratch.path("merged")]);
@@ -186,7 +197,7 @@ fn a_shard_is_made_once_and_can_be_killed_at_any_time() {
 fn kept(results: &str) -> usize {
     let Ok(sweeps) = fs::read_dir(results) else { return 0 };
     let runs = sweeps.flat_map(|sweep| fs::read_dir(sweep.unwrap().path()).unwrap());
-    let whole = |name: &str| name.ends_with(".json") && name != "plan.json";
+    let whole = |name: &str| name.strip_suffix(".json").is_some_and(|number| number.parse::<usize>().is_ok());
     runs.filter(|run| whole(&run.as_ref().unwrap().file_name().to_string_lossy())).count()
 }
 
@@ -281,7 +292,11 @@ fn what_cannot_be_varied_is_said_with_its_place_and_a_way_out() {
         ("regions[0].clients[7].count=1,2", "E016", ["has nothing at", "from `[0]` to `[0]`"]),
         ("options.heartbeat_grace=5s,fast", "E003", ["`fast` does not begin with a number", "at point 2 of 2"]),
         ("regions[0].clients[0].count=6,many", "E002", ["--> --vary:1:29", "at point 2 of 2"]),
-        ("expect[0]=failover.detect max < 9s,placement.queued == 0", "E103", ["point 2 expects something else", "bounds"]),
+        (
+            "expect[0]=failover.detect max < 9s,placement.queued == 0",
+            "E103",
+            ["point 2 expects something else", "bounds"],
+        ),
     ] {
         let arguments = vary(text);
         refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), code, &words);
@@ -315,10 +330,25 @@ fn sensitivity_screens_and_then_shares_out_the_variance() {
     let scratch = Scratch::new("sensitivity");
     let out = scratch.path("out");
     let ended = fine(&[
-        "sensitivity", SCENARIO, "--seeds", "1", "--trajectories", "3", "--rows", "8", "--out", &out, "--quiet",
-        "--metric", "failover.healthy max",
-        "--vary", "options.heartbeat_grace=5s..30s", "--vary", "services[0].image_pull=0s..20s",
-        "--vary", "scheduler.cost.plan=10us..100us",
+        "sensitivity",
+        SCENARIO,
+        "--seeds",
+        "1",
+        "--trajectories",
+        "3",
+        "--rows",
+        "8",
+        "--out",
+        &out,
+        "--quiet",
+        "--metric",
+        "failover.healthy max",
+        "--vary",
+        "options.heartbeat_grace=5s..30s",
+        "--vary",
+        "services[0].image_pull=0s..20s",
+        "--vary",
+        "scheduler.cost.plan=10us..100us",
     ]);
     for words in [
         "design morris, 3 samples, design seed 0",
@@ -360,7 +390,8 @@ mod emitted {
         let scratch = Scratch::new(&format!("emit-{engine}"));
         let plan = scratch.path("plan");
         fine(&with(&["sweep", "plan"], &with(&SMALL, &["--shards", "5", "--out", &plan])));
-        fine(&["sweep", "emit", &plan, "--engine", engine, "--plan-there", "/my plan", "--image", "here/cossim:1"]).stdout
+        fine(&["sweep", "emit", &plan, "--engine", engine, "--plan-there", "/my plan", "--image", "here/cossim:1"])
+            .stdout
     }
 
     #[derive(Debug, Deserialize)]
@@ -503,7 +534,7 @@ mod emitted {
     }
 
     #[test]
-    fn gnu_parallel_runs_the_shards_and_goes_on_after_a_kill() {
+    fn gnu_parallel_runs_the_shards_and_goes_on_after_a_failure() {
         if Command::new("parallel").arg("--version").output().is_err() {
             eprintln!("GNU parallel is not installed: its script is not run");
             return;
@@ -519,7 +550,7 @@ mod emitted {
             command.arg(scratch.path("script")).current_dir(&scratch.0).stdout(Stdio::null()).stderr(Stdio::null());
             command.spawn().expect("there is a shell")
         };
-        // Two of its shards are killed half-way by making their place unusable, as a full disk would.
+        // Two of its shards cannot write one of their runs, as on a full disk.
         fs::create_dir_all(&results).unwrap();
         let digest = serde_json::from_slice::<Value>(&fs::read(format!("{plan}/plan.json")).unwrap()).unwrap();
         let digest = digest["sweep"].as_str().unwrap().to_owned();
@@ -551,7 +582,7 @@ fn the_document_tells_the_truth() {
             .collect();
         let mut arguments: Vec<&str> = placed.iter().map(String::as_str).collect();
         let out = scratch.path("out");
-        let writes = matches!(arguments[0], "sweep" | "sensitivity") && arguments[1].ends_with(".ron");
+        let writes = matches!(arguments[0], "sweep" | "sensitivity") && Path::new(arguments[1]).extension().is_some();
         if writes && !arguments.contains(&"--out") {
             arguments.extend(["--out", &out]);
         }

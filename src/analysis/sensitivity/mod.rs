@@ -39,7 +39,7 @@ fn bootstrap(name: &str, units: usize, statistic: impl Fn(&[u32]) -> Option<f64>
 }
 
 /// `n` points of a Latin hypercube in `dimensions` dimensions: in each of them, one point in each of `n` equal strata
-/// (McKay, Beckman and Conover 1979).
+/// (`McKay`, Beckman and Conover 1979).
 pub fn latin_hypercube(dimensions: usize, n: usize, seed: u64, name: &str) -> Vec<Vec<f64>> {
     let mut points = vec![vec![0.0; dimensions]; n];
     for dimension in 0..dimensions {

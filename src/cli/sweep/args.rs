@@ -76,7 +76,7 @@ pub struct Space {
 /// What becomes of a sweep that runs here.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Here {
-    /// Folder of the result [default: reports/<scenario>-sweep]
+    /// Folder of the result [default: reports/<scenario>-sweep or reports/<scenario>-sensitivity]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on with what was begun there

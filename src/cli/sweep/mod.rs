@@ -60,7 +60,7 @@ pub(super) enum Stopped {
     Asked(&'static str, String, String),
     /// The plan.
     Plan(Box<PlanError>),
-    /// Ctrl-C: runs that are kept, all runs, and how to go on.
+    /// Ctrl-C: runs that were made and are kept, runs that are left, and how to go on.
     Interrupted(usize, usize, String),
     /// A promise of our own.
     Broken(String),
@@ -95,8 +95,8 @@ impl Stopped {
             Self::Folder(cause) => error("E102", cause.to_string(), cause.hint()),
             Self::Asked(code, message, hint) => error(code, message, hint),
             Self::Plan(cause) => plan_error(*cause, output),
-            Self::Interrupted(kept, all, how) => {
-                output.say(&format!("interrupted: {kept} of {all} runs are kept; {how}"));
+            Self::Interrupted(kept, left, how) => {
+                output.say(&format!("interrupted: {kept} runs were made and are kept, {left} are left; {how}"));
                 Exit::Interrupted
             }
             Self::Broken(cause) => {
@@ -241,13 +241,11 @@ fn make(
     result.map_err(|error| match error {
         WorkError::Run(crate::analysis::run::RunError::Interrupted) => {
             let left = store.missing(missing.iter().copied()).map_or(missing.len(), |left| left.len());
-            Stopped::Interrupted(missing.len() - left, missing.len(), how)
+            Stopped::Interrupted(missing.len() - left, left, how)
         }
-        WorkError::Keep(reason) => Stopped::Asked(
-            "E102",
-            reason,
-            "free some space; what was run so far is kept, go on with `--resume`".to_owned(),
-        ),
+        WorkError::Keep(reason) => {
+            Stopped::Asked("E102", reason, format!("free some space; what was run so far is kept, and {how}"))
+        }
         WorkError::Run(error) => Stopped::Broken(error.to_string()),
     })
 }

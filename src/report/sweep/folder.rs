@@ -133,8 +133,10 @@ pub fn files(swept: &Swept, findings: &Findings) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// Whether a sweep writes files of this name, or left one that it had not finished.
 fn is_of_a_sweep(name: &str) -> bool {
-    [SUMMARY, POINTS, RUNS].contains(&name) || plot::is_chart(name)
+    let whole = name.strip_suffix(".part").and_then(|part| part.rsplit_once('.')).map_or(name, |(whole, _)| whole);
+    [SUMMARY, POINTS, RUNS].contains(&whole) || plot::is_chart(whole)
 }
 
 /// Whether a folder is empty, or holds files of a sweep and nothing else.
@@ -143,8 +145,7 @@ fn ours(target: &Path) -> Result<bool, FolderError> {
         return Ok(false);
     }
     let names = names_in(target)?;
-    let part = |name: &str| name.split_once(".svg.").is_some() || name.ends_with(".part");
-    Ok(names.iter().all(|name| name == WORK || is_of_a_sweep(name) || part(name)))
+    Ok(names.iter().all(|name| name == WORK || is_of_a_sweep(name)))
 }
 
 fn names_in(folder: &Path) -> Result<Vec<String>, FolderError> {

@@ -31,7 +31,7 @@ pub fn charts(swept: &Swept, findings: &Findings) -> Vec<(String, String)> {
                 add("heat", heat(swept, measure));
             }
             Design::Latin { .. } | Design::Morris { .. } | Design::Sobol { .. } => {
-                add("scatter", scatter(swept, measure))
+                add("scatter", scatter(swept, measure));
             }
         }
         add("effects", effects(swept, findings, measure));
