@@ -19,12 +19,12 @@ impl Scratch {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("cossim-sweep-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
+        fs::create_dir_all(&path).expect("a scratch folder can be made");
         Self(path)
     }
 
     fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
+        self.0.join(name).to_string_lossy().into_owned()
     }
 }
 
@@ -53,8 +53,11 @@ fn refused(arguments: &[&str], code: &str, words: &[&str]) {
 
 fn files(folder: &str) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
-    let read = |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());
-    entries.map(|entry| read(entry.unwrap())).collect()
+    let read = |entry: fs::DirEntry| {
+        let bytes = fs::read(entry.path()).unwrap_or_else(|error| panic!("{}: {error}", entry.path().display()));
+        (entry.file_name().to_string_lossy().into_owned(), bytes)
+    };
+    entries.map(|entry| read(entry.expect("an entry can be read"))).collect()
 }
 
 fn assert_same(left: &str, right: &str) {
@@ -196,9 +199,9 @@ fn a_shard_is_made_once_and_can_be_killed_at_any_time() {
 /// Runs that are kept in a folder of results.
 fn kept(results: &str) -> usize {
     let Ok(sweeps) = fs::read_dir(results) else { return 0 };
-    let runs = sweeps.flat_map(|sweep| fs::read_dir(sweep.unwrap().path()).unwrap());
+    let runs = sweeps.flatten().filter_map(|sweep| fs::read_dir(sweep.path()).ok()).flatten().flatten();
     let whole = |name: &str| name.strip_suffix(".json").is_some_and(|number| number.parse::<usize>().is_ok());
-    runs.filter(|run| whole(&run.as_ref().unwrap().file_name().to_string_lossy())).count()
+    runs.filter(|run| whole(&run.file_name().to_string_lossy())).count()
 }
 
 #[test]
@@ -528,7 +531,7 @@ mod emitted {
     /// The shell finds nothing wrong in it.
     fn assert_shell(text: &str) {
         let scratch = Scratch::new("shell");
-        fs::write(scratch.path("script"), text).unwrap();
+        fs::write(scratch.path("script"), text).expect("a scratch folder takes files");
         let checked = Command::new("sh").args(["-n", &scratch.path("script")]).status().expect("there is a shell");
         assert!(checked.success(), "{text}");
     }
@@ -578,7 +581,7 @@ fn the_document_tells_the_truth() {
         // Folders of the examples lie in the scratch folder.
         let placed: Vec<String> = words
             .iter()
-            .map(|word| if word.starts_with("tmp/") { scratch.path(&word[4..]) } else { word.clone() })
+            .map(|word| word.strip_prefix("tmp/").map_or_else(|| word.clone(), |name| scratch.path(name)))
             .collect();
         let mut arguments: Vec<&str> = placed.iter().map(String::as_str).collect();
         let out = scratch.path("out");
@@ -602,13 +605,9 @@ fn the_document_tells_the_truth() {
 
 /// The words of a command line, with its single quotes taken away.
 fn words(line: &str) -> Vec<String> {
-    let (mut words, mut quoted) = (vec![String::new()], false);
-    for c in line.trim().chars() {
-        match c {
-            '\'' => quoted = !quoted,
-            ' ' if !quoted => words.push(String::new()),
-            c => words.last_mut().unwrap().push(c),
-        }
-    }
-    words.into_iter().filter(|word| !word.is_empty()).collect()
+    // What stands at odd places between quotes is quoted; a space there separates nothing.
+    let pieces = line.trim().split('\'').enumerate();
+    let text: String =
+        pieces.map(|(at, piece)| if at % 2 == 1 { piece.replace(' ', "\0") } else { piece.into() }).collect();
+    text.split_whitespace().map(|word| word.replace('\0', " ")).collect()
 }
