@@ -270,6 +270,8 @@ fn runs_that_do_not_belong_together_are_not_merged() {
     let version = format!("\"cossim\": \"{}\"", env!("CARGO_PKG_VERSION"));
     fs::write(&file, text.replace(&version, "\"cossim\": \"9.9.9\"")).unwrap();
     refused(&["sweep", "run", &plan, "--out", &results], "E102", &["was made by cossim 9.9.9"]);
+    fs::write(&file, text.replace("\"shards\": 7", "\"shards\": 0")).unwrap();
+    refused(&["sweep", "emit", &plan, "--engine", "slurm"], "E102", &["do not fit together"]);
     fs::write(&file, "{}").unwrap();
     refused(&["sweep", "run", &plan, "--out", &results], "E102", &["is no plan", "cossim sweep plan"]);
     refused(&["sweep", "run", "no/such/plan", "--out", &results], "E102", &["cannot read"]);

@@ -110,6 +110,7 @@ impl Job {
     /// Shards of more than 100 000 indexes are refused by Kubernetes; a sweep has at most that many runs.
     fn kubernetes(&self) -> String {
         let mut out = String::new();
+        let _ = writeln!(out, "# Needs Kubernetes 1.29 or later and a volume claim `sweep` that many pods can mount.");
         let _ = writeln!(out, "# When every index is done: {}", self.merge());
         let _ = writeln!(out, "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {}\nspec:", self.name);
         let _ = writeln!(
@@ -142,7 +143,8 @@ impl Job {
     fn nomad(&self) -> String {
         let command = format!("exec {}", self.command("\"$NOMAD_ALLOC_INDEX\""));
         format!(
-            r#"# When every allocation is complete: {merge}
+            r#"# Needs Nomad 1.5 or later and machines with a host volume `sweep`.
+# When every allocation is complete: {merge}
 job "{name}" {{
   datacenters = ["*"]
   type        = "batch"

@@ -205,6 +205,10 @@ impl PlanFile {
             return Err(StoreError::Version { path, found: version });
         }
         let file: Self = serde_json::from_value(value).map_err(|error| no_plan(error.to_string()))?;
+        let runs = file.body.points.len() * file.body.seeds.len();
+        if runs != file.runs || runs == 0 || file.shards == 0 {
+            return Err(no_plan("its numbers of runs, points, seeds and shards do not fit together".to_owned()));
+        }
         let found = file.body.fingerprint();
         if found != file.sweep {
             return Err(StoreError::Changed { path, said: file.sweep, found });
