@@ -293,7 +293,7 @@ fn what_cannot_be_varied_is_said_with_its_place_and_a_way_out() {
         ("options.heartbeat_grace=5s..30s", "E101", ["has no step", "--design lhs"]),
         ("regions[0].clients[0].count=1..1000000000/1", "E100", ["1000000000 values", "lhs"]),
         ("nomad.heartbeat_grace=10s", "E002", ["there is no field `nomad`", "did you mean `options.heartbeat_grace`?"]),
-        ("options.heartbeat_grase=10s", "E002", ["heartbeat_grase", "did you mean `options.heartbeat_grace`?"]),
+        ("options.heartbeat_grase=10s", "E002", ["heartbeat_grase", "did you mean `heartbeat_grace`?"]),
         ("regions[0].clients[7].count=1,2", "E016", ["has nothing at", "from `[0]` to `[0]`"]),
         ("options.heartbeat_grace=5s,fast", "E003", ["`fast` does not begin with a number", "at point 2 of 2"]),
         ("regions[0].clients[0].count=6,many", "E002", ["--> --vary:1:29", "at point 2 of 2"]),

@@ -197,6 +197,10 @@ const DEFAULT_MEASURES: [&str; 4] =
 fn point_at_setting(findings: &mut [Diagnostic], edits: &[String]) {
     for finding in findings.iter_mut().filter(|finding| finding.message.starts_with("there is no field `")) {
         let Some(field) = finding.message.split('`').nth(1) else { continue };
+        // A slip of the pen has its hint already.
+        if finding.hint.as_ref().is_some_and(|hint| hint.starts_with("did you mean")) {
+            continue;
+        }
         let paths = edits.iter().filter_map(|edit| edit.split_once('=')).map(|(path, _)| path);
         let on_it = |path: &&str| path.split(['.', '[', ']']).any(|word| word == field);
         if let Some(known) = paths.filter(on_it).find_map(scenario::parameters::ending_alike) {

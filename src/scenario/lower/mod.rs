@@ -219,22 +219,13 @@ impl Lowering<'_> {
         })
     }
 
-    /// `vary` and `sources` speak of values of the scenario.
+    /// What varies can be read, and `sources` speak of values of the scenario. Whether varied paths lead to something is
+    /// seen when a sweep tries them: fields may be left out.
     fn varied(&mut self) {
         for (index, text) in self.scenario.vary.iter().enumerate() {
             let path = format!("vary[{index}]");
-            match Dimension::parse(text) {
-                Err((error, _)) => {
-                    self.error("E100", &path, error.to_string()).hint(error.hint());
-                }
-                Ok(dimension) if !parameters::exists(self.text.tree, &dimension.path) => {
-                    // A parameter outside the table can still be left out, so only a list has an end.
-                    if let Some(known) = parameters::ending_alike(&dimension.path) {
-                        let message = format!("the scenario has nothing at `{}`", dimension.path);
-                        self.warning("W100", &path, message).hint(format!("did you mean `{known}`?"));
-                    }
-                }
-                Ok(_) => {}
+            if let Err((error, _)) = Dimension::parse(text) {
+                self.error("E100", &path, error.to_string()).hint(error.hint());
             }
         }
         for path in self.scenario.sources.keys() {
