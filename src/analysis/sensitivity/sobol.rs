@@ -2,9 +2,9 @@
 //! average, once that input is known; its total index is the share that stays as long as only that input is unknown.
 //!
 //! Design and first-order estimator: Saltelli and others 2010, "Variance based sensitivity analysis of model output",
-//! with two Latin hypercubes as sample matrices; total index: Jansen 1999, as that paper recommends. Intervals: percentile bootstrap over
-//! the rows of the sample matrices. Results are centred first, which lowers the error of the estimator and changes
-//! nothing else.
+//! with two Latin hypercubes as sample matrices; total index: Jansen 1999, as that paper recommends. Intervals:
+//! percentile bootstrap over the rows of the sample matrices. Results are centred first, which lowers the error of the
+//! estimator and changes nothing else.
 
 use super::bootstrap;
 use super::latin_hypercube;

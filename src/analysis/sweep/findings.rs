@@ -78,6 +78,8 @@ pub struct Assumption {
 
 /// A dimension matters for a measure if its mean absolute effect is at least this share of the largest.
 const MATTERS: f64 = 0.1;
+/// Intervals of a share that are wider say little.
+const WIDE: f64 = 0.3;
 /// Shares below this are not worth a sentence.
 const SHARE_MIN: f64 = 0.05;
 
@@ -270,12 +272,19 @@ impl Shares {
                 .first
                 .interval
                 .map_or(String::new(), |(low, high)| format!(" (95 % interval {} to {})", percent(low), percent(high)));
+            // The two are estimated apart; with few rows, what cannot be may come out.
+            let together = if index.total.value > index.first.value {
+                format!("; together with the others {}", percent(index.total.value))
+            } else {
+                String::new()
+            };
+            let wide = index.first.interval.is_none_or(|(low, high)| high - low > WIDE);
             out.push(format!(
-                "{} of the variance of `{name}` comes from `{}` alone{interval}{}; together with the others {}",
+                "{} of the variance of `{name}` comes from `{}` alone{interval}{}{together}{}",
                 percent(index.first.value),
                 path(swept, dimension),
                 which_is(swept, dimension),
-                percent(index.total.value),
+                if wide { "; the interval is wide, more rows narrow it" } else { "" },
             ));
         }
         if let Some(noise) = self.noise.filter(|noise| *noise > 0.2) {

@@ -219,8 +219,8 @@ impl Lowering<'_> {
         })
     }
 
-    /// What varies can be read, and `sources` speak of values of the scenario. Whether varied paths lead to something is
-    /// seen when a sweep tries them: fields may be left out.
+    /// What varies can be read, and `sources` speak of values of the scenario. Whether varied paths lead to something
+    /// is seen when a sweep tries them: fields may be left out.
     fn varied(&mut self) {
         for (index, text) in self.scenario.vary.iter().enumerate() {
             let path = format!("vary[{index}]");
