@@ -177,8 +177,8 @@ pub fn unit(value: &str) -> &str {
     }
 }
 
-/// The range from a value's `factor`th part to `factor` times it, as it would be written; `None` if it is no number above
-/// zero.
+/// The range from a value's `factor`th part to `factor` times it, as it would be written; `None` if it is no number
+/// above zero.
 pub fn around(value: &str, factor: f64) -> Option<String> {
     let (number, unit) = number_and_unit(value.trim().trim_matches('"')).filter(|(number, _)| *number > 0.0)?;
     let shown = |number: f64| {
