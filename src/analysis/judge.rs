@@ -55,7 +55,13 @@ fn verdict(text: &str, objective: &Objective, runs: &[Outcome]) -> Verdict {
 
 /// How an expectation fares over several runs, and whether it is met.
 pub fn over_all(objective: &Objective, runs: &[(String, Judgement)]) -> (Judgement, bool) {
-    let count = |wanted: Judgement| runs.iter().filter(|(_, judgement)| *judgement == wanted).count();
+    let judgements: Vec<Judgement> = runs.iter().map(|(_, judgement)| *judgement).collect();
+    over_runs(objective, &judgements)
+}
+
+/// The same of judgements alone.
+pub fn over_runs(objective: &Objective, runs: &[Judgement]) -> (Judgement, bool) {
+    let count = |wanted: Judgement| runs.iter().filter(|judgement| **judgement == wanted).count();
     let (passed, idle) = (count(Judgement::Pass), count(Judgement::NotExercised));
     let counted = if objective.if_exercised { runs.len() - idle } else { runs.len() };
     // A share of whole seeds, so that a rounding error cannot decide.
@@ -90,7 +96,7 @@ pub fn cases(by: &GroupBy, runs: &[Outcome]) -> Vec<String> {
 
 /// What an objective is about in a run, in the unit of its metric; infinite if it falls on a wait that had not ended,
 /// and `None` if the run does not exercise it.
-pub(super) fn observed(objective: &Objective, run: &Outcome) -> Option<f64> {
+pub fn observed(objective: &Objective, run: &Outcome) -> Option<f64> {
     let metrics = match objective.window {
         Window::Whole => Some(&run.metrics),
         window => run.windows.get(&window),
@@ -98,15 +104,23 @@ pub(super) fn observed(objective: &Objective, run: &Outcome) -> Option<f64> {
     metrics.and_then(|metrics| observe(objective, metrics))
 }
 
-fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {
-    match observed(objective, run) {
-        None => (NO_DATA.to_owned(), Judgement::NotExercised),
-        Some(observed) => {
-            let holds = objective.comparison.holds(observed, objective.bound);
-            let shown = if observed.is_finite() { objective.show(observed) } else { NEVER.to_owned() };
-            (shown, if holds { Judgement::Pass } else { Judgement::Fail })
-        }
+/// Whether what a run came to meets the objective.
+pub fn judgement(objective: &Objective, observed: Option<f64>) -> Judgement {
+    match observed {
+        None => Judgement::NotExercised,
+        Some(observed) if objective.comparison.holds(observed, objective.bound) => Judgement::Pass,
+        Some(_) => Judgement::Fail,
     }
+}
+
+fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {
+    let observed = observed(objective, run);
+    let shown = match observed {
+        None => NO_DATA.to_owned(),
+        Some(observed) if observed.is_finite() => objective.show(observed),
+        Some(_) => NEVER.to_owned(),
+    };
+    (shown, judgement(objective, observed))
 }
 
 /// The one number an objective is about; `None` if there is no data.

@@ -17,3 +17,5 @@ pub mod search;
 pub mod plan;
 pub mod compact;
 pub mod remove;
+pub mod sweep;
+pub mod sensitivity;

@@ -15,6 +15,7 @@ use super::Compare;
 use super::Explain;
 use super::Run;
 use super::Seeds;
+use super::sweep;
 
 /// Run a whole container orchestration system on a virtual clock.
 #[derive(Debug, Parser)]
@@ -107,6 +108,10 @@ enum Verb {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
         threads: Option<u16>,
     },
+    /// Run a scenario at many points and compare them
+    Sweep(sweep::args::Sweep),
+    /// Find which values a result depends on, and how much of its variance comes from each
+    Sensitivity(sweep::args::Sensitivity),
     /// Tell why a finished run decided as it did
     Explain {
         #[command(subcommand)]
@@ -259,6 +264,8 @@ pub enum Table {
     Presets,
     /// Machine types
     Instances,
+    /// Values the model rests on, and where each comes from
+    Parameters,
 }
 
 /// What ends a comparison with exit code 1.
@@ -332,6 +339,8 @@ pub enum SchemaOf {
     Summary,
     /// What `cossim compare --format json` writes
     Comparison,
+    /// sweep.json
+    Sweep,
 }
 
 impl Args {
@@ -406,6 +415,8 @@ impl Args {
                 };
                 Command::Remove(typed.meant(), gone)
             }
+            Verb::Sweep(sweep) => Command::Sweep(Box::new(sweep)),
+            Verb::Sensitivity(sensitivity) => Command::Sensitivity(sensitivity),
             Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
             Verb::Report { folder } => Command::Report { folder },
             Verb::List { table, json } => Command::List { table, json },

@@ -12,6 +12,7 @@ use crate::measure::objective::Statistic;
 use crate::scenario::library::disk::DISKS;
 use crate::scenario::library::instance::TYPES;
 use crate::scenario::library::network::PRESETS;
+use crate::scenario::parameters::KNOWN;
 use crate::scenario::schema::Action;
 use crate::world::spec::LinkSpec;
 
@@ -21,6 +22,7 @@ pub(super) fn execute(which: Option<Table>, json: bool, output: &mut Output) -> 
         Some(Table::Metrics) => metrics(),
         Some(Table::Presets) => presets(),
         Some(Table::Instances) => instances(),
+        Some(Table::Parameters) => parameters(),
         None => overview(),
     };
     if json {
@@ -44,6 +46,7 @@ fn overview() -> Listing {
         ("metrics", "what is measured, for `expect`"),
         ("presets", "networks and disks by name"),
         ("instances", "machine types"),
+        ("parameters", "values the model rests on, and where each comes from"),
     ];
     let rows = tables.iter().map(|(name, about)| row(&[&format!("cossim list {name}"), about])).collect();
     (rows, json!(tables.iter().map(|(name, about)| json!({"table": name, "about": about})).collect::<Vec<_>>()))
@@ -86,6 +89,19 @@ fn metrics() -> Listing {
         out.push(json!({
             "metric": metric.name, "unit": unit, "kind": kind, "worse": worse, "labels": metric.labels,
             "statistics": statistics, "about": metric.about, "product": metric.product,
+        }));
+    }
+    (rows, Value::Array(out))
+}
+
+fn parameters() -> Listing {
+    let mut rows = vec![row(&["parameter", "default", "comes from", "source", "plausible values"])];
+    let mut out = Vec::new();
+    for known in &KNOWN {
+        rows.push(row(&[known.path, known.default, known.origin.name(), known.source, known.plausible]));
+        out.push(json!({
+            "path": known.path, "default": known.default, "origin": known.origin.name(), "source": known.source,
+            "plausible": known.plausible,
         }));
     }
     (rows, Value::Array(out))

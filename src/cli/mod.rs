@@ -18,6 +18,8 @@ mod remove;
 mod report;
 pub mod run;
 mod schema;
+mod sensitivity;
+pub mod sweep;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -64,6 +66,10 @@ impl Exit {
 pub enum Command {
     /// Run a scenario.
     Run(Run),
+    /// Run a scenario at many points.
+    Sweep(Box<sweep::args::Sweep>),
+    /// Find what a result depends on.
+    Sensitivity(sweep::args::Sensitivity),
     /// Check a scenario without running it.
     Check(Check),
     /// Compare two results.
@@ -257,6 +263,8 @@ fn from_arguments(arguments: impl Iterator<Item = std::ffi::OsString>) -> Exit {
 fn execute(command: &Command, output: &mut Output) -> Exit {
     match command {
         Command::Run(run) => run::execute(run, output),
+        Command::Sweep(sweep) => sweep::execute(sweep, output),
+        Command::Sensitivity(asked) => sensitivity::execute(asked, output),
         Command::Check(check) => check::execute(check, output),
         Command::Plan(capacity) => plan::execute(capacity, output),
         Command::Compact(capacity, trials) => compact::execute(capacity, *trials, output),

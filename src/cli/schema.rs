@@ -5,12 +5,14 @@ use super::args::SchemaOf;
 use super::output::Output;
 use crate::analysis::summary::Summary;
 use crate::report::comparison::json::Document;
+use crate::report::sweep::json::SweepSummary;
 use crate::scenario::schema::Scenario;
 
 pub(super) fn execute(of: SchemaOf, output: &mut Output) -> Exit {
     match of {
         SchemaOf::Scenario => output.data(&pretty(&schemars::schema_for!(Scenario))),
         SchemaOf::Comparison => output.data(&pretty(&schemars::schema_for!(Document))),
+        SchemaOf::Sweep => output.data(&pretty(&schemars::schema_for!(SweepSummary))),
         SchemaOf::Summary => output.data(&pretty(&schemars::schema_for!(Summary))),
     }
     Exit::Fine

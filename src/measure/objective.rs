@@ -281,12 +281,34 @@ impl Objective {
     pub fn parse(text: &str, entries: &[&str]) -> Result<Self, ObjectiveError> {
         let (at, symbol, comparison) = find_comparison(text).ok_or(ObjectiveError::NoComparison)?;
         let (left, right) = (text[..at].trim(), text[at + symbol.len()..].trim());
-        let (metric, rest) = parse_metric(left)?;
-        let (labels, rest) = parse_labels(metric, rest)?;
-        let (statistic, rest) = parse_statistic(metric, rest)?;
-        let window = parse_window(metric, rest, entries)?;
+        let (metric, labels, statistic, window) = parse_left(left, entries)?;
         let (bound, quorum, if_exercised) = parse_right(metric, statistic, right)?;
         Ok(Self { metric, labels, statistic, window, comparison, bound, quorum, if_exercised })
+    }
+
+    /// Reads a measure: an objective without its comparison, as `failover.replace p99 during #1`. It holds nothing to
+    /// anything; of several levels that match, the largest is its value.
+    pub fn measure(text: &str, entries: &[&str]) -> Result<Self, ObjectiveError> {
+        let (metric, labels, statistic, window) = parse_left(text.trim(), entries)?;
+        let comparison = Comparison::AtMost;
+        Ok(Self { metric, labels, statistic, window, comparison, bound: 0.0, quorum: 1.0, if_exercised: true })
+    }
+
+    /// The measure it is about, in one way of writing it.
+    pub fn measured(&self) -> String {
+        let labels: Vec<String> = self.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let window = match self.window {
+            Window::Whole => String::new(),
+            Window::During(entry) => format!(" during #{}", entry.index() + 1),
+            Window::After(entry) => format!(" after #{}", entry.index() + 1),
+        };
+        format!("{}{labels} {}{window}", self.metric.name, self.statistic.name())
+    }
+
+    /// The unit its values are in; empty for a number of samples.
+    pub fn unit(&self) -> &'static str {
+        if self.statistic == Statistic::Count { "" } else { self.metric.unit.name() }
     }
 
     /// A value of this metric, for people: `3.1s`, `95.2%`, `12`.
@@ -346,6 +368,16 @@ fn find_comparison(text: &str) -> Option<(usize, &'static str, Comparison)> {
         }
     }
     None
+}
+
+/// `metric{label=value} statistic during ENTRY`
+fn parse_left(left: &str, entries: &[&str]) -> Result<(&'static Metric, Labels, Statistic, Window), ObjectiveError> {
+    let name_end = left.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(left.len());
+    let name = &left[..name_end];
+    let metric = catalogue::find(name).ok_or_else(|| ObjectiveError::UnknownMetric { name: name.to_owned() })?;
+    let (labels, rest) = parse_labels(metric, left[name_end..].trim_start())?;
+    let (statistic, rest) = parse_statistic(metric, rest)?;
+    Ok((metric, labels, statistic, parse_window(metric, rest, entries)?))
 }
 
 type Labels = Vec<(String, String)>;
@@ -517,6 +549,18 @@ mod tests {
         assert!((objective.bound - 6_000.0).abs() < 1e-9 && (objective.quorum - 0.9).abs() < 1e-9);
         assert!(objective.if_exercised);
         assert_eq!(objective.to_string(), "failover.leader{region=us-east-1,system=nomad} p99 < 6s");
+    }
+
+    #[test]
+    fn a_measure_is_an_objective_without_its_comparison() {
+        for (text, expected) in [
+            ("placement.queued", "placement.queued final"),
+            ("failover.replace p99 during zone-outage", "failover.replace p99 during #1"),
+            ("request.success_ratio{traffic=users} after #2", "request.success_ratio{traffic=users} value after #2"),
+        ] {
+            assert_eq!(Objective::measure(text, &ENTRIES).unwrap().measured(), expected);
+        }
+        assert!(Objective::measure("placement.queued < 3", &ENTRIES).is_err());
     }
 
     #[test]

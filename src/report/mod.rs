@@ -15,6 +15,7 @@ pub mod leadership;
 pub mod page;
 pub mod setting;
 pub mod style;
+pub mod sweep;
 pub mod table;
 pub mod text;
 pub mod waterfall;

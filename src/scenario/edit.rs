@@ -14,18 +14,25 @@ use crate::scenario::locate::Node;
 use crate::scenario::locate::Shape;
 use crate::scenario::locate::Step;
 use crate::scenario::schema::Scenario;
+use crate::scenario::suggest;
 
-/// Applies edits in order. Returns the text to read: the file itself if there are none.
-pub fn apply(sources: &mut Sources, file: SourceId, edits: &[String]) -> Result<SourceId, Box<Diagnostic>> {
+/// Applies edits in order; findings say that they were typed after `option` (`--set`). Returns the text to read: the
+/// file itself if there are none.
+pub fn apply(
+    sources: &mut Sources,
+    file: SourceId,
+    option: &str,
+    edits: &[String],
+) -> Result<SourceId, Box<Diagnostic>> {
     let mut current = file;
     for edit in edits {
-        current = apply_one(sources, current, edit)?;
+        current = apply_one(sources, current, option, edit)?;
     }
     Ok(current)
 }
 
-fn apply_one(sources: &mut Sources, current: SourceId, edit: &str) -> Result<SourceId, Box<Diagnostic>> {
-    let argument = sources.add("--set", edit);
+fn apply_one(sources: &mut Sources, current: SourceId, option: &str, edit: &str) -> Result<SourceId, Box<Diagnostic>> {
+    let argument = sources.add(option, edit);
     let wrong = |span: std::ops::Range<usize>, message: String| {
         Box::new(Diagnostic::error("E016", message).at(Some(Place { source: argument, span })).hint(EXAMPLE))
     };
@@ -66,7 +73,34 @@ fn apply_one(sources: &mut Sources, current: SourceId, edit: &str) -> Result<Sou
             let open = format!("{}: {open}", missing.join(": ("));
             Ok(splice(sources, current, inside..inside, (&open, argument, value_at, &close)))
         }
-        _ => Err(wrong(0..path.len(), format!("the scenario has nothing at `{path}`"))),
+        _ => {
+            let finding = wrong(0..path.len(), format!("the scenario has nothing at `{path}`"));
+            Err(match nearest(&tree, &steps[..taken], &steps[taken]) {
+                Some(hint) => Box::new(finding.hint(hint)),
+                None => finding,
+            })
+        }
+    }
+}
+
+/// What was perhaps meant: how far a list goes, or a field whose name is nearly the same.
+fn nearest(tree: &Node, taken: &[Step<'_>], missing: &Step<'_>) -> Option<String> {
+    let (holder, _) = tree.follow(taken);
+    let shown = |step: &Step<'_>| match step {
+        Step::Field(name) => format!(".{name}"),
+        Step::Index(index) => format!("[{index}]"),
+    };
+    let before: String = taken.iter().map(shown).collect();
+    let before = before.trim_start_matches('.');
+    match (&holder.shape, missing) {
+        (Shape::List(items), Step::Index(_)) if !items.is_empty() => {
+            Some(format!("`{before}` has {} entries, from `[0]` to `[{}]`", items.len(), items.len() - 1))
+        }
+        (Shape::Struct(fields) | Shape::Map(fields), Step::Field(name)) => {
+            suggest::closest(name, fields.iter().map(|(known, _, _)| known.as_str()))
+                .map(|name| format!("did you mean `{name}`?"))
+        }
+        _ => None,
     }
 }
 
@@ -183,7 +217,7 @@ mod tests {
     fn check(edit: &str, expected: &str) {
         let mut sources = Sources::default();
         let file = sources.add("s.ron", TEXT);
-        let edited = apply(&mut sources, file, &[edit.to_owned()]).unwrap();
+        let edited = apply(&mut sources, file, "--set", &[edit.to_owned()]).unwrap();
         assert_eq!(sources.get(edited).text, expected);
     }
 
@@ -208,7 +242,8 @@ mod tests {
     fn places_in_an_edit_are_those_that_were_typed() {
         let mut sources = Sources::default();
         let file = sources.add("s.ron", TEXT);
-        let edited = apply(&mut sources, file, &["name=long enough".to_owned(), "seeds=0".to_owned()]).unwrap();
+        let edited =
+            apply(&mut sources, file, "--set", &["name=long enough".to_owned(), "seeds=0".to_owned()]).unwrap();
         let tree = locate::scan(&sources.get(edited).text).unwrap();
         let position = |path: &str| sources.position(&Place { source: edited, span: tree.find(path) });
         assert_eq!(position("seeds"), "--set:1:7");
@@ -220,7 +255,7 @@ mod tests {
         for edit in ["name", "=1", "regions[7].name=x", "name.x=1", "a..b=1", "[=1"] {
             let mut sources = Sources::default();
             let file = sources.add("s.ron", TEXT);
-            let finding = apply(&mut sources, file, &[edit.to_owned()]).unwrap_err();
+            let finding = apply(&mut sources, file, "--set", &[edit.to_owned()]).unwrap_err();
             assert_eq!(finding.code, "E016", "{edit}");
         }
     }

@@ -15,6 +15,8 @@ pub mod quantity;
 pub mod schema;
 pub mod suggest;
 pub mod tolerances;
+pub mod vary;
+pub mod parameters;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -69,7 +71,7 @@ fn load_parsed(path: &Path, edits: &[String]) -> (Loaded, Option<Parsed>) {
     match parse::read_text(path) {
         Ok(text) => {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            parsed_text(&name, &text, edits, &Folder { folder })
+            parsed_text(&name, &text, edits, &[], &Folder { folder })
         }
         Err(reason) => {
             let finding = Diagnostic::error("E001", format!("cannot read scenario `{name}`: {reason}"));
@@ -80,15 +82,28 @@ fn load_parsed(path: &Path, edits: &[String]) -> (Loaded, Option<Parsed>) {
 
 /// Loads the text of a scenario; `files` finds the job files it names.
 pub fn load_text(name: &str, text: &str, edits: &[String], files: &dyn Files) -> Loaded {
-    parsed_text(name, text, edits, files).0
+    parsed_text(name, text, edits, &[], files).0
 }
 
-fn parsed_text(name: &str, text: &str, edits: &[String], files: &dyn Files) -> (Loaded, Option<Parsed>) {
+/// Loads one point of a sweep: after the `edits` of `--set`, those that `varied` says (`path=value`) are made.
+pub fn load_varied(name: &str, text: &str, edits: &[String], varied: &[String], files: &dyn Files) -> Loaded {
+    parsed_text(name, text, edits, varied, files).0
+}
+
+fn parsed_text(
+    name: &str,
+    text: &str,
+    edits: &[String],
+    varied: &[String],
+    files: &dyn Files,
+) -> (Loaded, Option<Parsed>) {
     let mut sources = Sources::default();
     let file = sources.add(name, text);
     let failed =
         |finding: Diagnostic, sources: Sources| (Loaded { lowered: None, findings: vec![finding], sources }, None);
-    let source = match edit::apply(&mut sources, file, edits) {
+    let edited = edit::apply(&mut sources, file, "--set", edits)
+        .and_then(|edited| edit::apply(&mut sources, edited, "--vary", varied));
+    let source = match edited {
         Ok(source) => source,
         Err(finding) => return failed(*finding, sources),
     };
@@ -107,9 +122,10 @@ fn parsed_text(name: &str, text: &str, edits: &[String], files: &dyn Files) -> (
 }
 
 /// Files beside a scenario.
-#[derive(Debug)]
-struct Folder {
-    folder: PathBuf,
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// Where paths begin.
+    pub folder: PathBuf,
 }
 
 impl Files for Folder {

@@ -16,5 +16,6 @@ mod routine;
 mod scale;
 mod scenario;
 mod surface;
+mod sweep;
 mod orchestration;
 mod page;

@@ -39,10 +39,13 @@ use crate::scenario::diagnostic::Severity;
 use crate::scenario::diagnostic::SourceId;
 use crate::scenario::diagnostic::Sources;
 use crate::scenario::locate::Node;
+use crate::scenario::parameters;
+use crate::scenario::parameters::Parameter;
 use crate::scenario::quantity;
 use crate::scenario::quantity::QuantityError;
 use crate::scenario::schema;
 use crate::scenario::suggest;
+use crate::scenario::vary::Dimension;
 use crate::world::spec::Action;
 use crate::world::spec::RegionSpec;
 use crate::world::spec::WorldSpec;
@@ -63,6 +66,10 @@ pub struct Lowered {
     pub expectations: Vec<Expectation>,
     /// What `cossim plan` looks for, if the scenario says so.
     pub plan: Option<plan::PlanSpec>,
+    /// What a sweep varies unless its command line says: as in `--vary`.
+    pub vary: Vec<String>,
+    /// Values the results rest on, and where each comes from.
+    pub parameters: Vec<Parameter>,
     /// What tells cases apart, unless it is which leaders were hit.
     pub group_by: Option<GroupBy>,
 }
@@ -229,8 +236,41 @@ impl Lowering<'_> {
             timeline,
             options,
         };
-        let about = scenario.about.as_str().into();
-        Some(Lowered { world, about, seeds, precision, expectations, plan, group_by })
+        self.varied();
+        Some(Lowered {
+            world,
+            about: scenario.about.as_str().into(),
+            seeds,
+            precision,
+            expectations,
+            plan,
+            group_by,
+            vary: scenario.vary.clone(),
+            parameters: parameters::of(self.text.tree, self.text_of_scenario(), &scenario.sources),
+        })
+    }
+
+    /// What varies can be read, and `sources` speak of values of the scenario. Whether varied paths lead to something
+    /// is seen when a sweep tries them: fields may be left out.
+    fn varied(&mut self) {
+        for (index, text) in self.scenario.vary.iter().enumerate() {
+            let path = format!("vary[{index}]");
+            if let Err((error, _)) = Dimension::parse(text) {
+                self.error("E100", &path, error.to_string()).hint(error.hint());
+            }
+        }
+        for path in self.scenario.sources.keys() {
+            if !parameters::exists(self.text.tree, path) {
+                let finding = self.error("E004", "sources", format!("the scenario has nothing at `{path}`"));
+                if let Some(known) = parameters::ending_alike(path) {
+                    finding.hint(format!("did you mean `{known}`?"));
+                }
+            }
+        }
+    }
+
+    fn text_of_scenario(&self) -> &str {
+        &self.sources.get(self.text.source).text
     }
 
     /// The name ends up in a path.

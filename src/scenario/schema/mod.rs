@@ -127,6 +127,12 @@ pub struct Scenario {
     /// in some runs. Default `["leaders"]`.
     #[serde(default)]
     pub group_by: Option<Vec<String>>,
+    /// What `cossim sweep` and `cossim sensitivity` vary unless their command line says: as in `--vary`.
+    #[serde(default)]
+    pub vary: Vec<String>,
+    /// Where values of this scenario come from, by their path; one that is left out is simply stated.
+    #[serde(default)]
+    pub sources: BTreeMap<String, Origin>,
     /// Product releases to follow.
     #[serde(default)]
     pub versions: Versions,
@@ -136,6 +142,19 @@ pub struct Scenario {
     /// Settings of the servers.
     #[serde(default)]
     pub options: Options,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Origin {
+    /// Somebody measured it.
+    Measured,
+    /// The product does so unless told otherwise.
+    ProductDefault,
+    /// It was published.
+    Literature,
+    /// Nobody knows; it seemed plausible.
+    Assumed,
 }
 
 /// A region.

@@ -1,0 +1,338 @@
+//! What a sweep teaches, in figures and in sentences: where answers flip, what the results depend on, and which
+//! assumed values they rest on.
+
+use std::fmt::Write as _;
+
+use crate::analysis::sensitivity::morris::{self, Effect};
+use crate::analysis::sensitivity::sobol::{self, Index};
+use crate::analysis::sensitivity::tipping::{self, Cut};
+use crate::analysis::sweep::design::Design;
+use crate::analysis::sweep::table::Swept;
+use crate::base::math;
+use crate::scenario::parameters::Parameter;
+use crate::scenario::schema::Origin;
+use crate::scenario::vary;
+
+/// What a sweep teaches.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    /// Where expectations stop to hold.
+    pub flips: Vec<Flip>,
+    /// What each measure depends on, by elementary effects; of a Morris design.
+    pub screenings: Vec<Screening>,
+    /// What each measure depends on, by shares of its variance; of a Sobol design.
+    pub shares: Vec<Shares>,
+    /// Parameters whose values are assumed.
+    pub assumed: Vec<Assumption>,
+    /// All of it in sentences, the most useful first.
+    pub sentences: Vec<String>,
+}
+
+/// An expectation that stops to hold at a value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flip {
+    /// Which expectation.
+    pub expectation: usize,
+    /// Of which dimension the value is.
+    pub dimension: usize,
+    /// Where; times in seconds.
+    pub cut: Cut,
+    /// Unit of the value.
+    pub unit: String,
+}
+
+/// Elementary effects on a measure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Screening {
+    /// Which measure.
+    pub measure: usize,
+    /// By dimension; `None` for one without any complete move.
+    pub effects: Vec<Option<Effect>>,
+    /// Points without a value, which are left out.
+    pub left_out: usize,
+}
+
+/// Shares of the variance of a measure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shares {
+    /// Which measure.
+    pub measure: usize,
+    /// By dimension; `None` if the measure does not vary, or hardly ever has a value.
+    pub indices: Option<Vec<Index>>,
+    /// Points without a value; their rows are left out.
+    pub left_out: usize,
+    /// Share of the variance between points that seeds alone would make, roughly; `None` with one seed.
+    pub noise: Option<f64>,
+}
+
+/// A parameter whose value is assumed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assumption {
+    /// The parameter.
+    pub parameter: Parameter,
+    /// The dimension that varies it, if it is varied.
+    pub dimension: Option<usize>,
+    /// The measure it influences most, and its total share of that variance; of a Sobol design that varies it.
+    pub largest_share: Option<(usize, f64)>,
+}
+
+/// A dimension matters for a measure if its mean absolute effect is at least this share of the largest.
+const MATTERS: f64 = 0.1;
+/// Intervals of a share that are wider say little.
+const WIDE: f64 = 0.3;
+/// Shares below this are not worth a sentence.
+const SHARE_MIN: f64 = 0.05;
+
+impl Findings {
+    /// What a sweep teaches.
+    pub fn of(swept: &Swept) -> Self {
+        let measures = 0..swept.sweep.readings.measures.len();
+        let (screenings, shares) = match (swept.sweep.plan.design, &swept.sweep.layout.shares) {
+            (Design::Morris { .. }, Some(points)) => {
+                (measures.map(|measure| screening(swept, points, measure)).collect(), Vec::new())
+            }
+            (Design::Sobol { .. }, _) => (Vec::new(), measures.map(|measure| shares_of(swept, measure)).collect()),
+            (Design::Grid | Design::List | Design::Latin { .. } | Design::Morris { .. }, _) => (Vec::new(), Vec::new()),
+        };
+        let flips = flips(swept);
+        let assumed = assumptions(swept, &shares);
+        let mut findings = Self { flips, screenings, shares, assumed, sentences: Vec::new() };
+        findings.sentences = findings.in_words(swept);
+        findings
+    }
+
+    /// The dimensions that matter for at least one measure, by their elementary effects, in order.
+    pub fn that_matter(&self) -> Vec<usize> {
+        let mut dimensions: Vec<usize> = self.screenings.iter().flat_map(|screening| screening.ranked().0).collect();
+        dimensions.sort_unstable();
+        dimensions.dedup();
+        dimensions
+    }
+
+    fn in_words(&self, swept: &Swept) -> Vec<String> {
+        let mut out: Vec<String> = self.flips.iter().map(|flip| flip.in_words(swept)).collect();
+        for shares in &self.shares {
+            shares.in_words(swept, &mut out);
+        }
+        out.extend(self.screenings.iter().map(|screening| screening.in_words(swept)));
+        let (varied, fixed): (Vec<&Assumption>, Vec<&Assumption>) =
+            self.assumed.iter().partition(|assumption| assumption.dimension.is_some());
+        let named = |all: &[&Assumption]| -> String {
+            let name = |a: &&Assumption| format!("`{}` = {}", a.parameter.path, a.parameter.value);
+            all.iter().map(name).collect::<Vec<_>>().join(", ")
+        };
+        if !varied.is_empty() {
+            out.push(format!("assumed values that were varied here: {}", named(&varied)));
+        }
+        if !fixed.is_empty() {
+            out.push(format!("assumed values that were not varied, and that all of this rests on: {}", named(&fixed)));
+        }
+        out
+    }
+}
+
+/// What a measure comes to at every point; `None` where a seed has no end or no value.
+fn results(swept: &Swept, measure: usize) -> Vec<Option<f64>> {
+    let at = |point| {
+        let estimate = swept.estimate(point, measure);
+        estimate.mean.filter(|_| estimate.never == 0 && estimate.seeds == swept.sweep.plan.seeds.len())
+    };
+    (0..swept.points()).map(at).collect()
+}
+
+fn screening(swept: &Swept, points: &[Vec<f64>], measure: usize) -> Screening {
+    let results = results(swept, measure);
+    let left_out = results.iter().filter(|result| result.is_none()).count();
+    Screening { measure, effects: morris::effects(points, &results), left_out }
+}
+
+fn shares_of(swept: &Swept, measure: usize) -> Shares {
+    let results = results(swept, measure);
+    let known: Vec<f64> = results.iter().flatten().copied().collect();
+    let left_out = results.len() - known.len();
+    let mean = known.iter().sum::<f64>() / known.len() as f64;
+    let variance = known.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / known.len() as f64;
+    // The squared standard error of each point, from the width of its interval.
+    let t = 2.0 * crate::analysis::sweep::table::student_t(swept.sweep.plan.seeds.len().max(2) - 1);
+    let errors: Vec<f64> = (0..swept.points())
+        .filter_map(|point| swept.estimate(point, measure).interval)
+        .map(|(low, high)| math::pow((high - low) / t, 2.0))
+        .collect();
+    let noise = (!errors.is_empty() && variance > 0.0)
+        .then(|| (errors.iter().sum::<f64>() / errors.len() as f64 / variance).min(1.0));
+    Shares { measure, indices: sobol::indices(swept.sweep.dimensions.len(), &results), left_out, noise }
+}
+
+fn flips(swept: &Swept) -> Vec<Flip> {
+    let mut flips = Vec::new();
+    for expectation in 0..swept.sweep.readings.expectations.len() {
+        for dimension in 0..swept.sweep.dimensions.len() {
+            let Some(numbers) = swept.numbers(dimension) else { continue };
+            let held = |(point, number)| (number, swept.held(point, expectation).met);
+            let points: Vec<(f64, bool)> = numbers.into_iter().enumerate().map(held).collect();
+            if let Some(cut) = tipping::cut(&points) {
+                let unit = vary::unit(swept.value(0, dimension)).to_owned();
+                flips.push(Flip { expectation, dimension, cut, unit });
+            }
+        }
+    }
+    flips
+}
+
+fn assumptions(swept: &Swept, shares: &[Shares]) -> Vec<Assumption> {
+    let of_assumed = swept.sweep.parameters.iter().filter(|parameter| parameter.origin == Some(Origin::Assumed));
+    of_assumed
+        .map(|parameter| {
+            let dimension = swept.sweep.dimensions.iter().position(|dimension| dimension.path == parameter.path);
+            let total = |shares: &Shares| Some((shares.measure, shares.indices.as_ref()?[dimension?].total.value));
+            let largest_share = shares.iter().filter_map(total).max_by(|a, b| a.1.total_cmp(&b.1));
+            Assumption { parameter: parameter.clone(), dimension, largest_share }
+        })
+        .collect()
+}
+
+fn measure_name(swept: &Swept, measure: usize) -> String {
+    swept.sweep.readings.measures[measure].measured()
+}
+
+fn path(swept: &Swept, dimension: usize) -> &str {
+    &swept.sweep.dimensions[dimension].path
+}
+
+/// `, which is an assumed value`, where the table of parameters knows it.
+fn which_is(swept: &Swept, dimension: usize) -> String {
+    let parameter = swept.sweep.parameter(path(swept, dimension));
+    parameter.map_or(String::new(), |parameter| format!(", which is {}", parameter.is_what()))
+}
+
+/// Four significant digits, without needless zeros.
+fn short(value: f64) -> String {
+    let magnitude = if value == 0.0 { 0.0 } else { libm::floor(math::log10(value.abs())) };
+    let decimals = (3.0 - magnitude).clamp(0.0, 9.0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share.clamp(0.0, 1.0))
+}
+
+impl Flip {
+    fn in_words(&self, swept: &Swept) -> String {
+        let cut = self.cut;
+        let shown = |value: f64| match self.unit.as_str() {
+            "" => short(value),
+            unit if unit.starts_with(['/', '%']) => format!("{}{unit}", short(value)),
+            unit => format!("{} {unit}", short(value)),
+        };
+        let (text, path) = (&swept.sweep.readings.expectations[self.expectation].0, path(swept, self.dimension));
+        let (verb, first, then) =
+            if cut.holds_below { ("exceeds", "holds", "fails") } else { ("falls below", "fails", "holds") };
+        let middle = f64::midpoint(cut.below, cut.above);
+        // Between whole numbers that are neighbours there is nothing to exceed but the lower one.
+        let whole = self.unit.is_empty() && (cut.above - cut.below - 1.0).abs() < 1e-9;
+        let at = match (whole, cut.holds_below) {
+            (true, true) => cut.below,
+            (true, false) => cut.above,
+            (false, _) => middle,
+        };
+        let agree = if cut.agree == cut.points {
+            format!("all {} points agree", cut.points)
+        } else {
+            format!("{} of {} points agree", cut.agree, cut.points)
+        };
+        format!(
+            "the answer to `{text}` flips if `{path}` {verb} {}: it {first} up to {} and {then} from {} on ({agree}){}",
+            shown(at),
+            shown(cut.below),
+            shown(cut.above),
+            match swept.sweep.parameter(path) {
+                Some(parameter) => format!("; the scenario has {}, {}", parameter.value, parameter.is_what()),
+                None => String::new(),
+            },
+        )
+    }
+}
+
+impl Shares {
+    fn in_words(&self, swept: &Swept, out: &mut Vec<String>) {
+        let name = measure_name(swept, self.measure);
+        let Some(indices) = &self.indices else {
+            out.push(format!("`{name}` does not vary over these points, or has too few values to say why"));
+            return;
+        };
+        let mut order: Vec<usize> = (0..indices.len()).collect();
+        order.sort_by(|&a, &b| indices[b].total.value.total_cmp(&indices[a].total.value));
+        for dimension in order {
+            let index = &indices[dimension];
+            if index.total.value < SHARE_MIN {
+                continue;
+            }
+            let interval = index
+                .first
+                .interval
+                .map_or(String::new(), |(low, high)| format!(" (95 % interval {} to {})", percent(low), percent(high)));
+            // The two are estimated apart; with few rows, what cannot be may come out.
+            let together = if index.total.value > index.first.value {
+                format!("; together with the others {}", percent(index.total.value))
+            } else {
+                String::new()
+            };
+            let wide = index.first.interval.is_none_or(|(low, high)| high - low > WIDE);
+            out.push(format!(
+                "{} of the variance of `{name}` comes from `{}` alone{interval}{}{together}{}",
+                percent(index.first.value),
+                path(swept, dimension),
+                which_is(swept, dimension),
+                if wide { "; the interval is wide, more rows narrow it" } else { "" },
+            ));
+        }
+        if let Some(noise) = self.noise.filter(|noise| *noise > 0.2) {
+            let text = "of the variance of it between points is as much as seeds alone make: run more seeds";
+            out.push(format!("`{name}` is noisy: {} {text}", percent(noise)));
+        }
+        if self.left_out > 0 {
+            out.push(format!("{} points are without a value of `{name}` and left out of its shares", self.left_out));
+        }
+    }
+}
+
+impl Screening {
+    /// Dimensions that matter, the most important first, and those that do not.
+    fn ranked(&self) -> (Vec<usize>, Vec<usize>) {
+        let size = |dimension: usize| self.effects[dimension].map_or(0.0, |effect| effect.mean_absolute);
+        let mut order: Vec<usize> = (0..self.effects.len()).collect();
+        order.sort_by(|&a, &b| size(b).total_cmp(&size(a)));
+        let largest = order.first().map_or(0.0, |&dimension| size(dimension));
+        order.into_iter().partition(|&dimension| largest > 0.0 && size(dimension) >= MATTERS * largest)
+    }
+
+    fn in_words(&self, swept: &Swept) -> String {
+        let (matter, others) = self.ranked();
+        let unit = swept.sweep.readings.measures[self.measure].unit();
+        let named = |dimension: &usize| {
+            let effect = self.effects[*dimension].map_or(0.0, |effect| effect.mean_absolute);
+            format!(
+                "`{}` ({} {unit} over its range{})",
+                path(swept, *dimension),
+                short(effect),
+                which_is(swept, *dimension)
+            )
+        };
+        let name = measure_name(swept, self.measure);
+        if matter.is_empty() {
+            return format!("`{name}` depends on nothing that was varied");
+        }
+        let mut text =
+            format!("`{name}` depends most on {}", matter.iter().map(named).collect::<Vec<_>>().join(", then on "));
+        if !others.is_empty() {
+            let quoted: Vec<String> = others.iter().map(|other| format!("`{}`", path(swept, *other))).collect();
+            text.push_str("; hardly on ");
+            text.push_str(&quoted.join(", "));
+        }
+        if self.left_out > 0 {
+            let _ = write!(text, "; {} points are without a value and left out", self.left_out);
+        }
+        text
+    }
+}

@@ -1,0 +1,178 @@
+//! What the runs of a sweep say, point by point.
+//!
+//! The independent unit is the seed: a figure is the mean over seeds of what each run came to, its interval Student's
+//! t over seeds (Law and Kelton, Simulation Modeling and Analysis, 4.5). Percentiles are those of each run, never of
+//! pooled samples. A run whose wait had not ended counts as `never` and stays out of the mean; that it is there is
+//! always said.
+
+use crate::analysis::ensemble::Judgement;
+use crate::analysis::judge::over_runs;
+use crate::analysis::sweep::plan::Checked;
+use crate::analysis::sweep::work::Row;
+use crate::scenario::vary;
+
+/// A sweep with everything its runs came to.
+#[derive(Debug, Clone)]
+pub struct Swept {
+    /// The sweep.
+    pub sweep: Checked,
+    /// Its fingerprint, in 16 hex digits.
+    pub digest: String,
+    /// What each run came to, by number.
+    pub rows: Vec<Row>,
+}
+
+/// A measure at a point, or over several points.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// Seeds with a value.
+    pub seeds: usize,
+    /// Seeds in which the wait had not ended with the run.
+    pub never: usize,
+    /// Mean over the seeds with a value; `None` without any.
+    pub mean: Option<f64>,
+    /// 95 % interval of the mean, Student's t; `None` with fewer than two seeds.
+    pub interval: Option<(f64, f64)>,
+}
+
+/// An expectation at a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Seeds in which it held.
+    pub passed: usize,
+    /// Seeds in which it did not.
+    pub failed: usize,
+    /// Seeds without anything to judge.
+    pub idle: usize,
+    /// Whether it holds for the point.
+    pub met: bool,
+}
+
+impl Swept {
+    /// The runs of a point, in seed order.
+    pub fn runs(&self, point: usize) -> &[Row] {
+        let seeds = self.sweep.plan.seeds.len();
+        &self.rows[point * seeds..][..seeds]
+    }
+
+    /// How many points there are.
+    pub fn points(&self) -> usize {
+        self.sweep.layout.values.len()
+    }
+
+    /// A measure at a point.
+    pub fn estimate(&self, point: usize, measure: usize) -> Estimate {
+        self.estimate_over(&[point], measure)
+    }
+
+    /// A measure over several points: each seed has its mean over those of them at which it has a value.
+    pub fn estimate_over(&self, points: &[usize], measure: usize) -> Estimate {
+        let mut never = 0;
+        let mut means = Vec::new();
+        for seed in 0..self.sweep.plan.seeds.len() {
+            let values: Vec<f64> = points.iter().filter_map(|&point| self.runs(point)[seed].values[measure]).collect();
+            never += usize::from(values.iter().any(|value| value.is_infinite()));
+            let finite: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+            if !finite.is_empty() {
+                means.push(finite.iter().sum::<f64>() / finite.len() as f64);
+            }
+        }
+        estimate(&means, never)
+    }
+
+    /// An expectation at a point.
+    pub fn held(&self, point: usize, expectation: usize) -> Held {
+        let all: Vec<Judgement> = self.runs(point).iter().map(|row| row.judgements[expectation]).collect();
+        let count = |wanted| all.iter().filter(|judgement| **judgement == wanted).count();
+        let (_, met) = over_runs(&self.sweep.readings.expectations[expectation].1, &all);
+        let (passed, failed) = (count(Judgement::Pass), count(Judgement::Fail));
+        Held { passed, failed, idle: count(Judgement::NotExercised), met }
+    }
+
+    /// Violations of invariants over all runs.
+    pub fn violations(&self) -> u64 {
+        self.rows.iter().map(|row| row.violations).sum()
+    }
+
+    /// The value of a dimension at a point, as written.
+    pub fn value(&self, point: usize, dimension: usize) -> &str {
+        &self.sweep.layout.values[point][dimension]
+    }
+
+    /// The numbers of a dimension at all points; `None` if one of its values is no number.
+    pub fn numbers(&self, dimension: usize) -> Option<Vec<f64>> {
+        (0..self.points()).map(|point| vary::number(self.value(point, dimension))).collect()
+    }
+
+    /// The different values of a dimension: numbers by size, others in the order of the points.
+    pub fn levels(&self, dimension: usize) -> Vec<String> {
+        let mut levels: Vec<String> = Vec::new();
+        for point in 0..self.points() {
+            let value = self.value(point, dimension);
+            if levels.iter().all(|known| known != value) {
+                levels.push(value.to_owned());
+            }
+        }
+        if self.numbers(dimension).is_some() {
+            let number = |value: &String| vary::number(value).unwrap_or(0.0);
+            levels.sort_by(|a, b| number(a).total_cmp(&number(b)));
+        }
+        levels
+    }
+}
+
+/// Mean and interval of one value per seed.
+fn estimate(values: &[f64], never: usize) -> Estimate {
+    let seeds = values.len();
+    if seeds == 0 {
+        return Estimate { seeds, never, mean: None, interval: None };
+    }
+    let n = seeds as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+    let interval = (seeds > 1).then(|| {
+        let half = student_t(seeds - 1) * libm::sqrt(squares / (n - 1.0) / n);
+        (mean - half, mean + half)
+    });
+    Estimate { seeds, never, mean: Some(mean), interval }
+}
+
+/// The 97.5 % point of Student's t distribution: tabulated up to 30 degrees of freedom, above by the expansion of
+/// Cornish and Fisher, which is exact to four digits there.
+pub fn student_t(freedom: usize) -> f64 {
+    const TABLE: [f64; 30] = [
+        12.706_205, 4.302_653, 3.182_446, 2.776_445, 2.570_582, 2.446_912, 2.364_624, 2.306_004, 2.262_157, 2.228_139,
+        2.200_985, 2.178_813, 2.160_369, 2.144_787, 2.131_450, 2.119_905, 2.109_816, 2.100_922, 2.093_024, 2.085_963,
+        2.079_614, 2.073_873, 2.068_658, 2.063_899, 2.059_539, 2.055_529, 2.051_831, 2.048_407, 2.045_230, 2.042_272,
+    ];
+    if let Some(value) = freedom.checked_sub(1).and_then(|index| TABLE.get(index)) {
+        return *value;
+    }
+    let (z, n) = (1.959_964, freedom as f64);
+    let z3 = z * z * z;
+    z + (z3 + z) / (4.0 * n) + (5.0 * z3 * z * z + 16.0 * z3 + 3.0 * z) / (96.0 * n * n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_have_intervals_over_seeds() {
+        let known = estimate(&[1.0, 2.0, 3.0, 4.0], 1);
+        assert_eq!((known.seeds, known.never, known.mean), (4, 1, Some(2.5)));
+        // s = 1.290994, t(3) = 3.182446, half = 2.054260
+        let (low, high) = known.interval.unwrap();
+        assert!((low - 0.445_740).abs() < 1e-5 && (high - 4.554_260).abs() < 1e-5, "{low} {high}");
+        assert_eq!(estimate(&[1.0], 0).interval, None);
+        assert_eq!(estimate(&[], 3).mean, None);
+    }
+
+    #[test]
+    fn student_s_t_goes_on_smoothly_after_its_table() {
+        // Known to four digits: 31, 60, 120 and 1000 degrees of freedom.
+        for (freedom, expected) in [(31, 2.0395), (60, 2.0003), (120, 1.9799), (1_000, 1.9623)] {
+            assert!((student_t(freedom) - expected).abs() < 1e-4, "{freedom}: {}", student_t(freedom));
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! `sweep.json`: everything a sweep comes to but its single runs, versioned by `schema`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::analysis::sensitivity::sobol::Share;
+use crate::analysis::sweep::findings::Findings;
+use crate::analysis::sweep::table::{Estimate, Swept};
+
+/// The version of this format; raised when a field changes its meaning or goes away.
+pub const SCHEMA: u32 = 1;
+
+/// The whole file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SweepSummary {
+    /// Version of this format.
+    pub schema: u32,
+    /// Version of cossim.
+    pub cossim: String,
+    /// Fingerprint of the sweep: scenario, files, values, seeds, version.
+    pub sweep: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The scenario file, as it was named.
+    pub file: String,
+    /// Changes made to it (`--set`), in order.
+    pub set: Vec<String>,
+    /// What varies (`--vary`), in order.
+    pub vary: Vec<String>,
+    /// How points are chosen: `grid`, `list`, `lhs`, `morris` or `sobol`.
+    pub design: String,
+    /// Points, trajectories or rows of a design that samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// Seed of the design.
+    pub design_seed: u64,
+    /// Seeds run at each point.
+    pub seeds: Vec<u64>,
+    /// What was measured.
+    pub measures: Vec<Measure>,
+    /// What was expected.
+    pub expectations: Vec<String>,
+    /// Violations of invariants over all runs.
+    pub violations: u64,
+    /// What each point came to, in the order of the design.
+    pub points: Vec<Point>,
+    /// What it teaches.
+    pub findings: Taught,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Measure {
+    /// As `failover.replace max`.
+    pub measure: String,
+    /// Unit of its figures.
+    pub unit: String,
+}
+
+/// A point.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Point {
+    /// From 0.
+    pub point: usize,
+    /// Value of each dimension, as written.
+    pub values: Vec<String>,
+    /// By measure.
+    pub measures: Vec<Figure>,
+    /// By expectation.
+    pub expectations: Vec<Holds>,
+}
+
+/// A measure at a point.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Figure {
+    /// Mean over the seeds that have a value; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// 95 % interval of the mean (Student's t over seeds); absent with fewer than two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ci95: Option<[f64; 2]>,
+    /// Seeds with a value.
+    pub seeds: usize,
+    /// Seeds in which the wait had not ended with the run.
+    pub never: usize,
+}
+
+/// An expectation at a point.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Holds {
+    /// Whether it counts as met.
+    pub met: bool,
+    /// Seeds in which it held.
+    pub passed: usize,
+    /// Seeds in which it did not.
+    pub failed: usize,
+    /// Seeds without anything to judge.
+    pub not_exercised: usize,
+}
+
+/// What a sweep teaches.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Taught {
+    /// In sentences.
+    pub sentences: Vec<String>,
+    /// Expectations that stop to hold at a value.
+    pub flips: Vec<FlipsAt>,
+    /// Elementary effects, of a Morris design.
+    pub effects: Vec<EffectOf>,
+    /// Shares of variance, of a Sobol design.
+    pub shares: Vec<ShareOf>,
+    /// Assumed values the results rest on.
+    pub assumed: Vec<Assumed>,
+}
+
+/// An expectation that stops to hold at a value.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FlipsAt {
+    /// The expectation.
+    pub expectation: String,
+    /// Of which path the value is.
+    pub path: String,
+    /// Unit of the values.
+    pub unit: String,
+    /// Largest value below the cut.
+    pub below: f64,
+    /// Smallest value above it.
+    pub above: f64,
+    /// Whether it holds below and fails above; the other way round if false.
+    pub holds_below: bool,
+    /// Points that agree.
+    pub agree: usize,
+    /// All points.
+    pub points: usize,
+}
+
+/// The effects of one input on one measure, per whole range of the input.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EffectOf {
+    /// The measure.
+    pub measure: String,
+    /// The input.
+    pub path: String,
+    /// Mean.
+    pub mu: f64,
+    /// Mean of absolute effects.
+    pub mu_star: f64,
+    /// 95 % interval of that; absent with fewer than three effects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mu_star_ci95: Option<[f64; 2]>,
+    /// Standard deviation.
+    pub sigma: f64,
+    /// Effects behind it.
+    pub count: usize,
+}
+
+/// The share of one input in the variance of one measure.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ShareOf {
+    /// The measure.
+    pub measure: String,
+    /// The input.
+    pub path: String,
+    /// First-order index: alone.
+    pub first: f64,
+    /// 95 % interval; absent with fewer than three rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_ci95: Option<[f64; 2]>,
+    /// Total index: alone and together with others.
+    pub total: f64,
+    /// 95 % interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_ci95: Option<[f64; 2]>,
+}
+
+/// An assumed value.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Assumed {
+    /// The parameter.
+    pub path: String,
+    /// Its value in the scenario before anything is varied.
+    pub value: String,
+    /// Why it was assumed.
+    pub why: String,
+    /// Whether it was varied here.
+    pub varied: bool,
+    /// The measure it influences most; absent unless a Sobol design varies it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_on: Option<String>,
+    /// Its total share in the variance of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+}
+
+impl SweepSummary {
+    /// The summary of a sweep.
+    pub fn new(swept: &Swept, findings: &Findings) -> Self {
+        let (plan, readings) = (&swept.sweep.plan, &swept.sweep.readings);
+        Self {
+            schema: SCHEMA,
+            cossim: env!("CARGO_PKG_VERSION").to_owned(),
+            sweep: swept.digest.clone(),
+            scenario: swept.sweep.name.clone(),
+            file: plan.file.clone(),
+            set: plan.edits.clone(),
+            vary: plan.vary.clone(),
+            design: plan.design.name().to_owned(),
+            samples: plan.design.samples(),
+            design_seed: plan.design_seed,
+            seeds: plan.seeds.clone(),
+            measures: readings
+                .measures
+                .iter()
+                .map(|measure| Measure { measure: measure.measured(), unit: measure.unit().to_owned() })
+                .collect(),
+            expectations: readings.expectations.iter().map(|(text, ..)| text.clone()).collect(),
+            violations: swept.violations(),
+            points: (0..swept.points()).map(|index| point(swept, index)).collect(),
+            findings: taught(swept, findings),
+        }
+    }
+
+    /// The file's text, ending in a newline.
+    pub fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a tree of strings and finite numbers");
+        text.push('\n');
+        text
+    }
+}
+
+fn point(swept: &Swept, point: usize) -> Point {
+    let readings = &swept.sweep.readings;
+    let holds = |expectation: usize| {
+        let held = swept.held(point, expectation);
+        Holds { met: held.met, passed: held.passed, failed: held.failed, not_exercised: held.idle }
+    };
+    Point {
+        point,
+        values: swept.sweep.layout.values[point].clone(),
+        measures: (0..readings.measures.len()).map(|measure| figure(&swept.estimate(point, measure))).collect(),
+        expectations: (0..readings.expectations.len()).map(holds).collect(),
+    }
+}
+
+fn figure(estimate: &Estimate) -> Figure {
+    Figure {
+        mean: estimate.mean.map(nine),
+        ci95: estimate.interval.map(|(low, high)| [nine(low), nine(high)]),
+        seeds: estimate.seeds,
+        never: estimate.never,
+    }
+}
+
+fn taught(swept: &Swept, findings: &Findings) -> Taught {
+    let path = |dimension: usize| swept.sweep.dimensions[dimension].path.clone();
+    let measure = |measure: usize| swept.sweep.readings.measures[measure].measured();
+    let pair = |interval: Option<(f64, f64)>| interval.map(|(low, high)| [nine(low), nine(high)]);
+    let flips = findings.flips.iter().map(|flip| FlipsAt {
+        expectation: swept.sweep.readings.expectations[flip.expectation].0.clone(),
+        path: path(flip.dimension),
+        unit: flip.unit.clone(),
+        below: nine(flip.cut.below),
+        above: nine(flip.cut.above),
+        holds_below: flip.cut.holds_below,
+        agree: flip.cut.agree,
+        points: flip.cut.points,
+    });
+    let effects = findings.screenings.iter().flat_map(|screening| {
+        screening.effects.iter().enumerate().filter_map(move |(dimension, effect)| {
+            effect.map(|effect| EffectOf {
+                measure: measure(screening.measure),
+                path: path(dimension),
+                mu: nine(effect.mean),
+                mu_star: nine(effect.mean_absolute),
+                mu_star_ci95: pair(effect.interval),
+                sigma: nine(effect.deviation),
+                count: effect.count,
+            })
+        })
+    });
+    let share = |share: Share| (nine(share.value), pair(share.interval));
+    let shares = findings.shares.iter().flat_map(|shares| {
+        shares.indices.iter().flatten().enumerate().map(move |(dimension, index)| {
+            let ((first, first_ci95), (total, total_ci95)) = (share(index.first), share(index.total));
+            let (measure, path) = (measure(shares.measure), path(dimension));
+            ShareOf { measure, path, first, first_ci95, total, total_ci95 }
+        })
+    });
+    let assumed = findings.assumed.iter().map(|assumption| Assumed {
+        path: assumption.parameter.path.clone(),
+        value: assumption.parameter.value.clone(),
+        why: assumption.parameter.source.to_owned(),
+        varied: assumption.dimension.is_some(),
+        most_on: assumption.largest_share.map(|(of, _)| measure(of)),
+        share: assumption.largest_share.map(|(_, share)| nine(share)),
+    });
+    Taught {
+        sentences: findings.sentences.clone(),
+        flips: flips.collect(),
+        effects: effects.collect(),
+        shares: shares.collect(),
+        assumed: assumed.collect(),
+    }
+}
+
+/// Nine significant digits: what is left out is the noise of last bits.
+pub(super) fn nine(figure: f64) -> f64 {
+    if !figure.is_finite() {
+        return 0.0;
+    }
+    // Adding zero turns a negative zero into a plain one.
+    format!("{figure:.8e}").parse::<f64>().expect("a formatted number is a number") + 0.0
+}

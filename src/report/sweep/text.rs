@@ -1,0 +1,120 @@
+//! The table a sweep prints: what was run, what each point came to, and what that teaches.
+
+use std::fmt::Write as _;
+
+use crate::analysis::sweep::findings::Findings;
+use crate::analysis::sweep::table::{Estimate, Swept};
+use crate::measure::objective::Objective;
+use crate::report::frame::seeds;
+
+/// More points are left to the files.
+const POINTS_MAX: usize = 48;
+
+/// The whole text, ending in a newline.
+pub fn render(swept: &Swept, findings: &Findings) -> String {
+    let mut out = String::new();
+    header(swept, &mut out);
+    points(swept, &mut out);
+    taught(findings, &mut out);
+    out
+}
+
+/// The same without the points.
+pub fn brief(swept: &Swept, findings: &Findings) -> String {
+    let mut out = String::new();
+    header(swept, &mut out);
+    taught(findings, &mut out);
+    out
+}
+
+fn taught(findings: &Findings, out: &mut String) {
+    if !findings.sentences.is_empty() {
+        out.push_str("\nfindings\n");
+        for sentence in &findings.sentences {
+            let _ = writeln!(out, "  - {sentence}");
+        }
+    }
+}
+
+fn header(swept: &Swept, out: &mut String) {
+    let plan = &swept.sweep.plan;
+    let met = (0..swept.points()).filter(|&point| all_met(swept, point)).count();
+    let expected = match swept.sweep.readings.expectations.len() {
+        0 => "no expectations".to_owned(),
+        _ => format!("all expectations met at {met} of {} points", swept.points()),
+    };
+    let _ = writeln!(out, "sweep  {}: {expected}; {} violations", swept.sweep.name, swept.violations());
+    let runs = format!("{} runs: {} points with seeds", swept.rows.len(), swept.points());
+    let _ = writeln!(out, "{runs} {}  |  design {}", seeds(plan.seeds.iter().copied()), design(swept));
+    let _ = writeln!(out, "cossim {}  |  sweep digest {}", env!("CARGO_PKG_VERSION"), swept.digest);
+}
+
+/// `lhs, 40 samples, seed 1`
+pub(super) fn design(swept: &Swept) -> String {
+    let plan = &swept.sweep.plan;
+    match plan.design.samples() {
+        None => plan.design.name().to_owned(),
+        Some(samples) => format!("{}, {samples} samples, design seed {}", plan.design.name(), plan.design_seed),
+    }
+}
+
+fn all_met(swept: &Swept, point: usize) -> bool {
+    (0..swept.sweep.readings.expectations.len()).all(|expectation| swept.held(point, expectation).met)
+}
+
+fn points(swept: &Swept, out: &mut String) {
+    let readings = &swept.sweep.readings;
+    out.push_str("\npoints (mean over seeds, 95 % interval)\n");
+    let mut rows = vec![Vec::new()];
+    rows[0].extend(swept.sweep.dimensions.iter().map(|dimension| dimension.path.clone()));
+    rows[0].extend(readings.measures.iter().map(Objective::measured));
+    if !readings.expectations.is_empty() {
+        rows[0].push("met".to_owned());
+    }
+    for point in 0..swept.points().min(POINTS_MAX) {
+        let mut row = swept.sweep.layout.values[point].clone();
+        row.extend(readings.measures.iter().enumerate().map(|(index, measure)| {
+            let estimate = swept.estimate(point, index);
+            shown(measure, &estimate)
+        }));
+        if !readings.expectations.is_empty() {
+            let all = 0..readings.expectations.len();
+            let met = all.clone().filter(|&expectation| swept.held(point, expectation).met).count();
+            row.push(format!("{met} of {}", all.len()));
+        }
+        rows.push(row);
+    }
+    for line in aligned(&rows) {
+        let _ = writeln!(out, "  {line}");
+    }
+    if swept.points() > POINTS_MAX {
+        let _ = writeln!(out, "  … and {} more in points.csv", swept.points() - POINTS_MAX);
+    }
+}
+
+/// `31.2s [28.1s, 34s], 1 never`
+fn shown(measure: &Objective, estimate: &Estimate) -> String {
+    let mut text = estimate.mean.map_or("no data".to_owned(), |mean| measure.show(mean));
+    if let Some((low, high)) = estimate.interval {
+        let _ = write!(text, " [{}, {}]", measure.show(low), measure.show(high));
+    }
+    match estimate.never {
+        0 => text,
+        never if estimate.mean.is_none() => format!("never in {never} seeds"),
+        never => format!("{text}, {never} never"),
+    }
+}
+
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths);
+        let padded = cells.map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
