@@ -38,8 +38,8 @@ pub fn machines(ensemble: &Ensemble) -> Vec<u8> {
     table.finish()
 }
 
-/// `timeline.csv`: the warm-up, if there is one, then faults and what operators did, in order of time. What ends at once
-/// ends when it begins; what does not end, with the run.
+/// `timeline.csv`: the warm-up, if there is one, then faults and what operators did, in order of time. What ends at
+/// once ends when it begins; what does not end, with the run.
 pub fn timeline(ensemble: &Ensemble) -> Vec<u8> {
     let mut table = Table::new(&["kind", "from_s", "until_s", "what"]);
     let warmup = ensemble.spec.warmup.as_secs_f64();
