@@ -9,9 +9,9 @@ use crate::world::spec::{Action, WorldSpec};
 /// Width of a chart, in pixels.
 pub const WIDTH: u32 = 1_120;
 
-/// Colours that stay apart for people who confuse red and green, or blue and yellow, and stand out from a white ground by
-/// 3 to 1 at least. Found by maximising the least distance (`OKLab`) of any two as seen with protanopia, deuteranopia,
-/// tritanopia (Machado et al. 2009) and without.
+/// Colours that stay apart for people who confuse red and green, or blue and yellow, and stand out from a white ground
+/// by 3 to 1 at least. Near those that have the largest least distance (`OKLab`) of any two as seen with protanopia,
+/// deuteranopia, tritanopia (Machado et al. 2009) and without.
 pub const PALETTE: [RGBColor; 8] = [
     RGBColor(10, 95, 220),
     RGBColor(163, 68, 14),

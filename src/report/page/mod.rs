@@ -1,12 +1,12 @@
 //! `report.html`: one page that tells a result folder, on its own and without a network.
 //!
-//! The page is made of the folder's other files and of nothing else, when a run writes it as well as when `cossim report`
-//! makes it again; so both give the same bytes. Every table and the drawn charts are there without a script; with one,
-//! charts can be zoomed (uPlot, see `src/report/vendor`). All text of the scenario is escaped, and the page forbids itself
-//! to load anything.
+//! The page is made of the folder's other files and of nothing else, when a run writes it as well as when `cossim
+//! report` makes it again; so both give the same bytes. Every table and the drawn charts are there without a script;
+//! with one, charts can be zoomed (uPlot, see `src/report/vendor`). All text of the scenario is escaped, and the page
+//! forbids itself to load anything.
 //!
-//! It stays below [`SIZE_MAX`] bytes: tables have allowances, long series are thinned, and of many kinds of runs only the
-//! first ones are shown; the page says so where it leaves something out.
+//! It stays below [`SIZE_MAX`] bytes: tables have allowances, long series are thinned, and of many kinds of runs only
+//! the first ones are shown; the page says so where it leaves something out.
 
 mod held;
 mod markup;
