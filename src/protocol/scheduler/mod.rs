@@ -19,6 +19,7 @@ pub mod assign;
 pub mod attributes;
 pub mod devices;
 mod board;
+mod consult;
 mod draft;
 pub mod explain;
 mod feasible;
