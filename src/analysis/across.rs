@@ -1,23 +1,28 @@
-//! Figures across the runs of an ensemble: percentiles pool the samples, intervals come from resampling seeds.
+//! Figures across the runs of an ensemble: percentiles pool the samples, intervals come from the seeds.
 //!
-//! The runs are the independent units, so the bootstrap draws seeds with replacement and pools what each drew; samples
-//! within a run are correlated and are never resampled on their own.
+//! The runs are the independent units. The percentiles of pooled samples and pooled shares have bootstrap intervals: seeds
+//! are drawn with replacement and what each drew is pooled; samples within a run are correlated and are never resampled
+//! on their own. Levels and totals are averaged over runs and have Student's interval. Waits that had not ended with
+//! their run are part of the pool, longer than any that had.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::rng::Rng;
+use crate::analysis::statistics::bootstrap::{RESAMPLES, percentile, weights};
+use crate::analysis::statistics::modes::{Mode, Scale, modes};
+use crate::analysis::statistics::{mean, student};
+use crate::measure::gauge::GaugeSummary;
 use crate::measure::metric::{Key, Value};
 use crate::measure::outcome::Outcome;
 
-/// Resamples behind an interval.
-const RESAMPLES: usize = 400;
+/// Confidence of every interval.
+pub const CONFIDENCE: f64 = 0.95;
 
 /// One figure with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figure {
     /// Over all runs.
     pub value: f64,
-    /// Percentile bootstrap over seeds, 2.5 % and 97.5 %; `None` with fewer than two runs.
+    /// 95 % interval over seeds; `None` with fewer than two runs, and if an end falls on a wait that had not ended.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -30,8 +35,14 @@ pub struct Across {
     pub runs: usize,
     /// Samples of all runs; `None` for levels.
     pub samples: Option<u64>,
-    /// Figures by statistic.
+    /// Waits of all runs that had not ended with their run; `None` if there are none.
+    pub unended: Option<u64>,
+    /// Figures by statistic; those that fall on a wait that had not ended are left out.
     pub figures: Vec<(&'static str, Figure)>,
+    /// Modes of the pooled samples of times, in milliseconds, or of the figures of single runs; empty unless several.
+    pub modes: Vec<Mode>,
+    /// Whether the cases of the ensemble tell the modes apart: none of them has several.
+    pub explained: bool,
 }
 
 /// All metrics across these runs.
@@ -47,98 +58,61 @@ pub fn across(runs: &[&Outcome]) -> BTreeMap<Key, Across> {
 
 fn one(key: &Key, values: &[&Value]) -> Across {
     let unit = values.first().map_or("", |value| value.unit());
-    let present: Vec<&Value> = values.iter().copied().filter(|value| value.samples() != Some(0)).collect();
+    let has_data = |value: &&Value| value.samples() != Some(0) || value.unended().is_some();
+    let present: Vec<&Value> = values.iter().copied().filter(has_data).collect();
     let samples = values.iter().map(|value| value.samples()).collect::<Option<Vec<u64>>>().map(|all| all.iter().sum());
-    let resamples = resample(key, present.len());
+    let unended: u64 = values.iter().filter_map(|value| value.unended()).sum();
+    let mut several = Vec::new();
     let figures = match present.first() {
         None => Vec::new(),
-        Some(Value::Times(_)) => times(&present, &resamples),
+        Some(Value::Times(_)) => {
+            let pool = Pool::new(&present);
+            several = modes(&pool.samples(), Scale::Logarithmic);
+            pool.figures(&weights(&key.to_string(), present.len(), RESAMPLES))
+        }
         Some(Value::Level { .. }) => {
-            let pick = |name: &'static str, get: fn(&Value) -> f64| (name, mean_of(&present, get, &resamples));
-            vec![
-                pick("final", |v| level(v, |s| s.last)),
-                pick("mean", |v| level(v, |s| s.mean)),
-                pick("max", |v| level(v, |s| s.max)),
-            ]
+            let levels =
+                |get: fn(&GaugeSummary) -> f64| present.iter().map(|value| level(value, get)).collect::<Vec<_>>();
+            several = single(&levels(|level| level.mean));
+            let pick = |name: &'static str, get| average(&levels(get)).map(|figure| (name, figure));
+            let figures = [pick("final", |s| s.last), pick("mean", |s| s.mean), pick("max", |s| s.max)];
+            figures.into_iter().flatten().collect()
         }
         Some(Value::Total { .. }) => {
             // A count of zero is an observation like any other.
-            let resamples = resample(key, values.len());
-            let count = |v: &Value| if let Value::Total { count, .. } = v { *count as f64 } else { 0.0 };
-            vec![("mean", mean_of(values, count, &resamples))]
+            let count = |v: &&Value| if let Value::Total { count, .. } = v { *count as f64 } else { 0.0 };
+            let counts: Vec<f64> = values.iter().map(count).collect();
+            several = single(&counts);
+            average(&counts).map(|figure| ("mean", figure)).into_iter().collect()
         }
-        Some(Value::Share { .. }) => vec![("value", share_of(&present, &resamples))],
+        Some(Value::Share { .. }) => {
+            let share = |v: &&Value| v.figures().first().map(|(_, share)| *share);
+            several = single(&present.iter().filter_map(share).collect::<Vec<f64>>());
+            vec![("value", share_of(&present, &weights(&key.to_string(), present.len(), RESAMPLES)))]
+        }
     };
-    Across { unit, runs: present.len(), samples, figures }
+    if several.len() < 2 {
+        several.clear();
+    }
+    let unended = Some(unended).filter(|unended| *unended > 0);
+    Across { unit, runs: present.len(), samples, unended, figures, modes: several, explained: false }
 }
 
-fn level(value: &Value, get: impl Fn(&crate::measure::gauge::GaugeSummary) -> f64) -> f64 {
+fn level(value: &Value, get: impl Fn(&GaugeSummary) -> f64) -> f64 {
     if let Value::Level { summary, .. } = value { get(summary) } else { 0.0 }
 }
 
-/// For each resample, how often each run was drawn. None for fewer than two runs.
-fn resample(key: &Key, runs: usize) -> Vec<Vec<u32>> {
-    if runs < 2 {
-        return Vec::new();
-    }
-    let mut rng = Rng::stream(0, &format!("bootstrap/{key}"));
-    (0..RESAMPLES)
-        .map(|_| {
-            let mut weights = vec![0; runs];
-            for _ in 0..runs {
-                weights[rng.below(runs as u64) as usize] += 1;
-            }
-            weights
-        })
-        .collect()
+/// The mean over runs and its interval.
+fn average(figures: &[f64]) -> Option<Figure> {
+    let interval = student::mean_interval(figures, CONFIDENCE).map(|(mean, half)| (mean - half, mean + half));
+    mean(figures).map(|value| Figure { value, interval })
 }
 
-const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];
-
-fn times(values: &[&Value], resamples: &[Vec<u32>]) -> Vec<(&'static str, Figure)> {
-    let mut pairs: Vec<(u64, usize, u64)> = Vec::new();
-    for (run, value) in values.iter().enumerate() {
-        if let Value::Times(distribution) = value {
-            pairs.extend(distribution.counts().into_iter().map(|(at, count)| (at, run, count)));
-        }
-    }
-    pairs.sort_unstable();
-    let point = quantiles(&pairs, &vec![1; values.len()]);
-    let drawn: Vec<[f64; QUANTILES.len()]> = resamples.iter().map(|weights| quantiles(&pairs, weights)).collect();
-    QUANTILES
-        .iter()
-        .enumerate()
-        .map(|(index, &(name, _))| {
-            let interval = interval(drawn.iter().map(|figures| figures[index]).collect());
-            (name, Figure { value: point[index], interval })
-        })
-        .collect()
-}
-
-/// Quantiles in milliseconds of the pooled samples, each run weighted.
-fn quantiles(pairs: &[(u64, usize, u64)], weights: &[u32]) -> [f64; QUANTILES.len()] {
-    let total: u64 = pairs.iter().map(|&(_, run, count)| count * u64::from(weights[run])).sum();
-    let mut figures = [0.0; QUANTILES.len()];
-    let (mut seen, mut next) = (0, 0);
-    for &(value, run, count) in pairs {
-        seen += count * u64::from(weights[run]);
-        while next < QUANTILES.len() && seen > 0 && seen >= (libm::ceil(QUANTILES[next].1 * total as f64) as u64).max(1)
-        {
-            figures[next] = value as f64 / 1e6;
-            next += 1;
-        }
-    }
-    figures
-}
-
-fn mean_of(values: &[&Value], get: impl Fn(&Value) -> f64, resamples: &[Vec<u32>]) -> Figure {
-    let figures: Vec<f64> = values.iter().map(|value| get(value)).collect();
-    let weighted = |weights: &[u32]| {
-        let sum: f64 = figures.iter().zip(weights).map(|(figure, &weight)| figure * f64::from(weight)).sum();
-        sum / f64::from(weights.iter().sum::<u32>())
-    };
-    let value = weighted(&vec![1; figures.len()]);
-    Figure { value, interval: interval(resamples.iter().map(|weights| weighted(weights)).collect()) }
+/// The modes of one figure per run.
+fn single(figures: &[f64]) -> Vec<Mode> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    modes(&sorted.into_iter().map(|figure| (figure, 1)).collect::<Vec<_>>(), Scale::Linear)
 }
 
 fn share_of(values: &[&Value], resamples: &[Vec<u32>]) -> Figure {
@@ -153,15 +127,80 @@ fn share_of(values: &[&Value], resamples: &[Vec<u32>]) -> Figure {
         100.0 * part as f64 / whole as f64
     };
     let value = pooled(&vec![1; values.len()]);
-    Figure { value, interval: interval(resamples.iter().map(|weights| pooled(weights)).collect()) }
+    Figure { value, interval: percentile(resamples.iter().map(|weights| pooled(weights)).collect(), CONFIDENCE) }
 }
 
-/// The 2.5 % and 97.5 % points of the resampled figures.
-fn interval(mut drawn: Vec<f64>) -> Option<(f64, f64)> {
-    drawn.sort_by(f64::total_cmp);
-    let last = drawn.len().checked_sub(1)?;
-    let at = |q: f64| drawn[libm::rint(q * last as f64) as usize];
-    Some((at(0.025), at(0.975)))
+const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];
+
+/// The samples of several runs. Thousands of resamples ask for quantiles of it, so it keeps marks: how many samples of
+/// each run there are up to every so many values.
+struct Pool {
+    /// Value in nanoseconds, run, count; ascending.
+    pairs: Vec<(u64, usize, u64)>,
+    /// Samples of each run before every [`MARK`]th pair, and after the last.
+    marks: Vec<Vec<u64>>,
+    /// Waits of each run that had not ended.
+    unended: Vec<u64>,
+}
+
+/// Pairs between two marks.
+const MARK: usize = 64;
+
+impl Pool {
+    fn new(values: &[&Value]) -> Self {
+        let (mut pairs, mut unended) = (Vec::new(), vec![0; values.len()]);
+        for (run, value) in values.iter().enumerate() {
+            if let Value::Times(distribution) = value {
+                pairs.extend(distribution.counts().into_iter().map(|(at, count)| (at, run, count)));
+                unended[run] = distribution.unended();
+            }
+        }
+        pairs.sort_unstable();
+        let mut seen = vec![0; values.len()];
+        let mut marks = vec![seen.clone()];
+        for chunk in pairs.chunks(MARK) {
+            chunk.iter().for_each(|&(_, run, count)| seen[run] += count);
+            marks.push(seen.clone());
+        }
+        Self { pairs, marks, unended }
+    }
+
+    /// Ascending samples in milliseconds.
+    fn samples(&self) -> Vec<(f64, u64)> {
+        self.pairs.iter().map(|&(nanos, _, count)| (nanos as f64 / 1e6, count)).collect()
+    }
+
+    fn figures(&self, resamples: &[Vec<u32>]) -> Vec<(&'static str, Figure)> {
+        let all = vec![1; self.unended.len()];
+        QUANTILES
+            .iter()
+            .filter_map(|&(name, q)| {
+                let value = Some(self.quantile(q, &all)).filter(|value| value.is_finite())?;
+                let drawn = resamples.iter().map(|weights| self.quantile(q, weights)).collect();
+                let interval = percentile(drawn, CONFIDENCE).filter(|(low, high)| low.is_finite() && high.is_finite());
+                Some((name, Figure { value, interval }))
+            })
+            .collect()
+    }
+
+    /// A quantile in milliseconds, each run weighted; infinite if it falls on a wait that had not ended.
+    fn quantile(&self, q: f64, weights: &[u32]) -> f64 {
+        let weighted = |counts: &[u64]| -> u64 {
+            counts.iter().zip(weights).map(|(count, weight)| count * u64::from(*weight)).sum()
+        };
+        let ended = weighted(&self.marks[self.marks.len() - 1]);
+        let rank = (libm::ceil(q * (ended + weighted(&self.unended)) as f64) as u64).max(1);
+        if rank > ended {
+            return f64::INFINITY;
+        }
+        let chunk = self.marks.partition_point(|counts| weighted(counts) < rank) - 1;
+        let mut seen = weighted(&self.marks[chunk]);
+        let found = self.pairs[chunk * MARK..].iter().find(|&&(_, run, count)| {
+            seen += count * u64::from(weights[run]);
+            seen >= rank
+        });
+        found.map_or(f64::INFINITY, |&(nanos, ..)| nanos as f64 / 1e6)
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +222,52 @@ mod tests {
         assert!((figure.value - 5.0).abs() < 1e-9);
         let (low, high) = figure.interval.expect("three runs");
         assert!(low < 5.0 && 5.0 < high, "{low} {high}");
+    }
+
+    #[test]
+    fn marks_do_not_change_what_a_quantile_is() {
+        let value = |from: u64| {
+            let mut d = Distribution::new();
+            (0..500_u64).for_each(|i| d.record((from + i * i * 7_919) % 100_000 * 1_000_000));
+            Value::Times(d)
+        };
+        let runs = [value(3), value(50), value(999)];
+        let pool = Pool::new(&runs.iter().collect::<Vec<_>>());
+        for (weights, q) in [([1, 1, 1], 0.5), ([2, 0, 1], 0.9), ([0, 3, 0], 0.01), ([1, 0, 2], 1.0)] {
+            let mut all: Vec<u64> = Vec::new();
+            for &(nanos, run, count) in &pool.pairs {
+                (0..count * u64::from(weights[run])).for_each(|_| all.push(nanos));
+            }
+            let rank = (libm::ceil(q * all.len() as f64) as usize).max(1);
+            let expected = all[rank - 1] as f64 / 1e6;
+            assert!((pool.quantile(q, &weights) - expected).abs() < 1e-9, "{weights:?} {q}");
+        }
+    }
+
+    #[test]
+    fn waits_that_never_ended_are_counted_and_longer_than_any() {
+        let mut some = Distribution::new();
+        [1, 2, 3].iter().for_each(|ms| some.record(ms * 1_000_000));
+        let mut never = Distribution::new();
+        never.record_unended();
+        let across = one(&Key::new("x", &[]), &[&Value::Times(some), &Value::Times(never)]);
+        assert_eq!((across.samples, across.unended, across.runs), (Some(3), Some(1), 2));
+        let names: Vec<&str> = across.figures.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["p50"], "the others fall on the one that never ended");
+        assert!((across.figures[0].1.value - 2.0).abs() < 1e-9 && across.figures[0].1.interval.is_none());
+    }
+
+    #[test]
+    fn means_have_students_interval_and_two_kinds_of_runs_are_two_modes() {
+        let total = |count| Value::Total { unit: "allocs", count };
+        let runs: Vec<Value> = [5, 6, 5, 6, 5, 6, 90, 91, 90, 91].map(total).into_iter().collect();
+        let across = one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>());
+        let figure = across.figures[0].1;
+        // By hand: mean 39.5, deviation 43.895, t of nine degrees 2.262157.
+        let (low, high) = figure.interval.expect("ten runs");
+        assert!((figure.value - 39.5).abs() < 1e-9 && (high - low - 62.802).abs() < 0.01, "{figure:?}");
+        assert_eq!(across.modes.len(), 2, "{:?}", across.modes);
+        assert!((across.modes[0].share - 0.6).abs() < 1e-9);
     }
 
     #[test]

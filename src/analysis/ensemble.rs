@@ -150,11 +150,24 @@ pub fn run_all(plan: &Plan, mut tick: impl FnMut(&[Progress]) -> Wish) -> Result
 impl Ensemble {
     /// Folds runs that are in seed order. `verdicts` come from the judge.
     pub fn new(spec: &Arc<WorldSpec>, scenario_digest: String, runs: Vec<Outcome>, verdicts: Vec<Verdict>) -> Self {
+        let names = runs.iter().map(Outcome::case).collect();
+        let across = across(&runs.iter().collect::<Vec<_>>());
+        let (file, cases) = (format!("{}.ron", spec.name), Vec::new());
+        let (arguments, edits) = (file.clone(), Vec::new());
+        let mut ensemble =
+            Self { spec: Arc::clone(spec), scenario_digest, arguments, file, edits, runs, across, cases, verdicts };
+        ensemble.group(names);
+        ensemble
+    }
+
+    /// Tells runs apart by these names, one per run; those without a name are of no case.
+    pub fn group(&mut self, names: Vec<String>) {
         let mut by_case: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (position, run) in runs.iter().enumerate() {
-            by_case.entry(run.case()).or_default().push(position);
+        for (position, name) in names.into_iter().enumerate() {
+            by_case.entry(name).or_default().push(position);
         }
-        let cases = by_case
+        let runs = &self.runs;
+        self.cases = by_case
             .into_iter()
             .filter(|(name, _)| !name.is_empty())
             .map(|(name, members)| {
@@ -162,10 +175,10 @@ impl Ensemble {
                 Case { name, across: across(&chosen), members }
             })
             .collect();
-        let across = across(&runs.iter().collect::<Vec<_>>());
-        let arguments = format!("{}.ron", spec.name);
-        let (file, edits) = (arguments.clone(), Vec::new());
-        Self { spec: Arc::clone(spec), scenario_digest, arguments, file, edits, runs, across, cases, verdicts }
+        let several = |case: &Case, key: &Key| case.across.get(key).is_some_and(|across| !across.modes.is_empty());
+        for (key, across) in &mut self.across {
+            across.explained = self.cases.len() > 1 && !self.cases.iter().any(|case| several(case, key));
+        }
     }
 
     /// Whether every expectation and every law held.

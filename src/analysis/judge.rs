@@ -112,11 +112,8 @@ fn among_unended(times: &Distribution, statistic: Statistic) -> Option<f64> {
         Statistic::P999 => 0.999,
         _ => 1.0,
     };
-    let all = (times.count() + times.unended()) as f64;
-    let rank = libm::ceil(share * all).max(1.0);
-    // Half a rank below, so that rounding cannot reach the next one.
-    let within = (rank - 0.5) / times.count() as f64;
-    if within >= 1.0 { Some(f64::INFINITY) } else { times.quantile(within).map(|nanos| nanos as f64 / 1e6) }
+    // Even a mean falls on the one that never ended.
+    Some(times.quantile_of_all(share).map_or(f64::INFINITY, |nanos| nanos / 1e6))
 }
 
 fn figure(value: &Value, statistic: Statistic) -> Option<f64> {

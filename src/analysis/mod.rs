@@ -1,10 +1,13 @@
 //! Runs and ensembles. The only layer that uses threads: one run per task, results folded in seed order, so that no
 //! figure depends on how many threads there were.
 
+pub mod statistics;
 pub mod across;
 pub mod window;
 pub mod run;
 pub mod judge;
 pub mod replay;
 pub mod ensemble;
+pub mod summary;
+pub mod compare;
 pub mod explain;

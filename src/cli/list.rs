@@ -77,13 +77,14 @@ fn timeline() -> Listing {
 }
 
 fn metrics() -> Listing {
-    let mut rows = vec![row(&["metric", "unit", "kind", "labels", "what it is"])];
+    let mut rows = vec![row(&["metric", "unit", "kind", "worse", "labels", "what it is"])];
     let mut out = Vec::new();
     for metric in METRICS {
         let statistics: Vec<&str> = Statistic::of(metric.kind).iter().map(|statistic| statistic.name()).collect();
-        rows.push(row(&[metric.name, metric.unit.name(), metric.kind.name(), &metric.labels.join(","), metric.about]));
+        let (unit, kind, worse) = (metric.unit.name(), metric.kind.name(), metric.worse.name());
+        rows.push(row(&[metric.name, unit, kind, worse, &metric.labels.join(","), metric.about]));
         out.push(json!({
-            "metric": metric.name, "unit": metric.unit.name(), "kind": metric.kind.name(), "labels": metric.labels,
+            "metric": metric.name, "unit": unit, "kind": kind, "worse": worse, "labels": metric.labels,
             "statistics": statistics, "about": metric.about, "product": metric.product,
         }));
     }

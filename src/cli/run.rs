@@ -12,6 +12,7 @@ use crate::analysis::ensemble::{Ensemble, Plan, Wish, run_all};
 use crate::analysis::judge::{judge, windows};
 use crate::analysis::replay::{Replay, replay as replay_seed};
 use crate::analysis::run::{RunError, Shared};
+use crate::analysis::summary::Summary;
 use crate::report::folder::Folder;
 use crate::report::{json, text};
 use crate::scenario;
@@ -91,7 +92,7 @@ fn simulate(run: &Run, lowered: Lowered, digest: String, output: &mut Output) ->
         return Exit::Wrong;
     }
     if run.json {
-        output.data(&json::Summary::new(&ensemble).text());
+        output.data(&json::text(&Summary::new(&ensemble)));
     } else {
         output.data(&text::render(&ensemble));
     }

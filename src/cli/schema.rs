@@ -3,7 +3,7 @@
 use super::Exit;
 use super::args::SchemaOf;
 use super::output::Output;
-use crate::report::json::Summary;
+use crate::analysis::summary::Summary;
 use crate::scenario::schema::Scenario;
 
 pub(super) fn execute(of: SchemaOf, output: &mut Output) -> Exit {

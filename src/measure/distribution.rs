@@ -123,6 +123,21 @@ impl Distribution {
         Some(self.max)
     }
 
+    /// The same over samples and waits that had not ended, which are longer than any; `None` if it falls on one of those,
+    /// or of nothing. In nanoseconds.
+    pub fn quantile_of_all(&self, q: f64) -> Option<f64> {
+        let all = (self.count + self.unended) as f64;
+        let rank = libm::ceil(q.clamp(0.0, 1.0) * all).max(1.0);
+        if self.count == 0 || rank > self.count as f64 {
+            return None;
+        }
+        if self.unended == 0 {
+            return self.quantile(q).map(|value| value as f64);
+        }
+        // Half a rank below, so that rounding cannot reach the next one.
+        self.quantile((rank - 0.5) / self.count as f64).map(|value| value as f64)
+    }
+
     /// The samples as ascending (value, count) pairs; a bucket stands at its middle.
     pub fn counts(&self) -> Vec<(u64, u64)> {
         let mut pairs: Vec<(u64, u64)> = self.exact.iter().map(|&value| (value, 1)).collect();

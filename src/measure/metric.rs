@@ -83,21 +83,31 @@ impl Value {
         }
     }
 
-    /// The figures by statistic name, in the order they are shown; empty without samples.
+    /// Waits that had not ended with the run; `None` if there are none.
+    pub fn unended(&self) -> Option<u64> {
+        match self {
+            Self::Times(distribution) => Some(distribution.unended()).filter(|unended| *unended > 0),
+            Self::Level { .. } | Self::Total { .. } | Self::Share { .. } => None,
+        }
+    }
+
+    /// The figures by statistic name, in the order they are shown; empty without samples. Of times, those that fall on a
+    /// wait that had not ended are left out: they are longer than any that had.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
         match self {
             Self::Times(d) => {
-                let (Some(min), Some(max)) = (d.min(), d.max()) else { return Vec::new() };
-                let at = |q: f64| d.quantile(q).unwrap_or(max) as f64 / 1e6;
-                vec![
-                    ("min", min as f64 / 1e6),
-                    ("mean", d.mean() / 1e6),
+                let ended = d.unended() == 0;
+                let at = |q: f64| d.quantile_of_all(q);
+                let figures = [
+                    ("min", d.min().map(|min| min as f64)),
+                    ("mean", Some(d.mean()).filter(|_| ended && d.count() > 0)),
                     ("p50", at(0.5)),
                     ("p90", at(0.9)),
                     ("p99", at(0.99)),
                     ("p999", at(0.999)),
-                    ("max", max as f64 / 1e6),
-                ]
+                    ("max", at(1.0)),
+                ];
+                figures.into_iter().filter_map(|(name, nanos)| Some((name, nanos? / 1e6))).collect()
             }
             Self::Level { summary, .. } => {
                 vec![("final", summary.last), ("mean", summary.mean), ("min", summary.min), ("max", summary.max)]

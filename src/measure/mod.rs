@@ -20,3 +20,4 @@ pub mod invariant;
 pub mod laws;
 pub mod catalogue;
 pub mod objective;
+pub mod tolerance;

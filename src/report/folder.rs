@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::analysis::ensemble::Ensemble;
+use crate::analysis::summary::Summary;
 use crate::measure::outcome::Outcome;
 use crate::report::{chart, json, leadership, table, waterfall};
 
@@ -162,7 +163,7 @@ impl Drop for Folder {
 
 /// Every file of a report, by name.
 pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
-    let mut files = vec![(SUMMARY.to_owned(), json::Summary::new(ensemble).text().into_bytes())];
+    let mut files = vec![(SUMMARY.to_owned(), json::text(&Summary::new(ensemble)).into_bytes())];
     files.extend(TABLES.iter().map(|(name, table)| ((*name).to_owned(), table(ensemble))));
     let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, svg.into_bytes())));
     add(WATERFALL.to_owned(), waterfall::waterfall(ensemble));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::analysis::ensemble::Judgement::{Fail, NotExercised, Pass};
 use crate::analysis::ensemble::{Ensemble, Judgement, Verdict};
+use crate::analysis::summary::{SCHEMA, Summary};
 use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
 use crate::measure::control::Reign;
@@ -19,7 +20,7 @@ use crate::model::evaluation::EvalId;
 use crate::model::job::JobId;
 use crate::model::resources::Comparable;
 use crate::model::topology::RegionId;
-use crate::report::{folder, json, text};
+use crate::report::{folder, text};
 use crate::world::event::{Group, Instance, System};
 use crate::world::spec::{EntryId, MachineId, WorldSpec};
 
@@ -239,7 +240,7 @@ fn a_table_of_values_has_units_and_no_noise() {
 #[test]
 fn the_summary_keeps_to_its_schema() {
     let summary: serde_json::Value = serde_json::from_str(&file("summary.json")).unwrap();
-    assert_eq!(summary["schema"], json::SCHEMA);
+    assert_eq!(summary["schema"], SCHEMA);
     assert_eq!(summary["runs"][0]["digest"], "000000000000abc1");
     let latency = &summary["runs"][0]["metrics"]["request.latency{service=frontend,traffic=users}"];
     assert_eq!((&latency["unit"], &latency["count"]), (&"ms".into(), &100.into()));
@@ -254,7 +255,7 @@ fn the_summary_keeps_to_its_schema() {
     assert_eq!((&pooled["runs"], &pooled["samples"]), (&3.into(), &300.into()));
     assert!(pooled["p99"]["ci95"][1].is_f64());
     // Whatever the schema requires at the top is there, and nothing is there that it does not know.
-    let schema = serde_json::to_value(schemars::schema_for!(json::Summary)).unwrap();
+    let schema = serde_json::to_value(schemars::schema_for!(Summary)).unwrap();
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&schema["properties"]), keys(&summary));
     assert_eq!(keys(&schema["$defs"]["Run"]["properties"]), keys(&summary["runs"][0]));

@@ -5,35 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::analysis::summary::Refusals;
 use crate::base::id::Id as _;
 use crate::measure::reasons::{CLASS_INELIGIBLE, Why};
-use crate::model::evaluation::FailedGroup;
 use crate::model::node::NodeId;
 use crate::model::topology::RegionId;
 use crate::world::spec::{MachineId, MachineRole, WorldSpec};
-
-/// What kept nodes from taking a group (Nomad `AllocMetric`).
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
-pub struct Refusals {
-    /// Nodes looked at.
-    pub evaluated: u32,
-    /// Nodes a constraint ruled out.
-    pub filtered: u32,
-    /// Nodes that had no room.
-    pub exhausted: u32,
-    /// Filtered nodes by constraint.
-    pub constraint_filtered: BTreeMap<String, u32>,
-    /// Exhausted nodes by dimension.
-    pub dimension_exhausted: BTreeMap<String, u32>,
-    /// Filtered nodes by node class, where they have one.
-    pub class_filtered: BTreeMap<String, u32>,
-    /// Exhausted nodes by node class, where they have one.
-    pub class_exhausted: BTreeMap<String, u32>,
-    /// Ready nodes by datacenter of the job.
-    pub nodes_available: BTreeMap<String, u32>,
-    /// Further allocations of the group that were not tried after this one found no place.
-    pub coalesced_failures: u32,
-}
 
 /// One pass over the nodes.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -101,26 +78,6 @@ pub fn class(spec: &WorldSpec, machine: MachineId) -> String {
     match &spec.machines[machine].role {
         MachineRole::Client(node) => node.class.to_string(),
         MachineRole::NomadServer | MachineRole::ConsulServer => String::new(),
-    }
-}
-
-impl Refusals {
-    /// What the scheduler recorded.
-    pub fn new(record: &FailedGroup) -> Self {
-        let texts = |counts: &BTreeMap<std::sync::Arc<str>, u32>| {
-            counts.iter().map(|(name, count)| (name.to_string(), *count)).collect()
-        };
-        Self {
-            evaluated: record.nodes_evaluated,
-            filtered: record.nodes_filtered,
-            exhausted: record.nodes_exhausted,
-            constraint_filtered: record.constraint_filtered.clone(),
-            dimension_exhausted: record.dimension_exhausted.clone(),
-            class_filtered: texts(&record.class_filtered),
-            class_exhausted: texts(&record.class_exhausted),
-            nodes_available: texts(&record.nodes_available),
-            coalesced_failures: record.coalesced_failures,
-        }
     }
 }
 

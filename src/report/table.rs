@@ -1,8 +1,8 @@
 //! The CSV files: one row per metric, bucket, stage or allocation.
 
 use crate::analysis::ensemble::Ensemble;
+use crate::analysis::summary::make::{rounded, stages};
 use crate::base::time::Time;
-use crate::report::json::{rounded, stages};
 use crate::report::reason;
 
 /// `metrics.csv`: every figure of every metric of every run.

@@ -6,10 +6,11 @@
 use plotters::prelude::*;
 
 use crate::analysis::ensemble::Ensemble;
+use crate::analysis::summary::Stage;
+use crate::analysis::summary::make::stages;
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Failover, STAGES};
 use crate::report::frame::{Anchor, Frame, Ink, PLAIN, SOFT, Scale, Sheet, sheet, width};
-use crate::report::json::{Stage, stages};
 use crate::report::style::{self, Clock, INK, STAGE_WORDS};
 use crate::report::text::{shortened, span};
 

@@ -1,0 +1,171 @@
+use super::*;
+use crate::analysis::summary::read::parse;
+
+/// A summary with these runs: seed, digest, and metrics as JSON.
+fn summary(runs: &[(u64, u64, String)]) -> Summary {
+    let runs: Vec<String> = runs
+        .iter()
+        .map(|(seed, digest, metrics)| {
+            format!(
+                r#"{{"seed": {seed}, "digest": "{digest:016x}", "simulated_s": 1, "events": 7, "case": "",
+                "failovers": [], "unplaced": [], "expectations": [], "metrics": {{{metrics}}}, "invariants":
+                [{{"name": "raft.log_matching", "checks": 9, "violations": 0}}]}}"#
+            )
+        })
+        .collect();
+    let text = format!(
+        r#"{{"schema": 1, "cossim": "0.1.0", "scenario": "s", "scenario_digest": "ab", "file": "s.ron", "set": [],
+        "passed": true, "across_runs": {{}}, "cases": [], "runs": [{}], "expectations": [{{"text": "plan.wait max < 1s",
+        "verdict": "pass", "passed": 1, "failed": 0, "not_exercised": 0}}]}}"#,
+        runs.join(",")
+    );
+    parse(&text).unwrap()
+}
+
+/// Ten runs with a median wait and a share of good requests each.
+fn ten(digest: u64, wait: impl Fn(u64) -> f64, good: impl Fn(u64) -> f64) -> Summary {
+    let run = |seed: u64| {
+        let (wait, good) = (wait(seed), good(seed));
+        let metrics = format!(
+            r#""plan.wait{{region=a}}": {{"unit": "ms", "count": 5, "p50": {wait}, "p99": 9}},
+            "request.success_ratio{{service=w,traffic=u}}": {{"unit": "%", "count": 50, "value": {good}}},
+            "request.total{{service=w,traffic=u}}": {{"unit": "requests", "total": {}}}"#,
+            1_000.0 + 100.0 * wait
+        );
+        (seed, digest, metrics)
+    };
+    summary(&(1..=10).map(run).collect::<Vec<_>>())
+}
+
+fn wobble(seed: u64) -> f64 {
+    [0.3, -0.2, 0.1, 0.5, -0.4, 0.2, -0.1, 0.4, -0.3, 0.0][seed as usize % 10]
+}
+
+fn verdict(comparison: &Comparison, metric: &str, statistic: &str) -> Verdict {
+    let row = comparison.rows.iter().find(|row| row.metric.starts_with(metric) && row.statistic == statistic);
+    row.unwrap_or_else(|| panic!("{metric} in {:?}", comparison.rows)).verdict
+}
+
+#[test]
+fn equal_runs_are_identical_and_nothing_is_tested() {
+    let base = ten(7, |seed| 5.0 + wobble(seed), |_| 99.0);
+    let comparison = compare(&base, &base, &Tolerances::default()).unwrap();
+    assert!(comparison.identical && comparison.rows.is_empty() && comparison.exact.is_empty());
+    assert!(!comparison.regressed() && !comparison.differs());
+    // The same digest with other figures is a change of what is measured, and no identity.
+    let other = ten(7, |seed| 6.0 + wobble(seed), |_| 99.0);
+    assert!(!compare(&base, &other, &Tolerances::default()).unwrap().identical);
+}
+
+#[test]
+fn a_shift_in_every_seed_is_a_regression_one_way_and_an_improvement_the_other() {
+    let base = ten(1, |seed| 5.0 + wobble(seed), |seed| 99.0 + 0.1 * wobble(seed));
+    let head = ten(2, |seed| 6.0 + 1.1 * wobble(seed), |seed| 97.0 + 0.2 * wobble(seed));
+    let forth = compare(&base, &head, &Tolerances::default()).unwrap();
+    let back = compare(&head, &base, &Tolerances::default()).unwrap();
+    for (comparison, expected) in [(&forth, Verdict::Regression), (&back, Verdict::Improvement)] {
+        assert_eq!(verdict(comparison, "plan.wait", "p50"), expected, "more of a wait is worse");
+        assert_eq!(verdict(comparison, "request.success_ratio", "value"), expected, "less of good answers is");
+        assert_eq!(verdict(comparison, "plan.wait", "p99"), Verdict::Same);
+        assert_eq!(verdict(comparison, "request.total", "total"), Verdict::Moved, "neither way of traffic is");
+        assert_eq!(comparison.tested, 2);
+    }
+    assert!(forth.regressed() && !back.regressed() && back.differs());
+    let row = &forth.rows[0];
+    // By hand: differences 1 + 0.1 wobble, all positive: p = 2/1024, twice that by Holm; their median is 1.005.
+    assert!((row.effect - 1.005).abs() < 1e-9, "{row:?}");
+    let (p, corrected) = row.p.unwrap();
+    assert!((p - 2.0 / 1_024.0).abs() < 1e-12 && (corrected - 4.0 / 1_024.0).abs() < 1e-12, "{row:?}");
+    let (low, high) = row.interval.unwrap();
+    assert!(0.96 <= low && low < row.effect && row.effect < high && high <= 1.05, "{row:?}");
+    assert!(row.detectable.unwrap() < 0.1 && row.gain.unwrap() > 10.0, "{row:?}");
+}
+
+#[test]
+fn what_may_be_chance_or_is_within_the_tolerance_is_no_evidence() {
+    let base = ten(1, |seed| 5.0 + wobble(seed), |_| 99.0);
+    let chance = ten(2, |seed| 5.0 + wobble((seed * 7 + 3) % 10), |_| 99.0);
+    let comparison = compare(&base, &chance, &Tolerances::default()).unwrap();
+    assert_eq!(verdict(&comparison, "plan.wait", "p50"), Verdict::NoEvidence);
+    assert!(comparison.rows[0].detectable.unwrap() > 0.1, "silence is no proof: {:?}", comparison.rows[0]);
+    // Significant, but within 1 %, or within what a tolerance says, or not compared at all.
+    let small = ten(2, |seed| 5.04 + wobble(seed), |_| 99.0);
+    let comparison = compare(&base, &small, &Tolerances::default()).unwrap();
+    assert_eq!(verdict(&comparison, "plan.wait", "p50"), Verdict::NoEvidence);
+    let large = ten(2, |seed| 6.0 + wobble(seed), |_| 99.0);
+    let of = |limit| Tolerance { metric: "plan.wait".into(), labels: Vec::new(), statistic: Some("p50"), limit };
+    let up = Tolerances { entries: vec![of(Limit::Up { relative: 0.0, absolute: 2.0 })], ..Tolerances::default() };
+    assert_eq!(verdict(&compare(&base, &large, &up).unwrap(), "plan.wait", "p50"), Verdict::NoEvidence);
+    let none = Tolerances { entries: vec![of(Limit::Ignored)], ..Tolerances::default() };
+    assert!(compare(&base, &large, &none).unwrap().rows.iter().all(|row| row.statistic != "p50"));
+}
+
+#[test]
+fn waits_without_end_are_longer_than_any() {
+    let with = |never: bool| {
+        let (own, ended) =
+            if never { (r#""unended": 1, "count": 0"#, "") } else { (r#""count": 1"#, r#", "p50": 20"#) };
+        move |seed: u64| {
+            (seed, u64::from(never), format!(r#""failover.replace{{region=a}}": {{"unit": "ms", {own}{ended}}}"#))
+        }
+    };
+    let (base, head) =
+        (summary(&(1..=8).map(with(false)).collect::<Vec<_>>()), summary(&(1..=8).map(with(true)).collect::<Vec<_>>()));
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    let row = &comparison.rows[0];
+    assert_eq!((row.verdict, row.pairs, row.base), (Verdict::Regression, 8, 20.0));
+    assert!(row.head.is_infinite() && row.effect.is_infinite(), "{row:?}");
+    assert_eq!(compare(&head, &base, &Tolerances::default()).unwrap().rows[0].verdict, Verdict::Improvement);
+}
+
+#[test]
+fn too_few_seeds_say_how_many_it_takes() {
+    let of = |digest, shift: f64| {
+        let run = |seed: u64| {
+            (
+                seed,
+                digest,
+                format!(r#""plan.wait{{region=a}}": {{"unit": "ms", "count": 5, "p50": {}}}"#, shift + seed as f64),
+            )
+        };
+        summary(&[run(1), run(2), run(3)])
+    };
+    let comparison = compare(&of(1, 1.0), &of(2, 50.0), &Tolerances::default()).unwrap();
+    assert_eq!((comparison.rows[0].verdict, comparison.seeds_needed()), (Verdict::NoEvidence, Some(6)));
+    assert_eq!(comparison.rows[0].detectable, None);
+}
+
+#[test]
+fn laws_and_expectations_are_compared_exactly() {
+    let base = ten(1, |_| 5.0, |_| 99.0);
+    let mut head = ten(2, |_| 5.0, |_| 99.0);
+    head.runs[3].invariants[0].violations = 2;
+    head.expectations[0].verdict = "fail".to_owned();
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    let told: Vec<(&str, &str, Verdict)> =
+        comparison.exact.iter().map(|exact| (&*exact.what, &*exact.head, exact.verdict)).collect();
+    let law = ("raft.log_matching", "2 violations", Verdict::Regression);
+    assert_eq!(told, [law, ("plan.wait max < 1s", "fail", Verdict::Regression)]);
+    assert!(comparison.regressed());
+}
+
+#[test]
+fn results_with_holes_are_paired_as_far_as_they_go() {
+    let mut base = ten(1, |_| 5.0, |_| 99.0);
+    let mut head = ten(2, |_| 6.0, |_| 99.0);
+    base.runs.remove(0);
+    head.runs.truncate(8);
+    head.runs[2].metrics.remove("plan.wait{region=a}");
+    head.runs.iter_mut().for_each(|run| drop(run.metrics.remove("request.total{service=w,traffic=u}")));
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    assert_eq!(comparison.seeds, [2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!((comparison.only_base, comparison.only_head), (vec![9, 10], vec![1]));
+    assert_eq!((comparison.rows[0].pairs, comparison.rows[0].unpaired), (6, 1));
+    assert_eq!(comparison.unmatched, [("request.total{service=w,traffic=u}".to_owned(), true)]);
+    head.runs.retain(|run| run.seed == 1);
+    let error = compare(&base, &head, &Tolerances::default()).unwrap_err();
+    assert_eq!(error.to_string(), "the two results have no seed in common: 2–10 against 1");
+    assert!(same_scenario(&base, &head).is_ok());
+    head.scenario = "other".to_owned();
+    assert!(same_scenario(&base, &head).unwrap_err().hint().contains("--across-scenarios"));
+}

@@ -1,0 +1,136 @@
+//! The figures of a comparison: one per metric, statistic and pair of runs.
+
+use std::collections::BTreeSet;
+
+use super::{Limit, Row, Tolerances, Verdict};
+use crate::analysis::statistics::bootstrap::{bca, weights};
+use crate::analysis::statistics::holm::holm;
+use crate::analysis::statistics::power::smallest_detectable;
+use crate::analysis::statistics::{deviation, median, signed_rank};
+use crate::analysis::summary::{Metric, Run};
+use crate::measure::catalogue::{self, Kind, Worse};
+use crate::measure::tolerance::is_worse;
+
+/// Resamples behind an interval: the ends of BCa intervals lie further out than those of percentile intervals.
+const RESAMPLES: usize = 10_000;
+const CONFIDENCE: f64 = 0.95;
+
+/// A figure and its differences by seed.
+type Measured = (Row, Vec<f64>);
+
+/// Every figure that both sides have in some seed, judged together; and how many of them were tested. Metrics that say
+/// only what is are not tested: that would cost the others power.
+pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>, usize) {
+    let keys: BTreeSet<&String> = pairs.iter().flat_map(|(base, _)| base.metrics.keys()).collect();
+    let mut measured: Vec<Measured> = Vec::new();
+    for key in keys {
+        let known = catalogue::find(key.split('{').next().unwrap_or(key));
+        let (kind, worse) = known.map_or((Kind::Times, Worse::Neither), |metric| (metric.kind, metric.worse));
+        for statistic in tolerances.statistics(key, kind) {
+            if let Limit::Up { relative, absolute } = tolerances.limit(key, statistic) {
+                measured.extend(measure(key, statistic, worse, (relative, absolute), pairs));
+            }
+        }
+    }
+    judge(measured, tolerances.level)
+}
+
+fn measure(
+    key: &str,
+    statistic: &'static str,
+    worse: Worse,
+    limit: (f64, f64),
+    pairs: &[(&Run, &Run)],
+) -> Option<Measured> {
+    let of = |run: &Run| run.metrics.get(key).and_then(|metric| figure(metric, statistic));
+    let values: Vec<(Option<f64>, Option<f64>)> = pairs.iter().map(|(base, head)| (of(base), of(head))).collect();
+    let unpaired = values.iter().filter(|(base, head)| base.is_some() != head.is_some()).count();
+    let (base, head): (Vec<f64>, Vec<f64>) = values.into_iter().filter_map(|(base, head)| base.zip(head)).unzip();
+    let differences: Vec<f64> = base.iter().zip(&head).map(|(base, head)| difference(*base, *head)).collect();
+    let (base_median, head_median, effect) = (median(&base)?, median(&head)?, median(&differences)?);
+    let unit = pairs.iter().find_map(|(base, _)| base.metrics.get(key)).map_or("", |metric| &metric.unit);
+    let same = differences.iter().all(|difference| *difference == 0.0);
+    let share = if base_median.is_finite() { limit.0 * base_median.abs() } else { 0.0 };
+    let row = Row {
+        metric: key.to_owned(),
+        statistic,
+        unit: unit.to_owned(),
+        worse,
+        pairs: differences.len(),
+        unpaired,
+        base: base_median,
+        head: head_median,
+        effect,
+        interval: if same { Some((0.0, 0.0)) } else { interval(&format!("{key} {statistic}"), effect, &differences) },
+        tolerance: share.max(limit.1),
+        p: None,
+        detectable: None,
+        gain: gain(&base, &head, &differences),
+        verdict: if same { Verdict::Same } else { Verdict::NoEvidence },
+    };
+    Some((row, differences))
+}
+
+fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, usize) {
+    let is_tested = |row: &Row| row.verdict != Verdict::Same && row.worse != Worse::Neither;
+    let p = |(row, differences): &Measured| {
+        is_tested(row).then(|| signed_rank::test(differences).map(|test| test.p_two_sided)).flatten()
+    };
+    let each: Vec<Option<f64>> = measured.iter().map(p).collect();
+    let tested: Vec<f64> = each.iter().copied().flatten().collect();
+    let mut corrected = holm(&tested).into_iter();
+    let strictest = level / tested.len().max(1) as f64;
+    for ((row, differences), p) in measured.iter_mut().zip(each) {
+        row.p = p.and_then(|p| Some((p, corrected.next()?)));
+        row.detectable = row.p.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
+        let beyond = row.effect.abs() > row.tolerance;
+        row.verdict = match (row.p, is_worse(row.effect, row.worse)) {
+            _ if !beyond => row.verdict,
+            (Some((_, p)), Some(worse)) if p < level => {
+                if worse {
+                    Verdict::Regression
+                } else {
+                    Verdict::Improvement
+                }
+            }
+            (None, None) if row.interval.is_some_and(|(low, high)| 0.0 < low || high < 0.0) => Verdict::Moved,
+            _ => row.verdict,
+        };
+    }
+    (measured.into_iter().map(|(row, _)| row).collect(), tested.len())
+}
+
+/// A statistic of a run; infinite if it falls on a wait that had not ended, `None` without data.
+fn figure(metric: &Metric, statistic: &str) -> Option<f64> {
+    let never = metric.unended.is_some_and(|unended| unended > 0).then_some(f64::INFINITY);
+    metric.figures.get(statistic).copied().or(never)
+}
+
+/// Head minus base; of two that never ended there is none.
+fn difference(base: f64, head: f64) -> f64 {
+    let both = base.is_infinite() && head.is_infinite();
+    if both { 0.0 } else { head - base }
+}
+
+fn interval(name: &str, effect: f64, differences: &[f64]) -> Option<(f64, f64)> {
+    let drawn = weights(name, differences.len(), RESAMPLES)
+        .iter()
+        .filter_map(|weights| {
+            let drawn = differences.iter().zip(weights);
+            let drawn: Vec<f64> = drawn.flat_map(|(value, weight)| (0..*weight).map(move |_| *value)).collect();
+            median(&drawn)
+        })
+        .collect();
+    let without = |out: usize| {
+        let others = differences.iter().enumerate().filter(|(index, _)| *index != out);
+        median(&others.map(|(_, value)| *value).collect::<Vec<f64>>())
+    };
+    let without: Vec<f64> = (0..differences.len()).filter_map(without).collect();
+    bca(effect, drawn, &without, CONFIDENCE)
+}
+
+fn gain(base: &[f64], head: &[f64], differences: &[f64]) -> Option<f64> {
+    let square = |values: &[f64]| deviation(values).map(|deviation| deviation * deviation);
+    let gain = (square(base)? + square(head)?) / square(differences)?;
+    gain.is_finite().then_some(gain)
+}

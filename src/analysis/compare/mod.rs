@@ -1,0 +1,301 @@
+//! Two results of one scenario, or of two variants of it, compared seed by seed.
+//!
+//! The same seed draws the same arrivals, delays and faults on both sides (common random numbers), so the difference
+//! within a seed says more than two means. Runs that are equal are said to be, and nothing is tested. Otherwise each
+//! figure of each metric is taken per seed and paired: its effect is the median difference, with a BCa interval over
+//! seeds, a signed-rank test, Holm's correction over all figures that are tested, and the smallest effect that so many
+//! seeds could have shown. A figure is a regression if it is significant *and* moved the wrong way by more than its
+//! tolerance. Laws and expectations are compared exactly.
+//!
+//! A figure that falls on a wait that had not ended with its run counts as longer than any; it is kept in the ranks.
+
+pub mod decisions;
+mod figures;
+
+use std::collections::BTreeMap;
+
+use crate::analysis::statistics::power::pairs_needed;
+use crate::analysis::summary::{Run, Summary};
+use crate::measure::catalogue::Worse;
+pub use crate::measure::tolerance::{Limit, Tolerance, Tolerances};
+
+use figures::rows;
+
+/// What came of a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// What is compared with.
+    pub base: Side,
+    /// What is compared.
+    pub head: Side,
+    /// Seeds of both, in order.
+    pub seeds: Vec<u64>,
+    /// Seeds of the base alone; left out.
+    pub only_base: Vec<u64>,
+    /// Seeds of the head alone; left out.
+    pub only_head: Vec<u64>,
+    /// Whether every run of one is equal to that of the other: digests and figures. Then there are no rows.
+    pub identical: bool,
+    /// Figures, in order of metric and statistic; those that have data on both sides in some seed.
+    pub rows: Vec<Row>,
+    /// Laws and expectations that fared differently.
+    pub exact: Vec<Exact>,
+    /// Metrics that only one side has, and whether that is the base.
+    pub unmatched: Vec<(String, bool)>,
+    /// Figures that were tested, which the correction is for.
+    pub tested: usize,
+    /// Chance of even one false alarm among them.
+    pub level: f64,
+}
+
+/// One of two results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// Scenario.
+    pub scenario: String,
+    /// Its fingerprint.
+    pub scenario_digest: String,
+    /// Version of cossim.
+    pub cossim: String,
+    /// The scenario file, as it was named.
+    pub file: String,
+    /// Changes made to it.
+    pub set: Vec<String>,
+}
+
+/// One figure of one metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Key of the metric.
+    pub metric: String,
+    /// As `p99`.
+    pub statistic: &'static str,
+    /// Unit of every value here but shares and probabilities.
+    pub unit: String,
+    /// Which way it gets worse.
+    pub worse: Worse,
+    /// Seeds in which both sides have it.
+    pub pairs: usize,
+    /// Seeds in which only one side has it; left out.
+    pub unpaired: usize,
+    /// Median over these seeds on the base's side; infinite if it never ended in most.
+    pub base: f64,
+    /// The same of the head.
+    pub head: f64,
+    /// Median of head minus base within a seed.
+    pub effect: f64,
+    /// Its 95 % interval; `None` with one pair.
+    pub interval: Option<(f64, f64)>,
+    /// Tolerated move.
+    pub tolerance: f64,
+    /// Probability of such differences by chance, before and after correction; `None` if not tested: equal in every
+    /// seed, or neither way is worse.
+    pub p: Option<(f64, f64)>,
+    /// Effect these pairs would have shown in four of five cases; `None` if so few can show none.
+    pub detectable: Option<f64>,
+    /// Variance of two unpaired results over that of the pairs: what the common random numbers gained.
+    pub gain: Option<f64>,
+    /// What it comes to.
+    pub verdict: Verdict,
+}
+
+/// What a figure comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Significantly worse by more than the tolerance.
+    Regression,
+    /// Significantly better by more than the tolerance.
+    Improvement,
+    /// It moved by more than the tolerance and its interval is off zero, but neither way is worse; not tested.
+    Moved,
+    /// Not significant, or within the tolerance.
+    NoEvidence,
+    /// Equal in every seed.
+    Same,
+}
+
+impl Verdict {
+    /// As in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Regression => "regression",
+            Self::Improvement => "improvement",
+            Self::Moved => "moved",
+            Self::NoEvidence => "no evidence",
+            Self::Same => "same",
+        }
+    }
+}
+
+/// A law or an expectation that fared differently; no statistics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exact {
+    /// Its name or text.
+    pub what: String,
+    /// How it fared in the base.
+    pub base: String,
+    /// In the head.
+    pub head: String,
+    /// Regression or improvement.
+    pub verdict: Verdict,
+}
+
+/// Why two results cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    /// Nothing to pair.
+    #[error("the two results have no seed in common: {base} against {head}")]
+    NoCommonSeed {
+        /// Seeds of the base.
+        base: String,
+        /// Seeds of the head.
+        head: String,
+    },
+    /// Results of two scenarios, where one was meant.
+    #[error("the base is of scenario `{base}` and the head of `{head}`")]
+    Scenarios {
+        /// The base's.
+        base: String,
+        /// The head's.
+        head: String,
+    },
+}
+
+impl CompareError {
+    /// A way out.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::NoCommonSeed { .. } => "run both with the same seeds, as with `--seeds 10`",
+            Self::Scenarios { .. } => "compare results of one scenario, or add `--across-scenarios` if that is meant",
+        }
+    }
+}
+
+/// Compares the runs of the seeds that both have.
+pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Result<Comparison, CompareError> {
+    let of = |summary: &Summary| summary.runs.iter().map(|run| run.seed).collect::<Vec<u64>>();
+    let (base_seeds, head_seeds) = (of(base), of(head));
+    let only = |own: &[u64], other: &[u64]| own.iter().copied().filter(|seed| !other.contains(seed)).collect();
+    let pairs: Vec<(&Run, &Run)> = base
+        .runs
+        .iter()
+        .filter_map(|run| Some((run, head.runs.iter().find(|other| other.seed == run.seed)?)))
+        .collect();
+    if pairs.is_empty() {
+        return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
+    }
+    let identical = pairs.iter().all(|(base, head)| same(base, head));
+    let (rows, tested) = if identical { (Vec::new(), 0) } else { rows(&pairs, tolerances) };
+    Ok(Comparison {
+        base: side(base),
+        head: side(head),
+        seeds: pairs.iter().map(|(base, _)| base.seed).collect(),
+        only_base: only(&base_seeds, &head_seeds),
+        only_head: only(&head_seeds, &base_seeds),
+        identical,
+        rows,
+        exact: exact(base, head, &pairs),
+        unmatched: unmatched(&pairs),
+        tested,
+        level: tolerances.level,
+    })
+}
+
+/// Refuses results of scenarios with different names.
+pub fn same_scenario(base: &Summary, head: &Summary) -> Result<(), CompareError> {
+    if base.scenario == head.scenario {
+        return Ok(());
+    }
+    Err(CompareError::Scenarios { base: base.scenario.clone(), head: head.scenario.clone() })
+}
+
+impl Comparison {
+    /// Whether anything became worse.
+    pub fn regressed(&self) -> bool {
+        self.verdicts().any(|verdict| verdict == Verdict::Regression)
+    }
+
+    /// Whether anything became worse, better or other.
+    pub fn differs(&self) -> bool {
+        self.verdicts().any(|verdict| verdict < Verdict::NoEvidence)
+    }
+
+    /// How many figures, laws and expectations come to this.
+    pub fn count(&self, wanted: Verdict) -> usize {
+        self.verdicts().filter(|verdict| *verdict == wanted).count()
+    }
+
+    /// Seeds it would take for one clear figure among these to be significant, if these are too few for any.
+    pub fn seeds_needed(&self) -> Option<usize> {
+        let needed = pairs_needed(self.level / self.tested.max(1) as f64);
+        (self.tested > 0 && self.seeds.len() < needed).then_some(needed)
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = Verdict> {
+        self.rows.iter().map(|row| row.verdict).chain(self.exact.iter().map(|exact| exact.verdict))
+    }
+}
+
+/// Seeds as a short list.
+pub fn listed(seeds: &[u64]) -> String {
+    let consecutive = seeds.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    match seeds {
+        [] => "none".to_owned(),
+        [first, .., last] if consecutive && seeds.len() > 2 => format!("{first}–{last}"),
+        several => several.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn side(summary: &Summary) -> Side {
+    Side {
+        scenario: summary.scenario.clone(),
+        scenario_digest: summary.scenario_digest.clone(),
+        cossim: summary.cossim.clone(),
+        file: summary.file.clone(),
+        set: summary.set.clone(),
+    }
+}
+
+/// Whether two runs are the same run: every event, every figure, every law.
+fn same(base: &Run, head: &Run) -> bool {
+    base.digest == head.digest && base.metrics == head.metrics && base.invariants == head.invariants
+}
+
+fn unmatched(pairs: &[(&Run, &Run)]) -> Vec<(String, bool)> {
+    let mut sides: BTreeMap<&String, (bool, bool)> = BTreeMap::new();
+    for (base, head) in pairs {
+        base.metrics.keys().for_each(|key| sides.entry(key).or_default().0 = true);
+        head.metrics.keys().for_each(|key| sides.entry(key).or_default().1 = true);
+    }
+    let single = sides.into_iter().filter(|(_, (base, head))| base != head);
+    single.map(|(key, (base, _))| (key.clone(), base)).collect()
+}
+
+fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
+    let mut laws: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (base, head) in pairs {
+        base.invariants.iter().for_each(|law| laws.entry(&law.name).or_default().0 += law.violations);
+        head.invariants.iter().for_each(|law| laws.entry(&law.name).or_default().1 += law.violations);
+    }
+    let verdict = |worse| if worse { Verdict::Regression } else { Verdict::Improvement };
+    let laws = laws.into_iter().filter(|(_, (base, head))| base != head).map(|(name, (base, head))| Exact {
+        what: name.to_owned(),
+        base: format!("{base} violations"),
+        head: format!("{head} violations"),
+        verdict: verdict(head > base),
+    });
+    let expectations = head.expectations.iter().filter_map(|after| {
+        let before = base.expectations.iter().find(|before| before.text == after.text)?;
+        let passes = |verdict: &str| verdict == "pass";
+        (passes(&before.verdict) != passes(&after.verdict)).then(|| Exact {
+            what: after.text.clone(),
+            base: before.verdict.clone(),
+            head: after.verdict.clone(),
+            verdict: verdict(passes(&before.verdict)),
+        })
+    });
+    laws.chain(expectations).collect()
+}
+
+#[cfg(test)]
+mod compare_tests;

@@ -1,0 +1,231 @@
+//! A summary made of an ensemble.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Case, Election, Estimate, Expectation, Fault, Invariant, Metric, Mode, Outage, Overall, Pooled, Refusals, Run,
+    SCHEMA, Stage, Summary, Unplaced,
+};
+use crate::analysis::across::Across;
+use crate::analysis::ensemble::{Ensemble, Judgement};
+use crate::analysis::statistics::modes;
+use crate::base::time::{Duration, Time};
+use crate::measure::failover::{Failover, STAGES};
+use crate::measure::metric::{Key, Value};
+use crate::measure::outcome::Outcome;
+use crate::model::evaluation::FailedGroup;
+use crate::world::spec::WorldSpec;
+
+impl Summary {
+    /// The summary of an ensemble.
+    pub fn new(ensemble: &Ensemble) -> Self {
+        let pooled =
+            |across: &BTreeMap<Key, Across>| across.iter().map(|(key, a)| (key.to_string(), pooled(a))).collect();
+        Self {
+            schema: SCHEMA,
+            cossim: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: ensemble.spec.name.to_string(),
+            scenario_digest: ensemble.scenario_digest.clone(),
+            file: ensemble.file.clone(),
+            set: ensemble.edits.clone(),
+            passed: ensemble.passed(),
+            runs: ensemble.runs.iter().enumerate().map(|(index, run)| self::run(ensemble, index, run)).collect(),
+            across_runs: pooled(&ensemble.across),
+            cases: ensemble
+                .cases
+                .iter()
+                .map(|case| Case {
+                    case: case.name.clone(),
+                    seeds: case.members.iter().map(|&member| ensemble.runs[member].seed).collect(),
+                    metrics: pooled(&case.across),
+                })
+                .collect(),
+            expectations: ensemble
+                .verdicts
+                .iter()
+                .map(|verdict| {
+                    let count = |wanted| verdict.runs.iter().filter(|(_, judgement)| *judgement == wanted).count();
+                    Overall {
+                        text: verdict.text.clone(),
+                        verdict: verdict.overall.name().to_owned(),
+                        passed: count(Judgement::Pass),
+                        failed: count(Judgement::Fail),
+                        not_exercised: count(Judgement::NotExercised),
+                    }
+                })
+                .collect(),
+        }
+    }
+}
+
+fn run(ensemble: &Ensemble, index: usize, run: &Outcome) -> Run {
+    Run {
+        seed: run.seed,
+        digest: format!("{:016x}", run.digest),
+        simulated_s: run.simulated.as_secs_f64(),
+        events: run.events,
+        case: run.case(),
+        metrics: run.metrics.0.iter().map(|(key, value)| (key.to_string(), metric(value))).collect(),
+        failovers: run.failovers.iter().map(|failover| fault(&ensemble.spec, failover)).collect(),
+        unplaced: run.unplaced.iter().map(|unplaced| self::unplaced(&ensemble.spec, unplaced)).collect(),
+        expectations: ensemble
+            .verdicts
+            .iter()
+            .map(|verdict| {
+                let (observed, judgement) = &verdict.runs[index];
+                Expectation {
+                    text: verdict.text.clone(),
+                    observed: observed.clone(),
+                    verdict: judgement.name().to_owned(),
+                }
+            })
+            .collect(),
+        invariants: run
+            .invariants
+            .iter()
+            .map(|law| Invariant {
+                name: law.name.to_owned(),
+                checks: law.checks,
+                violations: law.violations,
+                first: law.first.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn unplaced(spec: &WorldSpec, unplaced: &crate::measure::reasons::Unplaced) -> Unplaced {
+    Unplaced {
+        region: spec.regions[unplaced.region].name.to_string(),
+        job: unplaced.job.to_string(),
+        group: unplaced.group.to_string(),
+        first_s: unplaced.first.as_secs_f64(),
+        last_s: unplaced.last.as_secs_f64(),
+        evaluations: unplaced.times,
+        queued: unplaced.queued,
+        refusals: Refusals::new(&unplaced.record),
+    }
+}
+
+fn metric(value: &Value) -> Metric {
+    Metric {
+        unit: value.unit().to_owned(),
+        count: if matches!(value, Value::Total { .. }) { None } else { value.samples() },
+        unended: value.unended(),
+        figures: value
+            .figures()
+            .into_iter()
+            .map(|(name, figure)| (name.to_owned(), rounded(figure, value.unit())))
+            .collect(),
+    }
+}
+
+fn pooled(across: &Across) -> Pooled {
+    let estimate = |figure: &crate::analysis::across::Figure| Estimate {
+        value: rounded(figure.value, across.unit),
+        ci95: figure.interval.map(|(low, high)| [rounded(low, across.unit), rounded(high, across.unit)]),
+    };
+    Pooled {
+        unit: across.unit.to_owned(),
+        runs: across.runs,
+        samples: across.samples,
+        unended: across.unended,
+        modes: across.modes.iter().map(|mode| self::mode(mode, across.unit)).collect(),
+        explained_by_cases: (!across.modes.is_empty()).then_some(across.explained),
+        figures: across.figures.iter().map(|(name, figure)| ((*name).to_owned(), estimate(figure))).collect(),
+    }
+}
+
+fn mode(mode: &modes::Mode, unit: &str) -> Mode {
+    let [low, middle, high] = [mode.low, mode.middle, mode.high].map(|value| rounded(value, unit));
+    Mode { low, middle, high, share: rounded(100.0 * mode.share, "%") }
+}
+
+fn fault(spec: &WorldSpec, failover: &Failover) -> Fault {
+    let since = |end: Time| millis(end.since(failover.at));
+    Fault {
+        fault: spec.timeline[failover.entry].label.to_string(),
+        at_s: failover.at.as_secs_f64(),
+        case: failover.case.clone(),
+        lost: failover.chains.len(),
+        unreplaced: failover.unreplaced(),
+        elections: failover
+            .elections
+            .iter()
+            .map(|election| Election {
+                system: election.group.system.name().to_owned(),
+                region: spec.regions[election.group.region].name.to_string(),
+                elected_ms: election.elected.map(since),
+                ready_ms: election.ready.map(since),
+            })
+            .collect(),
+        stages: stages(failover),
+        outages: failover
+            .outages
+            .iter()
+            .map(|(traffic, outage)| {
+                let outage = Outage { seconds: outage.seconds, gap_ms: millis(outage.gap) };
+                (spec.traffic[traffic].name.to_string(), outage)
+            })
+            .collect(),
+    }
+}
+
+/// The stages of a fault: along the critical path, and over all chains.
+pub fn stages(failover: &Failover) -> Vec<Stage> {
+    if failover.chains.is_empty() {
+        return Vec::new();
+    }
+    let critical = failover.critical().map(|chain| chain.spans(failover.at));
+    let all: Vec<_> = failover.chains.iter().map(|chain| chain.spans(failover.at)).collect();
+    STAGES
+        .iter()
+        .enumerate()
+        .map(|(index, &stage)| {
+            let mut spans: Vec<Duration> = all.iter().filter_map(|spans| spans[index]).collect();
+            spans.sort_unstable();
+            Stage {
+                stage: stage.to_owned(),
+                ms: critical.and_then(|spans| spans[index]).map(millis),
+                p50_ms: spans.get(spans.len().saturating_sub(1) / 2).copied().map(millis),
+                max_ms: spans.last().copied().map(millis),
+                count: spans.len(),
+            }
+        })
+        .collect()
+}
+
+/// Milliseconds to the nanosecond.
+fn millis(span: Duration) -> f64 {
+    span.as_millis_f64()
+}
+
+/// A figure without the noise of its last bits: milliseconds to the nanosecond, everything else to nine significant
+/// digits. Neither JSON nor CSV has infinities, and no metric should have one either.
+pub fn rounded(figure: f64, unit: &str) -> f64 {
+    if !figure.is_finite() {
+        return 0.0;
+    }
+    let text = if unit == "ms" { format!("{figure:.6}") } else { format!("{figure:.8e}") };
+    // Adding zero turns a negative zero into a plain one.
+    text.parse::<f64>().expect("a formatted number is a number") + 0.0
+}
+
+impl Refusals {
+    /// What the scheduler recorded.
+    pub fn new(record: &FailedGroup) -> Self {
+        let texts = |counts: &BTreeMap<std::sync::Arc<str>, u32>| {
+            counts.iter().map(|(name, count)| (name.to_string(), *count)).collect()
+        };
+        Self {
+            evaluated: record.nodes_evaluated,
+            filtered: record.nodes_filtered,
+            exhausted: record.nodes_exhausted,
+            constraint_filtered: record.constraint_filtered.clone(),
+            dimension_exhausted: record.dimension_exhausted.clone(),
+            class_filtered: texts(&record.class_filtered),
+            class_exhausted: texts(&record.class_exhausted),
+            nodes_available: texts(&record.nodes_available),
+            coalesced_failures: record.coalesced_failures,
+        }
+    }
+}

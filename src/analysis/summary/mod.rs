@@ -1,0 +1,295 @@
+//! What `summary.json` holds, as plain data: made of an ensemble ([`make`]), printed by the reports, read back here
+//! ([`read`]) so that finished runs can be compared. Stable, versioned by `schema`.
+//!
+//! The one place of this layer that knows serialisation. What later versions add is optional here, so that files of the
+//! same schema stay readable.
+
+pub mod make;
+pub mod read;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// The version of this format; raised when a field changes its meaning or goes away.
+pub const SCHEMA: u32 = 1;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Version of this format.
+    pub schema: u32,
+    /// Version of cossim.
+    pub cossim: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Fingerprint of the scenario and the job files it names.
+    pub scenario_digest: String,
+    /// The scenario file, as it was named.
+    pub file: String,
+    /// Changes made to it (`--set`), in order.
+    pub set: Vec<String>,
+    /// Whether every expectation and every invariant held.
+    pub passed: bool,
+    /// One per seed, in seed order.
+    pub runs: Vec<Run>,
+    /// Metrics over all runs, by key.
+    pub across_runs: BTreeMap<String, Pooled>,
+    /// Runs that differ in kind: which leaders their faults hit.
+    pub cases: Vec<Case>,
+    /// Expectations over all runs.
+    pub expectations: Vec<Overall>,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// Its seed.
+    pub seed: u64,
+    /// Digest over every event: equal digests, equal runs.
+    pub digest: String,
+    /// Virtual seconds.
+    pub simulated_s: f64,
+    /// Events handled.
+    pub events: u64,
+    /// What its faults hit; empty without faults.
+    pub case: String,
+    /// Metrics by key.
+    pub metrics: BTreeMap<String, Metric>,
+    /// One per fault.
+    pub failovers: Vec<Fault>,
+    /// Groups that could not be placed as often as they were wanted, at some time.
+    pub unplaced: Vec<Unplaced>,
+    /// Expectations in this run.
+    pub expectations: Vec<Expectation>,
+    /// Laws watched in this run.
+    pub invariants: Vec<Invariant>,
+}
+
+/// One metric of one run; which fields are there depends on its kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Metric {
+    /// Unit of every figure.
+    pub unit: String,
+    /// Samples; absent for levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Waits that had not ended with the run, no samples but longer than any; absent if there are none. A figure that
+    /// falls on one of them is absent too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unended: Option<u64>,
+    /// Figures by statistic: min, mean, p50, p90, p99, p999, max; final, mean, min, max; total; value.
+    #[serde(flatten)]
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// One metric over several runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pooled {
+    /// Unit of every figure.
+    pub unit: String,
+    /// Runs that had it.
+    pub runs: usize,
+    /// Samples of all runs; absent for levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    /// Waits of all runs that had not ended with their run; absent if there are none. A figure that falls on one of them
+    /// is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unended: Option<u64>,
+    /// Modes of the pooled samples of times, or of the figures of single runs; absent unless there are several. No one
+    /// number sums such a metric up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<Mode>,
+    /// Whether `cases` tell these modes apart; absent without several modes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explained_by_cases: Option<bool>,
+    /// Figures by statistic.
+    #[serde(flatten)]
+    pub figures: BTreeMap<String, Estimate>,
+}
+
+/// Samples between two valleys of a distribution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Mode {
+    /// Smallest sample.
+    pub low: f64,
+    /// Median sample.
+    pub middle: f64,
+    /// Largest sample.
+    pub high: f64,
+    /// Of all samples, in percent.
+    pub share: f64,
+}
+
+/// A figure and how sure it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Estimate {
+    /// Over all runs.
+    pub value: f64,
+    /// 95 % interval over seeds; absent with one run, and if an end falls on a wait that had not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci95: Option<[f64; 2]>,
+}
+
+/// Runs of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Case {
+    /// What tells them apart.
+    pub case: String,
+    /// Their seeds.
+    pub seeds: Vec<u64>,
+    /// Their metrics.
+    pub metrics: BTreeMap<String, Pooled>,
+}
+
+/// A group that could not be placed as often as it was wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Unplaced {
+    /// Region.
+    pub region: String,
+    /// The job.
+    pub job: String,
+    /// Its group.
+    pub group: String,
+    /// When an evaluation first ended so, in seconds.
+    pub first_s: f64,
+    /// When one last did.
+    pub last_s: f64,
+    /// How many did.
+    pub evaluations: u32,
+    /// Allocations still wanted at the end of the run.
+    pub queued: u32,
+    /// What kept nodes from taking it, the last time.
+    #[serde(flatten)]
+    pub refusals: Refusals,
+}
+
+/// What one fault did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fault {
+    /// As in the timeline.
+    pub fault: String,
+    /// When it struck, in seconds.
+    pub at_s: f64,
+    /// Which leaders it hit.
+    pub case: String,
+    /// Allocations it took away.
+    pub lost: usize,
+    /// Those that nothing replaced.
+    pub unreplaced: usize,
+    /// Elections it forced.
+    pub elections: Vec<Election>,
+    /// Stages of the replacement, in order. `ms` is along the critical path (the allocation restored last), so they add
+    /// up.
+    pub stages: Vec<Stage>,
+    /// What users suffered, by source.
+    pub outages: BTreeMap<String, Outage>,
+}
+
+/// A group that lost its leader.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Election {
+    /// `nomad` or `consul`.
+    pub system: String,
+    /// Region.
+    pub region: String,
+    /// Until another leader was elected; absent if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elected_ms: Option<f64>,
+    /// Until it was ready to serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_ms: Option<f64>,
+}
+
+/// A stage of the replacement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stage {
+    /// `detect`, `replace`, `start`, `healthy`, `route`, `request`.
+    pub stage: String,
+    /// Along the critical path; absent if it was not reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ms: Option<f64>,
+    /// Median over all lost allocations that reached it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ms: Option<f64>,
+    /// Longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ms: Option<f64>,
+    /// Allocations that reached it.
+    pub count: usize,
+}
+
+/// What users suffered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outage {
+    /// Seconds in which fewer than 95 % of the requests that ended did so well.
+    pub seconds: u64,
+    /// Longest time between two good answers.
+    pub gap_ms: f64,
+}
+
+/// An expectation in one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Expectation {
+    /// As written.
+    pub text: String,
+    /// What was seen, with its unit.
+    pub observed: String,
+    /// `pass`, `fail` or `not exercised`.
+    pub verdict: String,
+}
+
+/// An expectation over all runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Overall {
+    /// As written.
+    pub text: String,
+    /// `pass`, `fail` or `not exercised`.
+    pub verdict: String,
+    /// Runs it held in.
+    pub passed: usize,
+    /// Runs it did not hold in.
+    pub failed: usize,
+    /// Runs without anything to judge.
+    pub not_exercised: usize,
+}
+
+/// A law watched in one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Invariant {
+    /// As `raft.election_safety`.
+    pub name: String,
+    /// Times it was checked.
+    pub checks: u64,
+    /// Times it did not hold.
+    pub violations: u64,
+    /// The first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+}
+
+/// What kept nodes from taking a group (Nomad `AllocMetric`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Refusals {
+    /// Nodes looked at.
+    pub evaluated: u32,
+    /// Nodes a constraint ruled out.
+    pub filtered: u32,
+    /// Nodes that had no room.
+    pub exhausted: u32,
+    /// Filtered nodes by constraint.
+    pub constraint_filtered: BTreeMap<String, u32>,
+    /// Exhausted nodes by dimension.
+    pub dimension_exhausted: BTreeMap<String, u32>,
+    /// Filtered nodes by node class, where they have one.
+    pub class_filtered: BTreeMap<String, u32>,
+    /// Exhausted nodes by node class, where they have one.
+    pub class_exhausted: BTreeMap<String, u32>,
+    /// Ready nodes by datacenter of the job.
+    pub nodes_available: BTreeMap<String, u32>,
+    /// Further allocations of the group that were not tried after this one found no place.
+    pub coalesced_failures: u32,
+}

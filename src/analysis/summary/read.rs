@@ -1,0 +1,193 @@
+//! Summaries of finished runs, read back.
+//!
+//! What is wrong with a file is told apart: nothing there, damaged, another tool's, of another format, of another
+//! cossim. Only then are its fields looked at; the first one that is not as it should be is named by its path.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+
+use super::{SCHEMA, Summary};
+
+/// Name of the file in a report folder.
+pub const FILE: &str = "summary.json";
+
+/// A report that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` {flaw}", path.display())]
+pub struct ReadError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a summary.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    /// It is not there, or cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// It is not JSON.
+    #[error("is damaged: {reason}")]
+    Damaged {
+        /// What and where, as the parser says.
+        reason: String,
+    },
+    /// It is JSON, but not of cossim.
+    #[error("was not written by cossim: it has no `{missing}`")]
+    Foreign {
+        /// What every summary has.
+        missing: &'static str,
+    },
+    /// It has another format.
+    #[error("has format {found}, and this cossim reads format {SCHEMA}")]
+    Schema {
+        /// Its format.
+        found: u64,
+    },
+    /// Another cossim wrote it, which may come to other results.
+    #[error("was written by cossim {found}, and this is cossim {}", env!("CARGO_PKG_VERSION"))]
+    Version {
+        /// Who wrote it.
+        found: String,
+    },
+    /// A field is missing or not what it should be.
+    #[error("is damaged: `{field}`: {reason}")]
+    Field {
+        /// As `runs[3].metrics`.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Flaw {
+    /// A way out.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "name the folder of a finished run; `cossim run FILE --out DIR` makes one",
+            Self::Foreign { .. } => "name a folder that `cossim run` wrote",
+            Self::Damaged { .. } | Self::Field { .. } => "run the scenario again; reports are not meant to be edited",
+            Self::Schema { .. } | Self::Version { .. } => "run the scenario again with this cossim",
+        }
+    }
+}
+
+/// The summary in a report folder, if this version of cossim wrote it.
+pub fn read(folder: &Path) -> Result<Summary, ReadError> {
+    let summary = read_of_any_version(folder)?;
+    if summary.cossim == env!("CARGO_PKG_VERSION") {
+        return Ok(summary);
+    }
+    Err(ReadError { path: folder.join(FILE), flaw: Flaw::Version { found: summary.cossim } })
+}
+
+/// The summary in a report folder, whichever cossim wrote it, as long as the format is this one's.
+pub fn read_of_any_version(folder: &Path) -> Result<Summary, ReadError> {
+    let path = folder.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(Flaw::Unreadable);
+    text.and_then(|text| parse(&text)).map_err(|flaw| ReadError { path, flaw })
+}
+
+/// A summary from its text.
+pub fn parse(text: &str) -> Result<Summary, Flaw> {
+    let damaged = |error: serde_json::Error| Flaw::Damaged { reason: error.to_string() };
+    if !text.trim_start().starts_with('{') {
+        serde_json::from_str::<IgnoredAny>(text).map_err(damaged)?;
+        return Err(Flaw::Foreign { missing: "schema" });
+    }
+    let head: BTreeMap<String, serde_json::Value> = serde_json::from_str(text).map_err(damaged)?;
+    for key in ["schema", "cossim"] {
+        if !head.contains_key(key) {
+            return Err(Flaw::Foreign { missing: key });
+        }
+    }
+    match head["schema"].as_u64() {
+        Some(found) if found == u64::from(SCHEMA) => {}
+        Some(found) => return Err(Flaw::Schema { found }),
+        None => return Err(Flaw::Foreign { missing: "schema" }),
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let summary: Summary = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| Flaw::Field { field: error.path().to_string(), reason: error.inner().to_string() })?;
+    sound(&summary)?;
+    Ok(summary)
+}
+
+/// What the types do not say: there are runs, each seed once, in order, with a digest.
+fn sound(summary: &Summary) -> Result<(), Flaw> {
+    let field = |field: String, reason: String| Err(Flaw::Field { field, reason });
+    if summary.runs.is_empty() {
+        return field("runs".to_owned(), "there are none".to_owned());
+    }
+    for (index, run) in summary.runs.iter().enumerate() {
+        if index > 0 && run.seed <= summary.runs[index - 1].seed {
+            let before = summary.runs[index - 1].seed;
+            return field(format!("runs[{index}].seed"), format!("{} comes after {before}", run.seed));
+        }
+        let digest = &run.digest;
+        if digest.len() != 16 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return field(format!("runs[{index}].digest"), format!("`{digest}` is not 16 hexadecimal digits"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"schema": 1, "cossim": "9.9.9", "scenario": "s", "scenario_digest": "ab", "file": "s.ron",
+        "set": [], "passed": true, "across_runs": {}, "cases": [], "expectations": [], "runs": [{"seed": 2,
+        "digest": "00000000000000ab", "simulated_s": 1.5, "events": 7, "case": "", "failovers": [], "unplaced": [],
+        "expectations": [], "invariants": [], "metrics": {"plan.wait{region=a}": {"unit": "ms", "count": 2, "p50": 0.1}}
+        }]}"#;
+
+    #[test]
+    fn a_summary_is_read_with_its_figures() {
+        let summary = parse(GOOD).unwrap();
+        let metric = &summary.runs[0].metrics["plan.wait{region=a}"];
+        assert_eq!((metric.count, metric.figures.len(), &*metric.unit), (Some(2), 1, "ms"));
+        assert!((metric.figures["p50"] - 0.1).abs() < 1e-15);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_named() {
+        let twice = GOOD.replacen("\"runs\": [", "\"runs\": [{\"seed\": 2, \"digest\": \"00000000000000ab\", \
+            \"simulated_s\": 1, \"events\": 7, \"case\": \"\", \"failovers\": [], \"unplaced\": [], \"expectations\": [], \
+            \"invariants\": [], \"metrics\": {}}, ", 1);
+        for (text, expected) in [
+            ("", "is damaged: EOF while parsing"),
+            (&GOOD[..200], "is damaged: EOF while parsing"),
+            ("[1, 2]", "was not written by cossim: it has no `schema`"),
+            (r#"{"total": 3}"#, "was not written by cossim: it has no `schema`"),
+            (r#"{"schema": "x", "cossim": "1"}"#, "was not written by cossim"),
+            (r#"{"schema": 1}"#, "was not written by cossim: it has no `cossim`"),
+            (r#"{"schema": 7, "cossim": "1.0.0"}"#, "has format 7, and this cossim reads format 1"),
+            (&GOOD.replace("\"seed\": 2", "\"seed\": \"two\""), "is damaged: `runs[0].seed`: invalid type"),
+            (&GOOD.replace("\"events\": 7,", ""), "is damaged: `runs[0]`: missing field `events`"),
+            (&GOOD.replace("\"count\": 2", "\"count\": -2"), "is damaged: `runs[0].metrics.plan.wait{region=a}"),
+            (&GOOD.replace("00ab", "zz"), "`runs[0].digest`: `000000000000zz` is not 16 hexadecimal digits"),
+            (&twice, "`runs[1].seed`: 2 comes after 2"),
+        ] {
+            let flaw = parse(text).unwrap_err();
+            assert!(flaw.to_string().contains(expected), "{flaw}");
+            assert!(!flaw.hint().is_empty());
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused_unless_it_is_asked_for() {
+        let folder = std::env::temp_dir().join(format!("cossim-summary-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(FILE), GOOD).unwrap();
+        let error = read(&folder).unwrap_err().to_string();
+        assert!(error.contains("was written by cossim 9.9.9, and this is cossim"), "{error}");
+        assert_eq!(read_of_any_version(&folder).unwrap().scenario, "s");
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(matches!(read(&folder).unwrap_err().flaw, Flaw::Unreadable(_)));
+    }
+}
