@@ -17,12 +17,7 @@ impl<'a> Stack<'a> {
     ///
     /// If the policy breaks its contract: a node it was not offered, or victims that it may not push out or that do not
     /// make room.
-    pub(super) fn consult(
-        &mut self,
-        view: &mut View<'a>,
-        group: usize,
-        options: SelectOptions<'_>,
-    ) -> Option<Ranked> {
+    pub(super) fn consult(&mut self, view: &mut View<'a>, group: usize, options: SelectOptions<'_>) -> Option<Ranked> {
         let (policy, mut rng) = self.policy.take()?;
         let (state, job) = (self.state, self.job);
         let (nodes, limit) = self.reach();
@@ -62,16 +57,20 @@ impl<'a> Stack<'a> {
     ) -> Ranked {
         let (state, node, priority) = (self.state, ranked.node, self.job.priority);
         let name = self.policy.as_ref().map_or("", |(policy, _)| policy.name());
-        let pushed: Vec<&Arc<Alloc>> = victims.iter().filter_map(|id| state.alloc(*id)).collect();
-        for alloc in &pushed {
-            let may = options.preempt && alloc.node == node && is_eligible(priority, alloc);
-            let stands = may && self.draft.remove(alloc);
-            assert!(stands, "policy `{name}` pushes {} out for {} on {node}, and may not", alloc.id, self.job.name);
+        let mut pushed: Vec<&Arc<Alloc>> = Vec::new();
+        for id in &victims {
+            let may = |alloc: &&Arc<Alloc>| options.preempt && alloc.node == node && is_eligible(priority, alloc);
+            pushed.extend(state.alloc(*id).filter(may).filter(|alloc| self.draft.remove(alloc)));
+            let stands = pushed.last().is_some_and(|alloc| alloc.id == *id);
+            assert!(stands, "policy `{name}` pushes {id} out for {} on {node}, and may not", self.job.name);
         }
         let found = self.rank_again(view, node, SelectOptions { preempt: false, ..options });
         pushed.iter().for_each(|alloc| self.draft.restore(alloc));
         let mut found = found.unwrap_or_else(|| {
-            panic!("policy `{name}` pushes {victims:?} out for {} on {node}, which makes too little room", self.job.name)
+            panic!(
+                "policy `{name}` pushes {victims:?} out for {} on {node}, which makes too little room",
+                self.job.name
+            )
         });
         found.preempted = victims;
         found

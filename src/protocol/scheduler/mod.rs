@@ -76,6 +76,8 @@ pub mod decide;
 #[cfg(test)]
 mod board_tests;
 #[cfg(test)]
+mod consult_tests;
+#[cfg(test)]
 mod control_tests;
 #[cfg(test)]
 mod garbage_tests;

@@ -442,7 +442,12 @@ impl<'a> Stack<'a> {
         }
     }
 
-    pub(super) fn rank_again(&mut self, view: &mut View<'a>, node: NodeId, options: SelectOptions<'_>) -> Option<Ranked> {
+    pub(super) fn rank_again(
+        &mut self,
+        view: &mut View<'a>,
+        node: NodeId,
+        options: SelectOptions<'_>,
+    ) -> Option<Ranked> {
         let state = self.state;
         let entry = state.node(node)?;
         let class = self.classes.of(&entry.node);
