@@ -11,3 +11,4 @@ pub mod ensemble;
 pub mod summary;
 pub mod compare;
 pub mod explain;
+pub mod quality;

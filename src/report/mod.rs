@@ -8,6 +8,7 @@ mod frame;
 pub mod reason;
 pub mod json;
 pub mod leadership;
+pub mod quality;
 pub mod style;
 pub mod table;
 pub mod text;
