@@ -273,7 +273,7 @@ impl World {
     }
 
     fn process(&mut self, eval: Evaluation) {
-        let mut process = Process::new(eval, self.state.clone(), self.config, 1);
+        let mut process = Process::new(eval, self.state.clone(), self.config.clone(), 1);
         let mut reply = Reply::Start;
         loop {
             reply = match process.step(Time::ZERO, reply) {

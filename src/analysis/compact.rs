@@ -189,7 +189,7 @@ impl Work<'_> {
     fn packed(&self, nodes: &[(NodeId, Arc<NodeSpec>)], seed: u64) -> Cell {
         let mut sorted = nodes.to_vec();
         sorted.sort_by_key(|(id, _)| *id);
-        let mut cell = Cell::new(self.spec.options.scheduler, seed, sorted);
+        let mut cell = Cell::new(self.spec.options.scheduler.clone(), seed, sorted);
         cell.place(&self.jobs);
         cell
     }

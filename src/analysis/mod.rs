@@ -19,3 +19,4 @@ pub mod compact;
 pub mod remove;
 pub mod sweep;
 pub mod sensitivity;
+pub mod quality;

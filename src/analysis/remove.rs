@@ -73,7 +73,7 @@ pub fn remove(spec: &WorldSpec, gone: &Gone) -> Result<Vec<Removed>, Unknown> {
         if lost.is_empty() {
             continue;
         }
-        let mut cell = Cell::new(spec.options.scheduler, 1, nodes(spec, region));
+        let mut cell = Cell::new(spec.options.scheduler.clone(), 1, nodes(spec, region));
         cell.place(&jobs(spec, region));
         let (before, moved) = (cell.homeless(), cell.count_on(&lost));
         cell.lose(&lost);

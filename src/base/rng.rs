@@ -23,6 +23,11 @@ impl Rng {
         Self(ChaCha8Rng::from_seed(key))
     }
 
+    /// A stream called `name` of the same cause, which shares nothing with this one and shifts no draw of it.
+    pub fn branch(&self, name: &str) -> Self {
+        Self::stream(xxh3_64_with_seed(&self.0.get_seed(), 0), name)
+    }
+
     /// The next 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()

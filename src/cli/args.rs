@@ -13,6 +13,7 @@ use super::Check;
 use super::Command;
 use super::Compare;
 use super::Explain;
+use super::Quality;
 use super::Run;
 use super::Seeds;
 use super::sweep;
@@ -157,6 +158,27 @@ enum Verb {
         /// Report folder
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+    },
+    /// Run a suite of workloads and compare the quality of placements with its baselines
+    Quality {
+        /// Folder of the workloads, which are scenario files; baselines are in its folder `baselines`
+        #[arg(default_value = "quality")]
+        folder: PathBuf,
+        /// Write the baselines instead of comparing with them
+        #[arg(long, conflicts_with = "set")]
+        save: bool,
+        /// List every figure, not only those that differ
+        #[arg(long)]
+        all: bool,
+        /// No progress
+        #[arg(long)]
+        quiet: bool,
+        /// Change a value of every workload, as scheduler.algorithm=Spread; may be repeated
+        #[arg(long, value_name = "PATH=VALUE")]
+        set: Vec<String>,
+        /// Threads [default: all cores]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+        threads: Option<u16>,
     },
     /// Show what scenarios can refer to
     List {
@@ -419,6 +441,9 @@ impl Args {
             Verb::Sensitivity(sensitivity) => Command::Sensitivity(sensitivity),
             Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
             Verb::Report { folder } => Command::Report { folder },
+            Verb::Quality { folder, save, all, quiet, set, threads } => {
+                Command::Quality(Quality { folder, edits: set, save, all, quiet, threads: threads.map(usize::from) })
+            }
             Verb::List { table, json } => Command::List { table, json },
             Verb::Init { file } => Command::Init { file },
             Verb::Schema { of } => Command::Schema(of),
@@ -434,8 +459,8 @@ impl Capacity {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an expectation or invariant failed, or --fail-on applies; 2 the command line or the scenario is \
-wrong; 3 cossim broke its own promise; 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an expectation or invariant failed, a figure got worse, or --fail-on \
+applies; 2 the command line or the scenario is wrong; 3 cossim broke its own promise; 130 interrupted.";
 
 #[cfg(test)]
 mod tests {

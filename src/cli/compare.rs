@@ -21,29 +21,29 @@ use crate::scenario::{suggest, tolerances};
 #[derive(Debug, thiserror::Error)]
 enum Obstacle {
     /// No such thing to compare.
-    #[error("error[E096]: there is no report folder, baseline or scenario `{word}`\nhint: {hint}")]
+    #[error("error[E110]: there is no report folder, baseline or scenario `{word}`\nhint: {hint}")]
     Nothing { word: String, hint: String },
     /// A scenario against itself.
     #[error(
-        "error[E096]: `{file}` would be compared with itself\nhint: name a second scenario or folder, or change one \
+        "error[E110]: `{file}` would be compared with itself\nhint: name a second scenario or folder, or change one \
          side with `--base-set` or `--head-set`"
     )]
     Itself { file: String },
     /// Changes of something that is not run.
     #[error(
-        "error[E096]: `{option}` has nothing to change: `{word}` is a finished result\nhint: name the scenario file \
+        "error[E110]: `{option}` has nothing to change: `{word}` is a finished result\nhint: name the scenario file \
          instead of `{word}`, or leave `{option}` out"
     )]
     Finished { option: &'static str, word: String },
     /// A result that cannot be read.
-    #[error("error[E097]: {error}\nhint: {}", hint(error))]
+    #[error("error[E111]: {error}\nhint: {}", hint(error))]
     Unreadable { error: ReadError },
     /// Results that have nothing to do with each other.
-    #[error("error[E098]: {error}\nhint: {}", error.hint())]
+    #[error("error[E112]: {error}\nhint: {}", error.hint())]
     Apart { error: CompareError },
     /// Two formats for one stdout.
     #[error(
-        "error[E096]: two formats would be mixed on stdout\nhint: give all but one a file, as `--format junit=FILE`"
+        "error[E110]: two formats would be mixed on stdout\nhint: give all but one a file, as `--format junit=FILE`"
     )]
     Mixed,
     /// A file that cannot be written.

@@ -16,6 +16,7 @@ mod plan;
 mod progress;
 mod remove;
 mod report;
+mod quality;
 pub mod run;
 mod schema;
 mod sensitivity;
@@ -87,6 +88,8 @@ pub enum Command {
         /// Its folder.
         folder: PathBuf,
     },
+    /// Compare the quality of placements with its baselines.
+    Quality(Quality),
     /// Show what scenarios can refer to.
     List {
         /// Which table; `None` for an overview.
@@ -228,6 +231,23 @@ pub struct Check {
     pub replay: bool,
 }
 
+/// A comparison with baselines, as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quality {
+    /// The folder of the workloads.
+    pub folder: PathBuf,
+    /// Arguments of `--set`, in order.
+    pub edits: Vec<String>,
+    /// Write the baselines instead of comparing with them.
+    pub save: bool,
+    /// List every figure, not only those that differ.
+    pub all: bool,
+    /// No progress on stderr.
+    pub quiet: bool,
+    /// Threads; `None`: as many as there are cores.
+    pub threads: Option<usize>,
+}
+
 /// The whole command, from the process's arguments to its exit code.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
@@ -272,6 +292,7 @@ fn execute(command: &Command, output: &mut Output) -> Exit {
         Command::Compare(compare) => compare::execute(compare, output),
         Command::Explain(explain) => explain::execute(explain, output),
         Command::Report { folder } => report::execute(folder, output),
+        Command::Quality(quality) => quality::execute(quality, output),
         Command::List { table, json } => list::execute(*table, *json, output),
         Command::Init { file } => init::execute(file, output),
         Command::Schema(of) => schema::execute(*of, output),

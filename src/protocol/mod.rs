@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod client;
 pub mod gossip;
+pub mod orchestrator;
 pub mod proxy;
 pub mod raft;
 pub mod scheduler;

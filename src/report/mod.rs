@@ -14,6 +14,7 @@ pub mod json;
 pub mod leadership;
 pub mod page;
 pub mod setting;
+pub mod quality;
 pub mod style;
 pub mod sweep;
 pub mod table;

@@ -213,7 +213,7 @@ impl Builder<'_> {
         let serf = self.serf(&self.pools.nomad, &self.pools.nomad_config, me, &spec.name, "nomad");
         let workers = options.workers.unwrap_or(spec.cores).max(1);
         let mut config = ServerConfig::new(me, region, workers, seed);
-        config.scheduler = options.scheduler;
+        config.scheduler = options.scheduler.clone();
         config.plan_checkers = options.plan_checkers.unwrap_or(u32::from(spec.cores / 2)).max(1);
         config.broker.nack_timeout = options.nack_timeout;
         config.broker.delivery_limit = options.delivery_limit;

@@ -128,7 +128,7 @@ impl Cell {
     }
 
     fn process(&mut self, eval: Evaluation) {
-        let mut process = Process::new(eval, self.state.clone(), self.config, self.seed);
+        let mut process = Process::new(eval, self.state.clone(), self.config.clone(), self.seed);
         let mut reply = Reply::Start;
         loop {
             reply = match process.step(Time::ZERO, reply) {

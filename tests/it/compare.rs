@@ -144,7 +144,7 @@ fn what_cannot_be_compared_is_said_clearly() {
     let compare = |words: &[&str]| cossim(&[&["compare", "--baselines", &baselines], words].concat());
     check_refused(
         &compare(&["mian", &good]),
-        &["E096", "no report folder, baseline or scenario `mian`", "did you mean `main`?"],
+        &["E110", "no report folder, baseline or scenario `mian`", "did you mean `main`?"],
     );
     check_refused(&compare(&[SCENARIO]), &["would be compared with itself", "--head-set"]);
     check_refused(&compare(&[&good, "main", "--head-set", "seeds=2"]), &["`--head-set` has nothing to change"]);
@@ -154,22 +154,22 @@ fn what_cannot_be_compared_is_said_clearly() {
     );
     check_refused(&compare(&[&good, "main", "--format", "junit=/no/such/folder/x"]), &["E091", "/no/such/folder/x"]);
     for (name, from, to, parts) in [
-        ("version", "\"cossim\": \"", "\"cossim\": \"9", ["E097", "was written by cossim 9", "--across-versions"]),
+        ("version", "\"cossim\": \"", "\"cossim\": \"9", ["E111", "was written by cossim 9", "--across-versions"]),
         (
             "schema",
             "\"schema\": 1",
             "\"schema\": 9",
-            ["E097", "has format 9, and this cossim reads format 1", "run the scenario again"],
+            ["E111", "has format 9, and this cossim reads format 1", "run the scenario again"],
         ),
-        ("foreign", "\"cossim\"", "\"other\"", ["E097", "was not written by cossim", "`cossim run`"]),
-        ("damaged", "\"digest\"", "\"digits\"", ["E097", "is damaged: `runs[0]", "missing field `digest`"]),
+        ("foreign", "\"cossim\"", "\"other\"", ["E111", "was not written by cossim", "`cossim run`"]),
+        ("damaged", "\"digest\"", "\"digits\"", ["E111", "is damaged: `runs[0]", "missing field `digest`"]),
         (
             "scenario",
             "\"scenario\": \"crowded\"",
             "\"scenario\": \"other\"",
-            ["E098", "of scenario `other`", "--across-scenarios"],
+            ["E112", "of scenario `other`", "--across-scenarios"],
         ),
-        ("seed", "\"seed\": 1", "\"seed\": 7", ["E098", "no seed in common: 7 against 1", "--seeds"]),
+        ("seed", "\"seed\": 1", "\"seed\": 7", ["E112", "no seed in common: 7 against 1", "--seeds"]),
     ] {
         scratch.run(name, &["--seed", "1"]);
         scratch.edit(&format!("{name}/summary.json"), from, to);
@@ -182,7 +182,7 @@ fn what_cannot_be_compared_is_said_clearly() {
         contains(&ended.stdout, &["note  the sides are of different "]);
     }
     std::fs::create_dir(scratch.path("empty")).unwrap();
-    check_refused(&compare(&[&scratch.path("empty"), "main"]), &["E097", "empty/summary.json", "cannot be read"]);
+    check_refused(&compare(&[&scratch.path("empty"), "main"]), &["E111", "empty/summary.json", "cannot be read"]);
     let tolerances = scratch.path("tolerances.ron");
     std::fs::write(&tolerances, "Tolerances(metrics: [Metric(of: \"plan.wiat\")])").unwrap();
     let ended = compare(&[&good, "main", "--tolerances", &tolerances]);

@@ -9,6 +9,7 @@ mod judged;
 mod desk;
 mod explain;
 mod golden;
+mod quality;
 mod tidy;
 mod scenarios;
 mod raft;

@@ -121,7 +121,7 @@ fn nothing_is_left_over() {
     let leftovers = [["to", "do!("], ["unimpl", "emented!("], ["FIX", "ME"], ["dbg", "!("], ["#[ig", "nore"]]
         .map(|[a, b]| format!("{a}{b}"));
     let mut mistakes = Vec::new();
-    for folder in ["src", "tests", "benches"] {
+    for folder in ["src", "tests", "benches", "examples"] {
         for path in rust_files(&root().join(folder)) {
             let text = fs::read_to_string(&path).expect("a source file is text");
             for (index, line) in text.lines().enumerate() {

@@ -239,7 +239,7 @@ impl Board {
 }
 
 /// As many poor candidates are set aside by the walk.
-const SKIPPED: u32 = super::stack::SKIP_MAX as u32;
+const SKIPPED: u32 = crate::protocol::orchestrator::search::SKIP_MAX as u32;
 
 impl Group {
     /// Its first node, those not `late` before others: whether it is late, and its rank.

@@ -20,7 +20,7 @@ pub struct Decision {
 
 impl Decide for Decision {
     fn begin(eval: &Arc<Evaluation>, state: State, config: &SchedulerConfig, seed: u64) -> Self {
-        Self { process: Process::new(Evaluation::clone(eval), state, *config, seed), closing: false }
+        Self { process: Process::new(Evaluation::clone(eval), state, config.clone(), seed), closing: false }
     }
 
     fn step(&mut self, now: Time, answer: Answer) -> (Step, Work) {

@@ -146,6 +146,16 @@ impl<'a> Draft<'a> {
         live.chain(planned.filter(|alloc| alloc.node == node && !alloc.is_terminal())).collect()
     }
 
+    /// Proposed allocations of the job: those that stay by number, then those of the plan.
+    pub(super) fn own_allocs(&self) -> impl Iterator<Item = &Arc<Alloc>> {
+        let stays = |alloc: &&Arc<Alloc>| {
+            let removed = self.overlay(alloc.node).map_or(&[][..], |overlay| &overlay.removed);
+            !alloc.is_terminal() && !removed.contains(&alloc.id)
+        };
+        let planned = self.plan.placements.iter().chain(&self.plan.updates).filter(|alloc| !alloc.is_terminal());
+        self.state.allocs_of_job(self.job).filter(stays).chain(planned)
+    }
+
     /// Proposed allocations of other jobs on the node, by number.
     pub(super) fn others(&self, entry: &NodeEntry) -> Vec<&'a Arc<Alloc>> {
         let removed = self.overlay(entry.node.id).map_or(&[][..], |overlay| &overlay.removed);

@@ -19,6 +19,7 @@ pub mod assign;
 pub mod attributes;
 pub mod devices;
 mod board;
+mod consult;
 mod draft;
 pub mod explain;
 mod feasible;
@@ -74,6 +75,8 @@ pub mod decide;
 
 #[cfg(test)]
 mod board_tests;
+#[cfg(test)]
+mod consult_tests;
 #[cfg(test)]
 mod control_tests;
 #[cfg(test)]

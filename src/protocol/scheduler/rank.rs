@@ -211,6 +211,11 @@ impl<'a> GroupScores<'a> {
         !self.affinities.is_empty() || !self.spread.is_empty()
     }
 
+    /// What the group asks for, without whole cores.
+    pub(super) fn needs(&self) -> Amounts {
+        self.ask.amounts
+    }
+
     /// A selection begins.
     pub(super) fn begin(&mut self, stack: &Stack<'_>) {
         self.spread.begin(stack);

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::protocol::orchestrator::policy::Plugged;
+
 /// A Nomad release, from 1.1.0 to 1.6.15. One that changed nothing modelled here behaves as the last one before it that
 /// did; of the series before 1.6 any third number is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,7 +209,7 @@ pub enum Algorithm {
 }
 
 /// Scheduler configuration of a region (Nomad `scheduler-config`), and the release it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "preemption is switched by scheduler type")]
 pub struct SchedulerConfig {
     /// Default binpack.
@@ -224,6 +226,8 @@ pub struct SchedulerConfig {
     pub behaviour: Behaviour,
     /// Records why every selection came out as it did; not Nomad's, changes no decision. Default false.
     pub explains: bool,
+    /// Who chooses nodes for service and batch jobs in Nomad's place. Default: nobody.
+    pub policy: Option<Plugged>,
 }
 
 impl Default for SchedulerConfig {
@@ -236,6 +240,7 @@ impl Default for SchedulerConfig {
             preempt_sysbatch: false,
             behaviour: Behaviour::default(),
             explains: false,
+            policy: None,
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::model::alloc::{Alloc, AllocId};
 use crate::model::constraint::Constraint;
 use crate::model::job::{Job, JobKind};
 use crate::model::node::NodeId;
+use crate::protocol::orchestrator::policy::Policy;
+use crate::protocol::orchestrator::search;
 use crate::protocol::scheduler::board::{Board, Standing};
 use crate::protocol::scheduler::draft::{Draft, same_incarnation};
 use crate::protocol::scheduler::feasible::has_distinct_hosts;
@@ -23,11 +25,6 @@ use crate::protocol::scheduler::rank::{Exhausted, GroupScores, Known, NodeScore,
 use crate::protocol::scheduler::release::SchedulerConfig;
 use crate::protocol::scheduler::spread::Values;
 use crate::protocol::scheduler::state::{NodeEntry, State};
-
-/// Candidates with a score this low are set aside.
-const SKIP_THRESHOLD: f64 = 0.0;
-/// Most candidates set aside in one selection.
-pub(super) const SKIP_MAX: usize = 3;
 
 /// What a selection cost, for the time it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,9 +78,9 @@ pub(super) struct Counted<'a> {
 
 /// A group as the stack sees it, prepared when it is first selected for.
 #[derive(Debug)]
-struct View<'a> {
+pub(super) struct View<'a> {
     checks: GroupChecks<'a>,
-    scores: GroupScores<'a>,
+    pub(super) scores: GroupScores<'a>,
     distinct_hosts: bool,
     /// Property sets by number, each with the uses allowed; `None` for an unreadable number.
     distinct: Vec<(usize, Option<i64>)>,
@@ -105,6 +102,8 @@ pub struct Stack<'a> {
     /// Sum of the spread weights of all groups prepared so far (a quirk).
     pub(super) spread_weight: f64,
     pub(super) work: Work,
+    /// Whoever chooses in Nomad's place, and its draws.
+    pub(super) policy: Option<(&'a dyn Policy, Rng)>,
     classes: Classes,
     job_checks: JobChecks<'a>,
     job_distinct_hosts: bool,
@@ -193,6 +192,7 @@ impl<'a> Stack<'a> {
             state,
             config,
             job,
+            policy: config.policy.as_ref().map(|plugged| (plugged.policy(), rng.branch("policy"))),
             rng,
             draft: Draft::new(state, job.id, plan),
             properties: Vec::new(),
@@ -442,46 +442,35 @@ impl<'a> Stack<'a> {
             self.limit = self.config.behaviour.spread_limit.map_or(u32::MAX, |most| self.limit.max(most));
         }
         view.scores.begin(self);
-        let best = match self.best_of_all(&mut view, options) {
-            Wide::Best(node) => self.rank_again(&mut view, node, options),
-            Wide::Nothing => None,
-            Wide::Walk => self.best(&mut view, options),
+        let best = if self.policy.is_some() && self.source.number > 0 {
+            self.consult(&mut view, group, options)
+        } else {
+            match self.best_of_all(&mut view, options) {
+                Wide::Best(node) => self.rank_again(&mut view, node, options),
+                Wide::Nothing => None,
+                Wide::Walk => self.best(&mut view, options),
+            }
         };
         self.views[group] = Some(view);
         best
     }
 
-    /// The limit iterator and the maximum over what it lets through; the first of equals wins.
+    /// The best of the first candidates.
     fn best(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Ranked> {
-        let mut best: Option<Candidate> = None;
-        let mut skipped: Vec<Option<Candidate>> = Vec::new();
-        let mut taken_back = 0;
-        let mut seen = 0;
-        while seen < self.limit {
-            let mut option = self.next_candidate(view, options).or_else(|| take_back(&mut skipped, &mut taken_back));
-            if option.is_none() {
-                break;
-            }
-            while skipped.len() < SKIP_MAX
-                && let Some(poor) = option.take_if(|option| option.score <= SKIP_THRESHOLD)
-            {
-                skipped.push(Some(poor));
-                option = self.next_candidate(view, options);
-            }
-            seen += 1;
-            let Some(option) = option.or_else(|| take_back(&mut skipped, &mut taken_back)) else { break };
-            if best.as_ref().is_none_or(|best| option.score > best.score) {
-                best = Some(option);
-            }
-        }
-        let best = best?;
+        let limit = self.limit as usize;
+        let best = search::best(limit, || self.next_candidate(view, options), |candidate| candidate.score)?;
         match best.ranked {
             Some(ranked) => Some(*ranked),
             None => self.rank_again(view, best.node, options),
         }
     }
 
-    fn rank_again(&mut self, view: &mut View<'a>, node: NodeId, options: SelectOptions<'_>) -> Option<Ranked> {
+    pub(super) fn rank_again(
+        &mut self,
+        view: &mut View<'a>,
+        node: NodeId,
+        options: SelectOptions<'_>,
+    ) -> Option<Ranked> {
         let state = self.state;
         let entry = state.node(node)?;
         let class = self.classes.of(&entry.node);
@@ -598,7 +587,6 @@ impl<'a> Stack<'a> {
     }
 
     fn next_candidate(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Candidate> {
-        let state = self.state;
         let keeps = self.keeps(view, options);
         loop {
             let node = self.source.next(&mut self.rng)?;
@@ -619,23 +607,44 @@ impl<'a> Stack<'a> {
                 }
                 continue;
             }
-            let Some(entry) = state.node(node) else { continue };
-            if let Err(why) = self.feasible(view, entry) {
-                self.rejected.push((node, Rejected::Filtered(why)));
-                continue;
+            if let Some(ranked) = self.look(view, node, options) {
+                return Some(Candidate { node, score: ranked.score, ranked: Some(Box::new(ranked)) });
             }
-            self.work.nodes_scored += 1;
-            let class = self.classes.of(&entry.node);
-            match self.rank(&mut view.scores, class, entry, options) {
-                Ok(ranked) => {
-                    if let Some(trace) = &mut self.trace {
-                        trace.push(ranked.scores);
-                    }
-                    return Some(Candidate { node, score: ranked.score, ranked: Some(Box::new(ranked)) });
+        }
+    }
+
+    /// The next node that can take the group, with all details.
+    pub(super) fn next_ranked(&mut self, view: &mut View<'a>, options: SelectOptions<'_>) -> Option<Ranked> {
+        loop {
+            let node = self.source.next(&mut self.rng)?;
+            self.evaluated += 1;
+            self.work.nodes_pulled += 1;
+            if let Some(ranked) = self.look(view, node, options) {
+                return Some(ranked);
+            }
+        }
+    }
+
+    /// Checks, fits and scores a node; why it cannot be is noted.
+    fn look(&mut self, view: &mut View<'a>, node: NodeId, options: SelectOptions<'_>) -> Option<Ranked> {
+        let state = self.state;
+        let entry = state.node(node)?;
+        if let Err(why) = self.feasible(view, entry) {
+            self.rejected.push((node, Rejected::Filtered(why)));
+            return None;
+        }
+        self.work.nodes_scored += 1;
+        let class = self.classes.of(&entry.node);
+        match self.rank(&mut view.scores, class, entry, options) {
+            Ok(ranked) => {
+                if let Some(trace) = &mut self.trace {
+                    trace.push(ranked.scores);
                 }
-                Err(why) => {
-                    self.rejected.extend(why.map(|why| (node, Rejected::Exhausted(why))));
-                }
+                Some(ranked)
+            }
+            Err(why) => {
+                self.rejected.extend(why.map(|why| (node, Rejected::Exhausted(why))));
+                None
             }
         }
     }
@@ -676,11 +685,4 @@ impl<'a> Stack<'a> {
             looked_wide: None,
         }
     }
-}
-
-/// The next candidate that was set aside, for when the stream has dried up.
-fn take_back(skipped: &mut [Option<Candidate>], taken_back: &mut usize) -> Option<Candidate> {
-    let option = skipped.get_mut(*taken_back)?.take();
-    *taken_back += 1;
-    option
 }

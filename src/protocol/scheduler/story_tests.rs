@@ -59,7 +59,7 @@ impl Region {
 
     /// Does what a worker and the leader do for one evaluation. Returns it as written last, and what was created.
     pub(super) fn process(&mut self, eval: Evaluation) -> (Evaluation, Vec<Evaluation>) {
-        let mut process = Process::new(eval, self.state.clone(), self.config, 7);
+        let mut process = Process::new(eval, self.state.clone(), self.config.clone(), 7);
         let (mut created, mut reply) = (Vec::new(), Reply::Start);
         loop {
             match process.step(self.now, reply) {
@@ -282,7 +282,7 @@ fn a_plan_made_from_an_old_state_is_rejected_where_it_no_longer_fits() {
     let second = region.register(&job(1, JobKind::Service, 1, 3_000));
     let old = region.state.clone();
     region.process(first);
-    let mut late = Process::new(second, old, region.config, 7);
+    let mut late = Process::new(second, old, region.config.clone(), 7);
     let Step::Submit(plan) = late.step(region.now, Reply::Start) else { panic!("a plan was due") };
     let result = evaluate_plan(&region.state, &plan, &region.config.behaviour, region.now);
     assert!(matches!(result.rejected[..], [(NodeId(0), Rejection::Misfit(_))]));
@@ -338,7 +338,7 @@ fn dynamic_ports_of_one_ask_can_collide_until_1_5_1() {
         let port = |at| PortAsk { label: format!("p{at}"), ..PortAsk::default() };
         spec.groups[0].networks = vec![NetworkAsk { ports: (0..200).map(port).collect(), ..NetworkAsk::default() }];
         let eval = region.register(&spec);
-        let mut process = Process::new(eval, region.state.clone(), region.config, 7);
+        let mut process = Process::new(eval, region.state.clone(), region.config.clone(), 7);
         let Step::Submit(plan) = process.step(region.now, Reply::Start) else { panic!("a plan was due") };
         evaluate_plan(&region.state, &plan, &region.config.behaviour, region.now).rejected.len()
     };

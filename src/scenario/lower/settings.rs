@@ -79,8 +79,9 @@ impl Lowering<'_> {
             preempt_system: written.preemption.system.unwrap_or(true),
             preempt_sysbatch: written.preemption.sysbatch,
             behaviour,
-            // A matter of the run, not of the scenario.
+            // Matters of the run, not of the scenario.
             explains: false,
+            policy: None,
         }
     }
 

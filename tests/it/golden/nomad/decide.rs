@@ -61,7 +61,7 @@ fn run(world: &World, case: &Value, seed: u64) -> Value {
     let job = world.state.job(JobId(0)).unwrap();
     let config = config(case);
     let eval = Evaluation { id: EvalId(0), ..Evaluation::new(job, Trigger::JobRegister, Time::ZERO) };
-    let mut process = Process::new(eval, world.state.clone(), config, seed);
+    let mut process = Process::new(eval, world.state.clone(), config.clone(), seed);
     let mut plan: Option<Plan> = None;
     let mut blocked: Option<Evaluation> = None;
     let mut step = process.step(Time::ZERO, Reply::Start);

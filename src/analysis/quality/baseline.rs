@@ -1,0 +1,181 @@
+//! Baselines: what a workload came to before, as a small text that is fit to be committed and reviewed.
+//!
+//! ```text
+//! cossim quality baseline 1
+//! workload near-full
+//! digest 0123456789abcdef
+//! seeds 1 2 3
+//! placement.queued{region=r} mean allocs = 3.017348 2.5 3
+//! placement.time_to_running{region=r} p99 ms = 812.5 never -
+//! ```
+//!
+//! `never` is a wait that had not ended with its run, `-` no data.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::analysis::quality::{Figure, Scores};
+
+/// The first line; the number is the version of the format.
+const HEAD: &str = "cossim quality baseline 1";
+const NEVER: &str = "never";
+const NO_DATA: &str = "-";
+
+/// Why there is no baseline.
+#[derive(Debug, thiserror::Error)]
+pub enum BaselineError {
+    /// The file cannot be read or written.
+    #[error("cannot {verb} `{}`: {cause}", path.display())]
+    Unusable {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// It is not one of ours.
+    #[error("`{}`, line {line}: {what}", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Where the baseline of a workload stands: `baselines/NAME.txt` beside it.
+pub fn path(folder: &Path, workload: &str) -> PathBuf {
+    folder.join("baselines").join(format!("{workload}.txt"))
+}
+
+/// Scores as text.
+pub fn text(scores: &Scores) -> String {
+    let mut text = format!("{HEAD}\nworkload {}\ndigest {}\nseeds", scores.workload, scores.digest);
+    for seed in &scores.seeds {
+        write!(text, " {seed}").expect("a string takes every character");
+    }
+    for Figure { metric, statistic, unit, values } in &scores.figures {
+        write!(text, "\n{metric} {statistic} {unit} =").expect("a string takes every character");
+        for value in values {
+            text.push(' ');
+            match value {
+                None => text.push_str(NO_DATA),
+                Some(value) if value.is_infinite() => text.push_str(NEVER),
+                Some(value) => write!(text, "{value}").expect("a string takes every character"),
+            }
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// Writes a baseline, complete or not at all.
+pub fn write(path: &Path, scores: &Scores) -> Result<(), BaselineError> {
+    let failed = |cause| BaselineError::Unusable { verb: "write", path: path.to_owned(), cause };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text(scores)).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
+}
+
+/// Reads a baseline.
+pub fn read(path: &Path) -> Result<Scores, BaselineError> {
+    let failed = |cause| BaselineError::Unusable { verb: "read", path: path.to_owned(), cause };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    parse(&text).map_err(|(line, what)| BaselineError::Malformed { path: path.to_owned(), line, what })
+}
+
+/// Reads the baselines of these workloads, which stand in `folder`.
+pub fn read_all<'a>(folder: &Path, workloads: impl Iterator<Item = &'a str>) -> Result<Vec<Scores>, BaselineError> {
+    workloads.map(|workload| read(&path(folder, workload))).collect()
+}
+
+/// The scores, or the line that is wrong and why.
+fn parse(text: &str) -> Result<Scores, (usize, String)> {
+    let mut lines = text.lines().zip(1..);
+    match lines.next() {
+        Some((HEAD, _)) => {}
+        _ => return Err((1, format!("not a baseline of this version, which begins with `{HEAD}`"))),
+    }
+    let mut header = |word: &str, line: usize| {
+        let value = lines.next().and_then(|(line, _)| line.strip_prefix(word)?.strip_prefix(' '));
+        value.map(str::to_owned).ok_or_else(|| (line, format!("`{word}` and its value belong here")))
+    };
+    let (workload, digest) = (header("workload", 2)?, header("digest", 3)?);
+    let seeds: Result<Vec<u64>, _> = header("seeds", 4)?.split(' ').map(str::parse).collect();
+    let seeds = seeds.map_err(|_| (4, "a seed is not a whole number".to_owned()))?;
+    let figures =
+        lines.map(|(line, at)| figure(line, seeds.len()).map_err(|what| (at, what))).collect::<Result<_, _>>()?;
+    Ok(Scores { workload, digest, seeds, figures })
+}
+
+/// `METRIC STATISTIC UNIT = VALUES`
+fn figure(line: &str, seeds: usize) -> Result<Figure, String> {
+    let shape = || "a figure is written `METRIC STATISTIC UNIT = VALUES`".to_owned();
+    let (head, values) = line.split_once(" = ").ok_or_else(shape)?;
+    let [metric, statistic, unit] = head.split(' ').collect::<Vec<_>>()[..] else { return Err(shape()) };
+    let value = |word: &str| match word {
+        NO_DATA => Some(None),
+        NEVER => Some(Some(f64::INFINITY)),
+        number => number.parse::<f64>().ok().filter(|value| value.is_finite()).map(Some),
+    };
+    let values: Option<Vec<Option<f64>>> = values.split(' ').map(value).collect();
+    let values = values.ok_or_else(|| format!("a value is neither a number nor `{NEVER}` nor `{NO_DATA}`"))?;
+    if values.len() != seeds {
+        return Err(format!("{} values for {seeds} seeds", values.len()));
+    }
+    Ok(Figure { metric: metric.to_owned(), statistic: statistic.to_owned(), unit: unit.to_owned(), values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores() -> Scores {
+        let figure = |metric: &str, statistic: &str, unit: &str, values: &[Option<f64>]| Figure {
+            metric: metric.to_owned(),
+            statistic: statistic.to_owned(),
+            unit: unit.to_owned(),
+            values: values.to_vec(),
+        };
+        Scores {
+            workload: "near-full".to_owned(),
+            digest: "0123456789abcdef".to_owned(),
+            seeds: vec![1, 2],
+            figures: vec![
+                figure("placement.queued{region=r}", "mean", "allocs", &[Some(3.017_348), Some(2.5)]),
+                figure("placement.largest_fit.cpu{region=r}", "mean", "MHz", &[Some(5e-7), Some(0.0)]),
+                figure("placement.time_to_running{region=r}", "p99", "ms", &[Some(f64::INFINITY), None]),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_baseline_is_read_as_it_was_written() {
+        assert_eq!(parse(&text(&scores())), Ok(scores()));
+    }
+
+    #[test]
+    fn mistakes_have_their_line() {
+        let text = text(&scores());
+        for (from, to, line) in [
+            ("baseline 1", "baseline 2", 1),
+            ("workload near", "work near", 2),
+            ("digest ", "", 3),
+            ("seeds 1", "seeds one", 4),
+            (" mean allocs", " allocs", 5),
+            (" 2.5", "", 5),
+            ("2.5", "NaN", 5),
+            ("MHz =", "MHz", 6),
+            ("never", "ever", 7),
+        ] {
+            let mistake = parse(&text.replacen(from, to, 1)).expect_err(from);
+            assert_eq!(mistake.0, line, "{from} {mistake:?}");
+        }
+        assert_eq!(parse("").expect_err("nothing is there").0, 1);
+    }
+}

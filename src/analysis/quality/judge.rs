@@ -1,0 +1,176 @@
+//! Whether a scheduler places worse than it did: every workload against its baseline, by [`crate::analysis::compare`].
+//!
+//! The level of the comparison is shared out over the workloads, so that a suite of any size raises a false alarm in at
+//! most one of twenty comparisons.
+
+use std::collections::BTreeMap;
+
+use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare};
+use crate::analysis::quality::{Figure, Scores};
+use crate::analysis::summary::{Metric, Run, SCHEMA, Summary};
+
+/// One workload against its baseline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The workload.
+    pub workload: String,
+    /// The comparison of its figures.
+    pub comparison: Comparison,
+    /// Figures that had data in the baseline and have none any more.
+    pub lost: Vec<String>,
+}
+
+impl Judged {
+    /// Whether it should fail a build.
+    pub fn is_worse(&self) -> bool {
+        self.comparison.regressed() || !self.lost.is_empty()
+    }
+}
+
+/// Why a workload cannot be compared with its baseline.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// The scenario was changed after its baseline.
+    #[error("the workload `{workload}` has changed since its baseline was written")]
+    Changed {
+        /// Which.
+        workload: String,
+    },
+    /// No seed in common.
+    #[error("workload `{workload}`: {cause}")]
+    Seeds {
+        /// Which.
+        workload: String,
+        /// The seeds.
+        cause: CompareError,
+    },
+}
+
+/// Judges workloads, each beside its baseline.
+pub fn judge(baselines: &[Scores], now: &[Scores]) -> Result<Vec<Judged>, Mismatch> {
+    let default = Tolerances::default();
+    let tolerances = Tolerances { level: default.level / now.len().max(1) as f64, ..default };
+    baselines.iter().zip(now).map(|(before, after)| judge_one(before, after, &tolerances)).collect()
+}
+
+fn judge_one(before: &Scores, after: &Scores, tolerances: &Tolerances) -> Result<Judged, Mismatch> {
+    let workload = after.workload.clone();
+    if before.workload != after.workload || before.digest != after.digest {
+        return Err(Mismatch::Changed { workload });
+    }
+    match compare(&summary(before), &summary(after), tolerances) {
+        Ok(comparison) => Ok(Judged { workload, comparison, lost: lost(before, after) }),
+        Err(cause) => Err(Mismatch::Seeds { workload, cause }),
+    }
+}
+
+fn lost(before: &Scores, after: &Scores) -> Vec<String> {
+    let name = |figure: &Figure| format!("{} {}", figure.metric, figure.statistic);
+    let has_data = |figure: &&Figure| figure.values.iter().any(Option::is_some);
+    let kept: Vec<String> = after.figures.iter().filter(has_data).map(name).collect();
+    before.figures.iter().filter(has_data).map(name).filter(|name| !kept.contains(name)).collect()
+}
+
+/// Scores as the result of a scenario, with nothing in it but these figures.
+fn summary(scores: &Scores) -> Summary {
+    let run = |(place, seed): (usize, &u64)| {
+        let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
+        for figure in &scores.figures {
+            let new = || Metric { unit: figure.unit.clone(), count: None, unended: None, figures: BTreeMap::new() };
+            let metric = metrics.entry(figure.metric.clone()).or_insert_with(new);
+            match figure.values[place] {
+                None => {}
+                Some(value) if value.is_infinite() => metric.unended = Some(1),
+                Some(value) => drop(metric.figures.insert(figure.statistic.clone(), value)),
+            }
+        }
+        Run {
+            seed: *seed,
+            digest: String::new(),
+            simulated_s: 0.0,
+            events: 0,
+            case: String::new(),
+            metrics,
+            failovers: Vec::new(),
+            unplaced: Vec::new(),
+            operators_refused: Vec::new(),
+            expectations: Vec::new(),
+            invariants: Vec::new(),
+        }
+    };
+    Summary {
+        schema: SCHEMA,
+        cossim: env!("CARGO_PKG_VERSION").to_owned(),
+        scenario: scores.workload.clone(),
+        scenario_digest: scores.digest.clone(),
+        file: String::new(),
+        set: Vec::new(),
+        passed: true,
+        runs: scores.seeds.iter().enumerate().map(run).collect(),
+        across_runs: BTreeMap::new(),
+        stopping: None,
+        cases: Vec::new(),
+        expectations: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::compare::Verdict;
+
+    fn scores(figures: &[(&str, &str, Vec<Option<f64>>)]) -> Scores {
+        let figure = |(metric, statistic, values): &(&str, &str, Vec<Option<f64>>)| Figure {
+            metric: (*metric).to_owned(),
+            statistic: (*statistic).to_owned(),
+            unit: "allocs".to_owned(),
+            values: values.clone(),
+        };
+        let figures = figures.iter().map(figure).collect();
+        Scores { workload: "w".to_owned(), digest: "d".to_owned(), seeds: (1..=16).collect(), figures }
+    }
+
+    fn shifted(by: f64) -> Vec<Option<f64>> {
+        (0..16).map(|seed| Some(100.0 + f64::from(seed % 5) + by)).collect()
+    }
+
+    fn judged(before: &Scores, after: &Scores) -> Vec<Judged> {
+        judge(std::slice::from_ref(before), std::slice::from_ref(after)).expect("they belong together")
+    }
+
+    #[test]
+    fn figures_get_worse_as_their_metric_does() {
+        let of = |queued: f64, fit: f64, running: Option<f64>| {
+            scores(&[
+                ("placement.queued{region=r}", "mean", shifted(queued)),
+                ("placement.largest_fit.cpu{region=r}", "mean", shifted(fit)),
+                ("placement.time_to_running{region=r}", "p99", vec![running; 16]),
+            ])
+        };
+        let before = of(0.0, 0.0, Some(7.0));
+        let verdicts = |after: &Scores| {
+            let judged = judged(&before, after);
+            judged[0].comparison.rows.iter().map(|row| row.verdict).collect::<Vec<_>>()
+        };
+        let (worse, better, same) = (Verdict::Regression, Verdict::Improvement, Verdict::Same);
+        assert_eq!(
+            verdicts(&of(5.0, 5.0, Some(7.0))),
+            [better, worse, same],
+            "by metric: the fit, the queue, the wait"
+        );
+        assert_eq!(verdicts(&of(-5.0, -5.0, Some(f64::INFINITY))), [worse, better, worse]);
+        assert!(judged(&before, &before)[0].comparison.identical);
+        let lost = judged(&before, &of(0.0, 0.0, None)).remove(0);
+        assert_eq!((lost.is_worse(), &*lost.lost[0]), (true, "placement.time_to_running{region=r} p99"));
+    }
+
+    #[test]
+    fn only_the_same_work_is_compared() {
+        let before = scores(&[("placement.queued{region=r}", "mean", shifted(0.0))]);
+        let changed = Scores { digest: "e".to_owned(), ..before.clone() };
+        let others = Scores { seeds: (17..=32).collect(), ..before.clone() };
+        let judge = |after| judge(std::slice::from_ref(&before), &[after]).expect_err("they differ").to_string();
+        assert_eq!(judge(changed), "the workload `w` has changed since its baseline was written");
+        assert!(judge(others).contains("no seed in common"));
+    }
+}

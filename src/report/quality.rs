@@ -1,0 +1,78 @@
+//! The quality of placements as tables for a terminal or a log.
+
+use crate::analysis::compare::Verdict;
+use crate::analysis::quality::Scores;
+use crate::analysis::quality::judge::Judged;
+use crate::analysis::statistics::median;
+use crate::report::text::{align, line, number, plural};
+
+/// What workloads came to: every figure, its median over the seeds, and its range.
+pub fn scores(all: &[Scores]) -> String {
+    let mut rows = vec![["workload", "figure", "unit", "median", "least", "most"].map(str::to_owned)];
+    for scores in all {
+        for figure in &scores.figures {
+            let values: Vec<f64> = figure.values.iter().copied().flatten().collect();
+            let Some(middle) = median(&values) else { continue };
+            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let [middle, least, most] = [middle, least, most].map(shown);
+            let name = format!("{} {}", figure.metric, figure.statistic);
+            rows.push([scores.workload.clone(), name, figure.unit.clone(), middle, least, most]);
+        }
+    }
+    let mut text = String::new();
+    align(&rows, &[false, false, false, true, true, true], &mut text);
+    text
+}
+
+/// What changed, and the sum of it. `all` lists what did not, too.
+pub fn verdicts(found: &[Judged], all: bool) -> String {
+    let mut rows = vec![
+        ["verdict", "workload", "figure", "unit", "before", "after", "effect", "95 % interval"].map(str::to_owned),
+    ];
+    for judged in found {
+        for name in &judged.lost {
+            let [verdict, none] = ["lost", "-"].map(str::to_owned);
+            let workload = judged.workload.clone();
+            rows.push([verdict, workload, name.clone(), none.clone(), none.clone(), none.clone(), none.clone(), none]);
+        }
+        for row in judged.comparison.rows.iter().filter(|row| all || row.verdict != Verdict::Same) {
+            rows.push([
+                row.verdict.name().to_owned(),
+                judged.workload.clone(),
+                format!("{} {}", row.metric, row.statistic),
+                row.unit.clone(),
+                shown(row.base),
+                shown(row.head),
+                signed(row.effect),
+                row.interval
+                    .map_or_else(|| "-".to_owned(), |(low, high)| format!("{} to {}", signed(low), signed(high))),
+            ]);
+        }
+    }
+    let mut text = String::new();
+    if rows.len() > 1 {
+        align(&rows, &[false, false, false, false, true, true, true, true], &mut text);
+        text.push('\n');
+    }
+    let count = |verdict| found.iter().map(|judged| judged.comparison.count(verdict)).sum::<usize>();
+    let worse = count(Verdict::Regression) + found.iter().map(|judged| judged.lost.len()).sum::<usize>();
+    let (better, none) = (count(Verdict::Improvement), count(Verdict::NoEvidence));
+    let same = found.iter().filter(|judged| judged.comparison.identical).count();
+    let workloads = plural(found.len(), "workload");
+    line(
+        &mut text,
+        &format!("{workloads}, {same} identical: {worse} figures worse, {better} better, {none} without evidence"),
+    );
+    line(&mut text, "before and after are medians over seeds; effect is the median difference within a seed");
+    text
+}
+
+fn shown(value: f64) -> String {
+    if value.is_finite() { number(value) } else { "never".to_owned() }
+}
+
+fn signed(value: f64) -> String {
+    let sign = if value > 0.0 { "+" } else { "" };
+    if value.is_finite() { format!("{sign}{}", number(value)) } else { format!("{sign}never") }
+}
