@@ -56,6 +56,8 @@ const SAMPLES_MIN: u64 = 10;
 const DENSITY_MIN: u64 = 30;
 /// Width of a gap over that of the widest group, more than.
 const GAP_MIN: f64 = 2.0;
+/// Width of the narrowest gap over that of the widest, at least: beside a wide gap a small one says little.
+const ALIKE_MIN: f64 = 0.25;
 /// Groups that are told apart by gaps, at most.
 const GROUPS_MAX: usize = 4;
 /// Share of the samples that a mode has at least.
@@ -105,6 +107,9 @@ fn gaps(points: &[(f64, u64)], total: u64) -> Vec<f64> {
         let mut starts = widest[..groups - 1].to_vec();
         starts.sort_unstable();
         let narrowest = starts.iter().map(|&at| gap(at)).fold(f64::INFINITY, f64::min);
+        if ALIKE_MIN * gap(widest[0]) > narrowest {
+            continue;
+        }
         let ends = starts.iter().copied().chain([points.len()]);
         let group = [0].into_iter().chain(starts.iter().copied()).zip(ends);
         let stands = |(from, to): (usize, usize)| {

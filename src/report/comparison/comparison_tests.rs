@@ -79,7 +79,7 @@ fn the_text_says_what_moved_and_what_could_not_be_seen() {
             "seeds 1–10, paired; 3 figures tested together at 5 % (Holm)\n",
             "note  seeds 11 are only in the base and are left out",
             "+5 ms (+25%)",
-            "never  to never",
+            "to never",
             "  plan.wait max < 1s: fail → pass\n",
             "0.75 ms",
             "placement decisions: 3 differ, in 2 seeds",
