@@ -55,8 +55,14 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LEADER_BOUND: Duration = Duration::from_secs(14);
 /// Until a new leader has committed its first entry: two round trips and the writes, on a busy disk.
 const COMMIT_BOUND: Duration = Duration::from_secs(5);
-/// Until a live member of a pool in one region is no longer held for dead.
-const LAN_BOUND: Duration = Duration::from_secs(90);
+/// Until a live member of a pool in one region is no longer held for dead, at the latest: whom no rumour reached learns
+/// it from an exchange of states. Three of them; each member has one every 30 s in pools of up to 32 members, and so much
+/// longer for every doubling of that (memberlist `PushPullInterval`, `pushPullScale`).
+fn lan_bound(members: usize) -> Duration {
+    let doublings = members.div_ceil(32).next_power_of_two().trailing_zeros();
+    Duration::from_secs(90) * (1 + u64::from(doublings))
+}
+
 /// The same between regions: reconnecting is tried every 30 s with one of the failed members.
 const WAN_BOUND: Duration = Duration::from_mins(5);
 /// Until a group has its count: half a minute until a node is marked down, the work after it, and one nack timeout.
@@ -133,7 +139,9 @@ impl Laws {
             }
             let machines = region_spec.nomad.iter().chain(&region_spec.consul).chain(&region_spec.clients);
             let members = machines.filter_map(|&machine| Some((machine, atlas.processes[machine].agent?)));
-            pools.insert(Pool::ConsulLan(region), PoolWatch::new(atlas, members, LAN_BOUND));
+            let members: Vec<_> = members.collect();
+            let bound = lan_bound(members.len());
+            pools.insert(Pool::ConsulLan(region), PoolWatch::new(atlas, members.into_iter(), bound));
         }
         let main = |&machine: &MachineId| (machine, atlas.processes[machine].main);
         let consul = spec.regions.iter().flat_map(|(_, region)| region.consul.iter().map(main));

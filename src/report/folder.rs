@@ -222,6 +222,9 @@ const CHARTS: [(&str, Chart); 4] = [
     ("leadership", leadership::leadership),
 ];
 
+/// Files by name.
+type Files = Vec<(String, Vec<u8>)>;
+
 type Table = fn(&Ensemble, &mut dyn Write) -> io::Result<()>;
 /// `None` where there is nothing to draw.
 type Chart = fn(&Ensemble, &Outcome) -> Option<String>;
@@ -255,8 +258,7 @@ pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
         content.write(&mut bytes).expect("a vector takes every byte, and rows are as long as their header");
         bytes
     };
-    let mut files: Vec<_> =
-        contents(ensemble).into_iter().map(|(name, content)| (name, bytes(&content))).collect();
+    let mut files: Vec<_> = contents(ensemble).into_iter().map(|(name, content)| (name, bytes(&content))).collect();
     if !ensemble.runs.is_empty() {
         let page = page(&files).expect("what was written can be read");
         files.push((PAGE.to_owned(), page.into_bytes()));
@@ -309,7 +311,7 @@ pub fn rebuild(target: &Path) -> Result<PathBuf, RebuildError> {
 }
 
 /// The files of a report but for its page, by name; on an error, which could not be read and why.
-fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, (PathBuf, io::Error)> {
+fn read(folder: &Path) -> Result<Files, (PathBuf, io::Error)> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |cause| (path.clone(), cause)

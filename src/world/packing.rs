@@ -86,13 +86,12 @@ impl Cell {
 
     /// Work without a place, by job in the order of their registration.
     pub fn homeless(&self) -> Vec<Homeless> {
-        let shown = |((job, group), (count, record)): (&(JobId, Arc<str>), &(u32, Arc<FailedGroup>))| Homeless {
-            job: self.state.job(*job).map_or_else(|| job.to_string().into(), |job| Arc::clone(&job.name)),
-            group: Arc::clone(group),
-            count: *count,
-            record: Arc::clone(record),
-        };
-        self.homeless.iter().map(shown).collect()
+        let mut shown = Vec::new();
+        for ((job, group), (count, record)) in &self.homeless {
+            let job = self.state.job(*job).map_or_else(|| job.to_string().into(), |job| Arc::clone(&job.name));
+            shown.push(Homeless { job, group: Arc::clone(group), count: *count, record: Arc::clone(record) });
+        }
+        shown
     }
 
     /// How many allocations have no place.

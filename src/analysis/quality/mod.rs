@@ -1,7 +1,7 @@
 //! The quality of placements over a suite of workloads, seed by seed, against what it was before.
 //!
-//! A workload is a scenario file; its figures are those of the metrics in [`TELLING`], one value per seed. The same seed gives the same
-//! arrivals, durations and faults to both schedulers, so figures are compared in pairs.
+//! A workload is a scenario file; its figures are those of the metrics in [`TELLING`], one value per seed. The same seed
+//! gives the same arrivals, durations and faults to both schedulers, so figures are compared in pairs.
 
 pub mod baseline;
 pub mod judge;
@@ -20,8 +20,8 @@ use crate::scenario;
 use crate::world::spec::WorldSpec;
 
 /// The metrics that tell good placements from bad ones, and a label's value that does not: evenness over zones counts
-/// only where a job asks for it by a `spread`. How full machines are is no merit of its own, and how long deciding takes
-/// is measured on another scale. Of each metric the statistics are taken that are compared
+/// only where a job asks for it by a `spread`. How full machines are is no merit of its own, and how long deciding
+/// takes is measured on another scale. Of each metric the statistics are taken that are compared
 /// ([`crate::measure::tolerance::compared`]).
 pub static TELLING: &[(&str, Option<(&str, &str)>)] = &[
     ("placement.queued", None),

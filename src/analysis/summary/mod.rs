@@ -94,6 +94,7 @@ pub struct Run {
     /// Groups that could not be placed as often as they were wanted, at some time.
     pub unplaced: Vec<Unplaced>,
     /// Commands of operators that the servers refused for good, by when they first were.
+    #[serde(default)]
     pub operators_refused: Vec<RefusedCommand>,
     /// Expectations in this run.
     pub expectations: Vec<Expectation>,

@@ -100,7 +100,8 @@ pub struct Choice {
     /// One of the nodes that were offered.
     pub node: NodeId,
     /// Allocations of other jobs on it to push out, instead of those of the offer. Each has to be less important by
-    /// [`crate::protocol::scheduler::preempt::PRIORITY_DELTA`] or more, and together they have to make room. `None`: those of the offer.
+    /// [`crate::protocol::scheduler::preempt::PRIORITY_DELTA`] or more, and together they have to make room. `None`:
+    /// those of the offer.
     pub victims: Option<Vec<AllocId>>,
 }
 

@@ -5,8 +5,8 @@ const SKIP_THRESHOLD: f64 = 0.0;
 /// Most candidates set aside in one search.
 pub const SKIP_MAX: usize = 3;
 
-/// The best of the first `limit` candidates, the first of equals. Up to [`SKIP_MAX`] poor ones (score 0 or less) are set
-/// aside, and looked at when `next` has no more. `limit` bounds how many are compared, not how many are asked for.
+/// The best of the first `limit` candidates, the first of equals. Up to [`SKIP_MAX`] poor ones (score 0 or less) are
+/// set aside, and looked at when `next` has no more. `limit` bounds how many are compared, not how many are asked for.
 pub fn best<T>(limit: usize, mut next: impl FnMut() -> Option<T>, score: impl Fn(&T) -> f64) -> Option<T> {
     let mut best: Option<T> = None;
     let mut skipped: Vec<Option<T>> = Vec::new();
