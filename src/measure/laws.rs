@@ -55,9 +55,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LEADER_BOUND: Duration = Duration::from_secs(14);
 /// Until a new leader has committed its first entry: two round trips and the writes, on a busy disk.
 const COMMIT_BOUND: Duration = Duration::from_secs(5);
-/// Until a live member of a pool in one region is no longer held for dead, at the latest: whom no rumour reached learns
-/// it from an exchange of states. Three of them; each member has one every 30 s in pools of up to 32 members, and so much
-/// longer for every doubling of that (memberlist `PushPullInterval`, `pushPullScale`).
+/// Until a live member of a pool in one region is no longer held for dead, at the latest: whom no rumour reached
+/// learns it from an exchange of states. Three of them; each member has one every 30 s in pools of up to 32 members,
+/// and so much longer for every doubling of that (memberlist `PushPullInterval`, `pushPullScale`).
 fn lan_bound(members: usize) -> Duration {
     let doublings = members.div_ceil(32).next_power_of_two().trailing_zeros();
     Duration::from_secs(90) * (1 + u64::from(doublings))

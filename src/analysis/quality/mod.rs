@@ -1,7 +1,7 @@
 //! The quality of placements over a suite of workloads, seed by seed, against what it was before.
 //!
-//! A workload is a scenario file; its figures are those of the metrics in [`TELLING`], one value per seed. The same seed
-//! gives the same arrivals, durations and faults to both schedulers, so figures are compared in pairs.
+//! A workload is a scenario file; its figures are those of the metrics in [`TELLING`], one value per seed. The same
+//! seed gives the same arrivals, durations and faults to both schedulers, so figures are compared in pairs.
 
 pub mod baseline;
 pub mod judge;
