@@ -17,6 +17,7 @@ use crate::analysis::sequential::{next_count, stopping};
 use crate::analysis::summary::Summary;
 use crate::measure::outcome::Outcome;
 use crate::report::folder::Folder;
+use crate::report::text::quoted;
 use crate::report::{json, text};
 use crate::scenario;
 use crate::scenario::Loaded;
@@ -171,15 +172,6 @@ fn arguments(run: &Run) -> String {
     let mut words = vec![quoted(&run.scenario.to_string_lossy())];
     words.extend(run.edits.iter().map(|edit| format!("--set {}", quoted(edit))));
     words.join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-=:,+%@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// Runs the first seed twice and compares.

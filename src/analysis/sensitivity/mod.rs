@@ -9,6 +9,7 @@ pub mod morris;
 pub mod sobol;
 pub mod tipping;
 
+use crate::analysis::statistics;
 use crate::base::rng::Rng;
 
 /// Resamples behind an interval.
@@ -20,22 +21,12 @@ fn bootstrap(name: &str, units: usize, statistic: impl Fn(&[u32]) -> Option<f64>
     if units < 3 {
         return None;
     }
-    let mut rng = Rng::stream(0, &format!("bootstrap/{name}"));
-    let mut drawn: Vec<f64> = (0..RESAMPLES)
-        .filter_map(|_| {
-            let mut weights = vec![0; units];
-            for _ in 0..units {
-                weights[rng.below(units as u64) as usize] += 1;
-            }
-            statistic(&weights)
-        })
-        .collect();
+    let weights = statistics::bootstrap::weights(name, units, RESAMPLES);
+    let drawn: Vec<f64> = weights.iter().filter_map(|weights| statistic(weights)).collect();
     if drawn.len() < RESAMPLES / 2 {
         return None;
     }
-    drawn.sort_by(f64::total_cmp);
-    let at = |q: f64| drawn[libm::rint(q * (drawn.len() - 1) as f64) as usize];
-    Some((at(0.025), at(0.975)))
+    statistics::bootstrap::percentile(drawn, 0.95)
 }
 
 /// `n` points of a Latin hypercube in `dimensions` dimensions: in each of them, one point in each of `n` equal strata

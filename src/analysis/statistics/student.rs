@@ -101,4 +101,12 @@ mod tests {
         assert!((mean - half - 0.700_114).abs() < 1e-6 && (mean + half - 2.459_886).abs() < 1e-6, "{half}");
         assert_eq!(mean_interval(&[1.0], 0.95), None);
     }
+
+    #[test]
+    fn many_degrees_come_close_to_the_normal() {
+        // Known to four digits: 31, 60, 120 and 1000 degrees of freedom.
+        for (freedom, expected) in [(31.0, 2.0395), (60.0, 2.0003), (120.0, 1.9799), (1_000.0, 1.9623)] {
+            assert!((quantile(0.975, freedom) - expected).abs() < 1e-4, "{freedom}: {}", quantile(0.975, freedom));
+        }
+    }
 }

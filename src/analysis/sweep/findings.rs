@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::analysis::sensitivity::morris::{self, Effect};
 use crate::analysis::sensitivity::sobol::{self, Index};
 use crate::analysis::sensitivity::tipping::{self, Cut};
+use crate::analysis::statistics::student;
 use crate::analysis::sweep::design::Design;
 use crate::analysis::sweep::table::Swept;
 use crate::base::math;
@@ -153,7 +154,7 @@ fn shares_of(swept: &Swept, measure: usize) -> Shares {
     let mean = known.iter().sum::<f64>() / known.len() as f64;
     let variance = known.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / known.len() as f64;
     // The squared standard error of each point, from the width of its interval.
-    let t = 2.0 * crate::analysis::sweep::table::student_t(swept.sweep.plan.seeds.len().max(2) - 1);
+    let t = 2.0 * student::quantile(0.975, (swept.sweep.plan.seeds.len().max(2) - 1) as f64);
     let errors: Vec<f64> = (0..swept.points())
         .filter_map(|point| swept.estimate(point, measure).interval)
         .map(|(low, high)| math::pow((high - low) / t, 2.0))

@@ -8,7 +8,7 @@ use crate::report::frame::seeds;
 use crate::report::page::markup::{Cell, Table, escaped, figure, head, text};
 use crate::report::page::record::Record;
 use crate::report::style::STAGE_WORDS;
-use crate::report::text::{grouped, number, plural, span};
+use crate::report::text::{grouped, number, plural, quoted, span};
 use crate::report::waterfall::median;
 
 /// The verdict, and what was run.
@@ -447,15 +447,5 @@ pub(super) fn instant(seconds: f64) -> String {
         format!("{minutes}:{seconds:02}{part}")
     } else {
         format!("{hours}:{minutes:02}:{seconds:02}{part}")
-    }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-=:,+%@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
