@@ -43,13 +43,20 @@ pub(super) struct Shares {
     pub(super) values: Vec<[Vec<f64>; 2]>,
 }
 
+/// Where the allocations of one group stand.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    /// How many, by zone.
+    pub(super) by_zone: Vec<u32>,
+    /// How many, by client machine that has any.
+    pub(super) by_machine: BTreeMap<usize, u32>,
+}
+
 /// What stands where at one instant.
 #[derive(Debug, Default)]
 pub(super) struct Stand {
-    /// Allocations by region and group, then by zone.
-    pub(super) by_group: BTreeMap<(String, String), Vec<u32>>,
-    /// Allocations of a group on one machine.
-    pub(super) by_machine: BTreeMap<(usize, (String, String)), u32>,
+    /// By region and group.
+    pub(super) groups: BTreeMap<(String, String), Placed>,
     /// What each client machine has given away.
     pub(super) held: Vec<Amounts>,
 }
@@ -120,21 +127,14 @@ impl<'a> Ground<'a> {
         for alloc in run.allocs.iter().filter(|alloc| alloc.holds(at_s)) {
             let Some(&client) = self.by_name.get(&*alloc.machine) else { continue };
             let group = (alloc.region.clone(), alloc.group().to_owned());
-            let zones = stand.by_group.entry(group.clone()).or_insert_with(|| vec![0; self.zones.len()]);
-            zones[self.clients[client].0] += 1;
-            *stand.by_machine.entry((client, group)).or_default() += 1;
+            let placed = stand.groups.entry(group).or_default();
+            placed.by_zone.resize(self.zones.len(), 0);
+            placed.by_zone[self.clients[client].0] += 1;
+            *placed.by_machine.entry(client).or_default() += 1;
             let held = &mut stand.held[client];
             *held = [held[0] + alloc.cpu_mhz, held[1] + alloc.memory_mib];
         }
         stand
-    }
-}
-
-impl Stand {
-    /// On how many machines a group stands, and how often on the one that has most of it.
-    pub(super) fn machines_of(&self, group: &(String, String)) -> (usize, u32) {
-        let counts = self.by_machine.iter().filter(|((_, of), _)| of == group).map(|(_, &count)| count);
-        counts.fold((0, 0), |(machines, most), count| (machines + 1, most.max(count)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::analysis::summary::{Run, Unplaced};
-use crate::report::page::held::{Ground, Shares, Stand, percent};
+use crate::report::page::held::{Ground, Placed, Shares, Stand, percent};
 use crate::report::page::markup::{Cell, Table, escaped, figure, head, text};
 use crate::report::page::overall::{drawn, instant};
 use crate::report::page::record::{Record, Shown};
@@ -119,6 +119,7 @@ fn sparkline(values: &[f64]) -> String {
 /// Groups by zones, at each of the moments.
 fn matrix(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> String {
     let mut out = String::new();
+    let nowhere = Placed::default();
     let regions: BTreeSet<&str> = ground.zones.iter().map(|zone| &*zone.region).collect();
     for region in regions {
         let zones: Vec<usize> = (0..ground.zones.len()).filter(|&zone| ground.zones[zone].region == region).collect();
@@ -128,16 +129,18 @@ fn matrix(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> Strin
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut table = Table::new(&format!("Allocations by zone in {region}"), &columns, 40_000, "placements.csv");
         let groups: BTreeSet<&(String, String)> =
-            stands.iter().flat_map(|stand| stand.by_group.keys()).filter(|(of, _)| of == region).collect();
+            stands.iter().flat_map(|stand| stand.groups.keys()).filter(|(of, _)| of == region).collect();
         for group in groups {
             for (at, ((when, _), stand)) in moments.iter().zip(stands).enumerate() {
-                let counts = stand.by_group.get(group).cloned().unwrap_or_else(|| vec![0; ground.zones.len()]);
-                let all: u32 = zones.iter().map(|&zone| counts[zone]).sum();
+                let placed = stand.groups.get(group).unwrap_or(&nowhere);
+                let count = |zone: usize| placed.by_zone.get(zone).copied().unwrap_or_default();
+                let all: u32 = zones.iter().map(|&zone| count(zone)).sum();
                 let heat = |&zone: &usize| {
-                    let share = percent(counts[zone].into(), all.into()) / 100.0;
-                    Cell::Heat(grouped(counts[zone].into()), share)
+                    let share = percent(count(zone).into(), all.into()) / 100.0;
+                    Cell::Heat(grouped(count(zone).into()), share)
                 };
-                let (machines, most) = stand.machines_of(group);
+                let machines = placed.by_machine.len();
+                let most = placed.by_machine.values().copied().max().unwrap_or_default();
                 let mut row = vec![head(&*group.1), text(&**when)];
                 row.extend(zones.iter().map(heat));
                 row.extend([u64::from(all), machines as u64, most.into()].map(|count| figure(grouped(count))));
@@ -199,7 +202,7 @@ fn cells(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> String
 /// Machines by groups, as figures.
 fn machines(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> String {
     let Some(last) = stands.last() else { return String::new() };
-    let mut groups: Vec<&(String, String)> = stands.iter().flat_map(|stand| stand.by_group.keys()).collect();
+    let mut groups: Vec<&(String, String)> = stands.iter().flat_map(|stand| stand.groups.keys()).collect();
     groups.sort_unstable();
     groups.dedup();
     let short = |when: &str| when.split(',').next().unwrap_or(when).to_owned();
@@ -210,7 +213,7 @@ fn machines(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> Str
     let mut table = Table::new("Client machines", &columns, 60_000, "placements.csv and machines.csv");
     for (client, (zone, machine)) in ground.clients.iter().enumerate().take(MACHINES_MAX) {
         let here = groups.iter().filter_map(|&group| {
-            let count = last.by_machine.get(&(client, group.clone()))?;
+            let count = last.groups.get(group)?.by_machine.get(&client)?;
             Some(format!("{} {}", grouped((*count).into()), group.1))
         });
         let here = here.collect::<Vec<_>>().join(", ");
