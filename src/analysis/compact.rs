@@ -3,7 +3,9 @@
 //!
 //! Each of eleven trials takes the machines away in a random order of its own until the work no longer fits, packing
 //! it anew into the empty cell each time, so that an unlucky packing does not hang on; the figure is the 90th
-//! percentile of the trials. A cell that is too small to begin with is cloned. A small share of the allocations may
+//! percentile of the trials. Machines of one datacenter and node pool stand in for each other; those of different ones
+//! do not, so they are taken away one set after the other: what the last machine of a scarce datacenter holds keeps no
+//! idle machine of another. A cell that is too small to begin with is cloned. A small share of the allocations may
 //! stay without a place, as there. The same is asked once more of cells that have to place everything again after the
 //! loss of any one zone.
 //!
@@ -209,7 +211,7 @@ impl Work<'_> {
             })
     }
 
-    /// The fewest of the first machines of an order that the work fits on.
+    /// The fewest machines that the work fits on, of each datacenter and pool the first ones of an order.
     fn fewest(
         &self,
         order: &[(NodeId, Arc<NodeSpec>)],
@@ -220,18 +222,35 @@ impl Work<'_> {
         if !self.fits(order, seed, survives) {
             return Ok(None);
         }
-        let (mut below, mut fits) = (0, order.len());
-        while fits - below > 1 {
-            if shared.stop.load(Ordering::Relaxed) {
-                return Err(RunError::Interrupted);
+        let mut sets: Vec<Vec<(NodeId, Arc<NodeSpec>)>> = Vec::new();
+        for node in order {
+            let is_like = |set: &Vec<(NodeId, Arc<NodeSpec>)>| {
+                (&set[0].1.datacenter, &set[0].1.pool) == (&node.1.datacenter, &node.1.pool)
+            };
+            match sets.iter_mut().find(|set| is_like(set)) {
+                Some(set) => set.push(node.clone()),
+                None => sets.push(vec![node.clone()]),
             }
-            let middle = usize::midpoint(below, fits);
-            if self.fits(&order[..middle], seed, survives) { fits = middle } else { below = middle }
         }
+        for at in 0..sets.len() {
+            let others: Vec<_> = (0..sets.len()).filter(|other| *other != at).flat_map(|set| sets[set].clone()).collect();
+            // One more than the machines known to be too few, and than those known to be enough. No cell is empty.
+            let (mut too_few, mut enough) = (usize::from(others.is_empty()), sets[at].len() + 1);
+            while enough - too_few > 1 {
+                if shared.stop.load(Ordering::Relaxed) {
+                    return Err(RunError::Interrupted);
+                }
+                let middle = usize::midpoint(too_few, enough);
+                let kept = [&others, &sets[at][..middle - 1]].concat();
+                if self.fits(&kept, seed, survives) { enough = middle } else { too_few = middle }
+            }
+            sets[at].truncate(enough - 1);
+        }
+        let kept: Vec<NodeId> = sets.iter().flatten().map(|(id, _)| *id).collect();
         let clients = &self.spec.regions[self.region].clients;
         let price = |id: &NodeId| self.spec.machines[clients[id.index() % clients.len()]].price_per_million_hours;
-        let cost = order[..fits].iter().map(|(id, _)| price(id).unwrap_or(0)).sum();
-        Ok(Some(Trial { machines: fits, micros_per_hour: cost }))
+        let cost = kept.iter().map(|id| price(id).unwrap_or(0)).sum();
+        Ok(Some(Trial { machines: kept.len(), micros_per_hour: cost }))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::base::time::{Duration, Time};
 use crate::measure::control::ControlRecorder;
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
-use crate::measure::placement::PlacementRecorder;
+use crate::measure::placement::{Placement, PlacementRecorder};
 use crate::measure::requests::RequestRecorder;
 use crate::model::job::{JobId, JobKind};
 use crate::model::service::CheckStatus;
@@ -67,6 +67,10 @@ pub struct Chain {
     pub machine: MachineId,
     /// Its job, group and number.
     pub place: (JobId, Arc<str>, u32),
+    /// Its checks had passed by then.
+    pub was_healthy: bool,
+    /// Some proxy had sent to it by then.
+    pub was_routed: bool,
     /// What took its place.
     pub replacement: Option<Instance>,
     /// When each stage ended, by position in [`STAGES`].
@@ -106,7 +110,7 @@ impl Failover {
         self.chains.iter().filter(|chain| chain.replacement.is_some()).max_by_key(|chain| chain.last_end())
     }
 
-    /// Lost allocations that nothing replaced before the run (or the next fault) ended.
+    /// Lost allocations that nothing replaced before the run ended.
     pub fn unreplaced(&self) -> usize {
         self.chains.iter().filter(|chain| chain.replacement.is_none()).count()
     }
@@ -117,9 +121,8 @@ impl Failover {
 pub struct FailoverRecorder {
     spec: Arc<WorldSpec>,
     failovers: Vec<Failover>,
-    /// Chains of the current fault by replacement.
-    by_replacement: BTreeMap<Instance, usize>,
-    waiting_by_lost: BTreeMap<Instance, usize>,
+    by_replacement: BTreeMap<Instance, Place>,
+    waiting_by_lost: BTreeMap<Instance, Place>,
     last_good: IdVec<TrafficId, Time>,
     hit: BTreeSet<MachineId>,
     /// Whether what stood on them is lost with them.
@@ -128,9 +131,16 @@ pub struct FailoverRecorder {
     given_up: BTreeSet<Instance>,
     /// Groups whose leader was hit by the current fault and still leads; a slow one may keep its office.
     in_office: BTreeSet<Group>,
+    /// What has passed its checks at some time.
+    healthy: BTreeSet<Instance>,
+    /// What has stood in some proxy's table at some time.
+    routed: BTreeSet<Instance>,
     /// Good answers of replacements that have had none yet, on their way to the users.
-    first_served: BTreeMap<RequestNumber, usize>,
+    first_served: BTreeMap<RequestNumber, Place>,
 }
+
+/// Where a chain is: which failover, and which of its chains.
+type Place = (usize, usize);
 
 impl FailoverRecorder {
     /// A recorder for this world.
@@ -145,6 +155,8 @@ impl FailoverRecorder {
             takes_machines: false,
             given_up: BTreeSet::new(),
             in_office: BTreeSet::new(),
+            healthy: BTreeSet::new(),
+            routed: BTreeSet::new(),
             first_served: BTreeMap::new(),
         }
     }
@@ -156,10 +168,10 @@ impl FailoverRecorder {
                 self.begin(at, *entry, machines, placement, control);
             }
             Notice::RequestServed { number, instance } => {
-                if let Some(&chain) = self.by_replacement.get(&instance.instance)
-                    && self.failovers.last().is_some_and(|failover| failover.chains[chain].ends[SERVED].is_none())
+                if let Some(&place) = self.by_replacement.get(&instance.instance)
+                    && self.chain(place).ends[SERVED].is_none()
                 {
-                    self.first_served.insert(*number, chain);
+                    self.first_served.insert(*number, place);
                 }
             }
             Notice::RequestEnded { traffic, number, outcome, .. } => {
@@ -175,11 +187,15 @@ impl FailoverRecorder {
             }),
             Notice::NodeStatus { machine, ready: false, .. } => self.node_down(at, *machine, placement),
             Notice::AllocPlaced { .. } => self.placed(at, notice),
-            Notice::TaskRunning { instance, running: true, .. } => self.stage(at, *instance, 2),
-            Notice::InstanceHealth { instance, status: CheckStatus::Passing, .. } => self.stage(at, *instance, 3),
+            Notice::TaskRunning { instance, running: true, .. } => self.stage(at, *instance, START),
+            Notice::InstanceHealth { instance, status: CheckStatus::Passing, .. } => {
+                self.healthy.insert(*instance);
+                self.stage(at, *instance, HEALTHY);
+            }
             Notice::TableSwapped { gained, .. } => {
                 for target in gained.iter() {
-                    self.stage(at, target.instance, 4);
+                    self.routed.insert(target.instance);
+                    self.stage(at, target.instance, ROUTE);
                 }
             }
             _ => {}
@@ -219,7 +235,7 @@ impl FailoverRecorder {
                     .count() as u64;
             }
         }
-        self.write(metrics);
+        self.write(placement, now, metrics);
         self.failovers
     }
 
@@ -234,7 +250,6 @@ impl FailoverRecorder {
         self.hit = machines.iter().copied().collect();
         let mut hit_leaders = Vec::new();
         self.in_office.clear();
-        self.first_served.clear();
         for system in [System::Nomad, System::Consul] {
             for region in self.spec.regions.ids() {
                 let group = Group { system, region };
@@ -254,8 +269,11 @@ impl FailoverRecorder {
         self.takes_machines = loses_machines(&self.spec.timeline[entry].action);
         let is_lost = |machine| self.takes_machines && self.hit.contains(&machine);
         let chains: Vec<Chain> = self.chains(placement, is_lost).collect();
-        self.waiting_by_lost = chains.iter().enumerate().map(|(index, chain)| (chain.lost, index)).collect();
-        self.by_replacement.clear();
+        for (index, chain) in chains.iter().enumerate() {
+            self.waiting_by_lost.insert(chain.lost, (self.failovers.len(), index));
+            // A chain of an earlier fault that had come so far ends here: what it waited for begins anew.
+            self.by_replacement.remove(&chain.lost);
+        }
         let outages = self.spec.traffic.ids().map(|_| Outage::default()).collect();
         self.failovers.push(Failover { entry, at, case, elections: Vec::new(), chains, outages });
     }
@@ -280,11 +298,12 @@ impl FailoverRecorder {
             return;
         }
         let gap = at.since(std::mem::replace(&mut self.last_good[traffic], at));
-        let Some(failover) = self.failovers.last_mut() else { return };
-        let outage = &mut failover.outages[traffic];
-        outage.gap = outage.gap.max(gap);
-        if let Some(chain) = served {
-            end_stage(&mut failover.chains[chain], SERVED, at);
+        if let Some(failover) = self.failovers.last_mut() {
+            let outage = &mut failover.outages[traffic];
+            outage.gap = outage.gap.max(gap);
+        }
+        if let Some(place) = served {
+            end_stage(self.chain_mut(place), SERVED, at);
         }
     }
 
@@ -314,6 +333,8 @@ impl FailoverRecorder {
             lost: p.instance,
             machine: p.machine,
             place: (p.job, Arc::clone(&p.group), p.index),
+            was_healthy: self.healthy.contains(&p.instance),
+            was_routed: self.routed.contains(&p.instance),
             replacement: None,
             ends: [None; STAGES.len()],
         })
@@ -323,57 +344,69 @@ impl FailoverRecorder {
         // What a fault does not take at once (a pause, a lossy link) is lost when its node is given up.
         let is_lost = |other| other == machine && !(self.takes_machines && self.hit.contains(&other));
         let given_up: Vec<Chain> = self.chains(placement, is_lost).collect();
-        let Some(failover) = self.failovers.last_mut() else { return };
+        let Some(last) = self.failovers.len().checked_sub(1) else { return };
         for chain in given_up {
             if !self.by_replacement.contains_key(&chain.lost) && !self.waiting_by_lost.contains_key(&chain.lost) {
-                self.waiting_by_lost.insert(chain.lost, failover.chains.len());
+                let chains = &mut self.failovers[last].chains;
+                self.waiting_by_lost.insert(chain.lost, (last, chains.len()));
                 self.given_up.insert(chain.lost);
-                failover.chains.push(chain);
+                chains.push(chain);
             }
         }
-        for chain in failover.chains.iter_mut().filter(|chain| chain.machine == machine) {
-            end_stage(chain, 0, at);
+        for (number, failover) in self.failovers.iter_mut().enumerate() {
+            for (index, chain) in failover.chains.iter_mut().enumerate().filter(|(_, chain)| chain.machine == machine) {
+                if number == last || self.waiting_by_lost.get(&chain.lost) == Some(&(number, index)) {
+                    end_stage(chain, DETECT, at);
+                }
+            }
         }
     }
 
     fn placed(&mut self, at: Time, notice: &Notice) {
         let Notice::AllocPlaced { instance, alloc, .. } = notice else { return };
-        let Some(failover) = self.failovers.last_mut() else { return };
         let previous = alloc.previous.map(|alloc| Instance { region: instance.region, alloc });
-        if let Some(position) = previous.and_then(|previous| self.by_replacement.get(&previous).copied()) {
+        if let Some(place) = previous.and_then(|previous| self.by_replacement.get(&previous).copied()) {
             // The replacement stood on a machine that was lost too, but not yet known to be: the chain goes on.
-            let chain = &mut failover.chains[position];
+            let chain = self.chain_mut(place);
             if chain.replacement == previous && chain.ends[SERVED].is_none() {
                 chain.replacement = Some(*instance);
-                chain.ends[1..].fill(None);
-                end_stage(chain, 1, at);
-                self.by_replacement.insert(*instance, position);
+                chain.ends[REPLACE..].fill(None);
+                end_stage(chain, REPLACE, at);
+                self.by_replacement.insert(*instance, place);
             }
             return;
         }
         let by_previous = previous.and_then(|previous| self.waiting_by_lost.get(&previous).copied());
         // A name given out again by a blocked evaluation carries no predecessor.
         let by_name = || {
-            let place = (alloc.job_id, Arc::clone(&alloc.task_group().name), alloc.name_index);
-            let same = |chain: &Chain| chain.lost.region == instance.region && chain.place == place;
-            failover.chains.iter().position(|chain| chain.replacement.is_none() && same(chain))
+            let name = (alloc.job_id, Arc::clone(&alloc.task_group().name), alloc.name_index);
+            let is_it = |&place: &Place| {
+                let chain = self.chain(place);
+                chain.lost.region == instance.region && chain.place == name
+            };
+            self.waiting_by_lost.values().copied().filter(is_it).max()
         };
-        let Some(position) = by_previous.or_else(by_name) else { return };
-        let chain = &mut failover.chains[position];
-        if chain.replacement.is_none() {
-            chain.replacement = Some(*instance);
-            end_stage(chain, 1, at);
-            self.by_replacement.insert(*instance, position);
-            self.waiting_by_lost.remove(&chain.lost);
-        }
+        let Some(place) = by_previous.or_else(by_name) else { return };
+        let chain = self.chain_mut(place);
+        chain.replacement = Some(*instance);
+        end_stage(chain, REPLACE, at);
+        let lost = chain.lost;
+        self.by_replacement.insert(*instance, place);
+        self.waiting_by_lost.remove(&lost);
     }
 
     fn stage(&mut self, at: Time, instance: Instance, stage: usize) {
-        if let Some(&chain) = self.by_replacement.get(&instance)
-            && let Some(failover) = self.failovers.last_mut()
-        {
-            end_stage(&mut failover.chains[chain], stage, at);
+        if let Some(&place) = self.by_replacement.get(&instance) {
+            end_stage(self.chain_mut(place), stage, at);
         }
+    }
+
+    fn chain(&self, (failover, chain): Place) -> &Chain {
+        &self.failovers[failover].chains[chain]
+    }
+
+    fn chain_mut(&mut self, (failover, chain): Place) -> &mut Chain {
+        &mut self.failovers[failover].chains[chain]
     }
 
     /// Every metric there can be in this world.
@@ -396,8 +429,35 @@ impl FailoverRecorder {
         times
     }
 
+    /// Whether a stage that had not ended when the run did, at `end`, was still waited for.
+    ///
+    /// Detection is, while the machine is away; what returns in time is not to be detected. Replacement is, of what was
+    /// or is to be detected. Health and a place in a table are what the lost one had had; they are waited for as long
+    /// as its replacement stands or is waited for itself.
+    fn is_awaited(
+        &self,
+        failover: &Failover,
+        chain: &Chain,
+        stage: usize,
+        end: Time,
+        placement: &PlacementRecorder,
+    ) -> bool {
+        let lasts = self.spec.timeline[failover.entry].lasts;
+        let is_lost = chain.ends[DETECT].is_some() || lasts.is_none_or(|lasts| failover.at + lasts > end);
+        let is_restored = |had: bool| {
+            let stands = |placed: &Placement| placed.ended.is_none_or(|(ended, ..)| ended >= end);
+            let standing = chain.replacement.map(|instance| placement.placement(instance).is_some_and(stands));
+            had && standing.unwrap_or(is_lost)
+        };
+        match stage {
+            HEALTHY => is_restored(chain.was_healthy),
+            ROUTE => is_restored(chain.was_routed),
+            _ => is_lost,
+        }
+    }
+
     /// Faults of the warm-up are left out.
-    fn write(&self, metrics: &mut Metrics) {
+    fn write(&self, placement: &PlacementRecorder, end: Time, metrics: &mut Metrics) {
         let mut times = self.without_samples();
         let region_name = |region: RegionId| &*self.spec.regions[region].name;
         let warm = Time::ZERO + self.spec.warmup;
@@ -414,15 +474,17 @@ impl FailoverRecorder {
                 }
             }
             for chain in &failover.chains {
-                for (stage, name) in
-                    [(0, "failover.detect"), (1, "failover.replace"), (3, "failover.healthy"), (4, "failover.route")]
-                {
+                for (stage, name) in [
+                    (DETECT, "failover.detect"),
+                    (REPLACE, "failover.replace"),
+                    (HEALTHY, "failover.healthy"),
+                    (ROUTE, "failover.route"),
+                ] {
                     let labels = BTreeMap::from([("region", region_name(chain.lost.region))]);
                     let times = times.entry((name, labels)).or_default();
                     match chain.ends[stage] {
-                        Some(end) => times.record(end.since(failover.at).as_nanos()),
-                        // A node back in time was not to be replaced, and what has no checks is never healthy.
-                        None if stage == 1 && chain.ends[0].is_some() => times.record_unended(),
+                        Some(ended) => times.record(ended.since(failover.at).as_nanos()),
+                        None if self.is_awaited(failover, chain, stage, end, placement) => times.record_unended(),
                         None => {}
                     }
                 }
@@ -441,7 +503,12 @@ impl FailoverRecorder {
     }
 }
 
-/// The stage after which a chain is over.
+/// Positions in [`STAGES`]; a chain is over after the last.
+const DETECT: usize = 0;
+const REPLACE: usize = 1;
+const START: usize = 2;
+const HEALTHY: usize = 3;
+const ROUTE: usize = 4;
 const SERVED: usize = 5;
 /// Samples by metric and labels.
 type Times<'a> = BTreeMap<(&'static str, BTreeMap<&'static str, &'a str>), Distribution>;

@@ -45,6 +45,8 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         lost: instance(0),
         machine: MachineId(9),
         place: (JobId(0), "web".into(), 0),
+        was_healthy: true,
+        was_routed: true,
         replacement: Some(instance(1)),
         ends,
     };

@@ -48,6 +48,8 @@ enum Spacing {
     Factor(f64),
 }
 
+/// Entries of a scenario that say how it is named, run or looked at.
+const IDLE: [&str; 6] = ["name", "about", "seeds", "sources", "vary", "plan"];
 /// More values of one dimension than anybody can run.
 const VALUES_MAX: usize = 100_000;
 
@@ -60,6 +62,12 @@ pub enum VaryError {
     /// The left side is no path.
     #[error("`{0}` is not a path")]
     Path(String),
+    /// The left side is nothing that is simulated.
+    #[error("`{0}` is no part of what is simulated: every point would be the same")]
+    Idle(String),
+    /// A value that is listed twice.
+    #[error("the value `{0}` is listed twice")]
+    Same(String),
     /// No value, or nothing between two commas.
     #[error("a value is missing")]
     Missing,
@@ -91,6 +99,10 @@ impl VaryError {
                 "for example `regions[0].clients[1].count=12..36/6`, `options.heartbeat_grace=10s,30s` or \
                  `services[0].start=1s..60s`"
             }
+            Self::Idle(_) => {
+                "vary what the scenario describes; `--seeds N` says how many seeds every point runs"
+            }
+            Self::Same(_) => "list every value once; `--seeds N` says how often each is run",
             Self::Empty(_) => "swap its ends",
             Self::Units(..) => "write both ends in one unit, as `500ms..2000ms`",
             Self::Step(_) => "write the step after a slash, as `12..36/6`",
@@ -114,13 +126,22 @@ impl Dimension {
             let error = if path.is_empty() { VaryError::Form } else { VaryError::Path(path.to_owned()) };
             return Err((error, 0..text.find('=').unwrap_or(0).max(1)));
         }
+        if IDLE.contains(&path.split(['.', '[']).next().unwrap_or_default()) {
+            return Err((VaryError::Idle(path.to_owned()), 0..text.find('=').unwrap_or(0).max(1)));
+        }
         let start = text.len() - values.len();
         let whole = start..text.len().max(start + 1);
         let pieces = split(values);
         let values = match pieces.as_slice() {
             [one] if is_range(one) => Values::Range(Range::parse(one.trim()).map_err(|error| (error, whole))?),
             _ if pieces.iter().any(|piece| piece.trim().is_empty()) => return Err((VaryError::Missing, whole)),
-            _ => Values::List(pieces.iter().map(|piece| piece.trim().to_owned()).collect()),
+            _ => {
+                let list: Vec<String> = pieces.iter().map(|piece| piece.trim().to_owned()).collect();
+                if let Some(twice) = (1..list.len()).find(|&at| list[..at].contains(&list[at])) {
+                    return Err((VaryError::Same(list[twice].clone()), whole));
+                }
+                Values::List(list)
+            }
         };
         Ok(Self { path: path.to_owned(), values })
     }
@@ -380,6 +401,9 @@ mod tests {
             ("count", VaryError::Form, 0..5),
             ("=1,2", VaryError::Form, 0..1),
             ("a..b=1", VaryError::Path("a..b".into()), 0..4),
+            ("seeds=1,2", VaryError::Idle("seeds".into()), 0..5),
+            ("plan.confidence=0.9,0.95", VaryError::Idle("plan.confidence".into()), 0..15),
+            ("a=3,4,3", VaryError::Same("3".into()), 2..7),
             ("a=", VaryError::Missing, 2..3),
             ("a=1,,2", VaryError::Missing, 2..6),
             ("a=36..12/6", VaryError::Empty("36..12/6".into()), 2..10),

@@ -139,6 +139,11 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
     };
     super::run::say_findings(&loaded, output);
     let vary = if space.vary.is_empty() { lowered.vary.clone() } else { space.vary.clone() };
+    let path = |text: &str| text.split('=').next().unwrap_or_default().trim().to_owned();
+    if let Some(clash) = space.set.iter().map(|set| path(set)).find(|set| vary.iter().any(|vary| path(vary) == *set)) {
+        let hint = "leave out one of them: a point has one value".to_owned();
+        return Err(Stopped::Asked("E101", format!("`{clash}` is both varied and set"), hint));
+    }
     let design = match design {
         Some(design) => design,
         None => chosen(space, vary.len())?,

@@ -1,8 +1,8 @@
 //! Laws of the request path: a proxy sends only to targets of its table; a request ends exactly once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::base::id::ProcessId;
+use crate::base::id::{Id as _, ProcessId};
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
 use crate::protocol::proxy::endpoint::Endpoint;
@@ -11,27 +11,58 @@ use crate::protocol::proxy::message::RequestNumber;
 /// No request is sent to a target that is absent from the table in force at its proxy.
 #[derive(Debug, Clone, Default)]
 pub struct SentWithinTable {
-    /// By proxy, its targets in order.
-    tables: BTreeMap<ProcessId, Vec<Endpoint>>,
+    /// By the proxy's number.
+    tables: Vec<Targets>,
     tally: Tally,
+}
+
+/// The targets of one table. Asked for every request, so a target is found by its process's number.
+#[derive(Debug, Clone, Default)]
+struct Targets {
+    /// Ports, by process.
+    ports: Vec<u32>,
+    /// By process, where its ports begin; one more at the end.
+    begins: Vec<u32>,
+}
+
+impl Targets {
+    fn new(mut targets: Vec<Endpoint>) -> Self {
+        targets.sort_unstable();
+        let processes = targets.last().map_or(0, |last| last.process.index() + 1);
+        let mut begins = Vec::with_capacity(processes + 1);
+        for (place, target) in (0..).zip(&targets) {
+            begins.resize((target.process.index() + 1).max(begins.len()), place);
+        }
+        begins.push(targets.len() as u32);
+        Self { ports: targets.into_iter().map(|target| target.port).collect(), begins }
+    }
+
+    fn contain(&self, target: Endpoint) -> bool {
+        let process = target.process.index();
+        match self.begins.get(process..process.saturating_add(2)) {
+            Some(&[from, to]) => self.ports[from as usize..to as usize].contains(&target.port),
+            _ => false,
+        }
+    }
 }
 
 impl SentWithinTable {
     /// A proxy has a new table; these are all its targets.
     pub fn applied(&mut self, proxy: ProcessId, targets: impl IntoIterator<Item = Endpoint>) {
-        let mut targets: Vec<Endpoint> = targets.into_iter().collect();
-        targets.sort_unstable();
-        self.tables.insert(proxy, targets);
+        if self.tables.len() <= proxy.index() {
+            self.tables.resize_with(proxy.index() + 1, Targets::default);
+        }
+        self.tables[proxy.index()] = Targets::new(targets.into_iter().collect());
     }
 
     /// A proxy starts anew, without a table.
     pub fn restarted(&mut self, proxy: ProcessId) {
-        self.tables.remove(&proxy);
+        self.applied(proxy, []);
     }
 
     /// A proxy chose a target for a request.
     pub fn sent(&mut self, at: Time, proxy: ProcessId, number: RequestNumber, target: Endpoint) {
-        let is_known = self.tables.get(&proxy).is_some_and(|table| table.binary_search(&target).is_ok());
+        let is_known = self.tables.get(proxy.index()).is_some_and(|table| table.contain(target));
         self.tally.check(at, is_known, || format!("{proxy} sent request {number} to {target}, absent from its table"));
     }
 
@@ -129,6 +160,20 @@ mod tests {
         law.restarted(PROXY);
         law.sent(Time::ZERO, PROXY, number(3), target(2));
         assert_eq!((law.tally().checks, law.tally().violations), (4, 3));
+    }
+
+    #[test]
+    fn targets_are_those_of_the_table_and_no_others() {
+        let endpoint = |process, port| Endpoint { process: ProcessId(process), port };
+        let all: Vec<Endpoint> = [(7, 80), (2, 9), (2, 8), (4, 80)].map(|(process, port)| endpoint(process, port)).into();
+        let targets = Targets::new(all.clone());
+        for process in 0..10 {
+            for port in [0, 8, 9, 80] {
+                let target = endpoint(process, port);
+                assert_eq!(targets.contain(target), all.contains(&target), "{target}");
+            }
+        }
+        assert!(!Targets::default().contain(endpoint(0, 0)) && !Targets::new(Vec::new()).contain(endpoint(u32::MAX, 0)));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The instances of one host behind its address: which port is whose, health checks, responses.
 
-use std::collections::BTreeMap;
-
 use crate::base::id::ProcessId;
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
@@ -46,7 +44,8 @@ struct Hosted {
 #[derive(Debug, Clone)]
 pub struct Stations {
     hosted: Vec<Option<Hosted>>,
-    by_port: BTreeMap<u32, u32>,
+    /// Ports and their slots, in order: a host has few.
+    by_port: Vec<(u32, u32)>,
     draws: Draws,
     departed: Vec<(Job, Departure)>,
     lost: Vec<Job>,
@@ -58,7 +57,7 @@ const LANE_SERVICE: u64 = 16;
 impl Stations {
     /// A host without instances. `draws` give service times, by request number.
     pub fn new(draws: Draws) -> Self {
-        Self { hosted: Vec::new(), by_port: BTreeMap::new(), draws, departed: Vec::new(), lost: Vec::new() }
+        Self { hosted: Vec::new(), by_port: Vec::new(), draws, departed: Vec::new(), lost: Vec::new() }
     }
 
     /// An instance starts listening. One that held the port before is killed first. Returns its slot.
@@ -72,13 +71,15 @@ impl Stations {
             self.hosted[slot] = Some(hosted);
         }
         let slot = u32::try_from(slot).expect("fewer than 2^32 instances on a host");
-        self.by_port.insert(port, slot);
+        let at = self.by_port.partition_point(|(other, _)| *other < port);
+        self.by_port.insert(at, (port, slot));
         slot
     }
 
     /// An instance dies: its connections are reset. Returns whether there was one.
     pub fn remove(&mut self, port: u32, out: &mut impl Outlet) -> bool {
-        let Some(slot) = self.by_port.remove(&port) else { return false };
+        let Ok(at) = self.place_of(port) else { return false };
+        let (_, slot) = self.by_port.remove(at);
         let Some(mut hosted) = self.hosted[slot as usize].take() else { return false };
         hosted.station.kill(&mut self.lost);
         for Job { from, exchange: Exchange { id, number } } in self.lost.drain(..) {
@@ -90,7 +91,7 @@ impl Stations {
 
     /// The instance on a port.
     pub fn station(&self, port: u32) -> Option<&Station> {
-        let slot = *self.by_port.get(&port)?;
+        let slot = self.slot_of(port)?;
         self.hosted[slot as usize].as_ref().map(|hosted| &hosted.station)
     }
 
@@ -156,13 +157,21 @@ impl Stations {
         }
     }
 
+    fn place_of(&self, port: u32) -> Result<usize, usize> {
+        self.by_port.binary_search_by_key(&port, |(port, _)| *port)
+    }
+
+    fn slot_of(&self, port: u32) -> Option<u32> {
+        self.place_of(port).ok().map(|at| self.by_port[at].1)
+    }
+
     fn behaviour(&self, port: u32) -> Option<Behaviour> {
-        let slot = *self.by_port.get(&port)?;
+        let slot = self.slot_of(port)?;
         self.hosted[slot as usize].as_ref().map(|hosted| hosted.behaviour)
     }
 
     fn hosted_mut(&mut self, port: u32) -> Option<(u32, &mut Hosted)> {
-        let slot = *self.by_port.get(&port)?;
+        let slot = self.slot_of(port)?;
         self.hosted[slot as usize].as_mut().map(|hosted| (slot, hosted))
     }
 
@@ -186,8 +195,9 @@ impl Stations {
 
     /// Answers everything that is due at a station.
     fn settle(&mut self, now: Time, slot: u32, out: &mut impl Outlet) {
+        let is_found = |hosted: &Hosted| self.slot_of(hosted.port) == Some(slot);
+        debug_assert!(self.hosted[slot as usize].as_ref().is_none_or(is_found), "a station is found by its port");
         let Some(hosted) = &mut self.hosted[slot as usize] else { return };
-        debug_assert_eq!(self.by_port.get(&hosted.port), Some(&slot), "a station is found by its port");
         hosted.station.advance(now, &mut self.departed);
         for (Job { from, exchange }, departure) in self.departed.drain(..) {
             let status = match departure {

@@ -53,6 +53,22 @@ pub struct Case {
     pub leader: Option<(String, String)>,
 }
 
+/// Whether two entries change one and the same thing. What names no region means all that have it.
+fn is_same_axis(a: &Vary, b: &Vary) -> bool {
+    let meet = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
+    match (a, b) {
+        (Vary::Count { clients: a, region: of, .. }, Vary::Count { clients: b, region: other, .. })
+        | (Vary::Instance { clients: a, region: of, .. }, Vary::Instance { clients: b, region: other, .. })
+        | (Vary::Zones { clients: a, region: of, .. }, Vary::Zones { clients: b, region: other, .. }) => {
+            a == b && meet(of, other)
+        }
+        (Vary::JobCount { job: a, group: of, .. }, Vary::JobCount { job: b, group: other, .. }) => {
+            a == b && meet(of, other)
+        }
+        _ => false,
+    }
+}
+
 impl Lowering<'_> {
     /// Checks the plan; `None` if there is none.
     pub(super) fn plan(
@@ -66,6 +82,12 @@ impl Lowering<'_> {
                 .hint("name what may, as `Count(clients: \"dc1\", from: 3, to: 30)`, `Instance(…)` or `JobCount(…)`");
         }
         let axes: Vec<Axis> = (0..plan.vary.len()).filter_map(|at| self.axis(at, &plan.vary[at], jobs)).collect();
+        for (at, vary) in plan.vary.iter().enumerate() {
+            if plan.vary[..at].iter().any(|other| is_same_axis(other, vary)) {
+                self.error("E015", &format!("plan.vary[{at}]"), "this is varied twice")
+                    .hint("put both ranges into one entry");
+            }
+        }
         let fleets = axes.iter().fold(1_usize, |all, axis| all.saturating_mul(axis.options.len()));
         if fleets > FLEETS_MAX {
             self.error(
