@@ -129,8 +129,9 @@ pub struct FailoverRecorder {
     takes_machines: bool,
     /// What stood on nodes that were given up without being lost.
     given_up: BTreeSet<Instance>,
-    /// Groups whose leader was hit by the current fault and still leads; a slow one may keep its office.
-    in_office: BTreeSet<Group>,
+    /// Groups whose leader was hit by a fault that lasts and still leads, with the number of the last such fault; a slow
+    /// one may keep its office.
+    in_office: BTreeMap<Group, usize>,
     /// What has passed its checks at some time.
     healthy: BTreeSet<Instance>,
     /// What has stood in some proxy's table at some time.
@@ -154,7 +155,7 @@ impl FailoverRecorder {
             hit: BTreeSet::new(),
             takes_machines: false,
             given_up: BTreeSet::new(),
-            in_office: BTreeSet::new(),
+            in_office: BTreeMap::new(),
             healthy: BTreeSet::new(),
             routed: BTreeSet::new(),
             first_served: BTreeMap::new(),
@@ -249,12 +250,16 @@ impl FailoverRecorder {
     ) {
         self.hit = machines.iter().copied().collect();
         let mut hit_leaders = Vec::new();
-        self.in_office.clear();
+        let (spec, failovers) = (&self.spec, &self.failovers);
+        self.in_office.retain(|_, number| {
+            let Failover { entry, at: struck, .. } = failovers[*number];
+            spec.timeline[entry].lasts.is_none_or(|lasts| struck + lasts > at)
+        });
         for system in [System::Nomad, System::Consul] {
             for region in self.spec.regions.ids() {
                 let group = Group { system, region };
                 if control.leader(group).is_some_and(|leader| self.hit.contains(&leader)) {
-                    self.in_office.insert(group);
+                    self.in_office.insert(group, self.failovers.len());
                     if !hit_leaders.contains(&system.name()) {
                         hit_leaders.push(system.name());
                     }
@@ -309,17 +314,14 @@ impl FailoverRecorder {
 
     /// A leader that was hit no longer leads: what follows is an election the fault forced.
     fn office_lost(&mut self, group: Group) {
-        if self.in_office.remove(&group)
-            && let Some(failover) = self.failovers.last_mut()
-        {
-            failover.elections.push(Election { group, elected: None, ready: None });
+        if let Some(number) = self.in_office.remove(&group) {
+            self.failovers[number].elections.push(Election { group, elected: None, ready: None });
         }
     }
 
     fn elections(&mut self, group: Group, change: impl Fn(&mut Election)) {
-        if let Some(failover) = self.failovers.last_mut() {
-            failover.elections.iter_mut().filter(|election| election.group == group).for_each(change);
-        }
+        let elections = self.failovers.iter_mut().flat_map(|failover| &mut failover.elections);
+        elections.filter(|election| election.group == group).for_each(change);
     }
 
     /// What stands on some machines now and would be replaced elsewhere.
