@@ -56,6 +56,9 @@ enum Verb {
         /// Say in placements.csv why every allocation was placed where it is; placements take longer
         #[arg(long)]
         explain: bool,
+        /// Show what `cossim sensitivity` found of the assumed values: its folder
+        #[arg(long, value_name = "DIR")]
+        sensitivity: Option<PathBuf>,
         /// Also keep the result as a baseline of this name, for `cossim compare`
         #[arg(long, value_name = "NAME", value_parser = baseline_name)]
         save_baseline: Option<String>,
@@ -158,6 +161,9 @@ enum Verb {
         /// Report folder
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+        /// Show what `cossim sensitivity` found of the assumed values: its folder
+        #[arg(long, value_name = "DIR")]
+        sensitivity: Option<PathBuf>,
     },
     /// Run a suite of workloads and compare the quality of placements with its baselines
     Quality {
@@ -363,6 +369,8 @@ pub enum SchemaOf {
     Comparison,
     /// sweep.json
     Sweep,
+    /// sensitivity.json
+    Sensitivity,
 }
 
 impl Args {
@@ -372,7 +380,20 @@ impl Args {
             Verb::Explain { what: What::Alloc { name, report, scenario, seed, region, json } } => {
                 Command::Explain(Explain { name, report, scenario, seed, region, json })
             }
-            Verb::Run { scenario, seed, seeds, out, json, quiet, set, threads, explain, save_baseline, baselines } => {
+            Verb::Run {
+                scenario,
+                seed,
+                seeds,
+                out,
+                json,
+                quiet,
+                set,
+                threads,
+                explain,
+                sensitivity,
+                save_baseline,
+                baselines,
+            } => {
                 Command::Run(Run {
                     scenario,
                     edits: set,
@@ -386,6 +407,7 @@ impl Args {
                     quiet,
                     threads: threads.map(usize::from),
                     explain,
+                    sensitivity,
                     baseline: save_baseline,
                     baselines,
                 })
@@ -440,7 +462,7 @@ impl Args {
             Verb::Sweep(sweep) => Command::Sweep(Box::new(sweep)),
             Verb::Sensitivity(sensitivity) => Command::Sensitivity(sensitivity),
             Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
-            Verb::Report { folder } => Command::Report { folder },
+            Verb::Report { folder, sensitivity } => Command::Report { folder, sensitivity },
             Verb::Quality { folder, save, all, quiet, set, threads } => {
                 Command::Quality(Quality { folder, edits: set, save, all, quiet, threads: threads.map(usize::from) })
             }

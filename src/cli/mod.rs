@@ -87,6 +87,8 @@ pub enum Command {
     Report {
         /// Its folder.
         folder: PathBuf,
+        /// The folder of a sensitivity analysis to show in it.
+        sensitivity: Option<PathBuf>,
     },
     /// Compare the quality of placements with its baselines.
     Quality(Quality),
@@ -127,6 +129,8 @@ pub struct Run {
     pub threads: Option<usize>,
     /// Say in `placements.csv` why every allocation was placed where it is.
     pub explain: bool,
+    /// The folder of a sensitivity analysis to show beside the assumed values.
+    pub sensitivity: Option<PathBuf>,
     /// Also keep the result under this name.
     pub baseline: Option<String>,
     /// Where baselines are.
@@ -291,7 +295,7 @@ fn execute(command: &Command, output: &mut Output) -> Exit {
         Command::Remove(capacity, gone) => remove::execute(capacity, gone, output),
         Command::Compare(compare) => compare::execute(compare, output),
         Command::Explain(explain) => explain::execute(explain, output),
-        Command::Report { folder } => report::execute(folder, output),
+        Command::Report { folder, sensitivity } => report::execute(folder, sensitivity.as_deref(), output),
         Command::Quality(quality) => quality::execute(quality, output),
         Command::List { table, json } => list::execute(*table, *json, output),
         Command::Init { file } => init::execute(file, output),

@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod json;
 pub mod leadership;
 pub mod page;
+mod sensitivity;
 pub mod setting;
 pub mod quality;
 pub mod style;

@@ -68,7 +68,7 @@ fn assert_same(left: &str, right: &str) {
     }
 }
 
-/// Two graces, two seeds: few runs, and enough for intervals.
+/// Two graces, two delays, two seeds: few runs.
 const SMALL: [&str; 7] =
     [SCENARIO, "--vary", "options.heartbeat_grace=5s,20s", "--vary", "services[0].image_pull=0s,10s", "--seeds", "2"];
 

@@ -111,6 +111,7 @@ fn summary(scores: &Scores) -> Summary {
         stopping: None,
         cases: Vec::new(),
         expectations: Vec::new(),
+        assumed: Vec::new(),
     }
 }
 

@@ -6,12 +6,10 @@ use std::fmt::Write as _;
 use crate::analysis::sensitivity::morris::{self, Effect};
 use crate::analysis::sensitivity::sobol::{self, Index};
 use crate::analysis::sensitivity::tipping::{self, Cut};
-use crate::analysis::statistics::student;
 use crate::analysis::sweep::design::Design;
 use crate::analysis::sweep::table::Swept;
 use crate::base::math;
 use crate::scenario::parameters::Parameter;
-use crate::scenario::schema::Origin;
 use crate::scenario::vary;
 
 /// What a sweep teaches.
@@ -25,8 +23,10 @@ pub struct Findings {
     pub shares: Vec<Shares>,
     /// Parameters whose values are assumed.
     pub assumed: Vec<Assumption>,
-    /// All of it in sentences, the most useful first.
+    /// All of it in sentences, the most useful first; those about assumed values come last.
     pub sentences: Vec<String>,
+    /// How many of the sentences are not about assumed values.
+    lessons: usize,
 }
 
 /// An expectation that stops to hold at a value.
@@ -78,7 +78,7 @@ pub struct Assumption {
 }
 
 /// A dimension matters for a measure if its mean absolute effect is at least this share of the largest.
-const MATTERS: f64 = 0.1;
+const MATTERS: f64 = crate::analysis::summary::sensitivity::MATTERS / 100.0;
 /// Intervals of a share that are wider say little.
 const WIDE: f64 = 0.3;
 /// Shares below this are not worth a sentence.
@@ -97,9 +97,16 @@ impl Findings {
         };
         let flips = flips(swept);
         let assumed = assumptions(swept, &shares);
-        let mut findings = Self { flips, screenings, shares, assumed, sentences: Vec::new() };
+        let mut findings = Self { flips, screenings, shares, assumed, sentences: Vec::new(), lessons: 0 };
         findings.sentences = findings.in_words(swept);
+        findings.lessons = findings.sentences.len();
+        findings.sentences.extend(findings.assumed_in_words());
         findings
+    }
+
+    /// The sentences that are not about assumed values.
+    pub fn lessons(&self) -> &[String] {
+        &self.sentences[..self.lessons]
     }
 
     /// The dimensions that matter for at least one measure, by their elementary effects, in order.
@@ -116,6 +123,11 @@ impl Findings {
             shares.in_words(swept, &mut out);
         }
         out.extend(self.screenings.iter().map(|screening| screening.in_words(swept)));
+        out
+    }
+
+    fn assumed_in_words(&self) -> Vec<String> {
+        let mut out = Vec::new();
         let (varied, fixed): (Vec<&Assumption>, Vec<&Assumption>) =
             self.assumed.iter().partition(|assumption| assumption.dimension.is_some());
         let named = |all: &[&Assumption]| -> String {
@@ -153,12 +165,8 @@ fn shares_of(swept: &Swept, measure: usize) -> Shares {
     let left_out = results.len() - known.len();
     let mean = known.iter().sum::<f64>() / known.len() as f64;
     let variance = known.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / known.len() as f64;
-    // The squared standard error of each point, from the width of its interval.
-    let t = 2.0 * student::quantile(0.975, (swept.sweep.plan.seeds.len().max(2) - 1) as f64);
-    let errors: Vec<f64> = (0..swept.points())
-        .filter_map(|point| swept.estimate(point, measure).interval)
-        .map(|(low, high)| math::pow((high - low) / t, 2.0))
-        .collect();
+    let errors: Vec<f64> =
+        (0..swept.points()).filter_map(|point| swept.estimate(point, measure).error).map(|error| error * error).collect();
     let noise = (!errors.is_empty() && variance > 0.0)
         .then(|| (errors.iter().sum::<f64>() / errors.len() as f64 / variance).min(1.0));
     Shares { measure, indices: sobol::indices(swept.sweep.dimensions.len(), &results), left_out, noise }
@@ -181,7 +189,7 @@ fn flips(swept: &Swept) -> Vec<Flip> {
 }
 
 fn assumptions(swept: &Swept, shares: &[Shares]) -> Vec<Assumption> {
-    let of_assumed = swept.sweep.parameters.iter().filter(|parameter| parameter.origin == Some(Origin::Assumed));
+    let of_assumed = swept.sweep.parameters.iter().filter(|parameter| parameter.is_assumed());
     of_assumed
         .map(|parameter| {
             let dimension = swept.sweep.dimensions.iter().position(|dimension| dimension.path == parameter.path);

@@ -14,6 +14,7 @@ mod one_run;
 mod overall;
 mod plots;
 mod record;
+mod rests;
 mod theme;
 
 use held::{Ground, Shares};
@@ -58,6 +59,11 @@ impl PageError {
             }
         }
     }
+}
+
+/// Fingerprint of the scenario of a folder with these files.
+pub fn scenario_digest(files: &[(String, Vec<u8>)]) -> Result<String, PageError> {
+    Ok(record::summary(files)?.scenario_digest)
 }
 
 /// The page of a folder with these files, by name.
@@ -144,12 +150,13 @@ fn before(record: &Record) -> String {
 fn after(record: &Record) -> String {
     let summary = &record.summary;
     format!(
-        "<h2 id=\"metrics\">Metrics</h2>\n{}<h2 id=\"laws\">Laws and seeds</h2>\n{}{}\
+        "<h2 id=\"metrics\">Metrics</h2>\n{}<h2 id=\"sensitivity\">Sensitivity</h2>\n{}<h2 id=\"laws\">Laws and seeds</h2>\n{}{}\
          <h2 id=\"scenario\">Scenario</h2>\n{}</main>\n\
          <footer><p>cossim {} · scenario digest {} · the same scenario, seeds and version give the same bytes.</p>\
          <p>Beside this page: summary.json, metrics.csv, series.csv, failovers.csv, placements.csv, machines.csv, \
          timeline.csv and the charts. Charts one can zoom: uPlot 1.6.32, MIT licence, © 2022 Leon Sorokin.</p></footer>\n",
         overall::metrics(summary),
+        rests::sensitivity(record),
         overall::laws(summary),
         overall::runs(summary),
         overall::scenario(record),
@@ -158,13 +165,14 @@ fn after(record: &Record) -> String {
     )
 }
 
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("expectations", "Expectations"),
     ("faults", "Faults"),
     ("requests", "Requests"),
     ("timeline", "Timeline"),
     ("runs", "Run by run"),
     ("metrics", "Metrics"),
+    ("sensitivity", "Sensitivity"),
     ("laws", "Laws and seeds"),
     ("scenario", "Scenario"),
 ];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{PageError, SIZE_MAX, page};
-use crate::analysis::summary::{Case, Election, Estimate, Expectation, Fault, Invariant, Outage, Overall};
+use crate::analysis::summary::{Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Outage, Overall};
 use crate::analysis::summary::{Pooled, Refusals, Run, SCHEMA, Stage, Summary, Unplaced};
 use crate::report::json;
 
@@ -67,6 +67,12 @@ fn summary(name: &str, runs: u64) -> Summary {
             passed: 0,
             failed: runs as usize,
             not_exercised: 0,
+        }],
+        assumed: vec![Assumed {
+            path: "traffic[0].timeout".to_owned(),
+            value: name.to_owned(),
+            why: name.to_owned(),
+            plausible: "2s..60s".to_owned(),
         }],
     }
 }
