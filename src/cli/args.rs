@@ -96,7 +96,7 @@ enum Verb {
         /// The same as --format json
         #[arg(long)]
         json: bool,
-        /// End with exit code 1 if there is one [default: end with 0]
+        /// End with exit code 1 if there is one, and with 4 if there are too few seeds to tell [default: end with 0]
         #[arg(long)]
         fail_on: Option<FailOn>,
         /// Take results of another version of cossim
@@ -136,6 +136,9 @@ enum Verb {
         /// Share of the allocations that may stay without a place, in percent
         #[arg(long, value_name = "PERCENT", default_value_t = 0.2, value_parser = percent)]
         homeless: f64,
+        /// Keep the constraints of jobs of any size; otherwise those of jobs larger than half the cell are preferences
+        #[arg(long)]
+        hard: bool,
     },
     /// Tell what no longer fits without some machines
     Remove {
@@ -448,8 +451,8 @@ impl Args {
                 })
             }
             Verb::Plan { typed } => Command::Plan(typed.meant()),
-            Verb::Compact { typed, trials, homeless } => {
-                Command::Compact(typed.meant(), Trials { count: trials, homeless: homeless / 100.0 })
+            Verb::Compact { typed, trials, homeless, hard } => {
+                Command::Compact(typed.meant(), Trials { count: trials, homeless: homeless / 100.0, hard })
             }
             Verb::Remove { typed, what } => {
                 let gone = match what {
@@ -482,7 +485,8 @@ impl Capacity {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an expectation or invariant failed, a figure got worse, or --fail-on \
-applies; 2 the command line or the scenario is wrong; 3 cossim broke its own promise; 130 interrupted.";
+applies; 2 the command line or the scenario is wrong; 3 cossim broke its own promise; \
+4 --fail-on applies but there are too few seeds to tell; 130 interrupted.";
 
 #[cfg(test)]
 mod tests {

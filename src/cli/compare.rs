@@ -121,12 +121,14 @@ fn finish(wish: &Compare, account: &Account, output: &mut Output) -> Exit {
         output.data(&text::render(account));
     }
     let comparison = &account.comparison;
-    let fails = match wish.fail_on {
-        None => false,
-        Some(FailOn::Regression) => comparison.regressed(),
-        Some(FailOn::Difference) => comparison.differs(),
-    };
-    if fails { Exit::Failed } else { Exit::Fine }
+    match wish.fail_on {
+        None => Exit::Fine,
+        Some(FailOn::Regression) if comparison.regressed() => Exit::Failed,
+        Some(FailOn::Difference) if comparison.differs() => Exit::Failed,
+        // There are differences, and no telling what they are: that is no pass.
+        Some(_) if comparison.undecided() => Exit::Undecided,
+        Some(_) => Exit::Fine,
+    }
 }
 
 fn render(style: Style, account: &Account) -> String {

@@ -45,6 +45,8 @@ pub enum Exit {
     Wrong,
     /// cossim broke its own promise.
     Broken,
+    /// There are too few seeds to tell whether what was asked about holds.
+    Undecided,
     /// Interrupted.
     Interrupted,
 }
@@ -57,6 +59,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Wrong => 2,
             Self::Broken => 3,
+            Self::Undecided => 4,
             Self::Interrupted => 130,
         }
     }

@@ -68,7 +68,7 @@ fn a_shift_in_every_seed_is_a_regression_one_way_and_an_improvement_the_other() 
         assert_eq!(verdict(comparison, "request.success_ratio", "value"), expected, "less of good answers is");
         assert_eq!(verdict(comparison, "plan.wait", "p99"), Verdict::Same);
         assert_eq!(verdict(comparison, "request.total", "total"), Verdict::Moved, "neither way of traffic is");
-        assert_eq!(comparison.tested, 2);
+        assert_eq!(comparison.power, Power { tested: 2, able: 2 });
     }
     assert!(forth.regressed() && !back.regressed() && back.differs());
     let row = &forth.rows[0];
@@ -133,6 +133,40 @@ fn too_few_seeds_say_how_many_it_takes() {
     let comparison = compare(&of(1, 1.0), &of(2, 50.0), &Tolerances::default()).unwrap();
     assert_eq!((comparison.rows[0].verdict, comparison.seeds_needed()), (Verdict::NoEvidence, Some(6)));
     assert_eq!(comparison.rows[0].detectable, None);
+    assert!(comparison.undecided() && !comparison.regressed());
+    let same = compare(&of(1, 1.0), &of(1, 1.0), &Tolerances::default()).unwrap();
+    assert!(!same.undecided(), "what is identical needs no seeds");
+    // What is exact is told by any number of seeds.
+    let mut head = of(2, 50.0);
+    head.expectations[0].verdict = "fail".to_owned();
+    let comparison = compare(&of(1, 1.0), &head, &Tolerances::default()).unwrap();
+    assert!(comparison.regressed() && !comparison.undecided());
+}
+
+/// Forty more figures that differ in two seeds of ten alone: they cannot show anything, and cost the one that can
+/// nothing.
+#[test]
+fn figures_that_hardly_differ_cost_the_others_no_power() {
+    let of = |digest, shift: f64| {
+        let run = |seed: u64| {
+            let mut metrics = format!(
+                r#""plan.wait{{region=a}}": {{"unit": "ms", "count": 5, "p50": {}}}"#,
+                5.0 + shift + wobble(seed)
+            );
+            for other in 0..40 {
+                let value = if seed < 3 { 7.0 + shift } else { 7.0 };
+                metrics += &format!(r#", "eval.wait{{region=r{other}}}": {{"unit": "ms", "count": 5, "p50": {value}}}"#);
+            }
+            (seed, digest, metrics)
+        };
+        summary(&(1..=10).map(run).collect::<Vec<_>>())
+    };
+    let comparison = compare(&of(1, 0.0), &of(2, 1.0), &Tolerances::default()).unwrap();
+    assert_eq!(comparison.power, Power { tested: 41, able: 1 });
+    assert_eq!(verdict(&comparison, "plan.wait", "p50"), Verdict::Regression);
+    assert_eq!(verdict(&comparison, "eval.wait", "p50"), Verdict::NoEvidence);
+    let sparse = comparison.rows.iter().find(|row| row.metric.starts_with("eval.wait")).unwrap();
+    assert_eq!((sparse.detectable, comparison.seeds_needed()), (None, None));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Limit, Row, Tolerances, Verdict};
+use super::{Limit, Power, Row, Tolerances, Verdict};
 use crate::analysis::statistics::bootstrap::{bca, weights};
-use crate::analysis::statistics::holm::holm;
+use crate::analysis::statistics::holm::{Tested, holm};
 use crate::analysis::statistics::power::smallest_detectable;
 use crate::analysis::statistics::{deviation, median, signed_rank};
 use crate::analysis::summary::{Metric, Run};
@@ -20,7 +20,7 @@ type Measured = (Row, Vec<f64>);
 
 /// Every figure that both sides have in some seed, judged together; and how many of them were tested. Metrics that say
 /// only what is are not tested: that would cost the others power.
-pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>, usize) {
+pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>, Power) {
     let keys: BTreeSet<&String> = pairs.iter().flat_map(|(base, _)| base.metrics.keys()).collect();
     let mut measured: Vec<Measured> = Vec::new();
     for key in keys {
@@ -71,18 +71,22 @@ fn measure(
     Some((row, differences))
 }
 
-fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, usize) {
+fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
     let is_tested = |row: &Row| row.verdict != Verdict::Same && row.worse != Worse::Neither;
-    let p = |(row, differences): &Measured| {
-        is_tested(row).then(|| signed_rank::test(differences).map(|test| test.p_two_sided)).flatten()
+    let test = |(row, differences): &Measured| {
+        let test = is_tested(row).then(|| signed_rank::test(differences)).flatten()?;
+        Some(Tested { p: test.p_two_sided, least: test.least })
     };
-    let each: Vec<Option<f64>> = measured.iter().map(p).collect();
-    let tested: Vec<f64> = each.iter().copied().flatten().collect();
-    let mut corrected = holm(&tested).into_iter();
-    let strictest = level / tested.len().max(1) as f64;
-    for ((row, differences), p) in measured.iter_mut().zip(each) {
-        row.p = p.and_then(|p| Some((p, corrected.next()?)));
-        row.detectable = row.p.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
+    let each: Vec<Option<Tested>> = measured.iter().map(test).collect();
+    let tested: Vec<Tested> = each.iter().copied().flatten().collect();
+    let corrected = holm(&tested, level);
+    let power = Power { tested: tested.len(), able: corrected.able };
+    let strictest = level / corrected.factor as f64;
+    let mut corrected = corrected.each.into_iter();
+    for ((row, differences), test) in measured.iter_mut().zip(each) {
+        row.p = test.and_then(|test| Some((test.p, corrected.next()?)));
+        let able = test.filter(|test| test.least <= strictest);
+        row.detectable = able.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
         let beyond = row.effect.abs() > row.tolerance;
         row.verdict = match (row.p, is_worse(row.effect, row.worse)) {
             _ if !beyond => row.verdict,
@@ -97,7 +101,7 @@ fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, usize) {
             _ => row.verdict,
         };
     }
-    (measured.into_iter().map(|(row, _)| row).collect(), tested.len())
+    (measured.into_iter().map(|(row, _)| row).collect(), power)
 }
 
 /// A statistic of a run; infinite if it falls on a wait that had not ended, `None` without data.

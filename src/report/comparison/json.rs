@@ -15,7 +15,8 @@ pub const SCHEMA: u32 = 1;
 pub struct Document {
     /// Version of this format.
     pub schema: u32,
-    /// `identical`, `regression`, `improvement`, `moved` or `no evidence of a difference`.
+    /// `identical`, `regression`, `undecided` (too few seeds to show any), `improvement`, `moved` or `no evidence of a
+    /// difference`.
     pub verdict: String,
     /// What is compared with.
     pub base: Result,
@@ -27,8 +28,13 @@ pub struct Document {
     pub seeds_only_in_base: Vec<u64>,
     /// Seeds of the head alone; left out.
     pub seeds_only_in_head: Vec<u64>,
-    /// Figures that were tested, which the correction of the probabilities is for.
+    /// Figures that were tested together.
     pub tested: usize,
+    /// How many of them could have been significant after correction, had they been as clear as can be.
+    pub tested_able: usize,
+    /// Seeds it takes for any to be; absent if there are enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seeds_needed: Option<usize>,
     /// Chance of even one false alarm among them, in percent.
     pub level: f64,
     /// What a reader should know before trusting it.
@@ -182,7 +188,9 @@ fn document(account: &Account) -> Document {
         seeds: comparison.seeds.clone(),
         seeds_only_in_base: comparison.only_base.clone(),
         seeds_only_in_head: comparison.only_head.clone(),
-        tested: comparison.tested,
+        tested: comparison.power.tested,
+        tested_able: comparison.power.able,
+        seeds_needed: comparison.seeds_needed(),
         level: 100.0 * comparison.level,
         caveats: account.caveats(),
         figures: comparison.rows.iter().map(figure).collect(),
