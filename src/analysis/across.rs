@@ -61,6 +61,7 @@ pub fn across(runs: &[&Outcome]) -> BTreeMap<Key, Across> {
 
 fn one(key: &Key, values: &[&Value]) -> Across {
     let unit = values.first().map_or("", |value| value.unit());
+    let range = Range::of(&key.name, unit);
     let has_data = |value: &&Value| value.samples() != Some(0) || value.unended().is_some();
     let present: Vec<&Value> = values.iter().copied().filter(has_data).collect();
     let samples = values.iter().map(|value| value.samples()).collect::<Option<Vec<u64>>>().map(|all| all.iter().sum());
@@ -77,7 +78,7 @@ fn one(key: &Key, values: &[&Value]) -> Across {
             let levels =
                 |get: fn(&GaugeSummary) -> f64| present.iter().map(|value| level(value, get)).collect::<Vec<_>>();
             several = single(&levels(|level| level.mean));
-            let pick = |name: &'static str, get| average(&levels(get), unit).map(|figure| (name, figure));
+            let pick = |name: &'static str, get| average(&levels(get), range).map(|figure| (name, figure));
             let figures = [pick("final", |s| s.last), pick("mean", |s| s.mean), pick("max", |s| s.max)];
             figures.into_iter().flatten().collect()
         }
@@ -86,7 +87,7 @@ fn one(key: &Key, values: &[&Value]) -> Across {
             let count = |v: &&Value| if let Value::Total { count, .. } = v { *count as f64 } else { 0.0 };
             let counts: Vec<f64> = values.iter().map(count).collect();
             several = single(&counts);
-            average(&counts, unit).map(|figure| ("mean", figure)).into_iter().collect()
+            average(&counts, range).map(|figure| ("mean", figure)).into_iter().collect()
         }
         Some(Value::Share { .. }) => {
             let share = |v: &&Value| v.figures().first().map(|(_, share)| *share);
@@ -106,8 +107,8 @@ fn level(value: &Value, get: impl Fn(&GaugeSummary) -> f64) -> f64 {
 }
 
 /// The mean over runs and its interval.
-fn average(figures: &[f64], unit: &str) -> Option<Figure> {
-    let interval = student::mean_interval_within(figures, Range::of_unit(unit), CONFIDENCE);
+fn average(figures: &[f64], range: Range) -> Option<Figure> {
+    let interval = student::mean_interval_within(figures, range, CONFIDENCE);
     mean(figures).map(|value| Figure { value, interval })
 }
 

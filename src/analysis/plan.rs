@@ -190,9 +190,8 @@ fn search(space: &Space<'_>, bench: &mut Bench<'_>, refuted: &[usize], seeds: u6
         let best = halved(bench, space.candidates.len())?;
         return Ok(Found { best, monotone: true });
     }
-    let found = space.cheapest(|at| {
-        Ok::<bool, PlanError>(!refuted.contains(&at) && bench.holds(at, Load::AsIs, 1..=seeds)?)
-    })?;
+    let found = space
+        .cheapest(|at| Ok::<bool, PlanError>(!refuted.contains(&at) && bench.holds(at, Load::AsIs, 1..=seeds)?))?;
     match found.best {
         // Less was seen to hold where more does not: nothing is ruled out by that order any more.
         Some(best) if !found.monotone => Ok(Found { best: halved(bench, best)?.or(found.best), monotone: false }),

@@ -396,25 +396,23 @@ impl Args {
                 sensitivity,
                 save_baseline,
                 baselines,
-            } => {
-                Command::Run(Run {
-                    scenario,
-                    edits: set,
-                    seeds: match (seed, seeds) {
-                        (Some(seed), _) => Seeds::One(seed),
-                        (None, Some(count)) => Seeds::First(count),
-                        (None, None) => Seeds::Scenario,
-                    },
-                    out,
-                    json,
-                    quiet,
-                    threads: threads.map(usize::from),
-                    explain,
-                    sensitivity,
-                    baseline: save_baseline,
-                    baselines,
-                })
-            }
+            } => Command::Run(Run {
+                scenario,
+                edits: set,
+                seeds: match (seed, seeds) {
+                    (Some(seed), _) => Seeds::One(seed),
+                    (None, Some(count)) => Seeds::First(count),
+                    (None, None) => Seeds::Scenario,
+                },
+                out,
+                json,
+                quiet,
+                threads: threads.map(usize::from),
+                explain,
+                sensitivity,
+                baseline: save_baseline,
+                baselines,
+            }),
             Verb::Compare {
                 base,
                 head,

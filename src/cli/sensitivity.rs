@@ -66,11 +66,8 @@ fn both(asked: &Asked, output: &mut Output) -> Result<Exit, Stopped> {
         folder.done()?;
         Some((swept, findings))
     };
-    let found = Sensitivity::new(
-        digest,
-        (&screened, &findings),
-        indices.as_ref().map(|(swept, findings)| (swept, findings)),
-    );
+    let found =
+        Sensitivity::new(digest, (&screened, &findings), indices.as_ref().map(|(swept, findings)| (swept, findings)));
     write_whole(&target.join(FILE), found.text().as_bytes())?;
     // Only now: until the second stage is complete, the runs of the first are what `--resume` goes on from.
     folder.done()?;

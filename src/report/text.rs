@@ -370,7 +370,10 @@ fn assumed(ensemble: &Ensemble, out: &mut String) {
         let values = ensemble.assumed.iter().map(|parameter| (&*parameter.path, &*parameter.value));
         return wrapped(&gathered(values), out);
     };
-    section(out, &format!("assumed values all of this rests on, and the sensitivity found ({})", analysed(sensitivity)));
+    section(
+        out,
+        &format!("assumed values all of this rests on, and the sensitivity found ({})", analysed(sensitivity)),
+    );
     let row = |parameter: &Parameter| {
         [format!("{} = {}", parameter.path, parameter.value), found(sensitivity, &parameter.path)]
     };
@@ -471,7 +474,8 @@ pub fn number(figure: f64) -> String {
     } else {
         format!("{figure:.3}")
     };
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
 /// Percent of success: the nines matter.
@@ -519,7 +523,15 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_spans_have_units() {
-        for (figure, text) in [(0.0, "0"), (0.123_456, "0.123"), (42.04, "42"), (1_234.5, "1234"), (1e6, "1 000 000")] {
+        for (figure, text) in [
+            (0.0, "0"),
+            (-0.000_1, "0"),
+            (-2.5, "-2.5"),
+            (0.123_456, "0.123"),
+            (42.04, "42"),
+            (1_234.5, "1234"),
+            (1e6, "1 000 000"),
+        ] {
             assert_eq!(number(figure), text);
         }
         for (ms, text) in [(0.25, "0.2 ms"), (34.4, "34 ms"), (2_930.0, "2.9 s"), (1_726_000.0, "1 726 s")] {

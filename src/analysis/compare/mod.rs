@@ -42,6 +42,8 @@ pub struct Comparison {
     pub exact: Vec<Exact>,
     /// Metrics that only one side has, and whether that is the base.
     pub unmatched: Vec<(String, bool)>,
+    /// Expectations that only one side has, and whether that is the base.
+    pub unmatched_expectations: Vec<(String, bool)>,
     /// How many figures were tested, and how many of them could have shown anything.
     pub power: Power,
     /// Chance of even one false alarm among them.
@@ -117,8 +119,10 @@ pub enum Verdict {
     Improvement,
     /// It moved by more than the tolerance and its interval is off zero, but neither way is worse; not tested.
     Moved,
-    /// Not significant, or within the tolerance.
+    /// Not significant.
     NoEvidence,
+    /// Significant, and within the tolerance.
+    Tolerated,
     /// Equal in every seed.
     Same,
 }
@@ -131,6 +135,7 @@ impl Verdict {
             Self::Improvement => "improvement",
             Self::Moved => "moved",
             Self::NoEvidence => "no evidence",
+            Self::Tolerated => "tolerated",
             Self::Same => "same",
         }
     }
@@ -145,7 +150,7 @@ pub struct Exact {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// Regression or improvement.
+    /// Regression or improvement; moved for runs that should have been equal.
     pub verdict: Verdict,
 }
 
@@ -205,6 +210,7 @@ pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Resul
         rows,
         exact: exact(base, head, &pairs),
         unmatched: unmatched(&pairs),
+        unmatched_expectations: unmatched_expectations(base, head),
         power,
         level: tolerances.level,
     })
@@ -286,6 +292,26 @@ fn unmatched(pairs: &[(&Run, &Run)]) -> Vec<(String, bool)> {
     single.map(|(key, (base, _))| (key.clone(), base)).collect()
 }
 
+fn unmatched_expectations(base: &Summary, head: &Summary) -> Vec<(String, bool)> {
+    let only = |own: &Summary, other: &Summary, is_base: bool| {
+        let missing = own.expectations.iter().filter(|one| other.expectations.iter().all(|two| two.text != one.text));
+        missing.map(|one| (one.text.clone(), is_base)).collect::<Vec<_>>()
+    };
+    [only(base, head, true), only(head, base, false)].concat()
+}
+
+/// Runs of one scenario, version and seed that differ all the same; `None` if there are none.
+fn unlike(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Option<Exact> {
+    let differ = pairs.iter().filter(|(base, head)| !same(base, head)).count();
+    let one = base.scenario_digest == head.scenario_digest && base.cossim == head.cossim;
+    (one && differ > 0).then(|| Exact {
+        what: "runs of the same scenario, version and seed".to_owned(),
+        base: "equal".to_owned(),
+        head: format!("{differ} of {} differ: another build of cossim made them, or files were edited", pairs.len()),
+        verdict: Verdict::Moved,
+    })
+}
+
 fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
     let mut laws: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (base, head) in pairs {
@@ -309,7 +335,7 @@ fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
             verdict: verdict(passes(&before.verdict)),
         })
     });
-    laws.chain(expectations).collect()
+    laws.chain(expectations).chain(unlike(base, head, pairs)).collect()
 }
 
 #[cfg(test)]

@@ -61,9 +61,7 @@ fn judge_one(before: &Scores, after: &Scores, tolerances: &Tolerances) -> Result
         return Err(Mismatch::Changed { workload });
     }
     match compare(&summary(before), &summary(after), tolerances) {
-        Ok(comparison) => {
-            Ok(Judged { workload, comparison, lost: lost(before, after), broken: after.broken.clone() })
-        }
+        Ok(comparison) => Ok(Judged { workload, comparison, lost: lost(before, after), broken: after.broken.clone() }),
         Err(cause) => Err(Mismatch::Seeds { workload, cause }),
     }
 }
@@ -132,7 +130,13 @@ mod tests {
             values: values.clone(),
         };
         let figures = figures.iter().map(figure).collect();
-        Scores { workload: "w".to_owned(), digest: "d".to_owned(), seeds: (1..=16).collect(), figures, broken: Vec::new() }
+        Scores {
+            workload: "w".to_owned(),
+            digest: "d".to_owned(),
+            seeds: (1..=16).collect(),
+            figures,
+            broken: Vec::new(),
+        }
     }
 
     fn shifted(by: f64) -> Vec<Option<f64>> {

@@ -37,19 +37,23 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Option<(f64, f64)> {
     Some((mean, quantile(0.5 + confidence / 2.0, n - 1.0) * deviation / libm::sqrt(n)))
 }
 
-/// Values that are counted, timed or weighed are never negative; shares have an upper end as well.
+/// Where the values of a metric can be: what is counted, timed or weighed is never negative, shares have an upper end.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Range {
-    /// Zero and more.
-    NotNegative,
-    /// Zero to this.
-    UpTo(f64),
+pub struct Range {
+    least: f64,
+    most: f64,
 }
 
 impl Range {
-    /// The range of values of a unit: percent end at 100.
-    pub fn of_unit(unit: &str) -> Self {
-        if unit == "%" { Self::UpTo(100.0) } else { Self::NotNegative }
+    /// The range of a metric with this unit.
+    pub fn of(metric: &str, unit: &str) -> Self {
+        let (least, most) = match (metric, unit) {
+            ("placement.skew.zone", _) => (1.0, f64::INFINITY),
+            ("placement.evenness", _) => (0.0, 1.0),
+            (_, "%") => (0.0, 100.0),
+            _ => (0.0, f64::INFINITY),
+        };
+        Self { least, most }
     }
 }
 
@@ -66,21 +70,21 @@ pub fn mean_interval_within(values: &[f64], range: Range, confidence: f64) -> Op
         return None;
     }
     let (mean, half) = mean_interval(values, confidence)?;
-    let most = if let Range::UpTo(most) = range { most } else { f64::INFINITY };
-    if half <= 0.0 || values.iter().any(|value| *value < 0.0 || *value > most) {
+    let Range { least, most } = range;
+    let outside = |value: &f64| *value < least || *value > most;
+    // Sums of equal values can be off in their last bits.
+    if values.iter().all(|value| value.total_cmp(&values[0]).is_eq()) || values.iter().any(outside) {
         return Some((mean - half, mean + half));
     }
     // Values differ and keep to the range, so their mean is inside.
-    Some(match range {
-        Range::NotNegative => {
-            let by = math::exp(half / mean);
-            (mean / by, mean * by)
-        }
-        Range::UpTo(most) => {
-            let (odds, by) = (mean / (most - mean), math::exp(half * most / (mean * (most - mean))));
-            (most / (1.0 + by / odds), most / (1.0 + 1.0 / (odds * by)))
-        }
-    })
+    let above = mean - least;
+    if most.is_infinite() {
+        let by = math::exp(half / above);
+        return Some((least + above / by, least + above * by));
+    }
+    let (width, below) = (most - least, most - mean);
+    let (odds, by) = (above / below, math::exp(half * width / (above * below)));
+    Some((least + width / (1.0 + by / odds), least + width / (1.0 + 1.0 / (odds * by))))
 }
 
 /// The regularised incomplete beta function by its continued fraction (Abramowitz & Stegun 26.5.8), evaluated from the
@@ -117,6 +121,8 @@ fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TIME: Range = Range { least: 0.0, most: f64::INFINITY };
 
     /// Percentage points of Student's t, Fisher & Yates, table III, and its closed forms for one and two degrees.
     #[test]
@@ -156,14 +162,19 @@ mod tests {
         let near = |(low, high): (f64, f64), expected: (f64, f64)| {
             assert!((low - expected.0).abs() < 1e-3 && (high - expected.1).abs() < 1e-3, "{low} {high}");
         };
-        near(mean_interval_within(&[1.0, 2.0, 6.0], Range::NotNegative, 0.95).unwrap(), (0.335_4, 26.832_7));
+        near(mean_interval_within(&[1.0, 2.0, 6.0], TIME, 0.95).unwrap(), (0.335_5, 26.827_2));
         // Of 99, 100 and 98 percent: half-width 2.484138, odds 99, exp(2.484138 / (99 × 0.01)) = 12.295.
-        near(mean_interval_within(&[99.0, 100.0, 98.0], Range::of_unit("%"), 0.95).unwrap(), (88.952_4, 99.917_9));
-        assert_eq!(mean_interval_within(&[5.0; 4], Range::NotNegative, 0.95), Some((5.0, 5.0)));
-        assert_eq!(mean_interval_within(&[0.0; 4], Range::of_unit("ms"), 0.95), Some((0.0, 0.0)));
-        assert_eq!(mean_interval_within(&[100.0; 4], Range::of_unit("%"), 0.95), Some((100.0, 100.0)));
-        assert_eq!(mean_interval_within(&[1.0, 2.0], Range::NotNegative, 0.95), None);
-        let (low, _) = mean_interval_within(&[-1.0, 2.0, 3.0], Range::NotNegative, 0.95).unwrap();
+        near(mean_interval_within(&[99.0, 100.0, 98.0], Range::of("x", "%"), 0.95).unwrap(), (88.952_4, 99.917_9));
+        assert_eq!(mean_interval_within(&[5.0; 4], TIME, 0.95), Some((5.0, 5.0)));
+        assert_eq!(mean_interval_within(&[0.0; 4], TIME, 0.95), Some((0.0, 0.0)));
+        assert_eq!(mean_interval_within(&[100.0; 4], Range::of("x", "%"), 0.95), Some((100.0, 100.0)));
+        assert_eq!(mean_interval_within(&[1.0, 2.0], TIME, 0.95), None);
+        let (low, high) =
+            mean_interval_within(&[1.0, 1.3, 1.0], Range::of("placement.skew.zone", "ratio"), 0.95).unwrap();
+        assert!(low > 1.0 && high > 1.3, "{low} {high}");
+        let (_, high) = mean_interval_within(&[1.0, 0.9, 1.0], Range::of("placement.evenness", "ratio"), 0.95).unwrap();
+        assert!(high < 1.0, "{high}");
+        let (low, _) = mean_interval_within(&[-1.0, 2.0, 3.0], TIME, 0.95).unwrap();
         assert!(low < -1.0, "a value outside the range has the plain interval: {low}");
     }
 
@@ -176,7 +187,7 @@ mod tests {
             for _ in 0..4_000 {
                 let values: Vec<f64> = (0..count).map(|_| -math::ln(1.0 - rng.uniform())).collect();
                 let (mean, half) = mean_interval(&values, 0.95).unwrap();
-                let (low, high) = mean_interval_within(&values, Range::NotNegative, 0.95).unwrap();
+                let (low, high) = mean_interval_within(&values, TIME, 0.95).unwrap();
                 plain += f64::from(u8::from((mean - 1.0).abs() <= half)) / 4_000.0;
                 within += f64::from(u8::from(low <= 1.0 && 1.0 <= high)) / 4_000.0;
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled, Refusals,
-    RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
+    Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled,
+    Refusals, RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
 };
 use crate::analysis::across::Across;
 use crate::analysis::ensemble::{Ensemble, Judgement};

@@ -165,8 +165,10 @@ fn shares_of(swept: &Swept, measure: usize) -> Shares {
     let left_out = results.len() - known.len();
     let mean = known.iter().sum::<f64>() / known.len() as f64;
     let variance = known.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / known.len() as f64;
-    let errors: Vec<f64> =
-        (0..swept.points()).filter_map(|point| swept.estimate(point, measure).error).map(|error| error * error).collect();
+    let errors: Vec<f64> = (0..swept.points())
+        .filter_map(|point| swept.estimate(point, measure).error)
+        .map(|error| error * error)
+        .collect();
     let noise = (!errors.is_empty() && variance > 0.0)
         .then(|| (errors.iter().sum::<f64>() / errors.len() as f64 / variance).min(1.0));
     Shares { measure, indices: sobol::indices(swept.sweep.dimensions.len(), &results), left_out, noise }

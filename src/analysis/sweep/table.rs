@@ -81,7 +81,8 @@ impl Swept {
                 means.push(finite.iter().sum::<f64>() / finite.len() as f64);
             }
         }
-        estimate(&means, never, self.sweep.readings.measures[measure].unit())
+        let measure = &self.sweep.readings.measures[measure];
+        estimate(&means, never, Range::of(&measure.metric.name, measure.unit()))
     }
 
     /// An expectation at a point.
@@ -126,8 +127,8 @@ impl Swept {
 }
 
 /// Mean and interval of one value per seed.
-fn estimate(values: &[f64], never: usize, unit: &str) -> Estimate {
-    let interval = student::mean_interval_within(values, Range::of_unit(unit), 0.95);
+fn estimate(values: &[f64], never: usize, range: Range) -> Estimate {
+    let interval = student::mean_interval_within(values, range, 0.95);
     let error = deviation(values).map(|deviation| deviation / libm::sqrt(values.len() as f64));
     Estimate { seeds: values.len(), never, mean: mean(values), interval, error }
 }
@@ -138,15 +139,15 @@ mod tests {
 
     #[test]
     fn means_have_intervals_over_seeds() {
-        let known = estimate(&[1.0, 2.0, 3.0, 4.0], 1, "s");
+        let known = estimate(&[1.0, 2.0, 3.0, 4.0], 1, Range::of("x", "s"));
         assert_eq!((known.seeds, known.never, known.mean), (4, 1, Some(2.5)));
         // s = 1.290994, t(3) = 3.182446, half = 2.054260, exp(2.054260 / 2.5) = 2.274379
         let (low, high) = known.interval.unwrap();
         assert!((low - 1.099_201).abs() < 1e-4 && (high - 5.685_947).abs() < 1e-4, "{low} {high}");
         assert!((known.error.unwrap() - 0.645_497).abs() < 1e-5);
-        let (low, high) = estimate(&[90.0, 99.0, 100.0], 0, "%").interval.unwrap();
+        let (low, high) = estimate(&[90.0, 99.0, 100.0], 0, Range::of("x", "%")).interval.unwrap();
         assert!(0.0 < low && high < 100.0, "{low} {high}");
-        assert_eq!(estimate(&[1.0, 2.0], 0, "s").interval, None);
-        assert_eq!(estimate(&[], 3, "s").mean, None);
+        assert_eq!(estimate(&[1.0, 2.0], 0, Range::of("x", "s")).interval, None);
+        assert_eq!(estimate(&[], 3, Range::of("x", "s")).mean, None);
     }
 }

@@ -57,6 +57,7 @@ fn account() -> Account {
             verdict: Verdict::Improvement,
         }],
         unmatched: Vec::new(),
+        unmatched_expectations: Vec::new(),
         power: Power { tested: 3, able: 3 },
         level: 0.05,
     };
@@ -102,10 +103,16 @@ fn too_few_seeds_are_undecided_in_every_format() {
                `--seeds 11`";
     check_contains(&text::render(&account), &["UNDECIDED  a|b: ", &format!("note  {few}\n")]);
     check_contains(&markdown::render(&account), &["## cossim: a\\|b: undecided", few]);
-    check_contains(&junit::render(&account), &["errors=\"1\"", &format!("<error type=\"undecided\" message=\"{few}\">")]);
+    check_contains(
+        &junit::render(&account),
+        &["errors=\"1\"", &format!("<error type=\"undecided\" message=\"{few}\">")],
+    );
     check_contains(&github::render(&account), &["::error file=s%2C1.ron,title=cossim%3A undecided::10 seeds can show"]);
     let json: serde_json::Value = serde_json::from_str(&json::render(&account)).unwrap();
-    assert_eq!((&json["verdict"], &json["seeds_needed"], &json["tested_able"]), (&"undecided".into(), &11.into(), &0.into()));
+    assert_eq!(
+        (&json["verdict"], &json["seeds_needed"], &json["tested_able"]),
+        (&"undecided".into(), &11.into(), &0.into())
+    );
 }
 
 #[test]

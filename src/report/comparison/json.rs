@@ -47,6 +47,10 @@ pub struct Document {
     pub metrics_only_in_base: Vec<String>,
     /// Metrics that only the head has.
     pub metrics_only_in_head: Vec<String>,
+    /// Expectations that only the base has, which are not judged.
+    pub expectations_only_in_base: Vec<String>,
+    /// Expectations that only the head has.
+    pub expectations_only_in_head: Vec<String>,
     /// Placement decisions that changed, by seed and then by time; absent if they are not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decisions: Option<Vec<Decision>>,
@@ -80,7 +84,7 @@ pub struct Figure {
     pub unit: String,
     /// Which way is worse: `more`, `less` or `neither`.
     pub worse: String,
-    /// `regression`, `improvement`, `moved`, `no evidence` or `same`.
+    /// `regression`, `improvement`, `moved`, `tolerated`, `no evidence` or `same`.
     pub verdict: String,
     /// Seeds in which both sides have it.
     pub pairs: usize,
@@ -120,7 +124,7 @@ pub struct Fared {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// `regression` or `improvement`.
+    /// `regression` or `improvement`; `moved` for runs that should have been equal.
     pub verdict: String,
 }
 
@@ -165,6 +169,10 @@ fn document(account: &Account) -> Document {
     let comparison = &account.comparison;
     let unmatched =
         |base: bool| comparison.unmatched.iter().filter(|(_, of)| *of == base).map(|(key, _)| key.clone()).collect();
+    let unmatched_expectations = |base: bool| {
+        let of = comparison.unmatched_expectations.iter().filter(|(_, of)| *of == base);
+        of.map(|(text, _)| text.clone()).collect()
+    };
     let place = |place: &Option<(String, f64)>| {
         place.as_ref().map(|(machine, at)| Place { machine: machine.clone(), at_s: *at })
     };
@@ -197,6 +205,8 @@ fn document(account: &Account) -> Document {
         exact: comparison.exact.iter().map(fared).collect(),
         metrics_only_in_base: unmatched(true),
         metrics_only_in_head: unmatched(false),
+        expectations_only_in_base: unmatched_expectations(true),
+        expectations_only_in_head: unmatched_expectations(false),
         decisions,
     }
 }

@@ -34,6 +34,7 @@ pub fn render(account: &Account) -> String {
         (Verdict::Regression, "Regressions"),
         (Verdict::Improvement, "Improvements"),
         (Verdict::Moved, "Moved, and neither way is worse"),
+        (Verdict::Tolerated, "Changed by no more than is tolerated"),
     ] {
         let rows = account.rows(verdict);
         let exact: Vec<_> = account.exact(verdict).collect();

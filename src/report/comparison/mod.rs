@@ -49,12 +49,13 @@ impl Account {
             (Verdict::Regression, "regression"),
             (Verdict::Improvement, "improvement"),
             (Verdict::Moved, "move that is neither"),
+            (Verdict::Tolerated, "within tolerance"),
             (Verdict::NoEvidence, "without evidence"),
             (Verdict::Same, "the same"),
         ];
         let some = kinds.iter().filter_map(|(verdict, word)| {
             let count = self.comparison.count(*verdict);
-            let plain = matches!(verdict, Verdict::NoEvidence | Verdict::Same);
+            let plain = matches!(verdict, Verdict::Tolerated | Verdict::NoEvidence | Verdict::Same);
             (count > 0).then(|| match (*verdict, plain) {
                 (_, true) => format!("{count} {word}"),
                 (Verdict::Moved, _) => format!("{count} moved, neither way is worse"),
@@ -97,6 +98,13 @@ impl Account {
             let keys: Vec<&str> = of.collect();
             if !keys.is_empty() {
                 caveats.push(format!("only the {side} has {}", keys.join(", ")));
+            }
+        }
+        for (base, side) in [(true, "base"), (false, "head")] {
+            let of = comparison.unmatched_expectations.iter().filter(|(_, of)| *of == base);
+            let texts: Vec<String> = of.map(|(text, _)| format!("`{text}`")).collect();
+            if !texts.is_empty() {
+                caveats.push(format!("only the {side} expects {}", texts.join(", ")));
             }
         }
         if let Err(reason) = &self.decisions {

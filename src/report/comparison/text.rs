@@ -17,7 +17,8 @@ pub fn render(account: &Account) -> String {
     line(&mut out, &format!("base  {}", side(&account.base, &comparison.base)));
     line(&mut out, &format!("head  {}", side(&account.head, &comparison.head)));
     let Power { tested, able } = comparison.power;
-    let able = if able == tested { String::new() } else { format!(", {able} of them in seeds enough to show anything") };
+    let able =
+        if able == tested { String::new() } else { format!(", {able} of them in seeds enough to show anything") };
     let tested = format!("{tested} figures tested together at {} (Holm){able}", percent(comparison.level));
     let tested = if comparison.identical { "nothing to test".to_owned() } else { tested };
     line(&mut out, &format!("seeds {}, paired; {tested}", listed(&comparison.seeds)));
@@ -28,6 +29,7 @@ pub fn render(account: &Account) -> String {
         (Verdict::Regression, "regressions"),
         (Verdict::Improvement, "improvements"),
         (Verdict::Moved, "moved, and neither way is worse"),
+        (Verdict::Tolerated, "changed by no more than is tolerated"),
     ] {
         moved(account, verdict, title, &mut out);
     }

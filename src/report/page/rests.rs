@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::analysis::summary::sensitivity::{Influence, Sensitivity};
 use crate::analysis::summary::Summary;
+use crate::analysis::summary::sensitivity::{Influence, Sensitivity};
 use crate::report::page::markup::{Cell, Table, escaped, figure, head, text};
 use crate::report::page::record::Record;
 use crate::report::sensitivity::{analysed, found};
