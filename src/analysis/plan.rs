@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::analysis::batch::batch;
 use crate::analysis::ensemble::{Judgement, Wish};
-use crate::analysis::judge::{over_all, seen, windows};
+use crate::analysis::judge::{over_runs, seen, windows};
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::analysis::search::{Choice, Found, Space, halving};
 use crate::base::math;
@@ -405,10 +405,10 @@ impl Bench<'_> {
         for case in 0..self.spec.cases.len() {
             let (_, expectations) = self.world(fleet, load, case)?;
             for (at, expectation) in expectations.iter().enumerate() {
-                let of = |seed: &u64| self.runs[&(fleet, load, case, *seed)].expectations[at].clone();
-                let runs: Vec<(String, Judgement)> = seeds.iter().map(of).collect();
-                if expectation.objective.quorum < 1.0 && !over_all(&expectation.objective, &runs).1 {
-                    let failed = runs.iter().filter(|(_, judgement)| *judgement != Judgement::Pass).count();
+                let of = |seed: &u64| self.runs[&(fleet, load, case, *seed)].expectations[at].1;
+                let runs: Vec<Judgement> = seeds.iter().map(of).collect();
+                if expectation.objective.quorum < 1.0 && !over_runs(&expectation.objective, &runs).1 {
+                    let failed = runs.iter().filter(|judgement| **judgement != Judgement::Pass).count();
                     return Ok(Some(Break {
                         case: self.spec.cases[case].name.clone(),
                         expectation: expectation.text.to_string(),
@@ -494,7 +494,7 @@ fn one((world, expectations): &World, seed: u64, shared: &Shared) -> Result<Seen
     let outcome = run(world, &windows(expectations.iter()), seed, shared, &Progress::default())?;
     let law = outcome.invariants.iter().find(|law| law.violations > 0);
     Ok(Seen {
-        expectations: expectations.iter().map(|expectation| seen(expectation, &outcome)).collect(),
+        expectations: expectations.iter().map(|expectation| seen(&expectation.objective, &outcome)).collect(),
         answers: answers(&outcome),
         broken: law.map(|law| (law.name.to_owned(), law.first.clone().unwrap_or_default())),
     })

@@ -4,6 +4,7 @@
 
 pub mod chart;
 pub mod comparison;
+mod escape;
 pub mod explain;
 pub mod folder;
 mod frame;

@@ -8,7 +8,7 @@
 use crate::analysis::ensemble::Judgement;
 use crate::analysis::judge::over_runs;
 use crate::analysis::statistics::student::Range;
-use crate::analysis::statistics::{deviation, mean, student};
+use crate::analysis::statistics::{mean, student};
 use crate::analysis::sweep::plan::Checked;
 use crate::analysis::sweep::work::Row;
 use crate::scenario::vary;
@@ -35,8 +35,6 @@ pub struct Estimate {
     pub mean: Option<f64>,
     /// 95 % interval of the mean, Student's t within the range of the unit; `None` with fewer than three seeds.
     pub interval: Option<(f64, f64)>,
-    /// Standard error of the mean; `None` with fewer than two seeds.
-    pub error: Option<f64>,
 }
 
 /// An expectation at a point.
@@ -129,8 +127,7 @@ impl Swept {
 /// Mean and interval of one value per seed.
 fn estimate(values: &[f64], never: usize, range: Range) -> Estimate {
     let interval = student::mean_interval_within(values, range, 0.95);
-    let error = deviation(values).map(|deviation| deviation / libm::sqrt(values.len() as f64));
-    Estimate { seeds: values.len(), never, mean: mean(values), interval, error }
+    Estimate { seeds: values.len(), never, mean: mean(values), interval }
 }
 
 #[cfg(test)]
@@ -144,7 +141,6 @@ mod tests {
         // s = 1.290994, t(3) = 3.182446, half = 2.054260, exp(2.054260 / 2.5) = 2.274379
         let (low, high) = known.interval.unwrap();
         assert!((low - 1.099_201).abs() < 1e-4 && (high - 5.685_947).abs() < 1e-4, "{low} {high}");
-        assert!((known.error.unwrap() - 0.645_497).abs() < 1e-5);
         let (low, high) = estimate(&[90.0, 99.0, 100.0], 0, Range::of("x", "%")).interval.unwrap();
         assert!(0.0 < low && high < 100.0, "{low} {high}");
         assert_eq!(estimate(&[1.0, 2.0], 0, Range::of("x", "s")).interval, None);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Account, change, detectable, interval, name, probability, value};
 use crate::analysis::compare::{Row, Verdict};
+use crate::report::escape::escaped;
 
 /// The document, ending in a newline.
 pub fn render(account: &Account) -> String {
@@ -68,21 +69,4 @@ fn detail(row: &Row) -> String {
          shown {shown}, {} seeds",
         row.pairs
     )
-}
-
-/// Text as XML takes it; what XML 1.0 cannot hold is replaced.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}') => out.push('\u{FFFD}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

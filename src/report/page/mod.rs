@@ -17,8 +17,8 @@ mod record;
 mod rests;
 mod theme;
 
+use crate::report::escape::escaped;
 use held::{Ground, Shares};
-use markup::escaped;
 use record::{Record, Shown};
 
 use crate::analysis::summary::read::Flaw;
@@ -134,12 +134,13 @@ fn before(record: &Record) -> String {
          <a class=\"skip\" href=\"#main\">To the report</a>\n\
          <header><div class=\"brand\">cossim report<span id=\"theme\"></span></div><h1>{name}</h1>\n{}\
          <nav aria-label=\"Sections\">{sections}</nav></header>\n<main id=\"main\">\n\
-         <h2 id=\"expectations\">Expectations</h2>\n{}\
+         <h2 id=\"expectations\">Expectations</h2>\n{}{}\
          <h2 id=\"faults\">What the faults did</h2>\n{}\
          <h2 id=\"requests\">What users saw</h2>\n{}\
          <h2 id=\"timeline\">Timeline</h2>\n{}",
         overall::verdict(record),
         overall::expectations(summary),
+        overall::stopping(summary),
         overall::faults(record),
         overall::requests(summary),
         overall::timeline(record),
@@ -150,12 +151,13 @@ fn before(record: &Record) -> String {
 fn after(record: &Record) -> String {
     let summary = &record.summary;
     format!(
-        "<h2 id=\"metrics\">Metrics</h2>\n{}<h2 id=\"sensitivity\">Sensitivity</h2>\n{}<h2 id=\"laws\">Laws and seeds</h2>\n{}{}\
+        "<h2 id=\"metrics\">Metrics</h2>\n{}{}<h2 id=\"sensitivity\">Sensitivity</h2>\n{}<h2 id=\"laws\">Laws and seeds</h2>\n{}{}\
          <h2 id=\"scenario\">Scenario</h2>\n{}</main>\n\
          <footer><p>cossim {} · scenario digest {} · the same scenario, seeds and version give the same bytes.</p>\
          <p>Beside this page: summary.json, metrics.csv, series.csv, failovers.csv, placements.csv, machines.csv, \
          timeline.csv and the charts. Charts one can zoom: uPlot 1.6.32, MIT licence, © 2022 Leon Sorokin.</p></footer>\n",
         overall::metrics(summary),
+        overall::modes(summary),
         rests::sensitivity(record),
         overall::laws(summary),
         overall::runs(summary),

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::analysis::summary::Summary;
 use crate::analysis::summary::sensitivity::{Influence, Sensitivity};
-use crate::report::page::markup::{Cell, Table, escaped, figure, head, text};
+use crate::report::escape::escaped;
+use crate::report::page::markup::{Cell, Table, figure, head, text};
 use crate::report::page::record::Record;
 use crate::report::sensitivity::{analysed, found};
 use crate::report::text::{number, quoted};
@@ -18,8 +19,11 @@ pub(super) fn sensitivity(record: &Record) -> String {
         Some(analysis) => {
             let about = format!("What the results depend on ({}):", analysed(analysis));
             write!(out, "<p>{}</p>\n<ul>", escaped(&about)).expect("a string takes every character");
-            for sentence in analysis.sentences.iter().take(SENTENCES_MAX) {
-                write!(out, "<li>{}</li>", escaped(sentence)).expect("a string takes every character");
+            let mut room = SENTENCES_MAX;
+            for sentence in analysis.sentences.iter().map(|sentence| escaped(sentence)) {
+                let Some(left) = room.checked_sub(sentence.len()) else { break };
+                room = left;
+                write!(out, "<li>{sentence}</li>").expect("a string takes every character");
             }
             out.push_str("</ul>\n");
             out.push_str(&influences(analysis));
@@ -28,8 +32,8 @@ pub(super) fn sensitivity(record: &Record) -> String {
     out
 }
 
-/// Sentences that are shown; the most useful ones come first, and the file has all.
-const SENTENCES_MAX: usize = 30;
+/// Bytes of sentences that are shown; the most useful ones come first, and the file has all.
+const SENTENCES_MAX: usize = 15_000;
 
 fn assumed(summary: &Summary, analysis: Option<&Sensitivity>) -> String {
     if summary.assumed.is_empty() {
@@ -39,7 +43,7 @@ fn assumed(summary: &Summary, analysis: Option<&Sensitivity>) -> String {
     }
     let columns = ["parameter", "value", "why", "cannot be ruled out", "sensitivity found"];
     let columns = if analysis.is_some() { &columns[..] } else { &columns[..4] };
-    let mut table = Table::new("Assumed values that all of this rests on", columns, 40_000, "summary.json");
+    let mut table = Table::new("Assumed values that all of this rests on", columns, 20_000, "summary.json");
     for value in &summary.assumed {
         let why = if value.why.is_empty() { "the scenario says so" } else { &*value.why };
         let mut row = vec![head(&*value.path), text(&*value.value), text(why), text(&*value.plausible)];
@@ -62,7 +66,7 @@ fn how(summary: &Summary) -> String {
 fn influences(analysis: &Sensitivity) -> String {
     let columns = ["measure", "value varied", "over", "#effect over that range", "#share of the variance, %"];
     let caption = "Mean absolute effect (Morris), and total share of the variance (Sobol) with its 95 % interval";
-    let mut table = Table::new(caption, &columns, 60_000, "sensitivity.json");
+    let mut table = Table::new(caption, &columns, 20_000, "sensitivity.json");
     let mut all: Vec<&Influence> = analysis.influences.iter().collect();
     all.sort_by(|a, b| {
         let key = |influence: &Influence| (influence.share.unwrap_or(-1.0), influence.of_largest);
