@@ -2,9 +2,8 @@
 //!
 //! The runs are the independent units. The percentiles of pooled samples and pooled shares have bootstrap intervals:
 //! seeds are drawn with replacement and what each drew is pooled; samples within a run are correlated and are never
-//! resampled on their own. Levels and totals are averaged over runs and have Student's interval, within the range of their
-//! unit. Waits that had not
-//! ended with their run are part of the pool, longer than any that had.
+//! resampled on their own. Levels and totals are averaged over runs and have Student's interval, within the range of
+//! their unit. Waits that had not ended with their run are part of the pool, longer than any that had.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -87,8 +87,8 @@ pub enum Stage {
     PlacingAgain,
 }
 
-/// Takes machines away in every region that has some of them. `tick` hears ten times a second in which region it is (from
-/// 0) and what is done there; a stage that was begun ends before anybody can stop it.
+/// Takes machines away in every region that has some of them. `tick` hears ten times a second in which region it is
+/// (from 0) and what is done there; a stage that was begun ends before anybody can stop it.
 pub fn remove(
     spec: &WorldSpec,
     gone: &Gone,

@@ -82,10 +82,10 @@ const BRACKET: usize = 8;
 
 /// The first of these candidates, in the order given, that holds on all `seeds`; no order of merit is assumed.
 ///
-/// Successive halving (Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016), for a question to which the order of
-/// prices is known: a bracket of candidates is asked about together on one seed, the half of them that comes first is
-/// asked about on twice as many, and so on, until one has held on all. What failed is out; what was set aside while it
-/// held comes back when all before it have failed, so that the answer is the one that asking everyone would give.
+/// Successive halving (Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016), for a question to which the order
+/// of prices is known: a bracket of candidates is asked about together on one seed, the half of them that comes first
+/// is asked about on twice as many, and so on, until one has held on all. What failed is out; what was set aside while
+/// it held comes back when all before it have failed, so that the answer is the one that asking everyone would give.
 /// `holds` is told candidates and the number of seeds, from the first.
 pub fn halving<E>(
     candidates: &[usize],

@@ -107,9 +107,17 @@ fn a_cell_is_compacted() {
         "3",
     ];
     let (_, cells) = json("compact", ZONE_LOSS, &apart);
-    assert_eq!((&cells[0]["constraints_softened"][0], &cells[0]["needed"]["p90"]), (&"shop".into(), &2.into()), "{cells}");
+    assert_eq!(
+        (&cells[0]["constraints_softened"][0], &cells[0]["needed"]["p90"]),
+        (&"shop".into(), &2.into()),
+        "{cells}"
+    );
     let (_, cells) = json("compact", ZONE_LOSS, &[&apart[..], &["--hard"]].concat());
-    assert_eq!((&cells[0]["needed"]["p90"], cells[0]["constraints_softened"][0].as_str()), (&6.into(), None), "{cells}");
+    assert_eq!(
+        (&cells[0]["needed"]["p90"], cells[0]["constraints_softened"][0].as_str()),
+        (&6.into(), None),
+        "{cells}"
+    );
     let text = asked("compact", ZONE_LOSS, &apart).stdout;
     assert!(text.contains("constraints taken as preferences, as Borg does"), "{text}");
     let text = asked("compact", ZONE_LOSS, &["--trials", "2"]).stdout;

@@ -3,9 +3,9 @@
 //! The same seed draws the same arrivals, delays and faults on both sides (common random numbers), so the difference
 //! within a seed says more than two means. Runs that are equal are said to be, and nothing is tested. Otherwise each
 //! figure of each metric is taken per seed and paired: its effect is the median difference, with a BCa interval over
-//! seeds, a signed-rank test, Holm's correction over all figures that could be significant, and the smallest effect that
-//! so many seeds could have shown. A figure is a regression if it is significant *and* moved the wrong way by more than its
-//! tolerance. Laws and expectations are compared exactly.
+//! seeds, a signed-rank test, Holm's correction over all figures that could be significant, and the smallest effect
+//! that so many seeds could have shown. A figure is a regression if it is significant *and* moved the wrong way by more
+//! than its tolerance. Laws and expectations are compared exactly.
 //!
 //! A figure that falls on a wait that had not ended with its run counts as longer than any; it is kept in the ranks.
 

@@ -1,10 +1,10 @@
 //! Holm's correction for testing several hypotheses at once (Holm 1979): the chance of even one false alarm among all
 //! stays below the level.
 //!
-//! An exact test of few pairs cannot come to any probability it likes: of differences in three pairs alone, the clearest
-//! has 1/4. A test that could not have been significant whatever it saw cannot raise a false alarm either, and the
-//! others need not be corrected for it (Tarone 1990, "A modified Bonferroni method for discrete data"); every step of
-//! Holm's procedure leaves such tests out (Hommel and Krummenauer 1998).
+//! An exact test of few pairs cannot come to any probability it likes: of differences in three pairs alone, the
+//! clearest has 1/4. A test that could not have been significant whatever it saw cannot raise a false alarm either, and
+//! the others need not be corrected for it (Tarone 1990, "A modified Bonferroni method for discrete data"); every step
+//! of Holm's procedure leaves such tests out (Hommel and Krummenauer 1998).
 
 /// One test: the probability it came to, and the smallest it could have come to.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -188,8 +188,8 @@ fn shares_of(swept: &Swept, measure: usize) -> Shares {
 }
 
 /// Share of the variance between points that the seeds alone would make, given the values of each point, one per seed;
-/// `None` with one seed, or without any variance. What a seed adds at every point alike is no noise: all points have the
-/// same seeds, and it cancels out.
+/// `None` with one seed, or without any variance. What a seed adds at every point alike is no noise: all points have
+/// the same seeds, and it cancels out.
 fn noise(points: &[Vec<f64>]) -> Option<f64> {
     let seeds = points.first().map_or(0, Vec::len);
     if seeds < 2 || points.len() < 2 {

@@ -1,9 +1,9 @@
 //! What the runs of a sweep say, point by point.
 //!
-//! The independent unit is the seed: a figure is the mean over seeds of what each run came to, its interval Student's
-//! t over seeds (Law and Kelton, Simulation Modeling and Analysis, 4.5), within the range of its unit. Percentiles are those of each run, never of
-//! pooled samples. A run whose wait had not ended counts as `never` and stays out of the mean; that it is there is
-//! always said.
+//! The independent unit is the seed: a figure is the mean over seeds of what each run came to, its interval Student's t
+//! over seeds (Law and Kelton, Simulation Modeling and Analysis, 4.5), within the range of its unit. Percentiles are
+//! those of each run, never of pooled samples. A run whose wait had not ended counts as `never` and stays out of the
+//! mean; that it is there is always said.
 
 use crate::analysis::ensemble::Judgement;
 use crate::analysis::judge::over_runs;

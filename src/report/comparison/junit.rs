@@ -1,5 +1,5 @@
-//! A comparison as JUnit XML: a test per figure, law and expectation; regressions are failures, and too few seeds to show
-//! any are an error. No times.
+//! A comparison as JUnit XML: a test per figure, law and expectation; regressions are failures, and too few seeds to
+//! show any are an error. No times.
 
 use std::fmt::Write as _;
 
