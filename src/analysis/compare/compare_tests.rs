@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 use crate::analysis::summary::read::parse;
 
@@ -157,8 +159,8 @@ fn figures_that_hardly_differ_cost_the_others_no_power() {
             );
             for other in 0..40 {
                 let value = if seed < 3 { 7.0 + shift } else { 7.0 };
-                metrics +=
-                    &format!(r#", "eval.wait{{region=r{other}}}": {{"unit": "ms", "count": 5, "p50": {value}}}"#);
+                let unit = r#""unit": "ms", "count": 5"#;
+                write!(metrics, r#", "eval.wait{{region=r{other}}}": {{{unit}, "p50": {value}}}"#).unwrap();
             }
             (seed, digest, metrics)
         };

@@ -80,7 +80,7 @@ impl Swept {
             }
         }
         let measure = &self.sweep.readings.measures[measure];
-        estimate(&means, never, Range::of(&measure.metric.name, measure.unit()))
+        estimate(&means, never, Range::of(measure.metric.name, measure.unit()))
     }
 
     /// An expectation at a point.

@@ -130,7 +130,7 @@ impl Account {
     fn how_to_explain(&self) -> Option<[String; 3]> {
         let first = self.decisions.as_ref().ok()?.first().filter(|changed| !changed.explained)?;
         let run = |side: &Side, out: &str| {
-            let set = side.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<String>();
+            let set = side.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<Vec<_>>().concat();
             let (file, seed) = (quoted(&side.file), first.seed);
             format!("cossim run {file}{set} --seed {seed} --explain --out explained/{out}")
         };

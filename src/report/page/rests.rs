@@ -54,7 +54,7 @@ fn assumed(summary: &Summary, analysis: Option<&Sensitivity>) -> String {
 }
 
 fn how(summary: &Summary) -> String {
-    let edits = summary.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<String>();
+    let edits = summary.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<Vec<_>>().concat();
     format!(
         "<p class=\"note\">How much depends on them was not given to this report. <code>cossim sensitivity {}{}</code> \
          finds it, and <code>cossim report</code> with <code>--sensitivity</code> and its folder shows it here.</p>\n",
