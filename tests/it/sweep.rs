@@ -394,11 +394,11 @@ fn shown_beside_a_run(scratch: &Scratch, analysis: &str) {
         assert!(ended.stdout.contains(words), "`{words}` is not in\n{}", ended.stdout);
     }
     let told = files(&with_it);
-    let summary: Value = serde_json::from_slice(&told["summary.json"]).unwrap();
-    let assumed = summary["assumed"].as_array().unwrap();
-    let pull = assumed.iter().find(|assumed| assumed["path"] == "services[0].image_pull").unwrap();
+    let summary: Value = serde_json::from_slice(&told["summary.json"]).expect("a summary is JSON");
+    let assumed = summary["assumed"].as_array().expect("a list");
+    let pull = assumed.iter().find(|assumed| assumed["path"] == "services[0].image_pull").expect("it is assumed");
     assert_eq!((&pull["value"], &pull["plausible"]), (&"0s".into(), &"0s..30s".into()));
-    let page = |folder: &str| String::from_utf8(files(folder)["report.html"].clone()).unwrap();
+    let page = |folder: &str| String::from_utf8(files(folder)["report.html"].clone()).expect("a page is text");
     assert!(
         page(&with_it).contains("over 0s..20s") && page(&with_it).contains("alone"),
         "what was found and the lessons"
