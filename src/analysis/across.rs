@@ -2,13 +2,14 @@
 //!
 //! The runs are the independent units. The percentiles of pooled samples and pooled shares have bootstrap intervals:
 //! seeds are drawn with replacement and what each drew is pooled; samples within a run are correlated and are never
-//! resampled on their own. Levels and totals are averaged over runs and have Student's interval. Waits that had not
-//! ended with their run are part of the pool, longer than any that had.
+//! resampled on their own. Levels and totals are averaged over runs and have Student's interval, within the range of
+//! their unit. Waits that had not ended with their run are part of the pool, longer than any that had.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::statistics::bootstrap::{RESAMPLES, percentile, weights};
 use crate::analysis::statistics::modes::{Mode, Scale, modes};
+use crate::analysis::statistics::student::Range;
 use crate::analysis::statistics::{mean, student};
 use crate::measure::gauge::GaugeSummary;
 use crate::measure::metric::{Key, Value};
@@ -22,7 +23,8 @@ pub const CONFIDENCE: f64 = 0.95;
 pub struct Figure {
     /// Over all runs.
     pub value: f64,
-    /// 95 % interval over seeds; `None` with fewer than two runs, and if an end falls on a wait that had not ended.
+    /// 95 % interval over seeds; `None` with fewer than two runs (three for means), and if an end falls on a wait that
+    /// had not ended.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -58,6 +60,7 @@ pub fn across(runs: &[&Outcome]) -> BTreeMap<Key, Across> {
 
 fn one(key: &Key, values: &[&Value]) -> Across {
     let unit = values.first().map_or("", |value| value.unit());
+    let range = Range::of(&key.name, unit);
     let has_data = |value: &&Value| value.samples() != Some(0) || value.unended().is_some();
     let present: Vec<&Value> = values.iter().copied().filter(has_data).collect();
     let samples = values.iter().map(|value| value.samples()).collect::<Option<Vec<u64>>>().map(|all| all.iter().sum());
@@ -74,7 +77,7 @@ fn one(key: &Key, values: &[&Value]) -> Across {
             let levels =
                 |get: fn(&GaugeSummary) -> f64| present.iter().map(|value| level(value, get)).collect::<Vec<_>>();
             several = single(&levels(|level| level.mean));
-            let pick = |name: &'static str, get| average(&levels(get)).map(|figure| (name, figure));
+            let pick = |name: &'static str, get| average(&levels(get), range).map(|figure| (name, figure));
             let figures = [pick("final", |s| s.last), pick("mean", |s| s.mean), pick("max", |s| s.max)];
             figures.into_iter().flatten().collect()
         }
@@ -83,7 +86,7 @@ fn one(key: &Key, values: &[&Value]) -> Across {
             let count = |v: &&Value| if let Value::Total { count, .. } = v { *count as f64 } else { 0.0 };
             let counts: Vec<f64> = values.iter().map(count).collect();
             several = single(&counts);
-            average(&counts).map(|figure| ("mean", figure)).into_iter().collect()
+            average(&counts, range).map(|figure| ("mean", figure)).into_iter().collect()
         }
         Some(Value::Share { .. }) => {
             let share = |v: &&Value| v.figures().first().map(|(_, share)| *share);
@@ -103,8 +106,8 @@ fn level(value: &Value, get: impl Fn(&GaugeSummary) -> f64) -> f64 {
 }
 
 /// The mean over runs and its interval.
-fn average(figures: &[f64]) -> Option<Figure> {
-    let interval = student::mean_interval(figures, CONFIDENCE).map(|(mean, half)| (mean - half, mean + half));
+fn average(figures: &[f64], range: Range) -> Option<Figure> {
+    let interval = student::mean_interval_within(figures, range, CONFIDENCE);
     mean(figures).map(|value| Figure { value, interval })
 }
 
@@ -263,9 +266,10 @@ mod tests {
         let runs: Vec<Value> = [5, 6, 5, 6, 5, 6, 90, 91, 90, 91].map(total).into_iter().collect();
         let across = one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>());
         let figure = across.figures[0].1;
-        // By hand: mean 39.5, deviation 43.897, t of nine degrees 2.262157.
+        // By hand: mean 39.5, deviation 43.897, t of nine degrees 2.262157; half-width 31.4019, exp(0.79498) = 2.21440.
         let (low, high) = figure.interval.expect("ten runs");
-        assert!((figure.value - 39.5).abs() < 1e-9 && (high - low - 62.802).abs() < 0.01, "{figure:?}");
+        assert!((figure.value - 39.5).abs() < 1e-9, "{figure:?}");
+        assert!((low - 17.838).abs() < 0.01 && (high - 87.469).abs() < 0.01, "{figure:?}");
         assert_eq!(across.modes.len(), 2, "{:?}", across.modes);
         assert!((across.modes[0].share - 0.6).abs() < 1e-9);
     }

@@ -10,7 +10,8 @@
 //! loss of any one zone.
 //!
 //! Where the work fits on some machines of the order, it is taken to fit on more of them, so that the turning point
-//! is found by bisection. Left out of Borg's method: hard constraints of jobs larger than half the cell stay hard.
+//! is found by bisection. Constraints of jobs with more allocations than half the cell has machines are taken as
+//! preferences, as there: on few machines nothing else could be said of them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ use crate::analysis::ensemble::Wish;
 use crate::analysis::run::{RunError, Shared};
 use crate::base::id::Id;
 use crate::base::rng::Rng;
+use crate::model::constraint::{Affinity, Constraint, Spread};
 use crate::model::job::{Job, JobKind};
 use crate::model::node::{NodeId, NodeSpec};
 use crate::model::topology::{RegionId, ZoneId};
@@ -33,6 +35,8 @@ pub struct Trials {
     pub count: u32,
     /// Share of the allocations that may stay without a place, in 0..1. Borg's is 0.002.
     pub homeless: f64,
+    /// Whether constraints stay constraints for jobs of any size. Borg's do not.
+    pub hard: bool,
 }
 
 /// The cell of one region, compacted.
@@ -44,6 +48,8 @@ pub struct Compacted {
     pub machines: usize,
     /// Allocations wanted, those of system jobs left out: they are as many as machines.
     pub wanted: u64,
+    /// Jobs whose constraints were taken as preferences, by name.
+    pub softened: Vec<Arc<str>>,
     /// Copies of the cell that were packed, 1 unless the work did not fit otherwise.
     pub copies: u32,
     /// Machines needed, by trial, ascending; empty if the work fits on no number of copies.
@@ -123,7 +129,8 @@ fn compacted(
     threads: Option<usize>,
     tick: &mut dyn FnMut(usize) -> Wish,
 ) -> Result<Compacted, RunError> {
-    let (jobs, nodes) = (jobs(spec, region), nodes(spec, region));
+    let (mut jobs, nodes) = (jobs(spec, region), nodes(spec, region));
+    let softened = if trials.hard { Vec::new() } else { soften(&mut jobs, nodes.len()) };
     let counts = jobs.iter().filter(|job| matches!(job.kind, JobKind::Service | JobKind::Batch) && !job.is_parent());
     let wanted = counts.flat_map(|job| &job.groups).map(|group| u64::from(group.count)).sum();
     let may_wait = libm::floor(wanted as f64 * trials.homeless) as u64;
@@ -154,7 +161,56 @@ fn compacted(
     let needed = sorted(results.iter().map(|(needed, _)| *needed).collect());
     let surviving = sorted(results.iter().map(|(_, surviving)| *surviving).collect());
     let homeless = if needed.is_empty() { work.packed(&work.nodes, 0).homeless() } else { Vec::new() };
-    Ok(Compacted { region, machines, wanted, copies, needed, surviving, homeless })
+    Ok(Compacted { region, machines, wanted, softened, copies, needed, surviving, homeless })
+}
+
+/// Takes the constraints of jobs that are larger than half the cell as preferences; the names of those that have some.
+fn soften(jobs: &mut [Arc<Job>], machines: usize) -> Vec<Arc<str>> {
+    let mut softened = Vec::new();
+    for job in jobs.iter_mut().filter(|job| matches!(job.kind, JobKind::Service | JobKind::Batch)) {
+        let wanted: u64 = job.groups.iter().map(|group| u64::from(group.count)).sum();
+        let tasks = job.groups.iter().flat_map(|group| &group.tasks).map(|task| &task.constraints);
+        let groups = job.groups.iter().map(|group| &group.constraints);
+        let has_some = tasks.chain(groups).chain([&job.constraints]).any(|constraints| !constraints.is_empty());
+        if 2 * wanted > machines as u64 && has_some {
+            softened.push(Arc::clone(&job.name));
+            *job = Arc::new(preferring(job));
+        }
+    }
+    softened
+}
+
+/// A job that prefers what it demanded.
+fn preferring(job: &Job) -> Job {
+    let mut job = job.clone();
+    let (wishes, spreads) = preferences(std::mem::take(&mut job.constraints));
+    job.affinities.extend(wishes);
+    job.spreads.extend(spreads);
+    for group in &mut job.groups {
+        let (wishes, spreads) = preferences(std::mem::take(&mut group.constraints));
+        group.affinities.extend(wishes);
+        group.spreads.extend(spreads);
+        for task in &mut group.tasks {
+            let (wishes, spreads) = preferences(std::mem::take(&mut task.constraints));
+            task.affinities.extend(wishes);
+            group.spreads.extend(spreads);
+        }
+    }
+    job
+}
+
+/// Constraints as affinities of full weight. That instances of a group prefer different hosts is so anyway; different
+/// values of a property are preferred by spreading over them.
+fn preferences(constraints: Vec<Constraint>) -> (Vec<Affinity>, Vec<Spread>) {
+    let (mut affinities, mut spreads) = (Vec::new(), Vec::new());
+    for Constraint { left, operator, right } in constraints {
+        match operator.as_str() {
+            "distinct_hosts" => {}
+            "distinct_property" => spreads.push(Spread { attribute: left, weight: 100, targets: Vec::new() }),
+            _ => affinities.push(Affinity { left, operator, right, weight: 100 }),
+        }
+    }
+    (affinities, spreads)
 }
 
 impl Work<'_> {
@@ -233,7 +289,8 @@ impl Work<'_> {
             }
         }
         for at in 0..sets.len() {
-            let others: Vec<_> = (0..sets.len()).filter(|other| *other != at).flat_map(|set| sets[set].clone()).collect();
+            let others: Vec<_> =
+                (0..sets.len()).filter(|other| *other != at).flat_map(|set| sets[set].clone()).collect();
             // One more than the machines known to be too few, and than those known to be enough. No cell is empty.
             let (mut too_few, mut enough) = (usize::from(others.is_empty()), sets[at].len() + 1);
             while enough - too_few > 1 {

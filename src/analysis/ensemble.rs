@@ -12,9 +12,11 @@ use rayon::prelude::*;
 use crate::analysis::across::{Across, across};
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::analysis::sequential::Stopping;
+use crate::analysis::summary::sensitivity::Sensitivity;
 use crate::measure::metric::Key;
 use crate::measure::objective::Window;
 use crate::measure::outcome::Outcome;
+use crate::scenario::parameters::Parameter;
 use crate::world::spec::WorldSpec;
 
 /// The runs of a scenario, in seed order, and what they say together.
@@ -42,6 +44,10 @@ pub struct Ensemble {
     pub verdicts: Vec<Verdict>,
     /// Why there are so many runs, if the scenario left that open.
     pub stopping: Option<Stopping>,
+    /// Parameters whose values are assumed; none unless they are set.
+    pub assumed: Vec<Parameter>,
+    /// What was found of them, kept in the report if it is set.
+    pub sensitivity: Option<Sensitivity>,
 }
 
 /// Runs of one kind.
@@ -171,6 +177,8 @@ impl Ensemble {
             cases,
             verdicts,
             stopping,
+            assumed: Vec::new(),
+            sensitivity: None,
         };
         ensemble.group(names);
         ensemble

@@ -42,24 +42,14 @@ pub fn judge(expectations: &[Expectation], runs: &[Outcome]) -> Vec<Verdict> {
     expectations.iter().map(|expectation| verdict(&expectation.text, &expectation.objective, runs)).collect()
 }
 
-/// What was seen of an expectation in one run, and how the run fared.
-pub fn seen(expectation: &Expectation, run: &Outcome) -> (String, Judgement) {
-    in_run(&expectation.objective, run)
-}
-
 fn verdict(text: &str, objective: &Objective, runs: &[Outcome]) -> Verdict {
-    let runs: Vec<(String, Judgement)> = runs.iter().map(|run| in_run(objective, run)).collect();
-    let (overall, met) = over_all(objective, &runs);
+    let runs: Vec<(String, Judgement)> = runs.iter().map(|run| seen(objective, run)).collect();
+    let judgements: Vec<Judgement> = runs.iter().map(|(_, judgement)| *judgement).collect();
+    let (overall, met) = over_runs(objective, &judgements);
     Verdict { text: text.to_owned(), runs, overall, met }
 }
 
 /// How an expectation fares over several runs, and whether it is met.
-pub fn over_all(objective: &Objective, runs: &[(String, Judgement)]) -> (Judgement, bool) {
-    let judgements: Vec<Judgement> = runs.iter().map(|(_, judgement)| *judgement).collect();
-    over_runs(objective, &judgements)
-}
-
-/// The same of judgements alone.
 pub fn over_runs(objective: &Objective, runs: &[Judgement]) -> (Judgement, bool) {
     let count = |wanted: Judgement| runs.iter().filter(|judgement| **judgement == wanted).count();
     let (passed, idle) = (count(Judgement::Pass), count(Judgement::NotExercised));
@@ -84,7 +74,7 @@ pub fn over_runs(objective: &Objective, runs: &[Judgement]) -> (Judgement, bool)
 pub fn cases(by: &GroupBy, runs: &[Outcome]) -> Vec<String> {
     let case = |run: &Outcome| {
         let leaders = by.leaders.then(|| run.case()).filter(|case| !case.is_empty());
-        let facts = by.facts.iter().map(|fact| match in_run(&fact.objective, run).1 {
+        let facts = by.facts.iter().map(|fact| match seen(&fact.objective, run).1 {
             Judgement::Pass => fact.text.to_string(),
             Judgement::Fail => format!("not {}", fact.text),
             Judgement::NotExercised => format!("no data for {}", fact.text),
@@ -113,7 +103,8 @@ pub fn judgement(objective: &Objective, observed: Option<f64>) -> Judgement {
     }
 }
 
-fn in_run(objective: &Objective, run: &Outcome) -> (String, Judgement) {
+/// What was seen of an objective in one run, and how the run fared.
+pub fn seen(objective: &Objective, run: &Outcome) -> (String, Judgement) {
     let observed = observed(objective, run);
     let shown = match observed {
         None => NO_DATA.to_owned(),

@@ -8,6 +8,9 @@
 //! may, and so takes a few runs more. What may hold in a share of the seeds only (`in 90% of seeds`) is judged over
 //! the runs of each stage, and is not part of that statement.
 //!
+//! Where more machines are taken to do no harm, fleets are bisected. Where nothing orders them, or where what was seen
+//! contradicts the order, they are searched by successive halving, which assumes nothing.
+//!
 //! Simplification: a fleet that fails once on the seeds of the search is given up, though it might hold in more than
 //! the share that is asked for. The answer can therefore be larger than it need be, but not less sure.
 
@@ -16,9 +19,9 @@ use std::sync::Arc;
 
 use crate::analysis::batch::batch;
 use crate::analysis::ensemble::{Judgement, Wish};
-use crate::analysis::judge::{over_all, seen, windows};
+use crate::analysis::judge::{over_runs, seen, windows};
 use crate::analysis::run::{Progress, RunError, Shared, run};
-use crate::analysis::search::{Choice, Found, Space};
+use crate::analysis::search::{Choice, Found, Space, halving};
 use crate::base::math;
 use crate::measure::metric::Value;
 use crate::measure::outcome::Outcome;
@@ -142,9 +145,7 @@ pub fn plan(
     };
     let (mut refuted, mut attempt) = (Vec::new(), 0);
     let (found, confirmed) = loop {
-        let found = space.cheapest(|at| {
-            Ok::<bool, PlanError>(!refuted.contains(&at) && bench.holds(at, Load::AsIs, 1..=search_seeds)?)
-        })?;
+        let found = search(&space, &mut bench, &refuted, search_seeds)?;
         let Some(best) = found.best else { break (found, 0) };
         attempt += 1;
         let count = confirmations(spec, attempt);
@@ -177,6 +178,25 @@ pub fn plan(
         frontier: frontier(tried.iter().map(|at| bench.fleet(*at, search_seeds)).collect()),
         headroom,
     })
+}
+
+/// The first fleet that holds on the seeds of the search and is not among those that were refuted since.
+fn search(space: &Space<'_>, bench: &mut Bench<'_>, refuted: &[usize], seeds: u64) -> Result<Found, PlanError> {
+    let halved = |bench: &mut Bench<'_>, end: usize| {
+        let candidates: Vec<usize> = (0..end).filter(|at| !refuted.contains(at)).collect();
+        halving(&candidates, seeds, |some, on| bench.hold(some, on, seeds))
+    };
+    if !space.ordered.contains(&true) {
+        let best = halved(bench, space.candidates.len())?;
+        return Ok(Found { best, monotone: true });
+    }
+    let found = space
+        .cheapest(|at| Ok::<bool, PlanError>(!refuted.contains(&at) && bench.holds(at, Load::AsIs, 1..=seeds)?))?;
+    match found.best {
+        // Less was seen to hold where more does not: nothing is ruled out by that order any more.
+        Some(best) if !found.monotone => Ok(Found { best: halved(bench, best)?.or(found.best), monotone: false }),
+        Some(_) | None => Ok(found),
+    }
 }
 
 /// Runs of each case that confirm a fleet, at the n-th attempt.
@@ -232,6 +252,8 @@ struct Seen {
     broken: Option<(String, String)>,
 }
 
+/// A run: fleet, load, case and seed.
+type Key = (usize, Load, usize, u64);
 type World = (Arc<WorldSpec>, Arc<Vec<Expectation>>);
 
 /// Runs fleets, each as often as needed and never twice.
@@ -241,9 +263,8 @@ struct Bench<'a> {
     candidates: &'a [(Bill, Choice)],
     threads: Option<usize>,
     tick: &'a mut dyn FnMut(&Far) -> Wish,
-    /// By fleet, load, case and seed.
-    runs: BTreeMap<(usize, Load, usize, u64), Seen>,
-    /// Worlds of the fleet that is being run, by case.
+    runs: BTreeMap<Key, Seen>,
+    /// Worlds of the fleets that are being run, by case.
     worlds: BTreeMap<(usize, Load, usize), World>,
     /// What first spoke against a fleet.
     broke: BTreeMap<(usize, Load), Break>,
@@ -268,7 +289,7 @@ impl Bench<'_> {
         let all: Vec<u64> = seeds.collect();
         let at_once = AT_ONCE.div_ceil(self.spec.cases.len().max(1) as u64) as usize;
         for some in all.chunks(at_once) {
-            self.run(fleet, load, some)?;
+            self.run(&[fleet], load, some)?;
             if let Some(broke) = self.first_break(fleet, load, some)? {
                 self.broke.insert((fleet, load), broke);
                 return Ok(false);
@@ -281,37 +302,53 @@ impl Bench<'_> {
         Ok(true)
     }
 
+    /// Whether each of these fleets holds in every case on the first seeds, as far as can be told from so many: what
+    /// may hold in a share of the seeds only is judged when they are `all`.
+    fn hold(&mut self, fleets: &[usize], seeds: u64, all: u64) -> Result<Vec<bool>, PlanError> {
+        let (load, numbers) = (Load::AsIs, (1..=seeds).collect::<Vec<u64>>());
+        let open: Vec<usize> = fleets.iter().copied().filter(|at| !self.broke.contains_key(&(*at, load))).collect();
+        self.run(&open, load, &numbers)?;
+        for &fleet in &open {
+            let mut broke = self.first_break(fleet, load, &numbers)?;
+            if broke.is_none() && seeds == all {
+                broke = self.short_of_quorum(fleet, load, &numbers)?;
+            }
+            self.broke.extend(broke.map(|broke| ((fleet, load), broke)));
+        }
+        Ok(fleets.iter().map(|at| !self.broke.contains_key(&(*at, load))).collect())
+    }
+
     /// Whether a fleet gives this share of good answers in every case.
     fn is_good(&mut self, fleet: usize, wanted: f64, seeds: u64) -> Result<bool, PlanError> {
         let seeds: Vec<u64> = (1..=seeds).collect();
-        self.run(fleet, Load::AsIs, &seeds)?;
+        self.run(&[fleet], Load::AsIs, &seeds)?;
         Ok(self.good_share(fleet, &seeds).is_some_and(|share| share >= wanted))
     }
 
     /// Runs what was not run before.
-    fn run(&mut self, fleet: usize, load: Load, seeds: &[u64]) -> Result<(), PlanError> {
+    fn run(&mut self, fleets: &[usize], load: Load, seeds: &[u64]) -> Result<(), PlanError> {
+        // Worlds of other fleets are not needed again soon.
+        self.worlds.retain(|(of, _, _), _| fleets.contains(of));
         let mut tasks = Vec::new();
-        for &seed in seeds {
-            for case in 0..self.spec.cases.len() {
-                if !self.runs.contains_key(&(fleet, load, case, seed)) {
-                    tasks.push((case, seed, self.world(fleet, load, case)?));
+        for &fleet in fleets {
+            for &seed in seeds {
+                for case in 0..self.spec.cases.len() {
+                    if !self.runs.contains_key(&(fleet, load, case, seed)) {
+                        tasks.push(((fleet, load, case, seed), self.world(fleet, load, case)?));
+                    }
                 }
             }
         }
         let (tried, runs) = (self.tried().len(), self.runs.len() as u64);
         let (of, tick) = (self.candidates.len(), &mut self.tick);
-        let work = |(_, seed, world): &(usize, u64, World), shared: &Shared| one(world, *seed, shared);
+        let work = |((.., seed), world): &(Key, World), shared: &Shared| one(world, *seed, shared);
         let seen =
             batch(&tasks, self.threads, work, &mut |done| tick(&Far { fleets: tried, of, runs: runs + done as u64 }))?;
-        for ((case, seed, _), seen) in tasks.into_iter().zip(seen) {
-            self.runs.insert((fleet, load, case, seed), seen);
-        }
+        self.runs.extend(tasks.into_iter().map(|(key, _)| key).zip(seen));
         Ok(())
     }
 
     fn world(&mut self, fleet: usize, load: Load, case: usize) -> Result<World, PlanError> {
-        // Those of other fleets are not needed again soon.
-        self.worlds.retain(|(of, _, _), _| *of == fleet);
         if let Some(world) = self.worlds.get(&(fleet, load, case)) {
             return Ok(world.clone());
         }
@@ -368,10 +405,10 @@ impl Bench<'_> {
         for case in 0..self.spec.cases.len() {
             let (_, expectations) = self.world(fleet, load, case)?;
             for (at, expectation) in expectations.iter().enumerate() {
-                let of = |seed: &u64| self.runs[&(fleet, load, case, *seed)].expectations[at].clone();
-                let runs: Vec<(String, Judgement)> = seeds.iter().map(of).collect();
-                if expectation.objective.quorum < 1.0 && !over_all(&expectation.objective, &runs).1 {
-                    let failed = runs.iter().filter(|(_, judgement)| *judgement != Judgement::Pass).count();
+                let of = |seed: &u64| self.runs[&(fleet, load, case, *seed)].expectations[at].1;
+                let runs: Vec<Judgement> = seeds.iter().map(of).collect();
+                if expectation.objective.quorum < 1.0 && !over_runs(&expectation.objective, &runs).1 {
+                    let failed = runs.iter().filter(|judgement| **judgement != Judgement::Pass).count();
                     return Ok(Some(Break {
                         case: self.spec.cases[case].name.clone(),
                         expectation: expectation.text.to_string(),
@@ -457,7 +494,7 @@ fn one((world, expectations): &World, seed: u64, shared: &Shared) -> Result<Seen
     let outcome = run(world, &windows(expectations.iter()), seed, shared, &Progress::default())?;
     let law = outcome.invariants.iter().find(|law| law.violations > 0);
     Ok(Seen {
-        expectations: expectations.iter().map(|expectation| seen(expectation, &outcome)).collect(),
+        expectations: expectations.iter().map(|expectation| seen(&expectation.objective, &outcome)).collect(),
         answers: answers(&outcome),
         broken: law.map(|law| (law.name.to_owned(), law.first.clone().unwrap_or_default())),
     })

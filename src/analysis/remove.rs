@@ -3,8 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::analysis::batch::batch;
 use crate::analysis::compact::{jobs, nodes};
+use crate::analysis::ensemble::Wish;
+use crate::analysis::run::{RunError, Shared};
 use crate::base::id::Id;
 use crate::model::node::NodeId;
 use crate::model::topology::RegionId;
@@ -63,20 +67,67 @@ impl Removed {
     }
 }
 
-/// Takes machines away in every region that has some of them.
-pub fn remove(spec: &WorldSpec, gone: &Gone) -> Result<Vec<Removed>, Unknown> {
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// No such machines.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// The work ended without a result.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Work is placed on all machines.
+    Placing,
+    /// What ran on the machines that go is placed again.
+    PlacingAgain,
+}
+
+/// Takes machines away in every region that has some of them. `tick` hears ten times a second in which region it is
+/// (from 0) and what is done there; a stage that was begun ends before anybody can stop it.
+pub fn remove(
+    spec: &WorldSpec,
+    gone: &Gone,
+    tick: &mut dyn FnMut(usize, Stage) -> Wish,
+) -> Result<Vec<Removed>, RemoveError> {
     let machines = chosen(spec, gone)?;
+    let at = AtomicUsize::new(0);
+    let work = |(): &(), shared: &Shared| taken_away(spec, &machines, &at, shared);
+    let mut results = batch(&[()], Some(1), work, &mut |_| {
+        let at = at.load(Ordering::Relaxed);
+        tick(at / 2, if at.is_multiple_of(2) { Stage::Placing } else { Stage::PlacingAgain })
+    })?;
+    Ok(results.pop().unwrap_or_default())
+}
+
+/// Counts in `at` the stages that are over: two for each region.
+fn taken_away(
+    spec: &WorldSpec,
+    machines: &BTreeSet<crate::world::spec::MachineId>,
+    at: &AtomicUsize,
+    shared: &Shared,
+) -> Result<Vec<Removed>, RunError> {
     let mut out = Vec::new();
     for (region, of) in spec.regions.iter() {
         let lost: Vec<NodeId> =
             (0..of.clients.len()).filter(|at| machines.contains(&of.clients[*at])).map(NodeId::from_index).collect();
         if lost.is_empty() {
+            at.fetch_add(2, Ordering::Relaxed);
             continue;
         }
         let mut cell = Cell::new(spec.options.scheduler.clone(), 1, nodes(spec, region));
         cell.place(&jobs(spec, region));
         let (before, moved) = (cell.homeless(), cell.count_on(&lost));
+        at.fetch_add(1, Ordering::Relaxed);
+        if shared.stop.load(Ordering::Relaxed) {
+            return Err(RunError::Interrupted);
+        }
         cell.lose(&lost);
+        at.fetch_add(1, Ordering::Relaxed);
         let after = cell.homeless();
         out.push(Removed { region, machines: of.clients.len(), gone: lost.len(), moved, before, after });
     }

@@ -1,5 +1,5 @@
 //! The first of many candidates, in order of their price, that holds: by bisection where more of something never does
-//! harm, one after the other where it may.
+//! harm, by successive halving where it may.
 
 /// A candidate: its option on every axis. Candidates are sorted from the cheapest.
 pub type Choice = Vec<usize>;
@@ -44,7 +44,8 @@ impl Space<'_> {
 
     /// Looks for the first candidate that holds. What fails rules out all that is within it, what holds rules out all
     /// that comes later; the middle of what is left is asked about, or the first of it if no axis is ordered. At the
-    /// end the candidates one step below the answer are asked about themselves: one that holds becomes the answer.
+    /// end the candidates one step below the answer are asked about themselves: one that holds becomes the answer, and
+    /// shows that the order on the axes is none.
     pub fn cheapest<E>(&self, mut holds: impl FnMut(usize) -> Result<bool, E>) -> Result<Found, E> {
         let bisects = self.ordered.iter().any(|ordered| *ordered);
         let mut open: Vec<usize> = (0..self.candidates.len()).collect();
@@ -74,6 +75,42 @@ impl Space<'_> {
         }
         Ok(found)
     }
+}
+
+/// Candidates that are halved together.
+const BRACKET: usize = 8;
+
+/// The first of these candidates, in the order given, that holds on all `seeds`; no order of merit is assumed.
+///
+/// Successive halving (Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016), for a question to which the order
+/// of prices is known: a bracket of candidates is asked about together on one seed, the half of them that comes first
+/// is asked about on twice as many, and so on, until one has held on all. What failed is out; what was set aside while
+/// it held comes back when all before it have failed, so that the answer is the one that asking everyone would give.
+/// `holds` is told candidates and the number of seeds, from the first.
+pub fn halving<E>(
+    candidates: &[usize],
+    seeds: u64,
+    mut holds: impl FnMut(&[usize], u64) -> Result<Vec<bool>, E>,
+) -> Result<Option<usize>, E> {
+    for bracket in candidates.chunks(BRACKET) {
+        // Each with the seeds it is to be asked about next; the last are the first of the candidates.
+        let mut aside: Vec<(Vec<usize>, u64)> = vec![(bracket.to_vec(), 1)];
+        while let Some((asked, on)) = aside.pop() {
+            let on = on.min(seeds);
+            let answers = holds(&asked, on)?;
+            let mut held: Vec<usize> =
+                asked.into_iter().zip(answers).filter(|(_, holds)| *holds).map(|(at, _)| at).collect();
+            if on == seeds {
+                match held.first() {
+                    Some(first) => return Ok(Some(*first)),
+                    None => continue,
+                }
+            }
+            let later = held.split_off(held.len().div_ceil(2));
+            aside.extend([later, held].into_iter().filter(|some| !some.is_empty()).map(|some| (some, 2 * on)));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -130,6 +167,40 @@ mod tests {
             let expected = (0..candidates.len()).find(|at| truth(*at));
             assert_eq!(found, Found { best: expected, monotone: true }, "seed {seed}");
             assert!(asked < candidates.len() / 2, "{asked} of {}", candidates.len());
+        }
+    }
+
+    #[test]
+    fn halving_finds_what_asking_everyone_finds() {
+        for seed in 0..200 {
+            let mut rng = Rng::stream(seed, "halving");
+            let (count, seeds) = (1 + rng.below(40) as usize, 1 + rng.below(20));
+            // On how many seeds each holds before it fails; some on all.
+            let until: Vec<u64> = (0..count).map(|_| rng.below(seeds + 2)).collect();
+            let mut asked: Vec<u64> = vec![0; count];
+            let found = halving(&(0..count).collect::<Vec<_>>(), seeds, |some, on| {
+                assert!(on <= seeds && some.is_sorted());
+                Ok::<_, ()>(
+                    some.iter()
+                        .map(|&at| {
+                            asked[at] = asked[at].max(on);
+                            until[at] >= on
+                        })
+                        .collect(),
+                )
+            })
+            .unwrap();
+            let expected = until.iter().position(|until| *until >= seeds);
+            assert_eq!(found, expected, "{until:?} of {seeds}");
+            // What comes after the answer's bracket is not asked about, and few after the answer on many seeds.
+            if let Some(found) = found {
+                let end = (found / BRACKET + 1) * BRACKET;
+                assert!(asked.iter().skip(end).all(|on| *on == 0), "{asked:?}");
+                let dear = asked.iter().skip(found + 1).filter(|on| 2 * **on > seeds && seeds > 8).count();
+                assert!(dear <= 1, "{asked:?}: {found} of {seeds}");
+            } else {
+                assert!(asked.iter().zip(&until).all(|(asked, until)| asked > until), "each was seen to fail");
+            }
         }
     }
 

@@ -56,6 +56,9 @@ enum Verb {
         /// Say in placements.csv why every allocation was placed where it is; placements take longer
         #[arg(long)]
         explain: bool,
+        /// Show what `cossim sensitivity` found of the assumed values: its folder
+        #[arg(long, value_name = "DIR")]
+        sensitivity: Option<PathBuf>,
         /// Also keep the result as a baseline of this name, for `cossim compare`
         #[arg(long, value_name = "NAME", value_parser = baseline_name)]
         save_baseline: Option<String>,
@@ -93,7 +96,7 @@ enum Verb {
         /// The same as --format json
         #[arg(long)]
         json: bool,
-        /// End with exit code 1 if there is one [default: end with 0]
+        /// End with exit code 1 if there is one, and with 4 if there are too few seeds to tell [default: end with 0]
         #[arg(long)]
         fail_on: Option<FailOn>,
         /// Take results of another version of cossim
@@ -133,6 +136,9 @@ enum Verb {
         /// Share of the allocations that may stay without a place, in percent
         #[arg(long, value_name = "PERCENT", default_value_t = 0.2, value_parser = percent)]
         homeless: f64,
+        /// Keep the constraints of jobs of any size; otherwise those of jobs larger than half the cell are preferences
+        #[arg(long)]
+        hard: bool,
     },
     /// Tell what no longer fits without some machines
     Remove {
@@ -158,6 +164,9 @@ enum Verb {
         /// Report folder
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+        /// Show what `cossim sensitivity` found of the assumed values: its folder
+        #[arg(long, value_name = "DIR")]
+        sensitivity: Option<PathBuf>,
     },
     /// Run a suite of workloads and compare the quality of placements with its baselines
     Quality {
@@ -363,6 +372,8 @@ pub enum SchemaOf {
     Comparison,
     /// sweep.json
     Sweep,
+    /// sensitivity.json
+    Sensitivity,
 }
 
 impl Args {
@@ -372,24 +383,36 @@ impl Args {
             Verb::Explain { what: What::Alloc { name, report, scenario, seed, region, json } } => {
                 Command::Explain(Explain { name, report, scenario, seed, region, json })
             }
-            Verb::Run { scenario, seed, seeds, out, json, quiet, set, threads, explain, save_baseline, baselines } => {
-                Command::Run(Run {
-                    scenario,
-                    edits: set,
-                    seeds: match (seed, seeds) {
-                        (Some(seed), _) => Seeds::One(seed),
-                        (None, Some(count)) => Seeds::First(count),
-                        (None, None) => Seeds::Scenario,
-                    },
-                    out,
-                    json,
-                    quiet,
-                    threads: threads.map(usize::from),
-                    explain,
-                    baseline: save_baseline,
-                    baselines,
-                })
-            }
+            Verb::Run {
+                scenario,
+                seed,
+                seeds,
+                out,
+                json,
+                quiet,
+                set,
+                threads,
+                explain,
+                sensitivity,
+                save_baseline,
+                baselines,
+            } => Command::Run(Run {
+                scenario,
+                edits: set,
+                seeds: match (seed, seeds) {
+                    (Some(seed), _) => Seeds::One(seed),
+                    (None, Some(count)) => Seeds::First(count),
+                    (None, None) => Seeds::Scenario,
+                },
+                out,
+                json,
+                quiet,
+                threads: threads.map(usize::from),
+                explain,
+                sensitivity,
+                baseline: save_baseline,
+                baselines,
+            }),
             Verb::Compare {
                 base,
                 head,
@@ -426,8 +449,8 @@ impl Args {
                 })
             }
             Verb::Plan { typed } => Command::Plan(typed.meant()),
-            Verb::Compact { typed, trials, homeless } => {
-                Command::Compact(typed.meant(), Trials { count: trials, homeless: homeless / 100.0 })
+            Verb::Compact { typed, trials, homeless, hard } => {
+                Command::Compact(typed.meant(), Trials { count: trials, homeless: homeless / 100.0, hard })
             }
             Verb::Remove { typed, what } => {
                 let gone = match what {
@@ -440,7 +463,7 @@ impl Args {
             Verb::Sweep(sweep) => Command::Sweep(Box::new(sweep)),
             Verb::Sensitivity(sensitivity) => Command::Sensitivity(sensitivity),
             Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
-            Verb::Report { folder } => Command::Report { folder },
+            Verb::Report { folder, sensitivity } => Command::Report { folder, sensitivity },
             Verb::Quality { folder, save, all, quiet, set, threads } => {
                 Command::Quality(Quality { folder, edits: set, save, all, quiet, threads: threads.map(usize::from) })
             }
@@ -460,7 +483,8 @@ impl Capacity {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an expectation or invariant failed, a figure got worse, or --fail-on \
-applies; 2 the command line or the scenario is wrong; 3 cossim broke its own promise; 130 interrupted.";
+applies; 2 the command line or the scenario is wrong; 3 cossim broke its own promise; \
+4 --fail-on applies but there are too few seeds to tell; 130 interrupted.";
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,17 @@
 //! `cossim check`.
 
+use std::sync::Arc;
+
 use super::Check;
 use super::Exit;
 use super::output::Output;
 use super::output::table;
 use super::run::say_findings;
-use crate::model::job::JobKind;
+use crate::model::job::{Job, JobKind};
 use crate::model::topology::RegionId;
 use crate::scenario;
 use crate::scenario::lower::Lowered;
-use crate::world::spec::WorldSpec;
+use crate::world::spec::{JobSpec, WorldSpec};
 
 pub(super) fn execute(check: &Check, output: &mut Output) -> Exit {
     let loaded = scenario::load(&check.scenario, &check.edits);
@@ -37,8 +39,16 @@ fn overview(lowered: &Lowered) -> String {
         let text = format!("{} (zones {}): {servers}, {} clients", region.name, zones.join(", "), region.clients.len());
         row("region", text);
     }
-    for (_, job) in world.jobs.iter() {
-        row("job", format!("{} in {}: {}", job.job.name, region_name(world, job.region), size(&job.job)));
+    let jobs: Vec<&JobSpec> = world.jobs.iter().map(|(_, job)| job).collect();
+    for alike in jobs.chunk_by(|one, next| are_copies(one, next)) {
+        let [first, .., last] = alike else {
+            let only = alike[0];
+            row("job", format!("{} in {}: {}", only.job.name, region_name(world, only.region), size(&only.job)));
+            continue;
+        };
+        let (region, size) = (region_name(world, first.region), size(&first.job));
+        let (copies, first, last) = (alike.len(), &first.job.name, &last.job.name);
+        row("job", format!("{first} … {last} in {region}: {copies} copies, each {size}"));
     }
     for (_, traffic) in world.traffic.iter() {
         let rate = traffic.rates_per_second[0].1;
@@ -53,6 +63,20 @@ fn overview(lowered: &Lowered) -> String {
         row("expect", expectation.text.to_string());
     }
     table(&rows)
+}
+
+/// Whether two jobs differ in nothing but the number at the end of their names, as the `copies` of one entry do.
+fn are_copies(one: &JobSpec, next: &JobSpec) -> bool {
+    let parts = |job: &JobSpec| {
+        let (stem, number) = job.job.name.rsplit_once('-')?;
+        Some((stem.to_owned(), number.parse::<u64>().ok()?))
+    };
+    let follows = match (parts(one), parts(next)) {
+        (Some((stem, number)), Some((other, after))) => stem == other && number + 1 == after,
+        _ => false,
+    };
+    let renamed = || Job { name: Arc::clone(&one.job.name), id: one.job.id, ..Job::clone(&next.job) };
+    follows && one.region == next.region && one.at == next.at && *one.job == renamed()
 }
 
 fn region_name(world: &WorldSpec, region: RegionId) -> &str {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Compare;
 use super::Exit;
+use super::Seeds;
 use super::args::{FailOn, Format, Style};
 use super::interrupt;
 use super::output::Output;
@@ -46,6 +47,9 @@ enum Obstacle {
         "error[E110]: two formats would be mixed on stdout\nhint: give all but one a file, as `--format junit=FILE`"
     )]
     Mixed,
+    /// Two formats for one file.
+    #[error("error[E110]: two formats would be written to `{}`\nhint: give each a file of its own", path.display())]
+    Twice { path: PathBuf },
     /// A file that cannot be written.
     #[error("error[E091]: cannot write `{}`: {cause}\nhint: choose a file you can write to", path.display())]
     Unwritable { path: PathBuf, cause: std::io::Error },
@@ -121,12 +125,14 @@ fn finish(wish: &Compare, account: &Account, output: &mut Output) -> Exit {
         output.data(&text::render(account));
     }
     let comparison = &account.comparison;
-    let fails = match wish.fail_on {
-        None => false,
-        Some(FailOn::Regression) => comparison.regressed(),
-        Some(FailOn::Difference) => comparison.differs(),
-    };
-    if fails { Exit::Failed } else { Exit::Fine }
+    match wish.fail_on {
+        None => Exit::Fine,
+        Some(FailOn::Regression) if comparison.regressed() => Exit::Failed,
+        Some(FailOn::Difference) if comparison.differs() => Exit::Failed,
+        // There are differences, and no telling what they are: that is no pass.
+        Some(_) if comparison.undecided() => Exit::Undecided,
+        Some(_) => Exit::Fine,
+    }
 }
 
 fn render(style: Style, account: &Account) -> String {
@@ -180,9 +186,17 @@ fn check_outputs(formats: &[Format]) -> Result<(), Obstacle> {
     if formats.iter().filter(|format| format.file.is_none()).count() > 1 {
         return Err(Obstacle::Mixed);
     }
-    for path in formats.iter().filter_map(|format| format.file.as_ref()) {
+    for (at, path) in formats.iter().filter_map(|format| format.file.as_ref()).enumerate() {
+        if formats.iter().filter_map(|format| format.file.as_ref()).skip(at + 1).any(|other| other == path) {
+            return Err(Obstacle::Twice { path: path.clone() });
+        }
+        let is_new = std::fs::symlink_metadata(path).is_err();
         let open = std::fs::OpenOptions::new().append(true).create(true).open(path);
         open.map_err(|cause| Obstacle::Unwritable { path: path.clone(), cause })?;
+        if is_new {
+            // Only tried: nothing is left of a comparison that does not end.
+            let _ = std::fs::remove_file(path);
+        }
     }
     Ok(())
 }
@@ -197,8 +211,10 @@ fn check_sides(wish: &Compare, base: &Source, head: &Source) -> Result<(), Obsta
         }
     }
     let folders = matches!((base, head), (Source::Folder(_), Source::Folder(_)));
-    if folders && !wish.edits.is_empty() {
-        return Err(Obstacle::Finished { option: "--set", word: wish.base.clone() });
+    for (option, is_given) in [("--set", !wish.edits.is_empty()), ("--seeds", wish.seeds != Seeds::Scenario)] {
+        if folders && is_given {
+            return Err(Obstacle::Finished { option, word: wish.base.clone() });
+        }
     }
     match base {
         Source::Scenario(file) if base == head && wish.base_edits == wish.head_edits => {

@@ -45,6 +45,8 @@ pub enum Exit {
     Wrong,
     /// cossim broke its own promise.
     Broken,
+    /// There are too few seeds to tell whether what was asked about holds.
+    Undecided,
     /// Interrupted.
     Interrupted,
 }
@@ -57,6 +59,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Wrong => 2,
             Self::Broken => 3,
+            Self::Undecided => 4,
             Self::Interrupted => 130,
         }
     }
@@ -87,6 +90,8 @@ pub enum Command {
     Report {
         /// Its folder.
         folder: PathBuf,
+        /// The folder of a sensitivity analysis to show in it.
+        sensitivity: Option<PathBuf>,
     },
     /// Compare the quality of placements with its baselines.
     Quality(Quality),
@@ -127,6 +132,8 @@ pub struct Run {
     pub threads: Option<usize>,
     /// Say in `placements.csv` why every allocation was placed where it is.
     pub explain: bool,
+    /// The folder of a sensitivity analysis to show beside the assumed values.
+    pub sensitivity: Option<PathBuf>,
     /// Also keep the result under this name.
     pub baseline: Option<String>,
     /// Where baselines are.
@@ -291,7 +298,7 @@ fn execute(command: &Command, output: &mut Output) -> Exit {
         Command::Remove(capacity, gone) => remove::execute(capacity, gone, output),
         Command::Compare(compare) => compare::execute(compare, output),
         Command::Explain(explain) => explain::execute(explain, output),
-        Command::Report { folder } => report::execute(folder, output),
+        Command::Report { folder, sensitivity } => report::execute(folder, sensitivity.as_deref(), output),
         Command::Quality(quality) => quality::execute(quality, output),
         Command::List { table, json } => list::execute(*table, *json, output),
         Command::Init { file } => init::execute(file, output),

@@ -46,12 +46,25 @@ pub(super) fn execute(quality: &Quality, output: &mut Output) -> Exit {
         Err(exit) => return exit,
     };
     if quality.save {
-        return save(quality, &now, output);
+        return match now.iter().flat_map(|scores| &scores.broken).next() {
+            // What breaks laws is nothing to hold others to.
+            Some(law) => {
+                output.say(&format!("nothing was written: a law is broken, {law}"));
+                Exit::Failed
+            }
+            None => save(quality, &now, output),
+        };
     }
     match judge(&before, &now) {
         Ok(found) => {
             output.data(&verdicts(&found, quality.all));
-            if found.iter().any(Judged::is_worse) { Exit::Failed } else { Exit::Fine }
+            if found.iter().any(Judged::is_worse) {
+                Exit::Failed
+            } else if found.iter().any(|judged| judged.comparison.undecided()) {
+                Exit::Undecided
+            } else {
+                Exit::Fine
+            }
         }
         Err(mismatch) => {
             output.say(&format!("error[E121]: {mismatch}\nhint: {renew}"));

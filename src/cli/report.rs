@@ -8,8 +8,8 @@ use crate::analysis::summary::read::Flaw;
 use crate::report::folder::{RebuildError, rebuild};
 use crate::report::page::PageError;
 
-pub(super) fn execute(folder: &Path, output: &mut Output) -> Exit {
-    match rebuild(folder) {
+pub(super) fn execute(folder: &Path, sensitivity: Option<&Path>, output: &mut Output) -> Exit {
+    match rebuild(folder, sensitivity) {
         Ok(page) => {
             output.data(&format!("{}\n", page.display()));
             Exit::Fine
@@ -26,6 +26,7 @@ const fn code(error: &RebuildError) -> &'static str {
     match error {
         RebuildError::Page { error: PageError::Summary(Flaw::Version { .. } | Flaw::Schema { .. }), .. } => "E093",
         RebuildError::Page { .. } | RebuildError::Read { .. } => "E092",
+        RebuildError::Sensitivity(_) | RebuildError::Apart { .. } => "E098",
         RebuildError::Write { .. } => "E091",
     }
 }

@@ -15,13 +15,15 @@ use crate::analysis::replay::{Replay, replay as replay_seed};
 use crate::analysis::run::{RunError, Shared};
 use crate::analysis::sequential::{next_count, stopping};
 use crate::analysis::summary::Summary;
+use crate::analysis::summary::sensitivity::{self, Sensitivity};
 use crate::measure::outcome::Outcome;
-use crate::report::folder::Folder;
+use crate::report::folder::{Folder, OTHER_SCENARIO_HINT, SENSITIVITY_HINT};
 use crate::report::text::quoted;
 use crate::report::{json, text};
 use crate::scenario;
 use crate::scenario::Loaded;
 use crate::scenario::lower::Lowered;
+use crate::scenario::parameters::Parameter;
 
 pub(super) fn execute(run: &Run, output: &mut Output) -> Exit {
     interrupt::listen();
@@ -61,6 +63,13 @@ pub(super) fn say_findings(loaded: &Loaded, output: &mut Output) {
 /// Runs every seed and writes the report.
 fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
     let Runnable { lowered, digest, text: as_read } = scenario;
+    let sensitivity = match run.sensitivity.as_deref().map(|folder| analysed(folder, &digest)).transpose() {
+        Ok(sensitivity) => sensitivity,
+        Err(message) => {
+            output.say(&message);
+            return Exit::Wrong;
+        }
+    };
     let target = run.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&*lowered.world.name));
     // Opened before the run starts: a folder that cannot be written should not cost a run.
     let Some(folder) = open(&target, "--out", output) else { return Exit::Wrong };
@@ -80,6 +89,7 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
     ensemble.file = run.scenario.to_string_lossy().into_owned();
     ensemble.edits.clone_from(&run.edits);
     ensemble.text = as_read;
+    ensemble.sensitivity = sensitivity;
     let kept = baseline.map(|(kept, folder)| folder.write_baseline(&ensemble).map(|()| kept));
     let written = folder.write(&ensemble).and_then(|_| kept.transpose());
     let kept = match written {
@@ -103,6 +113,15 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
     if ensemble.passed() { Exit::Fine } else { Exit::Failed }
 }
 
+/// The sensitivity analysis in a folder, of the scenario with this digest; or what to say.
+fn analysed(folder: &std::path::Path, digest: &str) -> Result<Sensitivity, String> {
+    let refused = |error: &dyn std::fmt::Display, hint: &str| format!("error[E098]: {error}\nhint: {hint}");
+    let found = sensitivity::read(folder).map_err(|error| refused(&error, SENSITIVITY_HINT))?;
+    let apart = |error| refused(&format!("`{}`: {error}", folder.display()), OTHER_SCENARIO_HINT);
+    found.check(digest).map_err(apart)?;
+    Ok(found)
+}
+
 fn open(target: &std::path::Path, option: &str, output: &mut Output) -> Option<Folder> {
     Folder::open(target)
         .inspect_err(|error| {
@@ -122,7 +141,7 @@ pub(super) struct Work {
 
 /// Runs the seeds of a scenario, with progress; the exit code if that comes to nothing, which was said.
 pub(super) fn ensemble(lowered: Lowered, digest: String, work: Work, output: &mut Output) -> Result<Ensemble, Exit> {
-    let Lowered { world, seeds, precision, expectations, group_by, .. } = lowered;
+    let Lowered { world, seeds, precision, expectations, group_by, parameters, .. } = lowered;
     let spec = Arc::new(world);
     let facts = group_by.iter().flat_map(|by| &by.facts);
     let mut plan = Plan {
@@ -141,7 +160,8 @@ pub(super) fn ensemble(lowered: Lowered, digest: String, work: Work, output: &mu
     let verdicts = judge(&expectations, &runs);
     let stopping = precision.map(|precision| stopping(precision, &expectations, &runs));
     let names = group_by.map(|by| cases(&by, &runs));
-    let mut ensemble = Ensemble { stopping, ..Ensemble::new(&spec, digest, runs, verdicts) };
+    let assumed = parameters.into_iter().filter(Parameter::is_assumed).collect();
+    let mut ensemble = Ensemble { stopping, assumed, ..Ensemble::new(&spec, digest, runs, verdicts) };
     if let Some(names) = names {
         ensemble.group(names);
     }

@@ -4,6 +4,7 @@ use super::Exit;
 use super::args::SchemaOf;
 use super::output::Output;
 use crate::analysis::summary::Summary;
+use crate::analysis::summary::sensitivity::Sensitivity;
 use crate::report::comparison::json::Document;
 use crate::report::sweep::json::SweepSummary;
 use crate::scenario::schema::Scenario;
@@ -13,6 +14,7 @@ pub(super) fn execute(of: SchemaOf, output: &mut Output) -> Exit {
         SchemaOf::Scenario => output.data(&pretty(&schemars::schema_for!(Scenario))),
         SchemaOf::Comparison => output.data(&pretty(&schemars::schema_for!(Document))),
         SchemaOf::Sweep => output.data(&pretty(&schemars::schema_for!(SweepSummary))),
+        SchemaOf::Sensitivity => output.data(&pretty(&schemars::schema_for!(Sensitivity))),
         SchemaOf::Summary => output.data(&pretty(&schemars::schema_for!(Summary))),
     }
     Exit::Fine

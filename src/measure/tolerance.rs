@@ -31,7 +31,7 @@ pub struct Tolerance {
 pub enum Limit {
     /// By the larger of these.
     Up {
-        /// Share of the base.
+        /// Share of the base, or of what shares lack of all if that is less.
         relative: f64,
         /// In the unit of the metric.
         absolute: f64,
@@ -86,6 +86,15 @@ impl Tolerance {
     }
 }
 
+/// What a relative tolerance is taken of: of a share the smaller part, in percent, because 99 % of good answers instead
+/// of 100 % are no small difference.
+pub fn shared(base: f64, kind: Kind) -> f64 {
+    match kind {
+        Kind::Share => base.abs().min((100.0 - base).abs()),
+        Kind::Times | Kind::Level | Kind::Total => base.abs(),
+    }
+}
+
 /// Whether a move of `by` in a metric that gets worse this way is for the worse; `None` where neither way is.
 pub fn is_worse(by: f64, worse: Worse) -> Option<bool> {
     match worse {
@@ -102,6 +111,15 @@ mod tests {
     fn entry(metric: &str, label: Option<(&str, &str)>, statistic: Option<&'static str>, limit: Limit) -> Tolerance {
         let labels = label.into_iter().map(|(label, value)| (label.to_owned(), value.to_owned())).collect();
         Tolerance { metric: metric.to_owned(), labels, statistic, limit }
+    }
+
+    #[test]
+    fn a_tolerance_of_a_share_is_one_of_its_smaller_part() {
+        let near = |base, kind, expected: f64| assert!((shared(base, kind) - expected).abs() < 1e-9);
+        near(99.9, Kind::Share, 0.1);
+        near(2.0, Kind::Share, 2.0);
+        near(100.0, Kind::Share, 0.0);
+        near(99.9, Kind::Level, 99.9);
     }
 
     #[test]

@@ -47,6 +47,8 @@ struct JsonCompacted {
     region: String,
     machines: usize,
     allocations: u64,
+    /// Jobs whose constraints were taken as preferences.
+    constraints_softened: Vec<String>,
     copies: u32,
     needed: Option<JsonTrials>,
     needed_with_any_zone_lost: Option<JsonTrials>,
@@ -71,6 +73,11 @@ pub fn compacted_text(spec: &WorldSpec, cells: &[Compacted]) -> String {
     align(&rows, &[false, true, true, true, true, true], &mut out);
     for cell in cells {
         let name = &spec.regions[cell.region].name;
+        if !cell.softened.is_empty() {
+            let names = cell.softened.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+            let why = format!("more allocations than half of {}", plural(cell.machines, "machine"));
+            line(&mut out, &format!("{name}: constraints taken as preferences, as Borg does ({why}): {names}"));
+        }
         if cell.copies > 1 {
             let text = format!("{name}: packed into {} copies of its machines, one was not enough", cell.copies);
             line(&mut out, &text);
@@ -112,6 +119,7 @@ pub fn compacted_json(spec: &WorldSpec, cells: &[Compacted]) -> String {
             region: spec.regions[cell.region].name.to_string(),
             machines: cell.machines,
             allocations: cell.wanted,
+            constraints_softened: cell.softened.iter().map(ToString::to_string).collect(),
             copies: cell.copies,
             needed: trials(&cell.needed),
             needed_with_any_zone_lost: trials(&cell.surviving),

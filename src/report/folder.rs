@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::summary::Summary;
+use crate::analysis::summary::read::ReadError;
+use crate::analysis::summary::sensitivity::{self, OtherScenario};
 use crate::measure::outcome::Outcome;
-use crate::report::page::{PageError, page};
+use crate::report::page::{self, PageError, page};
 use crate::report::{chart, json, leadership, setting, table, waterfall};
 
 /// Why the files could not be written.
@@ -48,6 +50,17 @@ pub enum RebuildError {
         /// What is wrong with it.
         error: PageError,
     },
+    /// The sensitivity analysis cannot be read.
+    #[error(transparent)]
+    Sensitivity(#[from] ReadError),
+    /// The sensitivity analysis is of something else.
+    #[error("`{}`: {error}", path.display())]
+    Apart {
+        /// Its folder.
+        path: PathBuf,
+        /// Of what.
+        error: OtherScenario,
+    },
     /// The page cannot be written.
     #[error("cannot write `{}`: {cause}", path.display())]
     Write {
@@ -64,10 +77,19 @@ impl RebuildError {
         match self {
             Self::Read { .. } => "name the folder of a finished run; `cossim run FILE --out DIR` makes one",
             Self::Page { error, .. } => error.hint(),
+            Self::Sensitivity(_) => SENSITIVITY_HINT,
+            Self::Apart { .. } => OTHER_SCENARIO_HINT,
             Self::Write { .. } => "free some space, or copy the folder to where you can write",
         }
     }
 }
+
+/// A way out where a sensitivity analysis cannot be read.
+pub const SENSITIVITY_HINT: &str =
+    "name the folder of a finished sensitivity analysis; `cossim sensitivity FILE --out DIR` makes one";
+/// A way out where it is of another scenario.
+pub const OTHER_SCENARIO_HINT: &str =
+    "what was found holds for one scenario: analyse this one, with the same `--set`, by `cossim sensitivity`";
 
 /// A place for the files of a run, opened before the run starts so that a hopeless one costs nothing. Dropped without
 /// [`Folder::write`], it leaves nothing behind.
@@ -195,12 +217,13 @@ fn is_of_a_report(name: &str) -> bool {
         let seed = |rest: &str| rest.strip_prefix("-seed-").is_some_and(|seed| seed.parse::<u64>().is_ok());
         rest.is_some_and(|rest| rest.is_empty() || seed(rest))
     };
-    let single = [SUMMARY, SCENARIO, WATERFALL, PAGE].contains(&name);
+    let single = [SUMMARY, SCENARIO, SENSITIVITY, WATERFALL, PAGE].contains(&name);
     single || TABLES.iter().any(|(known, _)| name == *known) || CHARTS.iter().any(chart)
 }
 
 const SUMMARY: &str = crate::analysis::summary::read::FILE;
 const PLACEMENTS: &str = crate::analysis::compare::decisions::FILE;
+const SENSITIVITY: &str = sensitivity::FILE;
 /// As it was read.
 const SCENARIO: &str = "scenario.ron";
 /// Made of the other files.
@@ -272,6 +295,7 @@ fn contents(ensemble: &Ensemble) -> Vec<(String, Content<'_>)> {
     let mut files = vec![(SUMMARY.to_owned(), text(json::text(&Summary::new(ensemble))))];
     files.extend(TABLES.iter().map(|(name, table)| ((*name).to_owned(), Content::Rows(ensemble, *table))));
     files.extend(ensemble.text.iter().map(|as_read| (SCENARIO.to_owned(), text(as_read.clone()))));
+    files.extend(ensemble.sensitivity.iter().map(|found| (SENSITIVITY.to_owned(), text(found.text()))));
     let mut add = |name: String, svg: Option<String>| files.extend(svg.map(|svg| (name, text(svg))));
     add(WATERFALL.to_owned(), waterfall::waterfall(ensemble));
     // One run of each kind is drawn: the first of the ensemble without suffix, the first of every other case with its
@@ -292,17 +316,35 @@ fn contents(ensemble: &Ensemble) -> Vec<(String, Content<'_>)> {
     files
 }
 
-/// Makes the page of a finished report anew from its other files. Returns where it is.
-pub fn rebuild(target: &Path) -> Result<PathBuf, RebuildError> {
+/// Makes the page of a finished report anew from its other files. Returns where it is. `analysed` is the folder of a
+/// sensitivity analysis that is to be shown in it; its result is kept in the report.
+pub fn rebuild(target: &Path, analysed: Option<&Path>) -> Result<PathBuf, RebuildError> {
     let refused = |error: PageError| RebuildError::Page { path: target.to_owned(), error };
     let unread = |(path, cause)| RebuildError::Read { path, cause };
-    let page = page(&read(target).map_err(unread)?).map_err(refused)?;
-    let place = target.join(PAGE);
-    // Beside the folder, so that a page half written is never taken for part of it.
+    let mut files = read(target).map_err(unread)?;
+    let found = analysed.map(sensitivity::read).transpose()?;
+    if let Some((found, path)) = found.as_ref().zip(analysed) {
+        let digest = page::scenario_digest(&files).map_err(refused)?;
+        found.check(&digest).map_err(|error| RebuildError::Apart { path: path.to_owned(), error })?;
+        files.retain(|(name, _)| name != SENSITIVITY);
+        files.push((SENSITIVITY.to_owned(), found.text().into_bytes()));
+    }
+    let page = page(&files).map_err(refused)?;
+    if let Some(found) = &found {
+        put(target, SENSITIVITY, found.text().as_bytes())?;
+    }
+    put(target, PAGE, page.as_bytes())
+}
+
+/// Puts a file into a folder, whole or not at all. Returns where it is.
+fn put(target: &Path, file: &str, bytes: &[u8]) -> Result<PathBuf, RebuildError> {
+    let unread = |(path, cause)| RebuildError::Read { path, cause };
+    let place = target.join(file);
+    // Beside the folder, so that a file half written is never taken for part of it.
     let whole = fs::canonicalize(target).map_err(|cause| unread((target.to_owned(), cause)))?;
     let name = whole.file_name().map_or("report".into(), |name| name.to_string_lossy());
-    let staging = whole.with_file_name(format!(".{name}.{}.html", std::process::id()));
-    let write = || fs::write(&staging, &page).and_then(|()| fs::rename(&staging, &place));
+    let staging = whole.with_file_name(format!(".{name}.{}.{file}", std::process::id()));
+    let write = || fs::write(&staging, bytes).and_then(|()| fs::rename(&staging, &place));
     write().map_err(|cause| {
         let _ = fs::remove_file(&staging);
         RebuildError::Write { path: place.clone(), cause }

@@ -4,6 +4,7 @@
 
 pub mod chart;
 pub mod comparison;
+mod escape;
 pub mod explain;
 pub mod folder;
 mod frame;
@@ -13,6 +14,7 @@ pub mod fleet;
 pub mod json;
 pub mod leadership;
 pub mod page;
+mod sensitivity;
 pub mod setting;
 pub mod quality;
 pub mod style;

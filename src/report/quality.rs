@@ -51,6 +51,11 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
         }
     }
     let mut text = String::new();
+    for judged in found {
+        for law in &judged.broken {
+            line(&mut text, &format!("VIOLATED  {}: {law}", judged.workload));
+        }
+    }
     if rows.len() > 1 {
         align(&rows, &[false, false, false, false, true, true, true, true], &mut text);
         text.push('\n');
@@ -64,6 +69,14 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
         &mut text,
         &format!("{workloads}, {same} identical: {worse} figures worse, {better} better, {none} without evidence"),
     );
+    let broken = found.iter().map(|judged| judged.broken.len()).sum::<usize>();
+    if broken > 0 {
+        line(&mut text, &format!("{} broken: what they keep is no matter of quality", plural(broken, "law")));
+    }
+    for judged in found.iter().filter(|judged| judged.comparison.undecided()) {
+        let (workload, needed) = (&judged.workload, judged.comparison.seeds_needed().unwrap_or(0));
+        line(&mut text, &format!("{workload}: too few seeds to show any difference, at least {needed} are needed"));
+    }
     line(&mut text, "before and after are medians over seeds; effect is the median difference within a seed");
     text
 }

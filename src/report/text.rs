@@ -10,12 +10,17 @@ use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::Key;
 use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
+use crate::report::sensitivity::{analysed, found, gathered};
 use crate::report::style::STAGE_WORDS;
+use crate::scenario::parameters::Parameter;
 
 /// Cases beside each other in one table.
 const CASES_ABREAST: usize = 3;
 /// Widest name of a case above its column.
 const CASE_WIDTH: usize = 26;
+
+/// Width of a line of items.
+const WRAPPED_WIDTH: usize = 108;
 
 /// Metrics of several modes that are listed.
 const MODES_MAX: usize = 6;
@@ -44,6 +49,7 @@ pub fn render(ensemble: &Ensemble) -> String {
     metrics(ensemble, &mut out);
     several_modes(ensemble, &mut out);
     unended(ensemble, &mut out);
+    assumed(ensemble, &mut out);
     reproduce(ensemble, &mut out);
     out
 }
@@ -353,6 +359,42 @@ fn metrics(ensemble: &Ensemble, out: &mut String) {
     }
 }
 
+/// Values that nobody measured or published, and how much depends on them if that was found.
+fn assumed(ensemble: &Ensemble, out: &mut String) {
+    if ensemble.assumed.is_empty() {
+        return;
+    }
+    let Some(sensitivity) = &ensemble.sensitivity else {
+        let how = format!("`cossim sensitivity {}` finds how much depends on them", ensemble.arguments);
+        section(out, &format!("assumed values all of this rests on; {how}"));
+        let values = ensemble.assumed.iter().map(|parameter| (&*parameter.path, &*parameter.value));
+        return wrapped(&gathered(values), out);
+    };
+    section(
+        out,
+        &format!("assumed values all of this rests on, and the sensitivity found ({})", analysed(sensitivity)),
+    );
+    let row = |parameter: &Parameter| {
+        [format!("{} = {}", parameter.path, parameter.value), found(sensitivity, &parameter.path)]
+    };
+    align(&ensemble.assumed.iter().map(row).collect::<Vec<_>>(), &[false; 2], out);
+}
+
+/// Writes items one after the other, as many to a line as fit.
+fn wrapped(items: &[String], out: &mut String) {
+    let mut text = String::new();
+    for (at, item) in items.iter().enumerate() {
+        let item = if at + 1 < items.len() { format!("{item},") } else { item.clone() };
+        if !text.is_empty() && text.chars().count() + item.chars().count() > WRAPPED_WIDTH {
+            line(out, &format!(" {text}"));
+            text.clear();
+        }
+        text.push(' ');
+        text.push_str(&item);
+    }
+    line(out, &format!(" {text}"));
+}
+
 /// The command that shows again what is worth a look: the first seed that failed, or the only one.
 fn reproduce(ensemble: &Ensemble, out: &mut String) {
     let failing = ensemble.runs.iter().enumerate().find(|(index, run)| {
@@ -432,7 +474,8 @@ pub fn number(figure: f64) -> String {
     } else {
         format!("{figure:.3}")
     };
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
 /// Percent of success: the nines matter.
@@ -480,7 +523,15 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_spans_have_units() {
-        for (figure, text) in [(0.0, "0"), (0.123_456, "0.123"), (42.04, "42"), (1_234.5, "1234"), (1e6, "1 000 000")] {
+        for (figure, text) in [
+            (0.0, "0"),
+            (-0.000_1, "0"),
+            (-2.5, "-2.5"),
+            (0.123_456, "0.123"),
+            (42.04, "42"),
+            (1_234.5, "1234"),
+            (1e6, "1 000 000"),
+        ] {
             assert_eq!(number(figure), text);
         }
         for (ms, text) in [(0.25, "0.2 ms"), (34.4, "34 ms"), (2_930.0, "2.9 s"), (1_726_000.0, "1 726 s")] {

@@ -55,6 +55,11 @@ impl Origin {
 }
 
 impl Parameter {
+    /// Whether its value is assumed.
+    pub fn is_assumed(&self) -> bool {
+        self.origin == Some(Origin::Assumed)
+    }
+
     /// In a sentence: `an assumed value`.
     pub const fn is_what(&self) -> &'static str {
         match self.origin {

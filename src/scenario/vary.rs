@@ -99,9 +99,7 @@ impl VaryError {
                 "for example `regions[0].clients[1].count=12..36/6`, `options.heartbeat_grace=10s,30s` or \
                  `services[0].start=1s..60s`"
             }
-            Self::Idle(_) => {
-                "vary what the scenario describes; `--seeds N` says how many seeds every point runs"
-            }
+            Self::Idle(_) => "vary what the scenario describes; `--seeds N` says how many seeds every point runs",
             Self::Same(_) => "list every value once; `--seeds N` says how often each is run",
             Self::Empty(_) => "swap its ends",
             Self::Units(..) => "write both ends in one unit, as `500ms..2000ms`",

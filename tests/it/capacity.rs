@@ -36,6 +36,10 @@ fn the_cheapest_fleet_that_survives_any_zone_is_found() {
     // 10 % over four cases and the first attempt: 1.25 % is more than a half to the seventh.
     assert_eq!((&planned["confirming_runs"], &planned["search_runs"]), (&7.into(), &2.into()));
     assert!(planned["fleets_run"].as_u64() < planned["fleets"].as_u64(), "{planned}");
+    // Without any order to bisect along, halving comes to the same fleet, as sure.
+    let (code, halved) = json("plan", ZONE_LOSS, &["--set", "plan.search=EachFleet"]);
+    assert_eq!((code, &halved["best"]["options"]), (Some(0), &best["options"]), "{halved}");
+    assert_eq!((&halved["confirming_runs"], &halved["monotone"]), (&7.into(), &true.into()));
     let text = asked("plan", ZONE_LOSS, &["--threads", "1"]).stdout;
     for part in
         ["PLAN  plan-zone-loss: apps machines 5, apps type m5.large", "90 % sure", "binding constraint", "0.73 USD/h"]
@@ -93,6 +97,29 @@ fn a_cell_is_compacted() {
     let (_, cells) = json("compact", ZONE_LOSS, &["--set", "regions[0].clients[0].count=1", "--trials", "3"]);
     assert_eq!((&cells[0]["copies"], &cells[0]["needed"]["p90"]), (&4.into(), &3.into()), "{cells}");
     assert!(cells[0]["needed_with_any_zone_lost"].is_null(), "{cells}");
+    // Six are more than half of nine machines: what they demand becomes a wish, unless it is to stay hard.
+    let apart = [
+        "--set",
+        "jobs[0].groups[0].count=6",
+        "--set",
+        "jobs[0].groups[0].constraints=[\"distinct_hosts\"]",
+        "--trials",
+        "3",
+    ];
+    let (_, cells) = json("compact", ZONE_LOSS, &apart);
+    assert_eq!(
+        (&cells[0]["constraints_softened"][0], &cells[0]["needed"]["p90"]),
+        (&"shop".into(), &2.into()),
+        "{cells}"
+    );
+    let (_, cells) = json("compact", ZONE_LOSS, &[&apart[..], &["--hard"]].concat());
+    assert_eq!(
+        (&cells[0]["needed"]["p90"], cells[0]["constraints_softened"][0].as_str()),
+        (&6.into(), None),
+        "{cells}"
+    );
+    let text = asked("compact", ZONE_LOSS, &apart).stdout;
+    assert!(text.contains("constraints taken as preferences, as Borg does"), "{text}");
     let text = asked("compact", ZONE_LOSS, &["--trials", "2"]).stdout;
     assert!(text.contains("needed (p90)") && text.contains("any one zone lost"), "{text}");
 }

@@ -44,6 +44,15 @@ expect    request.success_ratio{traffic=users} >= 95%
 }
 
 #[test]
+fn copies_of_a_job_are_shown_in_one_line() {
+    let ended = cossim(&["check", "scenarios/c1m.ron"]);
+    assert_eq!(ended.code, Some(0));
+    let jobs: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("job ")).collect();
+    let copies = "job       service-1 … service-1000 in us-east-1: 1000 copies, each service, 1000 instances";
+    assert_eq!(jobs, [copies]);
+}
+
+#[test]
 fn check_draws_every_mistake() {
     let ended = cossim(&["check", "tests/bad-input/duplicates.ron"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));

@@ -136,6 +136,26 @@ fn a_variant_that_is_worse_is_a_regression_in_every_format() {
     assert!(!ended.stdout.contains("placement.queued"), "{}", ended.stdout);
 }
 
+/// A gate that cannot tell does not look like one that passes; unless it is asked to, nothing fails.
+#[test]
+fn too_few_seeds_are_undecided() {
+    let variant = ["compare", SCENARIO, "--seeds", "3", "--head-set", "regions[0].clients[1].count=1", "--quiet"];
+    for gate in ["regression", "difference"] {
+        let ended = cossim(&[&variant[..], &["--fail-on", gate]].concat());
+        assert_eq!(ended.stderr, "");
+        contains(&ended.stdout, &["UNDECIDED  crowded: ", "note  3 seeds can show no difference among "]);
+        // What neither way is worse has moved all the same.
+        assert_eq!(ended.code, Some(if gate == "regression" { 4 } else { 1 }), "{}", ended.stdout);
+    }
+    let ended = cossim(&variant);
+    assert_eq!(ended.code, Some(0));
+    let set = "--set 'regions[0].clients[1].count=1' --seed 1 --explain --out explained/head";
+    contains(
+        &ended.stdout,
+        &[&format!("    cossim run {SCENARIO} {set}\n"), "    cossim compare explained/base explained/head"],
+    );
+}
+
 #[test]
 fn what_cannot_be_compared_is_said_clearly() {
     let scratch = Scratch::new("refused");
@@ -151,6 +171,13 @@ fn what_cannot_be_compared_is_said_clearly() {
     check_refused(
         &compare(&[&good, "main", "--json", "--format", "junit"]),
         &["mixed on stdout", "--format junit=FILE"],
+    );
+    check_refused(&compare(&[&good, "main", "--seeds", "3"]), &["`--seeds` has nothing to change"]);
+    let twice = scratch.path("twice");
+    let (json, junit) = (format!("json={twice}"), format!("junit={twice}"));
+    check_refused(
+        &compare(&[&good, "main", "--format", &json, "--format", &junit]),
+        &["two formats would be written to"],
     );
     check_refused(&compare(&[&good, "main", "--format", "junit=/no/such/folder/x"]), &["E091", "/no/such/folder/x"]);
     for (name, from, to, parts) in [

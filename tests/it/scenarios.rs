@@ -14,6 +14,7 @@ use cossim::analysis::ensemble::{Ensemble, Plan, Wish, run_all};
 use cossim::analysis::judge;
 use cossim::report::folder;
 use cossim::scenario;
+use cossim::scenario::parameters::Parameter;
 
 const SCENARIOS: [&str; 16] = [
     "az-outage",
@@ -50,7 +51,8 @@ fn ensemble(name: &str, seeds: Vec<u64>, threads: usize) -> Ensemble {
     let plan = Plan { spec: Arc::clone(&spec), windows, seeds, threads: Some(threads), explains: false };
     let outcomes = run_all(&plan, |_| Wish::GoOn).expect("virtual time does not stand still");
     let verdicts = judge::judge(&lowered.expectations, &outcomes);
-    Ensemble { text, ..Ensemble::new(&spec, digest, outcomes, verdicts) }
+    let assumed = lowered.parameters.into_iter().filter(Parameter::is_assumed).collect();
+    Ensemble { text, assumed, ..Ensemble::new(&spec, digest, outcomes, verdicts) }
 }
 
 /// `scenario seed digest`, a line each.

@@ -68,7 +68,7 @@ fn assert_same(left: &str, right: &str) {
     }
 }
 
-/// Two graces, two seeds: few runs, and enough for intervals.
+/// Two graces, two delays, two seeds: few runs.
 const SMALL: [&str; 7] =
     [SCENARIO, "--vary", "options.heartbeat_grace=5s,20s", "--vary", "services[0].image_pull=0s,10s", "--seeds", "2"];
 
@@ -374,6 +374,51 @@ fn sensitivity_screens_and_then_shares_out_the_variance() {
     let assumed = summary["findings"]["assumed"].as_array().unwrap();
     let pull = assumed.iter().find(|assumed| assumed["path"] == "services[0].image_pull").unwrap();
     assert_eq!((&pull["varied"], &pull["most_on"]), (&Value::from(true), &Value::from("failover.healthy max")));
+    shown_beside_a_run(&scratch, &out);
+}
+
+/// What was found stands beside the assumed values of a run of the same scenario, and of no other.
+fn shown_beside_a_run(scratch: &Scratch, analysis: &str) {
+    let (plain, with_it) = (scratch.path("plain"), scratch.path("with"));
+    let ended = fine(&["run", SCENARIO, "--seeds", "1", "--quiet", "--out", &plain]);
+    for words in [
+        "assumed values all of this rests on; `cossim sensitivity scenarios/sweep-heartbeat.ron` finds how much",
+        "services[0].image_pull = 0s",
+    ] {
+        assert!(ended.stdout.contains(words), "`{words}` is not in\n{}", ended.stdout);
+    }
+    let run = ["run", SCENARIO, "--seeds", "1", "--quiet", "--sensitivity", analysis, "--out"];
+    let ended = fine(&with(&run, &[&with_it]));
+    let found = "and the sensitivity found (3 trajectories, 8 rows, 1 seed at each point, 44 runs)";
+    for words in [found, "of the variance of `failover.healthy max`, over 0s..20s", "hardly matters", "not varied"] {
+        assert!(ended.stdout.contains(words), "`{words}` is not in\n{}", ended.stdout);
+    }
+    let told = files(&with_it);
+    let summary: Value = serde_json::from_slice(&told["summary.json"]).expect("a summary is JSON");
+    let assumed = summary["assumed"].as_array().expect("a list");
+    let pull = assumed.iter().find(|assumed| assumed["path"] == "services[0].image_pull").expect("it is assumed");
+    assert_eq!((&pull["value"], &pull["plausible"]), (&"0s".into(), &"0s..30s".into()));
+    let page = |folder: &str| String::from_utf8(files(folder)["report.html"].clone()).expect("a page is text");
+    assert!(
+        page(&with_it).contains("over 0s..20s") && page(&with_it).contains("alone"),
+        "what was found and the lessons"
+    );
+    assert!(page(&plain).contains("services[0].image_pull") && page(&plain).contains("was not given to this report"));
+    // Added later, it is the same page; without it, the page stays as it is.
+    fine(&["report", &plain, "--sensitivity", analysis]);
+    assert!(page(&plain) == page(&with_it), "added later it differs");
+    fine(&["report", &plain]);
+    assert!(page(&plain) == page(&with_it), "it is kept in the folder");
+    fine(&["run", SCENARIO, "--seeds", "1", "--quiet", "--out", &plain]);
+    for (arguments, part) in [
+        (vec!["run", SCENARIO, "--set", "seeds=9", "--sensitivity", analysis], "it is of a scenario with digest"),
+        (vec!["run", SCENARIO, "--sensitivity", "no/such"], "cannot be read"),
+        (vec!["report", &plain, "--sensitivity", &plain], "cannot be read"),
+    ] {
+        let ended = cossim(&arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{}", ended.stderr);
+        assert!(ended.stderr.contains("error[E098]") && ended.stderr.contains(part), "{}", ended.stderr);
+    }
 }
 
 #[test]

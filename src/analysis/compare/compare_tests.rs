@@ -1,8 +1,11 @@
+use std::fmt::Write as _;
+
 use super::*;
 use crate::analysis::summary::read::parse;
 
-/// A summary with these runs: seed, digest, and metrics as JSON.
+/// A summary with these runs: seed, digest, and metrics as JSON. Another first digest is another scenario.
 fn summary(runs: &[(u64, u64, String)]) -> Summary {
+    let scenario = runs[0].1;
     let runs: Vec<String> = runs
         .iter()
         .map(|(seed, digest, metrics)| {
@@ -14,9 +17,9 @@ fn summary(runs: &[(u64, u64, String)]) -> Summary {
         })
         .collect();
     let text = format!(
-        r#"{{"schema": 1, "cossim": "0.1.0", "scenario": "s", "scenario_digest": "ab", "file": "s.ron", "set": [],
-        "passed": true, "across_runs": {{}}, "cases": [], "runs": [{}], "expectations": [{{"text": "plan.wait max < 1s",
-        "verdict": "pass", "passed": 1, "failed": 0, "not_exercised": 0}}]}}"#,
+        r#"{{"schema": 1, "cossim": "0.1.0", "scenario": "s", "scenario_digest": "{scenario:016x}", "file": "s.ron",
+        "set": [], "passed": true, "across_runs": {{}}, "cases": [], "runs": [{}], "expectations": [{{"text":
+        "plan.wait max < 1s", "verdict": "pass", "passed": 1, "failed": 0, "not_exercised": 0}}]}}"#,
         runs.join(",")
     );
     parse(&text).unwrap()
@@ -68,7 +71,7 @@ fn a_shift_in_every_seed_is_a_regression_one_way_and_an_improvement_the_other() 
         assert_eq!(verdict(comparison, "request.success_ratio", "value"), expected, "less of good answers is");
         assert_eq!(verdict(comparison, "plan.wait", "p99"), Verdict::Same);
         assert_eq!(verdict(comparison, "request.total", "total"), Verdict::Moved, "neither way of traffic is");
-        assert_eq!(comparison.tested, 2);
+        assert_eq!(comparison.power, Power { tested: 2, able: 2 });
     }
     assert!(forth.regressed() && !back.regressed() && back.differs());
     let row = &forth.rows[0];
@@ -91,11 +94,12 @@ fn what_may_be_chance_or_is_within_the_tolerance_is_no_evidence() {
     // Significant, but within 1 %, or within what a tolerance says, or not compared at all.
     let small = ten(2, |seed| 5.04 + wobble(seed), |_| 99.0);
     let comparison = compare(&base, &small, &Tolerances::default()).unwrap();
-    assert_eq!(verdict(&comparison, "plan.wait", "p50"), Verdict::NoEvidence);
+    assert_eq!(verdict(&comparison, "plan.wait", "p50"), Verdict::Tolerated);
+    assert!(!comparison.regressed() && !comparison.differs());
     let large = ten(2, |seed| 6.0 + wobble(seed), |_| 99.0);
     let of = |limit| Tolerance { metric: "plan.wait".into(), labels: Vec::new(), statistic: Some("p50"), limit };
     let up = Tolerances { entries: vec![of(Limit::Up { relative: 0.0, absolute: 2.0 })], ..Tolerances::default() };
-    assert_eq!(verdict(&compare(&base, &large, &up).unwrap(), "plan.wait", "p50"), Verdict::NoEvidence);
+    assert_eq!(verdict(&compare(&base, &large, &up).unwrap(), "plan.wait", "p50"), Verdict::Tolerated);
     let none = Tolerances { entries: vec![of(Limit::Ignored)], ..Tolerances::default() };
     assert!(compare(&base, &large, &none).unwrap().rows.iter().all(|row| row.statistic != "p50"));
 }
@@ -133,6 +137,41 @@ fn too_few_seeds_say_how_many_it_takes() {
     let comparison = compare(&of(1, 1.0), &of(2, 50.0), &Tolerances::default()).unwrap();
     assert_eq!((comparison.rows[0].verdict, comparison.seeds_needed()), (Verdict::NoEvidence, Some(6)));
     assert_eq!(comparison.rows[0].detectable, None);
+    assert!(comparison.undecided() && !comparison.regressed());
+    let same = compare(&of(1, 1.0), &of(1, 1.0), &Tolerances::default()).unwrap();
+    assert!(!same.undecided(), "what is identical needs no seeds");
+    // What is exact is told by any number of seeds.
+    let mut head = of(2, 50.0);
+    head.expectations[0].verdict = "fail".to_owned();
+    let comparison = compare(&of(1, 1.0), &head, &Tolerances::default()).unwrap();
+    assert!(comparison.regressed() && !comparison.undecided());
+}
+
+/// Forty more figures that differ in two seeds of ten alone: they cannot show anything, and cost the one that can
+/// nothing.
+#[test]
+fn figures_that_hardly_differ_cost_the_others_no_power() {
+    let of = |digest, shift: f64| {
+        let run = |seed: u64| {
+            let mut metrics = format!(
+                r#""plan.wait{{region=a}}": {{"unit": "ms", "count": 5, "p50": {}}}"#,
+                5.0 + shift + wobble(seed)
+            );
+            for other in 0..40 {
+                let value = if seed < 3 { 7.0 + shift } else { 7.0 };
+                let unit = r#""unit": "ms", "count": 5"#;
+                write!(metrics, r#", "eval.wait{{region=r{other}}}": {{{unit}, "p50": {value}}}"#).unwrap();
+            }
+            (seed, digest, metrics)
+        };
+        summary(&(1..=10).map(run).collect::<Vec<_>>())
+    };
+    let comparison = compare(&of(1, 0.0), &of(2, 1.0), &Tolerances::default()).unwrap();
+    assert_eq!(comparison.power, Power { tested: 41, able: 1 });
+    assert_eq!(verdict(&comparison, "plan.wait", "p50"), Verdict::Regression);
+    assert_eq!(verdict(&comparison, "eval.wait", "p50"), Verdict::NoEvidence);
+    let sparse = comparison.rows.iter().find(|row| row.metric.starts_with("eval.wait")).unwrap();
+    assert_eq!((sparse.detectable, comparison.seeds_needed()), (None, None));
 }
 
 #[test]
@@ -147,6 +186,31 @@ fn laws_and_expectations_are_compared_exactly() {
     let law = ("raft.log_matching", "2 violations", Verdict::Regression);
     assert_eq!(told, [law, ("plan.wait max < 1s", "fail", Verdict::Regression)]);
     assert!(comparison.regressed());
+    // An expectation that is no longer there is not judged, and said.
+    head.expectations.clear();
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    assert_eq!(comparison.unmatched_expectations, [("plan.wait max < 1s".to_owned(), true)]);
+}
+
+/// The same scenario, version and seed: whatever differs is a difference, however small.
+#[test]
+fn runs_that_should_be_equal_and_are_not_have_moved() {
+    let base = ten(1, |seed| 5.0 + wobble(seed), |_| 99.0);
+    let mut head = base.clone();
+    head.runs[3].digest = "00000000000000ff".to_owned();
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    assert!(comparison.differs() && !comparison.regressed() && !comparison.identical);
+    assert!(comparison.exact[0].head.starts_with("1 of 10 differ"), "{:?}", comparison.exact);
+    head.cossim = "0.0.9".to_owned();
+    assert!(compare(&base, &head, &Tolerances::default()).unwrap().exact.is_empty(), "another version may differ");
+}
+
+/// One good answer of a hundred less is nothing to pass over where all were good.
+#[test]
+fn a_share_near_all_is_held_to_what_it_lacks() {
+    let of = |digest, lacks: f64| ten(digest, |_| 5.0, move |seed| 100.0 - lacks * (1.0 + wobble(seed).abs()));
+    let comparison = compare(&of(1, 0.01), &of(2, 0.9), &Tolerances::default()).unwrap();
+    assert_eq!(verdict(&comparison, "request.success_ratio", "value"), Verdict::Regression);
 }
 
 #[test]

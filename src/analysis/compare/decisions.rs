@@ -27,6 +27,8 @@ pub struct Changed {
     pub head: Option<(String, f64)>,
     /// Why, as far as the files tell.
     pub reason: String,
+    /// Whether the files tell more than scores: what ruled nodes out, and the best candidates (`--explain`).
+    pub explained: bool,
 }
 
 /// One placement, as its row says.
@@ -117,6 +119,7 @@ pub fn changed(base: &Placements, head: &Placements, seeds: &[u64]) -> Vec<Chang
                 base: was.map(place),
                 head: is.map(place),
                 reason: reason(was, is),
+                explained: [was, is].into_iter().flatten().all(|placed| !placed.told.is_empty()),
             })
         })
         .collect();
@@ -196,6 +199,8 @@ mod tests {
             "only in the head does it replace an earlier one",
         ];
         assert_eq!(reasons, expected);
+        let explained: Vec<bool> = changed(&base, &head, &[1]).into_iter().map(|changed| changed.explained).collect();
+        assert_eq!(explained, [true, false, false], "the others have no candidates");
     }
 
     #[test]

@@ -2,25 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use super::{Limit, Row, Tolerances, Verdict};
+use super::{Limit, Power, Row, Tolerances, Verdict};
 use crate::analysis::statistics::bootstrap::{bca, weights};
-use crate::analysis::statistics::holm::holm;
+use crate::analysis::statistics::holm::{Tested, holm};
 use crate::analysis::statistics::power::smallest_detectable;
 use crate::analysis::statistics::{deviation, median, signed_rank};
 use crate::analysis::summary::{Metric, Run};
 use crate::measure::catalogue::{self, Kind, Worse};
-use crate::measure::tolerance::is_worse;
+use crate::measure::tolerance::{is_worse, shared};
 
 /// Resamples behind an interval: the ends of BCa intervals lie further out than those of percentile intervals.
 const RESAMPLES: usize = 10_000;
 const CONFIDENCE: f64 = 0.95;
+
+/// A larger gain cannot be told from differences that do not vary at all.
+const GAIN_MAX: f64 = 1e9;
 
 /// A figure and its differences by seed.
 type Measured = (Row, Vec<f64>);
 
 /// Every figure that both sides have in some seed, judged together; and how many of them were tested. Metrics that say
 /// only what is are not tested: that would cost the others power.
-pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>, usize) {
+pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>, Power) {
     let keys: BTreeSet<&String> = pairs.iter().flat_map(|(base, _)| base.metrics.keys()).collect();
     let mut measured: Vec<Measured> = Vec::new();
     for key in keys {
@@ -28,7 +31,7 @@ pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>
         let (kind, worse) = known.map_or((Kind::Times, Worse::Neither), |metric| (metric.kind, metric.worse));
         for statistic in tolerances.statistics(key, kind) {
             if let Limit::Up { relative, absolute } = tolerances.limit(key, statistic) {
-                measured.extend(measure(key, statistic, worse, (relative, absolute), pairs));
+                measured.extend(measure(key, (statistic, kind), worse, (relative, absolute), pairs));
             }
         }
     }
@@ -37,7 +40,7 @@ pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>
 
 fn measure(
     key: &str,
-    statistic: &'static str,
+    (statistic, kind): (&'static str, Kind),
     worse: Worse,
     limit: (f64, f64),
     pairs: &[(&Run, &Run)],
@@ -50,7 +53,7 @@ fn measure(
     let (base_median, head_median, effect) = (median(&base)?, median(&head)?, median(&differences)?);
     let unit = pairs.iter().find_map(|(base, _)| base.metrics.get(key)).map_or("", |metric| &metric.unit);
     let same = differences.iter().all(|difference| *difference == 0.0);
-    let share = if base_median.is_finite() { limit.0 * base_median.abs() } else { 0.0 };
+    let share = if base_median.is_finite() { limit.0 * shared(base_median, kind) } else { 0.0 };
     let row = Row {
         metric: key.to_owned(),
         statistic,
@@ -71,20 +74,25 @@ fn measure(
     Some((row, differences))
 }
 
-fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, usize) {
+fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
     let is_tested = |row: &Row| row.verdict != Verdict::Same && row.worse != Worse::Neither;
-    let p = |(row, differences): &Measured| {
-        is_tested(row).then(|| signed_rank::test(differences).map(|test| test.p_two_sided)).flatten()
+    let test = |(row, differences): &Measured| {
+        let test = is_tested(row).then(|| signed_rank::test(differences)).flatten()?;
+        Some(Tested { p: test.p_two_sided, least: test.least })
     };
-    let each: Vec<Option<f64>> = measured.iter().map(p).collect();
-    let tested: Vec<f64> = each.iter().copied().flatten().collect();
-    let mut corrected = holm(&tested).into_iter();
-    let strictest = level / tested.len().max(1) as f64;
-    for ((row, differences), p) in measured.iter_mut().zip(each) {
-        row.p = p.and_then(|p| Some((p, corrected.next()?)));
-        row.detectable = row.p.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
+    let each: Vec<Option<Tested>> = measured.iter().map(test).collect();
+    let tested: Vec<Tested> = each.iter().copied().flatten().collect();
+    let corrected = holm(&tested, level);
+    let power = Power { tested: tested.len(), able: corrected.able };
+    let strictest = level / corrected.factor as f64;
+    let mut corrected = corrected.each.into_iter();
+    for ((row, differences), test) in measured.iter_mut().zip(each) {
+        row.p = test.and_then(|test| Some((test.p, corrected.next()?)));
+        let able = test.filter(|test| test.least <= strictest);
+        row.detectable = able.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
         let beyond = row.effect.abs() > row.tolerance;
         row.verdict = match (row.p, is_worse(row.effect, row.worse)) {
+            (Some((_, p)), _) if !beyond && p < level => Verdict::Tolerated,
             _ if !beyond => row.verdict,
             (Some((_, p)), Some(worse)) if p < level => {
                 if worse {
@@ -97,7 +105,7 @@ fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, usize) {
             _ => row.verdict,
         };
     }
-    (measured.into_iter().map(|(row, _)| row).collect(), tested.len())
+    (measured.into_iter().map(|(row, _)| row).collect(), power)
 }
 
 /// A statistic of a run; infinite if it falls on a wait that had not ended, `None` without data.
@@ -132,5 +140,6 @@ fn interval(name: &str, effect: f64, differences: &[f64]) -> Option<(f64, f64)> 
 fn gain(base: &[f64], head: &[f64], differences: &[f64]) -> Option<f64> {
     let square = |values: &[f64]| deviation(values).map(|deviation| deviation * deviation);
     let gain = (square(base)? + square(head)?) / square(differences)?;
-    gain.is_finite().then_some(gain)
+    // More than that is the noise of last bits: the differences are all the same.
+    (gain < GAIN_MAX).then_some(gain)
 }

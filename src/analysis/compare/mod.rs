@@ -3,9 +3,9 @@
 //! The same seed draws the same arrivals, delays and faults on both sides (common random numbers), so the difference
 //! within a seed says more than two means. Runs that are equal are said to be, and nothing is tested. Otherwise each
 //! figure of each metric is taken per seed and paired: its effect is the median difference, with a BCa interval over
-//! seeds, a signed-rank test, Holm's correction over all figures that are tested, and the smallest effect that so many
-//! seeds could have shown. A figure is a regression if it is significant *and* moved the wrong way by more than its
-//! tolerance. Laws and expectations are compared exactly.
+//! seeds, a signed-rank test, Holm's correction over all figures that could be significant, and the smallest effect
+//! that so many seeds could have shown. A figure is a regression if it is significant *and* moved the wrong way by more
+//! than its tolerance. Laws and expectations are compared exactly.
 //!
 //! A figure that falls on a wait that had not ended with its run counts as longer than any; it is kept in the ranks.
 
@@ -42,10 +42,21 @@ pub struct Comparison {
     pub exact: Vec<Exact>,
     /// Metrics that only one side has, and whether that is the base.
     pub unmatched: Vec<(String, bool)>,
-    /// Figures that were tested, which the correction is for.
-    pub tested: usize,
+    /// Expectations that only one side has, and whether that is the base.
+    pub unmatched_expectations: Vec<(String, bool)>,
+    /// How many figures were tested, and how many of them could have shown anything.
+    pub power: Power,
     /// Chance of even one false alarm among them.
     pub level: f64,
+}
+
+/// What the tests of a comparison could have shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Power {
+    /// Figures that were tested together: those that differ in some seed and have a bad direction.
+    pub tested: usize,
+    /// How many of them could have been significant after correction, had they been as clear as can be.
+    pub able: usize,
 }
 
 /// One of two results.
@@ -108,8 +119,10 @@ pub enum Verdict {
     Improvement,
     /// It moved by more than the tolerance and its interval is off zero, but neither way is worse; not tested.
     Moved,
-    /// Not significant, or within the tolerance.
+    /// Not significant.
     NoEvidence,
+    /// Significant, and within the tolerance.
+    Tolerated,
     /// Equal in every seed.
     Same,
 }
@@ -122,6 +135,7 @@ impl Verdict {
             Self::Improvement => "improvement",
             Self::Moved => "moved",
             Self::NoEvidence => "no evidence",
+            Self::Tolerated => "tolerated",
             Self::Same => "same",
         }
     }
@@ -136,7 +150,7 @@ pub struct Exact {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// Regression or improvement.
+    /// Regression or improvement; moved for runs that should have been equal.
     pub verdict: Verdict,
 }
 
@@ -185,7 +199,7 @@ pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Resul
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
     }
     let identical = pairs.iter().all(|(base, head)| same(base, head));
-    let (rows, tested) = if identical { (Vec::new(), 0) } else { rows(&pairs, tolerances) };
+    let (rows, power) = if identical { (Vec::new(), Power::default()) } else { rows(&pairs, tolerances) };
     Ok(Comparison {
         base: side(base),
         head: side(head),
@@ -196,7 +210,8 @@ pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Resul
         rows,
         exact: exact(base, head, &pairs),
         unmatched: unmatched(&pairs),
-        tested,
+        unmatched_expectations: unmatched_expectations(base, head),
+        power,
         level: tolerances.level,
     })
 }
@@ -225,10 +240,16 @@ impl Comparison {
         self.verdicts().filter(|verdict| *verdict == wanted).count()
     }
 
-    /// Seeds it would take for one clear figure among these to be significant, if these are too few for any.
+    /// Seeds it takes for a clear figure among these to be significant, if these are too few for any. Then nothing can
+    /// be said for or against a regression, unless a law or an expectation tells.
     pub fn seeds_needed(&self) -> Option<usize> {
-        let needed = pairs_needed(self.level / self.tested.max(1) as f64);
-        (self.tested > 0 && self.seeds.len() < needed).then_some(needed)
+        let needed = pairs_needed(self.level / self.power.tested.max(1) as f64);
+        (self.power.tested > 0 && self.power.able == 0 && self.seeds.len() < needed).then_some(needed)
+    }
+
+    /// Whether it cannot be told if anything became worse: there are differences, and too few seeds to show any.
+    pub fn undecided(&self) -> bool {
+        !self.regressed() && self.seeds_needed().is_some()
     }
 
     fn verdicts(&self) -> impl Iterator<Item = Verdict> {
@@ -271,6 +292,26 @@ fn unmatched(pairs: &[(&Run, &Run)]) -> Vec<(String, bool)> {
     single.map(|(key, (base, _))| (key.clone(), base)).collect()
 }
 
+fn unmatched_expectations(base: &Summary, head: &Summary) -> Vec<(String, bool)> {
+    let only = |own: &Summary, other: &Summary, is_base: bool| {
+        let missing = own.expectations.iter().filter(|one| other.expectations.iter().all(|two| two.text != one.text));
+        missing.map(|one| (one.text.clone(), is_base)).collect::<Vec<_>>()
+    };
+    [only(base, head, true), only(head, base, false)].concat()
+}
+
+/// Runs of one scenario, version and seed that differ all the same; `None` if there are none.
+fn unlike(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Option<Exact> {
+    let differ = pairs.iter().filter(|(base, head)| !same(base, head)).count();
+    let one = base.scenario_digest == head.scenario_digest && base.cossim == head.cossim;
+    (one && differ > 0).then(|| Exact {
+        what: "runs of the same scenario, version and seed".to_owned(),
+        base: "equal".to_owned(),
+        head: format!("{differ} of {} differ: another build of cossim made them, or files were edited", pairs.len()),
+        verdict: Verdict::Moved,
+    })
+}
+
 fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
     let mut laws: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (base, head) in pairs {
@@ -294,7 +335,7 @@ fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
             verdict: verdict(passes(&before.verdict)),
         })
     });
-    laws.chain(expectations).collect()
+    laws.chain(expectations).chain(unlike(base, head, pairs)).collect()
 }
 
 #[cfg(test)]

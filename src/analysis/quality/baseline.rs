@@ -110,7 +110,7 @@ fn parse(text: &str) -> Result<Scores, (usize, String)> {
     let seeds = seeds.map_err(|_| (4, "a seed is not a whole number".to_owned()))?;
     let figures =
         lines.map(|(line, at)| figure(line, seeds.len()).map_err(|what| (at, what))).collect::<Result<_, _>>()?;
-    Ok(Scores { workload, digest, seeds, figures })
+    Ok(Scores { workload, digest, seeds, figures, broken: Vec::new() })
 }
 
 /// `METRIC STATISTIC UNIT = VALUES`
@@ -146,6 +146,7 @@ mod tests {
             workload: "near-full".to_owned(),
             digest: "0123456789abcdef".to_owned(),
             seeds: vec![1, 2],
+            broken: Vec::new(),
             figures: vec![
                 figure("placement.queued{region=r}", "mean", "allocs", &[Some(3.017_348), Some(2.5)]),
                 figure("placement.largest_fit.cpu{region=r}", "mean", "MHz", &[Some(5e-7), Some(0.0)]),

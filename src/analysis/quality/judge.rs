@@ -18,12 +18,14 @@ pub struct Judged {
     pub comparison: Comparison,
     /// Figures that had data in the baseline and have none any more.
     pub lost: Vec<String>,
+    /// Laws that were broken, and how.
+    pub broken: Vec<String>,
 }
 
 impl Judged {
     /// Whether it should fail a build.
     pub fn is_worse(&self) -> bool {
-        self.comparison.regressed() || !self.lost.is_empty()
+        self.comparison.regressed() || !self.lost.is_empty() || !self.broken.is_empty()
     }
 }
 
@@ -59,7 +61,7 @@ fn judge_one(before: &Scores, after: &Scores, tolerances: &Tolerances) -> Result
         return Err(Mismatch::Changed { workload });
     }
     match compare(&summary(before), &summary(after), tolerances) {
-        Ok(comparison) => Ok(Judged { workload, comparison, lost: lost(before, after) }),
+        Ok(comparison) => Ok(Judged { workload, comparison, lost: lost(before, after), broken: after.broken.clone() }),
         Err(cause) => Err(Mismatch::Seeds { workload, cause }),
     }
 }
@@ -111,6 +113,7 @@ fn summary(scores: &Scores) -> Summary {
         stopping: None,
         cases: Vec::new(),
         expectations: Vec::new(),
+        assumed: Vec::new(),
     }
 }
 
@@ -127,7 +130,13 @@ mod tests {
             values: values.clone(),
         };
         let figures = figures.iter().map(figure).collect();
-        Scores { workload: "w".to_owned(), digest: "d".to_owned(), seeds: (1..=16).collect(), figures }
+        Scores {
+            workload: "w".to_owned(),
+            digest: "d".to_owned(),
+            seeds: (1..=16).collect(),
+            figures,
+            broken: Vec::new(),
+        }
     }
 
     fn shifted(by: f64) -> Vec<Option<f64>> {
@@ -162,6 +171,9 @@ mod tests {
         assert!(judged(&before, &before)[0].comparison.identical);
         let lost = judged(&before, &of(0.0, 0.0, None)).remove(0);
         assert_eq!((lost.is_worse(), &*lost.lost[0]), (true, "placement.time_to_running{region=r} p99"));
+        let broken = Scores { broken: vec!["scheduler.capacity in seed 2".to_owned()], ..before.clone() };
+        let broken = judged(&before, &broken).remove(0);
+        assert!(broken.comparison.identical && broken.is_worse(), "a law that is broken is no quality");
     }
 
     #[test]

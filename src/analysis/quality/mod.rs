@@ -138,6 +138,8 @@ pub struct Scores {
     pub seeds: Vec<u64>,
     /// Its figures, by metric and statistic.
     pub figures: Vec<Figure>,
+    /// Laws that were broken, and how, with the seed; no part of a baseline.
+    pub broken: Vec<String>,
 }
 
 /// Runs a workload; `tick` hears ten times a second how far it is. Threads: `None` is one per core.
@@ -149,8 +151,22 @@ pub fn play(
     let seeds: Vec<u64> = (1..=u64::from(workload.seeds)).collect();
     let spec = Arc::new(workload.world.clone());
     let plan = Plan { spec, windows: Vec::new(), seeds: seeds.clone(), threads, explains: false };
-    let figures = figures(&run_all(&plan, tick)?);
-    Ok(Scores { workload: workload.name.clone(), digest: workload.digest.clone(), seeds, figures })
+    let runs = run_all(&plan, tick)?;
+    let (workload, digest) = (workload.name.clone(), workload.digest.clone());
+    Ok(Scores { workload, digest, seeds, figures: figures(&runs), broken: broken(&runs) })
+}
+
+/// Every law that a run broke.
+fn broken(runs: &[Outcome]) -> Vec<String> {
+    let of_run = |run: &Outcome| {
+        let laws = run.invariants.iter().filter(|law| law.violations > 0);
+        let told = laws.map(|law| {
+            let first = law.first.as_deref().unwrap_or("no details");
+            format!("{} in seed {}, {} times, first: {first}", law.name, run.seed, law.violations)
+        });
+        told.collect::<Vec<String>>()
+    };
+    runs.iter().flat_map(of_run).collect()
 }
 
 /// The figures of all metrics that tell.
@@ -185,4 +201,23 @@ fn value(value: &Value, statistic: &str) -> Option<f64> {
 /// To seven significant digits, so that baselines are short.
 fn rounded(value: f64) -> f64 {
     format!("{value:.6e}").parse().expect("a number that was written can be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::outcome::InvariantResult;
+
+    #[test]
+    fn laws_that_runs_broke_are_told_with_their_seed() {
+        let law = |violations, first: Option<&str>| InvariantResult {
+            name: "scheduler.capacity",
+            checks: 9,
+            violations,
+            first: first.map(str::to_owned),
+        };
+        let run = |seed, law| Outcome { invariants: vec![law], ..Outcome::empty(seed) };
+        let told = broken(&[run(1, law(0, None)), run(2, law(3, Some("node n1 at 5 s")))]);
+        assert_eq!(told, ["scheduler.capacity in seed 2, 3 times, first: node n1 at 5 s"]);
+    }
 }

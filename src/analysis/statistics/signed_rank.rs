@@ -15,6 +15,8 @@ pub struct SignedRank {
     pub positive: f64,
     /// Probability of a sum at least as far from the middle if there is no difference.
     pub p_two_sided: f64,
+    /// The smallest probability these differences could have come to: with all of them of one sign.
+    pub least: f64,
 }
 
 /// Tests whether differences are symmetric about zero. Infinite ones have the highest ranks. `None` of nothing; zeros
@@ -39,12 +41,12 @@ pub fn test(differences: &[f64]) -> Option<SignedRank> {
         }
         first += equal;
     }
-    let p_two_sided = match ranks.len() {
-        0 => 1.0,
-        n if n <= EXACT_MAX => exact(&ranks, positive),
-        _ => normal(&ranks, positive),
+    let (p_two_sided, least) = match ranks.len() {
+        0 => (1.0, 1.0),
+        n if n <= EXACT_MAX => (exact(&ranks, positive), smallest_p(n)),
+        _ => (normal(&ranks, positive), normal(&ranks, 0)),
     };
-    Some(SignedRank { positive: positive as f64 / 2.0, p_two_sided })
+    Some(SignedRank { positive: positive as f64 / 2.0, p_two_sided, least })
 }
 
 /// The smallest two-sided probability that so many pairs can come to: all differences of one sign.
@@ -117,6 +119,10 @@ mod tests {
         assert!(near(p(&[1.0, -1.0, -2.0]), 0.75));
         assert!(near(p(&[1.0, 2.0, f64::INFINITY, 4.0]), 0.125));
         assert!(near(p(&[0.0, 0.0]), 1.0) && test(&[]).is_none());
+        let least = |differences: &[f64]| test(differences).unwrap().least;
+        assert!(near(least(&[0.0, 0.0, 1.0, -2.0, 3.0]), 0.25) && near(least(&[0.0]), 1.0));
+        let many: Vec<f64> = (1..=26).map(f64::from).collect();
+        assert!(near(least(&many), p(&many)) && near(least(&many), 8.805e-6));
         assert!(near(smallest_p(10), 2.0 / 1_024.0));
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled, Refusals,
-    RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
+    Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled,
+    Refusals, RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
 };
 use crate::analysis::across::Across;
 use crate::analysis::ensemble::{Ensemble, Judgement};
@@ -15,6 +15,7 @@ use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::{Key, Value};
 use crate::measure::outcome::Outcome;
 use crate::model::evaluation::FailedGroup;
+use crate::scenario::parameters::Parameter;
 use crate::world::spec::WorldSpec;
 
 impl Summary {
@@ -56,6 +57,7 @@ impl Summary {
                     }
                 })
                 .collect(),
+            assumed: ensemble.assumed.iter().map(assumed).collect(),
         }
     }
 }
@@ -93,6 +95,15 @@ fn run(ensemble: &Ensemble, index: usize, run: &Outcome) -> Run {
                 first: law.first.clone(),
             })
             .collect(),
+    }
+}
+
+fn assumed(parameter: &Parameter) -> Assumed {
+    Assumed {
+        path: parameter.path.clone(),
+        value: parameter.value.clone(),
+        why: parameter.source.to_owned(),
+        plausible: parameter.plausible.to_owned(),
     }
 }
 

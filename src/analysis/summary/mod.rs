@@ -1,11 +1,13 @@
 //! What `summary.json` holds, as plain data: made of an ensemble ([`make`]), printed by the reports, read back here
-//! ([`read`]) so that finished runs can be compared. Stable, versioned by `schema`.
+//! ([`read`]) so that finished runs can be compared. Stable, versioned by `schema`. What `sensitivity.json` holds is
+//! beside it ([`sensitivity`]).
 //!
 //! The one place of this layer that knows serialisation. What later versions add is optional here, so that files of the
 //! same schema stay readable.
 
 pub mod make;
 pub mod read;
+pub mod sensitivity;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +46,22 @@ pub struct Summary {
     pub cases: Vec<Case>,
     /// Expectations over all runs.
     pub expectations: Vec<Overall>,
+    /// Assumed values that all of this rests on: nobody has measured or published them.
+    #[serde(default)]
+    pub assumed: Vec<Assumed>,
+}
+
+/// A parameter of the model whose value is assumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Assumed {
+    /// Its path, as in `--set`.
+    pub path: String,
+    /// Its value with its unit, as written or as it would be.
+    pub value: String,
+    /// Why it was assumed; empty where the scenario writes it and says that it is.
+    pub why: String,
+    /// Values that cannot be ruled out, as in `--vary`; empty where nothing is known.
+    pub plausible: String,
 }
 
 /// When seeds were enough.

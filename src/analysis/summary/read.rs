@@ -94,6 +94,16 @@ pub fn read_of_any_version(folder: &Path) -> Result<Summary, ReadError> {
 
 /// A summary from its text.
 pub fn parse(text: &str) -> Result<Summary, Flaw> {
+    head(text, SCHEMA)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let summary: Summary = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| Flaw::Field { field: error.path().to_string(), reason: error.inner().to_string() })?;
+    sound(&summary)?;
+    Ok(summary)
+}
+
+/// Whether a text is a file of cossim's in this format.
+pub(super) fn head(text: &str, schema: u32) -> Result<(), Flaw> {
     let damaged = |error: serde_json::Error| Flaw::Damaged { reason: error.to_string() };
     if !text.trim_start().starts_with('{') {
         serde_json::from_str::<IgnoredAny>(text).map_err(damaged)?;
@@ -106,15 +116,10 @@ pub fn parse(text: &str) -> Result<Summary, Flaw> {
         }
     }
     match head["schema"].as_u64() {
-        Some(found) if found == u64::from(SCHEMA) => {}
-        Some(found) => return Err(Flaw::Schema { found }),
-        None => return Err(Flaw::Foreign { missing: "schema" }),
+        Some(found) if found == u64::from(schema) => Ok(()),
+        Some(found) => Err(Flaw::Schema { found }),
+        None => Err(Flaw::Foreign { missing: "schema" }),
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let summary: Summary = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| Flaw::Field { field: error.path().to_string(), reason: error.inner().to_string() })?;
-    sound(&summary)?;
-    Ok(summary)
 }
 
 /// What the types do not say: there are runs, each seed once, in order, with a digest.

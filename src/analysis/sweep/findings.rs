@@ -6,13 +6,11 @@ use std::fmt::Write as _;
 use crate::analysis::sensitivity::morris::{self, Effect};
 use crate::analysis::sensitivity::sobol::{self, Index};
 use crate::analysis::sensitivity::tipping::{self, Cut};
-use crate::analysis::statistics::student;
 use crate::analysis::sweep::design::Design;
 use crate::analysis::sweep::table::Swept;
 use crate::base::math;
 use crate::scenario::parameters::Parameter;
-use crate::scenario::schema::Origin;
-use crate::scenario::vary;
+use crate::scenario::vary::{self, Dimension};
 
 /// What a sweep teaches.
 #[derive(Debug, Clone)]
@@ -25,8 +23,10 @@ pub struct Findings {
     pub shares: Vec<Shares>,
     /// Parameters whose values are assumed.
     pub assumed: Vec<Assumption>,
-    /// All of it in sentences, the most useful first.
+    /// All of it in sentences, the most useful first; those about assumed values come last.
     pub sentences: Vec<String>,
+    /// How many of the sentences are not about assumed values.
+    lessons: usize,
 }
 
 /// An expectation that stops to hold at a value.
@@ -78,7 +78,7 @@ pub struct Assumption {
 }
 
 /// A dimension matters for a measure if its mean absolute effect is at least this share of the largest.
-const MATTERS: f64 = 0.1;
+const MATTERS: f64 = crate::analysis::summary::sensitivity::MATTERS / 100.0;
 /// Intervals of a share that are wider say little.
 const WIDE: f64 = 0.3;
 /// Shares below this are not worth a sentence.
@@ -97,9 +97,16 @@ impl Findings {
         };
         let flips = flips(swept);
         let assumed = assumptions(swept, &shares);
-        let mut findings = Self { flips, screenings, shares, assumed, sentences: Vec::new() };
+        let mut findings = Self { flips, screenings, shares, assumed, sentences: Vec::new(), lessons: 0 };
         findings.sentences = findings.in_words(swept);
+        findings.lessons = findings.sentences.len();
+        findings.sentences.extend(findings.assumed_in_words());
         findings
+    }
+
+    /// The sentences that are not about assumed values.
+    pub fn lessons(&self) -> &[String] {
+        &self.sentences[..self.lessons]
     }
 
     /// The dimensions that matter for at least one measure, by their elementary effects, in order.
@@ -116,6 +123,11 @@ impl Findings {
             shares.in_words(swept, &mut out);
         }
         out.extend(self.screenings.iter().map(|screening| screening.in_words(swept)));
+        out
+    }
+
+    fn assumed_in_words(&self) -> Vec<String> {
+        let mut out = Vec::new();
         let (varied, fixed): (Vec<&Assumption>, Vec<&Assumption>) =
             self.assumed.iter().partition(|assumption| assumption.dimension.is_some());
         let named = |all: &[&Assumption]| -> String {
@@ -144,24 +156,60 @@ fn results(swept: &Swept, measure: usize) -> Vec<Option<f64>> {
 fn screening(swept: &Swept, points: &[Vec<f64>], measure: usize) -> Screening {
     let results = results(swept, measure);
     let left_out = results.iter().filter(|result| result.is_none()).count();
-    Screening { measure, effects: morris::effects(points, &results), left_out }
+    let values = swept.sweep.layout.values.iter().zip(points);
+    let place = |(values, point): (&Vec<String>, &Vec<f64>)| {
+        let each = swept.sweep.dimensions.iter().zip(values).zip(point);
+        each.map(|((dimension, value), share)| realised(dimension, value, *share)).collect()
+    };
+    Screening { measure, effects: morris::effects(&values.map(place).collect::<Vec<_>>(), &results), left_out }
+}
+
+/// Where in its range a dimension stands that was to stand at a `share` of it: of few values, it takes the nearest, and
+/// moves further or less far than it was to.
+fn realised(dimension: &Dimension, value: &str, share: f64) -> f64 {
+    if let Some(list) = dimension.listed() {
+        let index = list.iter().position(|known| known == value).unwrap_or(0);
+        return index as f64 / (list.len() - 1).max(1) as f64;
+    }
+    let ends = vary::number(&dimension.at(0.0)).zip(vary::number(&dimension.at(1.0)));
+    match (ends, vary::number(value)) {
+        (Some((low, high)), Some(number)) if high > low => (number - low) / (high - low),
+        _ => share,
+    }
 }
 
 fn shares_of(swept: &Swept, measure: usize) -> Shares {
     let results = results(swept, measure);
-    let known: Vec<f64> = results.iter().flatten().copied().collect();
-    let left_out = results.len() - known.len();
-    let mean = known.iter().sum::<f64>() / known.len() as f64;
-    let variance = known.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / known.len() as f64;
-    // The squared standard error of each point, from the width of its interval.
-    let t = 2.0 * student::quantile(0.975, (swept.sweep.plan.seeds.len().max(2) - 1) as f64);
-    let errors: Vec<f64> = (0..swept.points())
-        .filter_map(|point| swept.estimate(point, measure).interval)
-        .map(|(low, high)| math::pow((high - low) / t, 2.0))
-        .collect();
-    let noise = (!errors.is_empty() && variance > 0.0)
-        .then(|| (errors.iter().sum::<f64>() / errors.len() as f64 / variance).min(1.0));
+    let left_out = results.iter().filter(|result| result.is_none()).count();
+    let known = (0..results.len()).filter(|&point| results[point].is_some());
+    let values = |point| swept.runs(point).iter().filter_map(|run| run.values[measure]).collect::<Vec<f64>>();
+    let noise = noise(&known.map(values).collect::<Vec<_>>());
     Shares { measure, indices: sobol::indices(swept.sweep.dimensions.len(), &results), left_out, noise }
+}
+
+/// Share of the variance between points that the seeds alone would make, given the values of each point, one per seed;
+/// `None` with one seed, or without any variance. What a seed adds at every point alike is no noise: all points have
+/// the same seeds, and it cancels out.
+fn noise(points: &[Vec<f64>]) -> Option<f64> {
+    let seeds = points.first().map_or(0, Vec::len);
+    if seeds < 2 || points.len() < 2 {
+        return None;
+    }
+    let (count, all) = (points.len() as f64, seeds as f64);
+    let of_point: Vec<f64> = points.iter().map(|values| values.iter().sum::<f64>() / all).collect();
+    let of_seed: Vec<f64> =
+        (0..seeds).map(|seed| points.iter().map(|values| values[seed]).sum::<f64>() / count).collect();
+    let mean = of_seed.iter().sum::<f64>() / all;
+    let variance = of_point.iter().map(|own| (own - mean) * (own - mean)).sum::<f64>() / (count - 1.0);
+    let mut squares = 0.0;
+    for (values, own) in points.iter().zip(&of_point) {
+        for (value, common) in values.iter().zip(&of_seed) {
+            let rest = value - own - common + mean;
+            squares += rest * rest;
+        }
+    }
+    let error = squares / ((count - 1.0) * (all - 1.0)) / all;
+    (variance > 0.0).then(|| (error / variance).min(1.0))
 }
 
 fn flips(swept: &Swept) -> Vec<Flip> {
@@ -181,7 +229,7 @@ fn flips(swept: &Swept) -> Vec<Flip> {
 }
 
 fn assumptions(swept: &Swept, shares: &[Shares]) -> Vec<Assumption> {
-    let of_assumed = swept.sweep.parameters.iter().filter(|parameter| parameter.origin == Some(Origin::Assumed));
+    let of_assumed = swept.sweep.parameters.iter().filter(|parameter| parameter.is_assumed());
     of_assumed
         .map(|parameter| {
             let dimension = swept.sweep.dimensions.iter().position(|dimension| dimension.path == parameter.path);
@@ -335,5 +383,36 @@ impl Screening {
             let _ = write!(text, "; {} points are without a value and left out", self.left_out);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Morris moves by two thirds of a range; of two values that is all of it, of three whole numbers half or all.
+    #[test]
+    fn few_values_move_as_far_as_they_do() {
+        let near = |text: &str, share: f64, expected: f64| {
+            let dimension = Dimension::parse(text).unwrap();
+            let found = realised(&dimension, &dimension.at(share), share);
+            assert!((found - expected).abs() < 1e-9, "{text} at {share}: {found}");
+        };
+        near("x=5s,10s", 1.0 / 3.0, 0.0);
+        near("x=5s,10s", 2.0 / 3.0, 1.0);
+        near("x=0..2", 1.0 / 3.0, 0.5);
+        near("x=0..2", 2.0 / 3.0, 1.0);
+        near("x=2s..62s", 1.0 / 3.0, 1.0 / 3.0);
+    }
+
+    #[test]
+    fn what_a_seed_adds_everywhere_is_no_noise() {
+        // Points 10, 20 and 30, seeds that add -50 and 50 to each.
+        let alike: Vec<Vec<f64>> = [10.0, 20.0, 30.0].map(|y| vec![y - 50.0, y + 50.0]).to_vec();
+        assert!(noise(&alike).unwrap() < 1e-12);
+        // By hand: rests of -3 and 3, 3 and -3, 0 and 0: squares 36 over 2 × 1, over two seeds 9; variance 100.
+        let apart = vec![vec![7.0, 13.0], vec![23.0, 17.0], vec![30.0, 30.0]];
+        assert!((noise(&apart).unwrap() - 0.09).abs() < 1e-12);
+        assert_eq!((noise(&[vec![1.0], vec![2.0]]), noise(&[vec![1.0, 2.0], vec![2.0, 1.0]])), (None, None));
     }
 }

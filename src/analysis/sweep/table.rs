@@ -1,12 +1,13 @@
 //! What the runs of a sweep say, point by point.
 //!
-//! The independent unit is the seed: a figure is the mean over seeds of what each run came to, its interval Student's
-//! t over seeds (Law and Kelton, Simulation Modeling and Analysis, 4.5). Percentiles are those of each run, never of
-//! pooled samples. A run whose wait had not ended counts as `never` and stays out of the mean; that it is there is
-//! always said.
+//! The independent unit is the seed: a figure is the mean over seeds of what each run came to, its interval Student's t
+//! over seeds (Law and Kelton, Simulation Modeling and Analysis, 4.5), within the range of its unit. Percentiles are
+//! those of each run, never of pooled samples. A run whose wait had not ended counts as `never` and stays out of the
+//! mean; that it is there is always said.
 
 use crate::analysis::ensemble::Judgement;
 use crate::analysis::judge::over_runs;
+use crate::analysis::statistics::student::Range;
 use crate::analysis::statistics::{mean, student};
 use crate::analysis::sweep::plan::Checked;
 use crate::analysis::sweep::work::Row;
@@ -32,7 +33,7 @@ pub struct Estimate {
     pub never: usize,
     /// Mean over the seeds with a value; `None` without any.
     pub mean: Option<f64>,
-    /// 95 % interval of the mean, Student's t; `None` with fewer than two seeds.
+    /// 95 % interval of the mean, Student's t within the range of the unit; `None` with fewer than three seeds.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -78,7 +79,8 @@ impl Swept {
                 means.push(finite.iter().sum::<f64>() / finite.len() as f64);
             }
         }
-        estimate(&means, never)
+        let measure = &self.sweep.readings.measures[measure];
+        estimate(&means, never, Range::of(measure.metric.name, measure.unit()))
     }
 
     /// An expectation at a point.
@@ -123,8 +125,8 @@ impl Swept {
 }
 
 /// Mean and interval of one value per seed.
-fn estimate(values: &[f64], never: usize) -> Estimate {
-    let interval = student::mean_interval(values, 0.95).map(|(mean, half)| (mean - half, mean + half));
+fn estimate(values: &[f64], never: usize, range: Range) -> Estimate {
+    let interval = student::mean_interval_within(values, range, 0.95);
     Estimate { seeds: values.len(), never, mean: mean(values), interval }
 }
 
@@ -134,12 +136,14 @@ mod tests {
 
     #[test]
     fn means_have_intervals_over_seeds() {
-        let known = estimate(&[1.0, 2.0, 3.0, 4.0], 1);
+        let known = estimate(&[1.0, 2.0, 3.0, 4.0], 1, Range::of("x", "s"));
         assert_eq!((known.seeds, known.never, known.mean), (4, 1, Some(2.5)));
-        // s = 1.290994, t(3) = 3.182446, half = 2.054260
+        // s = 1.290994, t(3) = 3.182446, half = 2.054260, exp(2.054260 / 2.5) = 2.274379
         let (low, high) = known.interval.unwrap();
-        assert!((low - 0.445_740).abs() < 1e-5 && (high - 4.554_260).abs() < 1e-5, "{low} {high}");
-        assert_eq!(estimate(&[1.0], 0).interval, None);
-        assert_eq!(estimate(&[], 3).mean, None);
+        assert!((low - 1.099_201).abs() < 1e-4 && (high - 5.685_947).abs() < 1e-4, "{low} {high}");
+        let (low, high) = estimate(&[90.0, 99.0, 100.0], 0, Range::of("x", "%")).interval.unwrap();
+        assert!(0.0 < low && high < 100.0, "{low} {high}");
+        assert_eq!(estimate(&[1.0, 2.0], 0, Range::of("x", "s")).interval, None);
+        assert_eq!(estimate(&[], 3, Range::of("x", "s")).mean, None);
     }
 }

@@ -139,10 +139,10 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
     };
     super::run::say_findings(&loaded, output);
     let vary = if space.vary.is_empty() { lowered.vary.clone() } else { space.vary.clone() };
-    let path = |text: &str| text.split('=').next().unwrap_or_default().trim().to_owned();
-    if let Some(clash) = space.set.iter().map(|set| path(set)).find(|set| vary.iter().any(|vary| path(vary) == *set)) {
-        let hint = "leave out one of them: a point has one value".to_owned();
-        return Err(Stopped::Asked("E101", format!("`{clash}` is both varied and set"), hint));
+    let path = |text: &str| text.split_once('=').map_or(text, |(path, _)| path).trim().to_owned();
+    if let Some(both) = space.set.iter().find(|edit| vary.iter().any(|varied| path(varied) == path(edit))) {
+        let message = format!("`{}` is both set and varied", path(both));
+        return Err(Stopped::Asked("E100", message, "leave its `--set` out, or do not vary it".to_owned()));
     }
     let design = match design {
         Some(design) => design,

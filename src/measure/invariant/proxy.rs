@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn targets_are_those_of_the_table_and_no_others() {
         let endpoint = |process, port| Endpoint { process: ProcessId(process), port };
-        let all: Vec<Endpoint> = [(7, 80), (2, 9), (2, 8), (4, 80)].map(|(process, port)| endpoint(process, port)).into();
+        let all: Vec<Endpoint> =
+            [(7, 80), (2, 9), (2, 8), (4, 80)].map(|(process, port)| endpoint(process, port)).into();
         let targets = Targets::new(all.clone());
         for process in 0..10 {
             for port in [0, 8, 9, 80] {
@@ -173,7 +174,9 @@ mod tests {
                 assert_eq!(targets.contain(target), all.contains(&target), "{target}");
             }
         }
-        assert!(!Targets::default().contain(endpoint(0, 0)) && !Targets::new(Vec::new()).contain(endpoint(u32::MAX, 0)));
+        assert!(
+            !Targets::default().contain(endpoint(0, 0)) && !Targets::new(Vec::new()).contain(endpoint(u32::MAX, 0))
+        );
     }
 
     #[test]

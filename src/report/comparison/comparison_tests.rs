@@ -1,5 +1,5 @@
 use super::*;
-use crate::analysis::compare::Side;
+use crate::analysis::compare::Power;
 use crate::measure::catalogue::Worse;
 
 /// A wait that became longer, one that never ended, and a name that no format may trip over.
@@ -36,6 +36,7 @@ fn account() -> Account {
         base: Some(("m1".to_owned(), 5.25)),
         head: None,
         reason: "the head did not place it (again)".to_owned(),
+        explained: false,
     };
     let comparison = Comparison {
         base: side(&[]),
@@ -56,7 +57,8 @@ fn account() -> Account {
             verdict: Verdict::Improvement,
         }],
         unmatched: Vec::new(),
-        tested: 3,
+        unmatched_expectations: Vec::new(),
+        power: Power { tested: 3, able: 3 },
         level: 0.05,
     };
     let decisions = Ok(vec![changed(1, "web[0]"), changed(1, "web[1]"), changed(4, "web[0]")]);
@@ -83,10 +85,34 @@ fn the_text_says_what_moved_and_what_could_not_be_seen() {
             "  plan.wait max < 1s: fail → pass\n",
             "0.75 ms",
             "placement decisions: 3 differ, in 2 seeds",
+            "    cossim run s,1.ron --set a=1 --seed 1 --explain --out explained/head\n    cossim compare explained/base",
             "seed 1: 2 differ, first web[0] in eu: m1 at 5.250 s → nowhere (the head did not place it (again))",
         ],
     );
     assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
+}
+
+/// A gate that cannot tell must not look like one that passes, in any format.
+#[test]
+fn too_few_seeds_are_undecided_in_every_format() {
+    let mut account = account();
+    account.comparison.rows.iter_mut().for_each(|row| row.verdict = Verdict::NoEvidence);
+    account.comparison.exact.clear();
+    account.comparison.power = Power { tested: 41, able: 0 };
+    let few = "10 seeds can show no difference among 41 figures at 5 %, however clear: at least 11 are needed, as with \
+               `--seeds 11`";
+    check_contains(&text::render(&account), &["UNDECIDED  a|b: ", &format!("note  {few}\n")]);
+    check_contains(&markdown::render(&account), &["## cossim: a\\|b: undecided", few]);
+    check_contains(
+        &junit::render(&account),
+        &["errors=\"1\"", &format!("<error type=\"undecided\" message=\"{few}\">")],
+    );
+    check_contains(&github::render(&account), &["::error file=s%2C1.ron,title=cossim%3A undecided::10 seeds can show"]);
+    let json: serde_json::Value = serde_json::from_str(&json::render(&account)).unwrap();
+    assert_eq!(
+        (&json["verdict"], &json["seeds_needed"], &json["tested_able"]),
+        (&"undecided".into(), &11.into(), &0.into())
+    );
 }
 
 #[test]
@@ -117,6 +143,8 @@ fn markup_is_escaped_and_infinities_are_no_numbers() {
     // Whatever the schema requires is there.
     let schema = serde_json::to_value(schemars::schema_for!(json::Document)).unwrap();
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&schema["properties"]), keys(&json));
+    let mut always = keys(&schema["properties"]);
+    always.retain(|key| key != "seeds_needed");
+    assert_eq!(always, keys(&json));
     assert_eq!(keys(&schema["$defs"]["Figure"]["properties"]), keys(&json["figures"][0]));
 }

@@ -23,6 +23,9 @@ pub fn render(account: &Account) -> String {
             let _ = writeln!(out, "::{level} file={file},title={title}::{}", data(&message));
         }
     }
+    if let Some(few) = account.too_few().filter(|_| comparison.undecided()) {
+        let _ = writeln!(out, "::error file={file},title=cossim%3A undecided::{}", data(&few));
+    }
     for caveat in account.caveats().iter().take(ANNOTATIONS_MAX) {
         let _ = writeln!(out, "::warning file={file},title=cossim::{}", data(caveat));
     }

@@ -15,7 +15,8 @@ pub const SCHEMA: u32 = 1;
 pub struct Document {
     /// Version of this format.
     pub schema: u32,
-    /// `identical`, `regression`, `improvement`, `moved` or `no evidence of a difference`.
+    /// `identical`, `regression`, `undecided` (too few seeds to show any), `improvement`, `moved` or `no evidence of a
+    /// difference`.
     pub verdict: String,
     /// What is compared with.
     pub base: Result,
@@ -27,8 +28,13 @@ pub struct Document {
     pub seeds_only_in_base: Vec<u64>,
     /// Seeds of the head alone; left out.
     pub seeds_only_in_head: Vec<u64>,
-    /// Figures that were tested, which the correction of the probabilities is for.
+    /// Figures that were tested together.
     pub tested: usize,
+    /// How many of them could have been significant after correction, had they been as clear as can be.
+    pub tested_able: usize,
+    /// Seeds it takes for any to be; absent if there are enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seeds_needed: Option<usize>,
     /// Chance of even one false alarm among them, in percent.
     pub level: f64,
     /// What a reader should know before trusting it.
@@ -41,6 +47,10 @@ pub struct Document {
     pub metrics_only_in_base: Vec<String>,
     /// Metrics that only the head has.
     pub metrics_only_in_head: Vec<String>,
+    /// Expectations that only the base has, which are not judged.
+    pub expectations_only_in_base: Vec<String>,
+    /// Expectations that only the head has.
+    pub expectations_only_in_head: Vec<String>,
     /// Placement decisions that changed, by seed and then by time; absent if they are not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decisions: Option<Vec<Decision>>,
@@ -74,7 +84,7 @@ pub struct Figure {
     pub unit: String,
     /// Which way is worse: `more`, `less` or `neither`.
     pub worse: String,
-    /// `regression`, `improvement`, `moved`, `no evidence` or `same`.
+    /// `regression`, `improvement`, `moved`, `tolerated`, `no evidence` or `same`.
     pub verdict: String,
     /// Seeds in which both sides have it.
     pub pairs: usize,
@@ -114,7 +124,7 @@ pub struct Fared {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// `regression` or `improvement`.
+    /// `regression` or `improvement`; `moved` for runs that should have been equal.
     pub verdict: String,
 }
 
@@ -159,6 +169,10 @@ fn document(account: &Account) -> Document {
     let comparison = &account.comparison;
     let unmatched =
         |base: bool| comparison.unmatched.iter().filter(|(_, of)| *of == base).map(|(key, _)| key.clone()).collect();
+    let unmatched_expectations = |base: bool| {
+        let of = comparison.unmatched_expectations.iter().filter(|(_, of)| *of == base);
+        of.map(|(text, _)| text.clone()).collect()
+    };
     let place = |place: &Option<(String, f64)>| {
         place.as_ref().map(|(machine, at)| Place { machine: machine.clone(), at_s: *at })
     };
@@ -182,13 +196,17 @@ fn document(account: &Account) -> Document {
         seeds: comparison.seeds.clone(),
         seeds_only_in_base: comparison.only_base.clone(),
         seeds_only_in_head: comparison.only_head.clone(),
-        tested: comparison.tested,
+        tested: comparison.power.tested,
+        tested_able: comparison.power.able,
+        seeds_needed: comparison.seeds_needed(),
         level: 100.0 * comparison.level,
         caveats: account.caveats(),
         figures: comparison.rows.iter().map(figure).collect(),
         exact: comparison.exact.iter().map(fared).collect(),
         metrics_only_in_base: unmatched(true),
         metrics_only_in_head: unmatched(false),
+        expectations_only_in_base: unmatched_expectations(true),
+        expectations_only_in_head: unmatched_expectations(false),
         decisions,
     }
 }

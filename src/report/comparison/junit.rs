@@ -1,9 +1,11 @@
-//! A comparison as JUnit XML: a test per figure, law and expectation; regressions are failures. No times.
+//! A comparison as JUnit XML: a test per figure, law and expectation; regressions are failures, and too few seeds to
+//! show any are an error. No times.
 
 use std::fmt::Write as _;
 
 use super::{Account, change, detectable, interval, name, probability, value};
 use crate::analysis::compare::{Row, Verdict};
+use crate::report::escape::escaped;
 
 /// The document, ending in a newline.
 pub fn render(account: &Account) -> String {
@@ -37,11 +39,22 @@ pub fn render(account: &Account) -> String {
         let failure = (exact.verdict == Verdict::Regression).then(|| (said.clone(), said.clone()));
         add(&format!("{class}.exact"), &exact.what, failure, &said);
     }
+    let undecided = account.too_few().filter(|_| comparison.undecided());
+    let errors = usize::from(undecided.is_some());
+    tests += errors;
+    if let Some(few) = undecided {
+        let (class, few) = (escaped(&class), escaped(&few));
+        let _ = writeln!(
+            cases,
+            "    <testcase classname=\"{class}\" name=\"seeds\">\n      <error type=\"undecided\" \
+             message=\"{few}\">{few}</error>\n    </testcase>"
+        );
+    }
     let suite = escaped(&format!("cossim compare {} {}", account.base, account.head));
     let notes = account.caveats().join("\n");
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"cossim\" tests=\"{tests}\" failures=\"{failures}\" \
-         errors=\"0\">\n  <testsuite name=\"{suite}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" \
+         errors=\"{errors}\">\n  <testsuite name=\"{suite}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" \
          skipped=\"0\">\n{cases}    <system-out>{}</system-out>\n  </testsuite>\n</testsuites>\n",
         escaped(&notes)
     )
@@ -56,21 +69,4 @@ fn detail(row: &Row) -> String {
          shown {shown}, {} seeds",
         row.pairs
     )
-}
-
-/// Text as XML takes it; what XML 1.0 cannot hold is replaced.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}') => out.push('\u{FFFD}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Account, change, decision, detectable, interval, name, percent, probability, value};
-use crate::analysis::compare::{Row, Verdict, listed};
+use crate::analysis::compare::{Power, Row, Verdict, listed};
 
 /// Changed decisions that are listed.
 const DECISIONS_MAX: usize = 10;
@@ -34,6 +34,7 @@ pub fn render(account: &Account) -> String {
         (Verdict::Regression, "Regressions"),
         (Verdict::Improvement, "Improvements"),
         (Verdict::Moved, "Moved, and neither way is worse"),
+        (Verdict::Tolerated, "Changed by no more than is tolerated"),
     ] {
         let rows = account.rows(verdict);
         let exact: Vec<_> = account.exact(verdict).collect();
@@ -51,7 +52,9 @@ pub fn render(account: &Account) -> String {
     if !silent.is_empty() {
         let level = percent(comparison.level);
         add(format!("\n<details><summary>{} figures without evidence of a change</summary>\n", silent.len()));
-        add(format!("{} figures were tested together at {level} (Wilcoxon, Holm).\n", comparison.tested));
+        let Power { tested, able } = comparison.power;
+        let tested = format!("{tested} figures were tested together at {level} (Wilcoxon, Holm)");
+        add(format!("{tested}; {able} of them differ in seeds enough to show anything.\n"));
         add(table(&silent));
         add("\n</details>".to_owned());
     }
@@ -59,6 +62,9 @@ pub fn render(account: &Account) -> String {
         add(format!("\n<details><summary>{} placement decisions differ</summary>\n", changed.len()));
         for (count, changed) in account.first_changes().into_iter().take(DECISIONS_MAX) {
             add(format!("- seed {}: {count} differ, first {}", changed.seed, cell(&decision(changed))));
+        }
+        if let Some(commands) = account.how_to_explain() {
+            add(format!("\nWhat ruled machines out and who else was best:\n\n```\n{}\n```", commands.join("\n")));
         }
         add("\n</details>".to_owned());
     }

@@ -10,8 +10,8 @@ pub mod markdown;
 pub mod text;
 
 use crate::analysis::compare::decisions::Changed;
-use crate::analysis::compare::{Comparison, Exact, Row, Verdict, listed};
-use crate::report::text::{number, plural};
+use crate::analysis::compare::{Comparison, Exact, Row, Side, Verdict, listed};
+use crate::report::text::{number, plural, quoted};
 
 /// A comparison and what its sides are called.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ impl Account {
         match (comparison.identical && comparison.exact.is_empty(), comparison.regressed()) {
             (true, _) => "identical",
             (_, true) => "regression",
+            _ if comparison.undecided() => "undecided",
             _ if comparison.count(Verdict::Improvement) > 0 => "improvement",
             _ if comparison.differs() => "moved",
             _ => "no evidence of a difference",
@@ -48,12 +49,13 @@ impl Account {
             (Verdict::Regression, "regression"),
             (Verdict::Improvement, "improvement"),
             (Verdict::Moved, "move that is neither"),
+            (Verdict::Tolerated, "within tolerance"),
             (Verdict::NoEvidence, "without evidence"),
             (Verdict::Same, "the same"),
         ];
         let some = kinds.iter().filter_map(|(verdict, word)| {
             let count = self.comparison.count(*verdict);
-            let plain = matches!(verdict, Verdict::NoEvidence | Verdict::Same);
+            let plain = matches!(verdict, Verdict::Tolerated | Verdict::NoEvidence | Verdict::Same);
             (count > 0).then(|| match (*verdict, plain) {
                 (_, true) => format!("{count} {word}"),
                 (Verdict::Moved, _) => format!("{count} moved, neither way is worse"),
@@ -75,14 +77,7 @@ impl Account {
                 listed(seeds)
             ));
         }
-        if let Some(needed) = comparison.seeds_needed() {
-            caveats.push(format!(
-                "{} can show no difference among {} at {}: run at least {needed}, as with `--seeds {needed}`",
-                plural(comparison.seeds.len(), "seed"),
-                plural(comparison.tested, "figure"),
-                percent(comparison.level),
-            ));
-        }
+        caveats.extend(self.too_few());
         for (what, base, head) in [
             ("scenarios", &comparison.base.scenario, &comparison.head.scenario),
             ("versions of cossim", &comparison.base.cossim, &comparison.head.cossim),
@@ -105,10 +100,44 @@ impl Account {
                 caveats.push(format!("only the {side} has {}", keys.join(", ")));
             }
         }
+        for (base, side) in [(true, "base"), (false, "head")] {
+            let of = comparison.unmatched_expectations.iter().filter(|(_, of)| *of == base);
+            let texts: Vec<String> = of.map(|(text, _)| format!("`{text}`")).collect();
+            if !texts.is_empty() {
+                caveats.push(format!("only the {side} expects {}", texts.join(", ")));
+            }
+        }
         if let Err(reason) = &self.decisions {
             caveats.push(format!("placement decisions are not compared: {reason}"));
         }
         caveats
+    }
+
+    /// That there are too few seeds for any figure, and how many it takes.
+    fn too_few(&self) -> Option<String> {
+        let comparison = &self.comparison;
+        let needed = comparison.seeds_needed()?;
+        Some(format!(
+            "{} can show no difference among {} at {}, however clear: at least {needed} are needed, as with `--seeds \
+             {needed}`",
+            plural(comparison.seeds.len(), "seed"),
+            plural(comparison.power.tested, "figure"),
+            percent(comparison.level),
+        ))
+    }
+
+    /// The commands that tell more of the first decision that changed, if the results tell scores alone.
+    fn how_to_explain(&self) -> Option<[String; 3]> {
+        let first = self.decisions.as_ref().ok()?.first().filter(|changed| !changed.explained)?;
+        let run = |side: &Side, out: &str| {
+            let set = side.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<Vec<_>>().concat();
+            let (file, seed) = (quoted(&side.file), first.seed);
+            format!("cossim run {file}{set} --seed {seed} --explain --out explained/{out}")
+        };
+        let (base, head) = (&self.comparison.base, &self.comparison.head);
+        let apart = if base.scenario == head.scenario { "" } else { " --across-scenarios" };
+        let compare = format!("cossim compare explained/base explained/head{apart}");
+        Some([run(base, "base"), run(head, "head"), compare])
     }
 
     /// The rows of a verdict: largest change relative to the base first.

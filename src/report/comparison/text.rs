@@ -1,7 +1,7 @@
 //! A comparison for people: the verdict first, then what moved, then what could not have been seen.
 
 use super::{Account, change, decision, detectable, interval, name, percent, probability, value};
-use crate::analysis::compare::{Row, Side, Verdict, listed};
+use crate::analysis::compare::{Power, Row, Side, Verdict, listed};
 use crate::report::text::{align, grouped, line, section};
 
 /// Figures without evidence that are listed; the JSON has all.
@@ -16,7 +16,10 @@ pub fn render(account: &Account) -> String {
     line(&mut out, &format!("{}  {}: {}", account.word().to_uppercase(), comparison.head.scenario, account.counts()));
     line(&mut out, &format!("base  {}", side(&account.base, &comparison.base)));
     line(&mut out, &format!("head  {}", side(&account.head, &comparison.head)));
-    let tested = format!("{} figures tested together at {} (Holm)", comparison.tested, percent(comparison.level));
+    let Power { tested, able } = comparison.power;
+    let able =
+        if able == tested { String::new() } else { format!(", {able} of them in seeds enough to show anything") };
+    let tested = format!("{tested} figures tested together at {} (Holm){able}", percent(comparison.level));
     let tested = if comparison.identical { "nothing to test".to_owned() } else { tested };
     line(&mut out, &format!("seeds {}, paired; {tested}", listed(&comparison.seeds)));
     for caveat in account.caveats() {
@@ -26,6 +29,7 @@ pub fn render(account: &Account) -> String {
         (Verdict::Regression, "regressions"),
         (Verdict::Improvement, "improvements"),
         (Verdict::Moved, "moved, and neither way is worse"),
+        (Verdict::Tolerated, "changed by no more than is tolerated"),
     ] {
         moved(account, verdict, title, &mut out);
     }
@@ -91,5 +95,9 @@ fn decisions(account: &Account, out: &mut String) {
     }
     if first.len() > SEEDS_MAX {
         line(out, &format!("  and in {} more seeds; `--format json` has them all", first.len() - SEEDS_MAX));
+    }
+    if let Some(commands) = account.how_to_explain() {
+        line(out, "  these results know scores alone; what ruled machines out and who else was best is told by");
+        commands.iter().for_each(|command| line(out, &format!("    {command}")));
     }
 }

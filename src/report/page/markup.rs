@@ -2,28 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::report::escape::escaped;
 use crate::report::text::shortened;
 
 /// Longest text of a cell, in characters; what is longer ends in an ellipsis.
 const CELL_MAX: usize = 400;
-
-/// Text as it may stand between tags and within quoted attributes.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // No document may hold these, not even as references.
-            '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
 
 /// One cell of a table.
 #[derive(Debug, Clone)]
@@ -172,7 +155,6 @@ mod tests {
 
     #[test]
     fn text_is_no_markup() {
-        assert_eq!(escaped("a<b & \"c\"\u{1}'"), "a&lt;b &amp; &quot;c&quot;\u{fffd}&#39;");
         let mut table = Table::new("<x>", &["<y>"], 1_000, "");
         table.row(&[
             head("<z>"),

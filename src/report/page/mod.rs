@@ -14,10 +14,11 @@ mod one_run;
 mod overall;
 mod plots;
 mod record;
+mod rests;
 mod theme;
 
+use crate::report::escape::escaped;
 use held::{Ground, Shares};
-use markup::escaped;
 use record::{Record, Shown};
 
 use crate::analysis::summary::read::Flaw;
@@ -58,6 +59,11 @@ impl PageError {
             }
         }
     }
+}
+
+/// Fingerprint of the scenario of a folder with these files.
+pub fn scenario_digest(files: &[(String, Vec<u8>)]) -> Result<String, PageError> {
+    Ok(record::summary(files)?.scenario_digest)
 }
 
 /// The page of a folder with these files, by name.
@@ -128,12 +134,13 @@ fn before(record: &Record) -> String {
          <a class=\"skip\" href=\"#main\">To the report</a>\n\
          <header><div class=\"brand\">cossim report<span id=\"theme\"></span></div><h1>{name}</h1>\n{}\
          <nav aria-label=\"Sections\">{sections}</nav></header>\n<main id=\"main\">\n\
-         <h2 id=\"expectations\">Expectations</h2>\n{}\
+         <h2 id=\"expectations\">Expectations</h2>\n{}{}\
          <h2 id=\"faults\">What the faults did</h2>\n{}\
          <h2 id=\"requests\">What users saw</h2>\n{}\
          <h2 id=\"timeline\">Timeline</h2>\n{}",
         overall::verdict(record),
         overall::expectations(summary),
+        overall::stopping(summary),
         overall::faults(record),
         overall::requests(summary),
         overall::timeline(record),
@@ -144,12 +151,14 @@ fn before(record: &Record) -> String {
 fn after(record: &Record) -> String {
     let summary = &record.summary;
     format!(
-        "<h2 id=\"metrics\">Metrics</h2>\n{}<h2 id=\"laws\">Laws and seeds</h2>\n{}{}\
+        "<h2 id=\"metrics\">Metrics</h2>\n{}{}<h2 id=\"sensitivity\">Sensitivity</h2>\n{}<h2 id=\"laws\">Laws and seeds</h2>\n{}{}\
          <h2 id=\"scenario\">Scenario</h2>\n{}</main>\n\
          <footer><p>cossim {} · scenario digest {} · the same scenario, seeds and version give the same bytes.</p>\
          <p>Beside this page: summary.json, metrics.csv, series.csv, failovers.csv, placements.csv, machines.csv, \
          timeline.csv and the charts. Charts one can zoom: uPlot 1.6.32, MIT licence, © 2022 Leon Sorokin.</p></footer>\n",
         overall::metrics(summary),
+        overall::modes(summary),
+        rests::sensitivity(record),
         overall::laws(summary),
         overall::runs(summary),
         overall::scenario(record),
@@ -158,13 +167,14 @@ fn after(record: &Record) -> String {
     )
 }
 
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("expectations", "Expectations"),
     ("faults", "Faults"),
     ("requests", "Requests"),
     ("timeline", "Timeline"),
     ("runs", "Run by run"),
     ("metrics", "Metrics"),
+    ("sensitivity", "Sensitivity"),
     ("laws", "Laws and seeds"),
     ("scenario", "Scenario"),
 ];

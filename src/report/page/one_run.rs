@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::analysis::summary::{Run, Unplaced};
+use crate::report::escape::escaped;
 use crate::report::page::held::{Ground, Placed, Shares, Stand, percent};
-use crate::report::page::markup::{Cell, Table, escaped, figure, head, text};
+use crate::report::page::markup::{Cell, Table, figure, head, text};
 use crate::report::page::overall::{drawn, instant};
 use crate::report::page::record::{Record, Shown};
 use crate::report::text::{grouped, number, plural};

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::analysis::summary::{Estimate, Fault, Overall, Pooled, Run, Summary};
+use crate::analysis::summary::{Estimate, Fault, Mode, Overall, Pooled, Run, Summary};
+use crate::report::escape::escaped;
 use crate::report::frame::seeds;
-use crate::report::page::markup::{Cell, Table, escaped, figure, head, text};
+use crate::report::page::markup::{Cell, Table, figure, head, text};
 use crate::report::page::record::Record;
 use crate::report::style::STAGE_WORDS;
 use crate::report::text::{grouped, number, plural, quoted, span};
@@ -370,6 +371,41 @@ pub(super) fn metrics(summary: &Summary) -> String {
         silent => format!("<p class=\"note\">{} without samples.</p>\n", plural(silent, "metric")),
     };
     format!("<div class=\"filtered\">{}</div>{note}", table.finish())
+}
+
+/// Metrics that no one number sums up.
+pub(super) fn modes(summary: &Summary) -> String {
+    let columns = ["metric", "modes: share near the middle (lowest … highest)", "told apart by the kinds of runs"];
+    let mut table = Table::new("Metrics of several modes", &columns, 15_000, "summary.json");
+    for (key, pooled) in summary.across_runs.iter().filter(|(_, pooled)| pooled.modes.len() > 1) {
+        let mode = |mode: &Mode| {
+            let (low, middle, high) = (number(mode.low), number(mode.middle), number(mode.high));
+            format!("{:.0} % near {middle} {} ({low} … {high})", mode.share, pooled.unit)
+        };
+        let modes = pooled.modes.iter().map(mode).collect::<Vec<_>>().join("; ");
+        let explained = if pooled.explained_by_cases == Some(true) { "yes" } else { "no" };
+        table.row(&[head(&**key), text(modes), text(explained)]);
+    }
+    if table.is_empty() { String::new() } else { table.finish() }
+}
+
+/// Why there are so many runs, if the scenario left that open.
+pub(super) fn stopping(summary: &Summary) -> String {
+    let Some(stopping) = &summary.stopping else { return String::new() };
+    let (count, wanted) = (plural(summary.runs.len(), "seed"), number(stopping.half_width));
+    let said = if stopping.reached {
+        format!("{count} were enough: the 95 % interval of every mean reaches no further than {wanted} % of it.")
+    } else {
+        format!("{count}, as many as may be, were not enough for intervals of {wanted} % of every mean.")
+    };
+    let columns = ["expectation", "#seeds that exercise it", "#mean", "#half-width, % of the mean"];
+    let mut table = Table::new("How well the means of what is expected are known", &columns, 10_000, "summary.json");
+    let shown = |value: Option<f64>| figure(value.map_or("–".to_owned(), number));
+    for known in &stopping.known {
+        let seeds = figure(known.seeds.to_string());
+        table.row(&[head(&*known.text), seeds, shown(known.mean), shown(known.half_width)]);
+    }
+    format!("<p>{said}</p>\n{}", if table.is_empty() { String::new() } else { table.finish() })
 }
 
 /// Every law, over all runs.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{PageError, SIZE_MAX, page};
-use crate::analysis::summary::{Case, Election, Estimate, Expectation, Fault, Invariant, Outage, Overall};
-use crate::analysis::summary::{Pooled, Refusals, Run, SCHEMA, Stage, Summary, Unplaced};
+use crate::analysis::summary::sensitivity::{Influence, Sensitivity, Varied};
+use crate::analysis::summary::{Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Outage, Overall};
+use crate::analysis::summary::{Known, Mode, Pooled, Refusals, Run, SCHEMA, Stage, Stopping, Summary, Unplaced};
 use crate::report::json;
 
 const HOSTILE: &str = "</script><script>alert('x')</script><img src=x onerror=\"alert(1)\">";
@@ -67,6 +68,12 @@ fn summary(name: &str, runs: u64) -> Summary {
             passed: 0,
             failed: runs as usize,
             not_exercised: 0,
+        }],
+        assumed: vec![Assumed {
+            path: "traffic[0].timeout".to_owned(),
+            value: name.to_owned(),
+            why: name.to_owned(),
+            plausible: "2s..60s".to_owned(),
         }],
     }
 }
@@ -173,6 +180,86 @@ fn the_page_says_what_the_folder_says() {
     let half: Vec<&str> = first.split(',').collect();
     assert_eq!((half[0], half[1], half[46], half[47], half.len()), ("0.0", "50.0", "50.0", "0.0", 120), "{first}");
     assert_eq!(second.split(',').skip(48).take(3).collect::<Vec<_>>(), ["0.0", "25.0", "25.0"], "{second}");
+}
+
+#[test]
+fn modes_and_the_number_of_seeds_are_told() {
+    let mut summary = summary("shop", 2);
+    let mode = |low, share| Mode { low, middle: low + 1.0, high: low + 2.0, share };
+    let pooled = summary.across_runs.values_mut().next().unwrap();
+    (pooled.modes, pooled.explained_by_cases) = (vec![mode(10.0, 60.0), mode(90.0, 40.0)], Some(true));
+    let known = Known { text: "plan.wait max < 1s".to_owned(), seeds: 2, mean: Some(31.5), half_width: None };
+    summary.stopping = Some(Stopping { half_width: 5.0, max: 2, reached: false, known: vec![known] });
+    let mut files = folder("shop", 2, 60);
+    files[0].1 = json::text(&summary).into_bytes();
+    let page = page(&files).unwrap();
+    for part in [
+        "60 % near 11 ms (10 … 12); 40 % near 91 ms (90 … 92)</td><td>yes",
+        "2 seeds, as many as may be, were not enough for intervals of 5 % of every mean.",
+        "<td class=\"n\">31.5</td><td class=\"n\">–</td>",
+    ] {
+        assert!(page.contains(part), "`{part}` is missing");
+    }
+}
+
+/// The file `sensitivity.json` of a folder in which `name` is whatever a scenario can name.
+fn analysis(name: &str) -> String {
+    let influence = |path: &str, share| Influence {
+        path: path.to_owned(),
+        measure: name.to_owned(),
+        unit: "ms".to_owned(),
+        effect: 250.0,
+        of_largest: 100.0,
+        share,
+        share_ci95: share.map(|share: f64| [share - 5.0, share + 5.0]),
+    };
+    let varied = |path: &str| Varied { path: path.to_owned(), values: "2s..60s".to_owned() };
+    let found = Sensitivity {
+        schema: 1,
+        cossim: env!("CARGO_PKG_VERSION").to_owned(),
+        scenario: name.to_owned(),
+        scenario_digest: "0123456789abcdef".to_owned(),
+        file: name.to_owned(),
+        set: Vec::new(),
+        seeds: vec![1, 2],
+        trajectories: 10,
+        rows: Some(64),
+        runs: 500,
+        varied: vec![varied("traffic[0].timeout"), varied(name)],
+        influences: vec![influence("traffic[0].timeout", Some(42.0)), influence(name, None)],
+        sentences: vec![format!("it depends on {name}")],
+    };
+    found.text()
+}
+
+#[test]
+fn what_was_found_of_assumed_values_stands_beside_them() {
+    let mut files = folder("shop", 1, 60);
+    let without = page(&files).unwrap();
+    for part in
+        ["Assumed values that all of this rests on", "traffic[0].timeout", "cossim sensitivity shop --set name=shop"]
+    {
+        assert!(without.contains(part), "`{part}` is missing");
+    }
+    files.push(("sensitivity.json".to_owned(), analysis("shop").into_bytes()));
+    let with = page(&files).unwrap();
+    for part in [
+        "42 % [37 … 47] of the variance of `shop`, over 2s..60s",
+        "10 trajectories, 64 rows, 2 seeds at each point, 500 runs",
+        "<li>it depends on shop</li>",
+        "<td class=\"n\">250 ms</td><td class=\"n\">42<small>37 … 47</small>",
+    ] {
+        assert!(with.contains(part), "`{part}` is missing");
+    }
+    let last = files.len() - 1;
+    files[last].1 = analysis("shop").replace("0123456789abcdef", "00000000000000ff").into_bytes();
+    let error = page(&files).unwrap_err().to_string();
+    assert!(
+        error.contains("`sensitivity.json` is damaged: it is of a scenario with digest 00000000000000ff"),
+        "{error}"
+    );
+    files[last].1 = analysis(HOSTILE).into_bytes();
+    assert!(!page(&files).unwrap().contains("<img"), "what was found is never markup");
 }
 
 #[test]

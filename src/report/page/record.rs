@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::analysis::summary::Summary;
 use crate::analysis::summary::read::{FILE as SUMMARY, Flaw, parse};
+use crate::analysis::summary::sensitivity::{self, FILE as SENSITIVITY, Sensitivity};
 use crate::report::page::PageError;
 
 /// Everything the page tells.
@@ -15,6 +16,8 @@ pub(super) struct Record {
     pub(super) summary: Summary,
     /// The scenario as it was read, if it was kept.
     pub(super) scenario: Option<String>,
+    /// What a sensitivity analysis of the scenario found, if it was given.
+    pub(super) sensitivity: Option<Sensitivity>,
     pub(super) timeline: Vec<Entry>,
     pub(super) machines: Vec<Machine>,
     /// The runs that are shown one by one: the first, and the first of every other case.
@@ -100,10 +103,7 @@ struct Point {
 impl Record {
     /// Reads the files of a folder.
     pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<Self, PageError> {
-        let summary = parse(text(files, SUMMARY)?)?;
-        if summary.cossim != env!("CARGO_PKG_VERSION") {
-            return Err(Flaw::Version { found: summary.cossim }.into());
-        }
+        let summary = summary(files)?;
         let mut shown = shown(&summary);
         values(files, &mut shown)?;
         let seeds: BTreeMap<u64, usize> = shown.iter().enumerate().map(|(at, run)| (run.seed, at)).collect();
@@ -125,7 +125,8 @@ impl Record {
             Ok(())
         })?;
         let scenario = has(files, SCENARIO).then(|| text(files, SCENARIO).map(str::to_owned)).transpose()?;
-        Ok(Self { scenario, timeline, machines, charts: charts(files)?, shown, summary })
+        let sensitivity = has(files, SENSITIVITY).then(|| sensitivity(files, &summary)).transpose()?;
+        Ok(Self { scenario, sensitivity, timeline, machines, charts: charts(files)?, shown, summary })
     }
 
     /// Length of the runs in seconds; zero without any.
@@ -167,6 +168,22 @@ fn damaged(file: &str, reason: &dyn std::fmt::Display) -> PageError {
 
 fn unknown(seed: u64) -> String {
     format!("it has rows of seed {seed}, which `{SUMMARY}` has not")
+}
+
+/// The summary of a folder.
+pub(super) fn summary(files: &[(String, Vec<u8>)]) -> Result<Summary, PageError> {
+    let summary = parse(text(files, SUMMARY)?)?;
+    if summary.cossim == env!("CARGO_PKG_VERSION") {
+        return Ok(summary);
+    }
+    Err(Flaw::Version { found: summary.cossim }.into())
+}
+
+/// The sensitivity analysis of a folder, which has to be of the same scenario.
+fn sensitivity(files: &[(String, Vec<u8>)], summary: &Summary) -> Result<Sensitivity, PageError> {
+    let found = sensitivity::parse(text(files, SENSITIVITY)?).map_err(|flaw| damaged(SENSITIVITY, &flaw))?;
+    found.check(&summary.scenario_digest).map_err(|error| damaged(SENSITIVITY, &error))?;
+    Ok(found)
 }
 
 /// The first run and the first of every other case, in seed order.

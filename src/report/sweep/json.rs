@@ -76,7 +76,7 @@ pub struct Figure {
     /// Mean over the seeds that have a value; absent without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<f64>,
-    /// 95 % interval of the mean (Student's t over seeds); absent with fewer than two.
+    /// 95 % interval of the mean (Student's t over seeds, within the range of the unit); absent with fewer than three.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ci95: Option<[f64; 2]>,
     /// Seeds with a value.

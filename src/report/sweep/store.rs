@@ -428,7 +428,7 @@ fn write_error(path: &Path, cause: io::Error) -> StoreError {
 }
 
 /// Writes a file beside its place and renames it. Two processes that write the same run write the same bytes.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = PathBuf::from(name);

@@ -1,0 +1,245 @@
+//! What `sensitivity.json` holds: what `cossim sensitivity` found, as plain data that a report of the same scenario can
+//! show beside the assumed values it rests on.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::make::rounded;
+use super::read::{Flaw, ReadError, head};
+use crate::analysis::sweep::findings::Findings;
+use crate::analysis::sweep::table::Swept;
+
+/// The version of this format; raised when a field changes its meaning or goes away.
+pub const SCHEMA: u32 = 1;
+
+/// Name of the file in the folder of a sensitivity analysis, and in a report that shows it.
+pub const FILE: &str = "sensitivity.json";
+
+/// An effect of less than this share of the largest one on a measure hardly matters, in percent.
+pub const MATTERS: f64 = 10.0;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sensitivity {
+    /// Version of this format.
+    pub schema: u32,
+    /// Version of cossim.
+    pub cossim: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Fingerprint of the scenario after its changes and the files it names, as in `summary.json`.
+    pub scenario_digest: String,
+    /// The scenario file, as it was named.
+    pub file: String,
+    /// Changes made to it (`--set`), in order.
+    pub set: Vec<String>,
+    /// Seeds run at each point.
+    pub seeds: Vec<u64>,
+    /// Trajectories of the screening.
+    pub trajectories: usize,
+    /// Rows of the indices; absent if nothing that was varied matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<usize>,
+    /// Runs of both stages.
+    pub runs: usize,
+    /// What was varied.
+    pub varied: Vec<Varied>,
+    /// What each value does to each measure.
+    pub influences: Vec<Influence>,
+    /// What it teaches, in sentences.
+    pub sentences: Vec<String>,
+}
+
+/// A value that was varied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Varied {
+    /// Its path, as in `--set`.
+    pub path: String,
+    /// Its values, as in `--vary`.
+    pub values: String,
+}
+
+/// What one value does to one measure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Influence {
+    /// The value.
+    pub path: String,
+    /// The measure, as `failover.replace max`.
+    pub measure: String,
+    /// Unit of the effect.
+    pub unit: String,
+    /// Mean absolute effect over the whole range of the value (mu* of Morris).
+    pub effect: f64,
+    /// The same in percent of the largest effect of any value on the measure.
+    pub of_largest: f64,
+    /// Total share of the variance of the measure, in percent; absent if the value hardly matters for any measure, or
+    /// the measure does not vary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// 95 % interval of the share; absent with fewer than three rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_ci95: Option<[f64; 2]>,
+}
+
+/// A sensitivity analysis of something else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it is of a scenario with digest {found}, and this one has {wanted}")]
+pub struct OtherScenario {
+    /// Digest of what was analysed.
+    pub found: String,
+    /// Digest of what it was to be shown beside.
+    pub wanted: String,
+}
+
+impl Sensitivity {
+    /// What came of both stages. `digest` is the scenario's.
+    pub fn new(digest: String, screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)>) -> Self {
+        let (swept, findings) = screened;
+        let plan = &swept.sweep.plan;
+        let values = |text: &String| text.split_once('=').map_or(String::new(), |(_, values)| values.trim().to_owned());
+        let varied = swept.sweep.dimensions.iter().zip(&plan.vary);
+        let mut sentences = indices.map_or(Vec::new(), |(_, findings)| findings.lessons().to_vec());
+        let more = findings.lessons().iter().filter(|sentence| !sentences.contains(sentence)).cloned();
+        let more: Vec<String> = more.collect();
+        sentences.extend(more);
+        Self {
+            schema: SCHEMA,
+            cossim: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: swept.sweep.name.clone(),
+            scenario_digest: digest,
+            file: plan.file.clone(),
+            set: plan.edits.clone(),
+            seeds: plan.seeds.clone(),
+            trajectories: plan.design.samples().unwrap_or(0),
+            rows: indices.and_then(|(swept, _)| swept.sweep.plan.design.samples()),
+            runs: swept.rows.len() + indices.map_or(0, |(swept, _)| swept.rows.len()),
+            varied: varied.map(|(of, text)| Varied { path: of.path.clone(), values: values(text) }).collect(),
+            influences: influences(screened, indices),
+            sentences,
+        }
+    }
+
+    /// Refuses what is not of this scenario.
+    pub fn check(&self, scenario_digest: &str) -> Result<(), OtherScenario> {
+        if self.scenario_digest == scenario_digest {
+            return Ok(());
+        }
+        Err(OtherScenario { found: self.scenario_digest.clone(), wanted: scenario_digest.to_owned() })
+    }
+
+    /// What the value at a path does to the measure it matters most for; `None` if it was not varied.
+    pub fn most(&self, path: &str) -> Option<&Influence> {
+        let of_path = self.influences.iter().filter(|influence| influence.path == path);
+        let key = |influence: &&Influence| (influence.share.unwrap_or(-1.0), influence.of_largest);
+        of_path.max_by(|a, b| {
+            let (a, b) = (key(a), key(b));
+            a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+        })
+    }
+
+    /// The file's text, ending in a newline.
+    pub fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a tree of strings and finite numbers");
+        text.push('\n');
+        text
+    }
+}
+
+fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)>) -> Vec<Influence> {
+    let (swept, findings) = screened;
+    let mut out = Vec::new();
+    for screening in &findings.screenings {
+        let measure = &swept.sweep.readings.measures[screening.measure];
+        let size = |at: usize| screening.effects[at].map(|effect| effect.mean_absolute);
+        let largest = (0..screening.effects.len()).filter_map(size).fold(0.0, f64::max);
+        for (at, dimension) in swept.sweep.dimensions.iter().enumerate() {
+            let Some(effect) = size(at) else { continue };
+            let share = indices.and_then(|(swept, findings)| {
+                let at = swept.sweep.dimensions.iter().position(|other| other.path == dimension.path)?;
+                let name = measure.measured();
+                let of = |measure: usize| swept.sweep.readings.measures[measure].measured() == name;
+                let shares = findings.shares.iter().find(|shares| of(shares.measure))?;
+                Some(shares.indices.as_ref()?.get(at)?.total)
+            });
+            let percent = |share: f64| rounded(100.0 * share, "%");
+            out.push(Influence {
+                path: dimension.path.clone(),
+                measure: measure.measured(),
+                unit: measure.unit().to_owned(),
+                effect: rounded(effect, measure.unit()),
+                of_largest: if largest > 0.0 { percent(effect / largest) } else { 0.0 },
+                share: share.map(|share| percent(share.value)),
+                share_ci95: share.and_then(|share| share.interval).map(|(low, high)| [percent(low), percent(high)]),
+            });
+        }
+    }
+    out
+}
+
+/// The result in the folder of a sensitivity analysis, if this version of cossim wrote it.
+pub fn read(folder: &Path) -> Result<Sensitivity, ReadError> {
+    let path = folder.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(Flaw::Unreadable);
+    text.and_then(|text| parse(&text)).map_err(|flaw| ReadError { path, flaw })
+}
+
+/// A result from its text.
+pub fn parse(text: &str) -> Result<Sensitivity, Flaw> {
+    head(text, SCHEMA)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let found: Sensitivity = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| Flaw::Field { field: error.path().to_string(), reason: error.inner().to_string() })?;
+    if found.cossim == env!("CARGO_PKG_VERSION") { Ok(found) } else { Err(Flaw::Version { found: found.cossim }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn influence(measure: &str, of_largest: f64, share: Option<f64>) -> Influence {
+        let (path, measure) = ("traffic[0].timeout".to_owned(), measure.to_owned());
+        Influence { path, measure, unit: "ms".to_owned(), effect: 5.0, of_largest, share, share_ci95: None }
+    }
+
+    fn sensitivity() -> Sensitivity {
+        Sensitivity {
+            schema: SCHEMA,
+            cossim: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: "s".to_owned(),
+            scenario_digest: "ab".to_owned(),
+            file: "s.ron".to_owned(),
+            set: Vec::new(),
+            seeds: vec![1],
+            trajectories: 4,
+            rows: None,
+            runs: 8,
+            varied: vec![Varied { path: "traffic[0].timeout".to_owned(), values: "2s..60s".to_owned() }],
+            influences: vec![influence("a", 3.0, None), influence("b", 90.0, Some(4.0)), influence("c", 95.0, None)],
+            sentences: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_value_is_told_by_the_measure_it_matters_most_for() {
+        let mut found = sensitivity();
+        assert_eq!(found.most("traffic[0].timeout").map(|most| &*most.measure), Some("b"), "shares go before effects");
+        found.influences[1].share = None;
+        assert_eq!(found.most("traffic[0].timeout").map(|most| &*most.measure), Some("c"));
+        assert_eq!(found.most("traffic[0].retries"), None);
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_another_scenario_or_file_is_refused() {
+        let found = sensitivity();
+        assert_eq!(parse(&found.text()).unwrap(), found);
+        assert!(found.check("ab").is_ok());
+        assert!(found.check("cd").unwrap_err().to_string().contains("digest ab, and this one has cd"));
+        let of = |from: &str, to: &str| parse(&found.text().replacen(from, to, 1)).unwrap_err();
+        assert!(matches!(of("\"schema\": 1", "\"schema\": 7"), Flaw::Schema { found: 7 }));
+        assert!(matches!(of("\"cossim\": \"", "\"cossim\": \"9"), Flaw::Version { .. }));
+        assert!(matches!(of("\"runs\": 8", "\"runs\": true"), Flaw::Field { .. }));
+    }
+}
