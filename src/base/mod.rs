@@ -7,5 +7,6 @@ pub mod machine;
 pub mod math;
 pub mod persistent;
 pub mod rng;
+pub mod sorted;
 pub mod time;
 pub mod units;

@@ -1,19 +1,20 @@
 //! The client agent: registration, heartbeats, the pull and push loops, and the runners of its allocations.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Slot};
 use crate::base::rng::Rng;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::node::{NodeSpec, NodeStatus};
+use crate::protocol::client::alarms::Alarms;
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::{Event, Exit};
 use crate::protocol::client::rpc::{Calls, Outgoing, Purpose};
-use crate::protocol::client::runner::{Runner, Wake};
+use crate::protocol::client::runner::Runner;
 use crate::protocol::scheduler::command::AllocUpdate;
 use crate::protocol::scheduler::message::{Call, Message, Registration, Reply, Request, RpcError};
 
@@ -80,10 +81,10 @@ pub struct NomadClient {
     pub(super) list_index: u64,
     /// Index of the last change by a server, of every allocation of the node the servers still list; ascending.
     pub(super) known: Vec<(AllocId, u64)>,
-    pub(super) runners: BTreeMap<AllocId, Runner>,
+    pub(super) runners: SortedMap<AllocId, Box<Runner>>,
     /// Runners whose group has, or once had, `stop_after_client_disconnect`.
     pub(super) stoppable: BTreeSet<AllocId>,
-    pub(super) dirty: BTreeSet<AllocId>,
+    pub(super) dirty: SortedSet<AllocId>,
     pub(super) pushing: Vec<AllocUpdate>,
     pub(super) push_armed: bool,
     pub(super) push_phase: Duration,
@@ -95,7 +96,7 @@ pub struct NomadClient {
     /// Pings are out; the alarm is for their answers.
     pub(super) probing: bool,
     pub(super) keepalive_phase: Duration,
-    pub(super) alarms: BTreeSet<(Time, AllocId, Wake)>,
+    pub(super) alarms: Alarms,
     pub(super) runner_due: Option<Time>,
     pub(super) images: BTreeSet<u64>,
     /// The servers were reached since the process started.
@@ -151,8 +152,8 @@ impl Machine for NomadClient {
         self.runner_due = None;
         self.reached = false;
         self.events.clear();
-        self.dirty = self.runners.keys().copied().collect();
-        self.runners.values_mut().for_each(Runner::crash);
+        self.dirty = self.runners.keys().collect();
+        self.runners.iter_mut().for_each(|(_, runner)| runner.crash());
     }
 }
 
@@ -179,9 +180,9 @@ impl NomadClient {
             wanted: Vec::new(),
             list_index: 0,
             known: Vec::new(),
-            runners: BTreeMap::new(),
+            runners: SortedMap::default(),
             stoppable: BTreeSet::new(),
-            dirty: BTreeSet::new(),
+            dirty: SortedSet::default(),
             pushing: Vec::new(),
             push_armed: false,
             push_phase,
@@ -190,7 +191,7 @@ impl NomadClient {
             keepalive_armed: false,
             probing: false,
             keepalive_phase,
-            alarms: BTreeSet::new(),
+            alarms: Alarms::default(),
             runner_due: None,
             images: BTreeSet::new(),
             reached: false,
@@ -201,7 +202,7 @@ impl NomadClient {
 
     /// Allocations the client has, dead ones included until the servers know.
     pub fn allocs(&self) -> impl Iterator<Item = &Arc<Alloc>> {
-        self.runners.values().map(Runner::alloc)
+        self.runners.values().map(|runner| runner.alloc())
     }
 
     /// The container started a task it was told to.
@@ -248,7 +249,7 @@ impl NomadClient {
 
     fn start(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.started = now;
-        let ids: Vec<AllocId> = self.runners.keys().copied().collect();
+        let ids: Vec<AllocId> = self.runners.keys().collect();
         for id in ids {
             self.with_runner(now, id, Runner::restore);
             self.ask_predecessor(now, id, fx);
@@ -529,7 +530,7 @@ impl NomadClient {
             self.push_armed = true;
             fx.arm(Timer::Push, until_multiple(now, self.config.push_interval, self.push_phase));
         }
-        let due = self.alarms.first().map(|(at, _, _)| *at);
+        let due = self.alarms.next();
         if due != self.runner_due {
             self.runner_due = due;
             match due {

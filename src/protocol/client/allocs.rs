@@ -1,17 +1,18 @@
 //! What the client does about allocations: the pull and push loops, predecessors, runners, heartbeat stop.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::machine::Fx;
+use crate::base::sorted::{SortedMap, search_back};
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus};
 use crate::protocol::client::agent::{NomadClient, Phase, Timer};
+use crate::protocol::client::alarms::Alarms;
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::Event;
 use crate::protocol::client::rpc::Purpose;
-use crate::protocol::client::runner::{Desk, HEARTBEAT_STOP_CHECK, Runner, Wake};
+use crate::protocol::client::runner::{Desk, HEARTBEAT_STOP_CHECK, Runner};
 use crate::protocol::scheduler::message::{AllocsRequest, Request};
 
 impl NomadClient {
@@ -31,9 +32,10 @@ impl NomadClient {
         self.list_index = index;
         // Both lists are ascending, and mostly the same.
         let mut gone: Vec<AllocId> = Vec::new();
-        let mut known = self.known.iter().peekable();
+        let same = self.known.iter().zip(allocs).take_while(|(known, listed)| known == listed).count();
+        let mut known = self.known[same..].iter().peekable();
         self.wanted.clear();
-        for (id, modified) in allocs {
+        for (id, modified) in &allocs[same..] {
             while let Some((old, _)) = known.next_if(|(old, _)| old < id) {
                 gone.push(*old);
             }
@@ -63,14 +65,14 @@ impl NomadClient {
         }
         self.wanted.clear();
         for alloc in allocs {
-            match self.known.binary_search_by_key(&alloc.id, |(id, _)| *id) {
+            match search_back(&self.known, |(id, _)| id.cmp(&alloc.id)) {
                 Ok(at) => self.known[at].1 = alloc.alloc_modify_index,
                 Err(at) => self.known.insert(at, (alloc.id, alloc.alloc_modify_index)),
             }
             if alloc.task_group().stop_after_client_disconnect.is_some() {
                 self.stoppable.insert(alloc.id);
             }
-            if self.runners.contains_key(&alloc.id) {
+            if self.runners.contains(alloc.id) {
                 self.with_runner(now, alloc.id, |runner, desk| runner.update(alloc.clone(), desk));
             } else if !alloc.is_terminal() {
                 self.add(now, alloc, fx);
@@ -88,20 +90,21 @@ impl NomadClient {
             return;
         }
         self.reached = true;
-        let ids: Vec<AllocId> = self.runners.keys().copied().collect();
+        let ids: Vec<AllocId> = self.runners.keys().collect();
         for id in ids {
             self.with_runner(now, id, Runner::servers_reached);
         }
     }
 
     pub(super) fn add(&mut self, now: Time, alloc: &Arc<Alloc>, fx: &mut impl Fx<Self>) {
-        let lives = |runners: &BTreeMap<AllocId, Runner>, id: &AllocId| runners.get(id).is_some_and(|r| !r.is_dead());
-        let preempted = alloc.preempted.iter().filter(|id| lives(&self.runners, id)).copied().collect();
+        let lives =
+            |runners: &SortedMap<AllocId, Box<Runner>>, id: AllocId| runners.get(id).is_some_and(|r| !r.is_dead());
+        let preempted = alloc.preempted.iter().copied().filter(|id| lives(&self.runners, *id)).collect();
         let is_known = |id: &AllocId| self.known.binary_search_by_key(id, |(known, _)| *known).is_ok();
-        let waits_for = alloc.previous.filter(|id| !is_known(id) || lives(&self.runners, id));
+        let waits_for = alloc.previous.filter(|id| !is_known(id) || lives(&self.runners, *id));
         let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
         let runner = Runner::new(alloc.clone(), waits_for, preempted, &mut desk);
-        self.runners.insert(alloc.id, runner);
+        self.runners.insert(alloc.id, Box::new(runner));
         self.dirty.insert(alloc.id);
         self.ask_predecessor(now, alloc.id, fx);
     }
@@ -109,8 +112,8 @@ impl NomadClient {
     // Predecessors on other nodes.
 
     pub(super) fn ask_predecessor(&mut self, now: Time, id: AllocId, fx: &mut impl Fx<Self>) {
-        let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
-        if !self.runners.contains_key(&previous) {
+        let Some(previous) = self.runners.get(id).and_then(|runner| runner.waits_for()) else { return };
+        if !self.runners.contains(previous) {
             self.call(now, Purpose::Predecessor(id), Request::Alloc { alloc: previous, min_index: 0 }, fx);
         }
     }
@@ -123,7 +126,7 @@ impl NomadClient {
         found: Option<&Alloc>,
         fx: &mut impl Fx<Self>,
     ) {
-        let Some(previous) = self.runners.get(&id).and_then(Runner::waits_for) else { return };
+        let Some(previous) = self.runners.get(id).and_then(|runner| runner.waits_for()) else { return };
         // While the machine of an unknown one is away, its replacement runs (`max_client_disconnect`).
         let is_over = |alloc: &Alloc| alloc.is_client_terminal() || alloc.client == ClientStatus::Unknown;
         if found.is_none_or(is_over) {
@@ -140,8 +143,8 @@ impl NomadClient {
             return;
         }
         self.push_armed = false;
-        let dirty = std::mem::take(&mut self.dirty);
-        self.pushing = dirty.iter().filter_map(|id| self.runners.get(id)?.report()).collect();
+        self.pushing = self.dirty.as_slice().iter().filter_map(|id| self.runners.get(*id)?.report()).collect();
+        self.dirty.clear();
         if !self.pushing.is_empty() {
             self.call(now, Purpose::Push, Request::UpdateAllocs(self.pushing.clone().into()), fx);
         }
@@ -149,12 +152,12 @@ impl NomadClient {
 
     pub(super) fn pushed(&mut self) {
         for update in std::mem::take(&mut self.pushing) {
-            let Some(runner) = self.runners.get_mut(&update.id) else { continue };
+            let Some(runner) = self.runners.get_mut(update.id) else { continue };
             runner.acknowledged(update);
             if runner.report().is_some() {
                 self.dirty.insert(update.id);
             } else if runner.is_dead() {
-                self.runners.remove(&update.id);
+                self.runners.remove(update.id);
                 self.stoppable.remove(&update.id);
             }
         }
@@ -163,7 +166,7 @@ impl NomadClient {
     // Runners.
 
     pub(super) fn with_runner(&mut self, now: Time, id: AllocId, act: impl FnOnce(&mut Runner, &mut Desk)) {
-        let Some(runner) = self.runners.get_mut(&id) else { return };
+        let Some(runner) = self.runners.get_mut(id) else { return };
         let was_dead = runner.is_dead();
         act(runner, &mut desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images));
         if runner.report().is_some() {
@@ -177,20 +180,19 @@ impl NomadClient {
     /// An allocation of this node ended: others may have waited for that.
     pub(super) fn other_ended(&mut self, now: Time, ended: AllocId) {
         let mut changed = Vec::new();
-        for (id, runner) in &mut self.runners {
+        for (id, runner) in self.runners.iter_mut() {
             let mut desk = desk(now, &self.config, &mut self.events, &mut self.alarms, &mut self.images);
             runner.other_ended(ended, &mut desk);
             if runner.report().is_some() {
-                changed.push(*id);
+                changed.push(id);
             }
         }
-        self.dirty.extend(changed);
+        changed.into_iter().for_each(|id| self.dirty.insert(id));
     }
 
     pub(super) fn wake_runners(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.runner_due = None;
-        while let Some((at, id, wake)) = self.alarms.first().copied().filter(|(at, _, _)| *at <= now) {
-            self.alarms.pop_first();
+        while let Some((at, id, wake)) = self.alarms.take_due(now) {
             let mut ask = false;
             self.with_runner(now, id, |runner, desk| ask = runner.wake(at, wake, desk).is_some());
             if ask {
@@ -219,7 +221,7 @@ impl NomadClient {
 
     /// Allocations that do not outlive a silence of so long, by number.
     fn stop_limits(&self) -> impl Iterator<Item = (AllocId, Duration)> {
-        let runners = self.stoppable.iter().filter_map(|id| self.runners.get_key_value(id));
+        let runners = self.stoppable.iter().filter_map(|id| Some((id, self.runners.get(*id)?)));
         let running = runners.filter(|(_, runner)| !runner.is_ending());
         running.filter_map(|(id, runner)| Some((*id, runner.alloc().task_group().stop_after_client_disconnect?)))
     }
@@ -229,7 +231,7 @@ fn desk<'a>(
     now: Time,
     config: &'a ClientConfig,
     events: &'a mut Vec<Event>,
-    alarms: &'a mut BTreeSet<(Time, AllocId, Wake)>,
+    alarms: &'a mut Alarms,
     images: &'a mut BTreeSet<u64>,
 ) -> Desk<'a> {
     Desk { now, config, events, alarms, images }

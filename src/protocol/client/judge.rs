@@ -55,7 +55,7 @@ impl Runner {
             Verdict::Wait(at) => {
                 if self.health_due != Some(at) {
                     self.health_due = Some(at);
-                    desk.alarms.insert((at, self.alloc.id, Wake::Health));
+                    desk.alarms.set(at, self.alloc.id, Wake::Health);
                 }
             }
         }

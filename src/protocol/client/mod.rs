@@ -11,6 +11,7 @@
 //! updates, not their latency. All of these are urgent, so prioritised updates (Nomad 1.6) change nothing here.
 
 pub mod agent;
+pub mod alarms;
 mod allocs;
 pub mod config;
 pub mod event;

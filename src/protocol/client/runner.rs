@@ -9,10 +9,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus};
 use crate::model::deployment::DeploymentId;
 use crate::model::job::{Hook, JobKind, Restart, Task};
+use crate::protocol::client::alarms::Alarms;
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::{Event, Exit};
 use crate::protocol::client::health::HealthWatch;
@@ -44,7 +47,7 @@ pub struct Desk<'a> {
     /// For the container.
     pub events: &'a mut Vec<Event>,
     /// Wake-ups of all runners; one that does not match the runner's own note is stale.
-    pub alarms: &'a mut BTreeSet<(Time, AllocId, Wake)>,
+    pub alarms: &'a mut Alarms,
     /// Tasks whose image the node has, by a hash of driver and configuration.
     pub images: &'a mut BTreeSet<u64>,
 }
@@ -107,7 +110,8 @@ pub(super) struct TaskRun {
 pub struct Runner {
     pub(super) alloc: Arc<Alloc>,
     stage: Stage,
-    pub(super) tasks: Vec<TaskRun>,
+    /// Mostly one.
+    pub(super) tasks: SmallVec<[TaskRun; 1]>,
     /// The kill was decided (by the servers, a failed sibling, a dead leader).
     services: bool,
     started: bool,
@@ -131,7 +135,7 @@ impl Runner {
     /// run.
     pub fn new(alloc: Arc<Alloc>, waits_for: Option<AllocId>, preempted: Vec<AllocId>, desk: &mut Desk) -> Self {
         desk.events.push(Event::AllocReceived { alloc: alloc.id });
-        let tasks = vec![TaskRun::new(); alloc.task_group().tasks.len()];
+        let tasks = smallvec![TaskRun::new(); alloc.task_group().tasks.len()];
         let mut runner = Self {
             stage: Stage::Waiting,
             tasks,
@@ -238,7 +242,7 @@ impl Runner {
         if running && !delay.is_zero() {
             let until = desk.now + delay;
             self.stage = Stage::ShutdownDelay(until);
-            desk.alarms.insert((until, self.alloc.id, Wake::ShutdownDelay));
+            desk.alarms.set(until, self.alloc.id, Wake::ShutdownDelay);
         } else {
             self.stage = Stage::Killing;
         }
@@ -261,7 +265,7 @@ impl Runner {
     pub fn ask_again(&mut self, at: Time, desk: &mut Desk) {
         if self.waits_for.is_some() {
             self.predecessor_retry = Some(at);
-            desk.alarms.insert((at, self.alloc.id, Wake::Predecessor));
+            desk.alarms.set(at, self.alloc.id, Wake::Predecessor);
         }
     }
 
@@ -394,7 +398,7 @@ impl Runner {
         self.watch_health(desk);
         let until = desk.now + desk.config.delays.setup(self.alloc.id);
         self.stage = Stage::Setup(until);
-        desk.alarms.insert((until, self.alloc.id, Wake::Setup));
+        desk.alarms.set(until, self.alloc.id, Wake::Setup);
     }
 
     /// Starts tasks whose turn it is; notices the end of the main tasks.
@@ -452,7 +456,7 @@ impl Runner {
         }
         let until = desk.now + wait;
         self.tasks[task].state = TaskState::Preparing(until);
-        desk.alarms.insert((until, self.alloc.id, Wake::Task(task as u16)));
+        desk.alarms.set(until, self.alloc.id, Wake::Task(task as u16));
     }
 
     fn wake_task(&mut self, at: Time, task: usize, desk: &mut Desk) {
@@ -506,7 +510,7 @@ impl Runner {
             Decision::Restart(delay) => {
                 let at = desk.now + delay;
                 run.state = TaskState::Restarting(at);
-                desk.alarms.insert((at, self.alloc.id, Wake::Task(task as u16)));
+                desk.alarms.set(at, self.alloc.id, Wake::Task(task as u16));
                 desk.events.push(Event::TaskRestarting { alloc: self.alloc.id, task: task as u16, delay });
                 self.deregister_task(task, desk);
             }
@@ -566,7 +570,7 @@ impl Runner {
                 } else {
                     let until = desk.now + delay;
                     self.tasks[task].state = TaskState::ShutdownDelay(until);
-                    desk.alarms.insert((until, self.alloc.id, Wake::Task(task as u16)));
+                    desk.alarms.set(until, self.alloc.id, Wake::Task(task as u16));
                 }
             }
             TaskState::Reattaching
@@ -581,7 +585,7 @@ impl Runner {
         let patience = self.alloc.task_group().tasks[task].kill_timeout.min(desk.config.kill_timeout_max);
         let until = desk.now + patience;
         self.tasks[task].state = TaskState::Stopping(until);
-        desk.alarms.insert((until, self.alloc.id, Wake::Task(task as u16)));
+        desk.alarms.set(until, self.alloc.id, Wake::Task(task as u16));
         desk.events.push(Event::StopTask { alloc: self.alloc.id, task: task as u16 });
     }
 
@@ -683,7 +687,7 @@ mod tests {
         config: ClientConfig,
         now: Time,
         runner: Option<Runner>,
-        alarms: BTreeSet<(Time, AllocId, Wake)>,
+        alarms: Alarms,
         images: BTreeSet<u64>,
         /// Everything it asked for, in words.
         told: Vec<String>,
@@ -703,7 +707,7 @@ mod tests {
                 config: ClientConfig::new(NodeId(0), node_spec(1_000), Vec::new(), delays),
                 now: Time::ZERO,
                 runner: None,
-                alarms: BTreeSet::new(),
+                alarms: Alarms::default(),
                 images: BTreeSet::new(),
                 told: Vec::new(),
             }
@@ -761,8 +765,7 @@ mod tests {
 
         fn run_until(&mut self, second: u64) {
             let until = Time::ZERO + Duration::from_secs(second);
-            while let Some((at, _, wake)) = self.alarms.first().copied().filter(|(at, _, _)| *at <= until) {
-                self.alarms.pop_first();
+            while let Some((at, _, wake)) = self.alarms.take_due(until) {
                 self.now = at;
                 self.with(move |runner, desk| {
                     runner.wake(at, wake, desk);

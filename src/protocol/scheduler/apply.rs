@@ -311,7 +311,19 @@ impl Writer<'_> {
     fn put_alloc(&mut self, before: Option<&Alloc>, after: Arc<Alloc>) {
         let (id, node, job) = (after.id, after.node, after.job_id);
         let live = (before.is_some_and(|alloc| !alloc.is_terminal()), !after.is_terminal());
-        if let Some(entry) = self.state.nodes.get_mut(node) {
+        let unchanged = |entry: &NodeEntry, before: &Alloc| {
+            live.0 == live.1
+                && live.1 == entry.counts(id)
+                && before.resources == after.resources
+                && before.ports == after.ports
+                && before.alloc_modify_index == after.alloc_modify_index
+        };
+        // Most reports of clients mean nothing to the node, and what is not written needs no copy.
+        let is_news = match (self.state.nodes.get(node), before) {
+            (Some(entry), Some(before)) => !unchanged(entry, before),
+            (entry, _) => entry.is_some(),
+        };
+        if is_news && let Some(entry) = self.state.nodes.get_mut(node) {
             let entry = Arc::make_mut(entry);
             if let Some(before) = before
                 && live.0
@@ -375,11 +387,15 @@ impl Writer<'_> {
                 });
             }
         });
-        let Some(entry) = node.and_then(|node| self.state.nodes.get_mut(node)) else { return };
-        Arc::make_mut(entry).reports_index = index;
+        let Some((node, entry)) = node.and_then(|node| Some((node, self.state.nodes.get(node)?))) else { return };
         if matches!(update.client, ClientStatus::Complete | ClientStatus::Failed) {
             let capacity = Unblock { class: entry.node.computed_class, node: Some(entry.node.id) };
             self.applied.unblocked.push(capacity);
+        }
+        if entry.reports_index < entry.silent_index
+            && let Some(entry) = self.state.nodes.get_mut(node)
+        {
+            Arc::make_mut(entry).reports_index = index;
         }
         self.applied.reported.push(update.id);
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::persistent::Trie;
+use crate::base::sorted::search_back;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::deployment::{Deployment, DeploymentId};
@@ -94,7 +95,7 @@ pub struct NodeEntry {
     pub allocs_index: u64,
     /// Raft index at which it was last found silent.
     pub silent_index: u64,
-    /// Raft index of the last report of its client.
+    /// Raft index of the first report of its client since then; later ones change nothing and are not noted.
     pub reports_index: u64,
 }
 
@@ -120,7 +121,7 @@ impl NodeEntry {
 
     /// Counts a non-terminal allocation in.
     pub(super) fn occupy(&mut self, alloc: &Alloc) {
-        if let Err(at) = self.live.binary_search(&alloc.id) {
+        if let Err(at) = search_back(&self.live, |id| id.cmp(&alloc.id)) {
             insert(&mut self.live, at, alloc.id);
             self.used = self.used.plus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
@@ -135,7 +136,7 @@ impl NodeEntry {
 
     /// Counts an allocation out, if it was counted in. `alloc` must hold what it held then.
     pub(super) fn vacate(&mut self, alloc: &Alloc) {
-        if let Ok(at) = self.live.binary_search(&alloc.id) {
+        if let Ok(at) = search_back(&self.live, |id| id.cmp(&alloc.id)) {
             Arc::make_mut(&mut self.live).remove(at);
             self.used = self.used.minus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
@@ -148,22 +149,27 @@ impl NodeEntry {
         }
     }
 
+    /// Whether an allocation is counted in.
+    pub(super) fn counts(&self, id: AllocId) -> bool {
+        search_back(&self.live, |known| known.cmp(&id)).is_ok()
+    }
+
     /// Lists a new allocation of the node.
     pub(super) fn list(&mut self, alloc: &Alloc) {
-        let at = self.allocs.partition_point(|(id, _)| *id < alloc.id);
+        let (Ok(at) | Err(at)) = search_back(&self.allocs, |(id, _)| id.cmp(&alloc.id));
         insert(&mut self.allocs, at, (alloc.id, alloc.alloc_modify_index));
     }
 
     /// A server changed an allocation. One from before the node was forgotten is not listed, and stays so.
     pub(super) fn relist(&mut self, alloc: &Alloc) {
-        if let Ok(at) = self.allocs.binary_search_by_key(&alloc.id, |(id, _)| *id) {
+        if let Ok(at) = search_back(&self.allocs, |(id, _)| id.cmp(&alloc.id)) {
             Arc::make_mut(&mut self.allocs)[at].1 = alloc.alloc_modify_index;
         }
     }
 
     /// Forgets an allocation of the node.
     pub(super) fn unlist(&mut self, id: AllocId) {
-        if let Ok(at) = self.allocs.binary_search_by_key(&id, |(id, _)| *id) {
+        if let Ok(at) = search_back(&self.allocs, |(known, _)| known.cmp(&id)) {
             Arc::make_mut(&mut self.allocs).remove(at);
         }
     }
