@@ -94,6 +94,8 @@ pub struct Verdict {
     pub overall: Judgement,
     /// Whether the build fails on it.
     pub met: bool,
+    /// The place of the run that is furthest from holding it, or nearest to failing it; `None` if nothing was observed.
+    pub nearest: Option<usize>,
 }
 
 /// Which runs make an ensemble.

@@ -43,10 +43,13 @@ pub fn judge(expectations: &[Expectation], runs: &[Outcome]) -> Vec<Verdict> {
 }
 
 fn verdict(text: &str, objective: &Objective, runs: &[Outcome]) -> Verdict {
+    let slack_of = |(place, run): (usize, &Outcome)| Some((slack(objective, observed(objective, run)?), place));
+    let nearest = runs.iter().enumerate().filter_map(slack_of).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let nearest = nearest.map(|(_, place)| place);
     let runs: Vec<(String, Judgement)> = runs.iter().map(|run| seen(objective, run)).collect();
     let judgements: Vec<Judgement> = runs.iter().map(|(_, judgement)| *judgement).collect();
     let (overall, met) = over_runs(objective, &judgements);
-    Verdict { text: text.to_owned(), runs, overall, met }
+    Verdict { text: text.to_owned(), runs, overall, met, nearest }
 }
 
 /// How an expectation fares over several runs, and whether it is met.

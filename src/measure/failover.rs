@@ -22,7 +22,7 @@ use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
 use crate::protocol::proxy::message::RequestNumber;
 use crate::world::event::{Group, Instance, Notice, Outcome, System};
-use crate::world::spec::{Action, EntryId, MachineId, TrafficId, WorldSpec};
+use crate::world::spec::{Action, EntryId, MachineId, OutageKind, TrafficId, WorldSpec};
 
 /// The stages of one allocation's replacement, in order.
 pub const STAGES: [&str; 6] = ["detect", "replace", "start", "healthy", "route", "request"];
@@ -124,13 +124,12 @@ pub struct FailoverRecorder {
     by_replacement: BTreeMap<Instance, Place>,
     waiting_by_lost: BTreeMap<Instance, Place>,
     last_good: IdVec<TrafficId, Time>,
-    hit: BTreeSet<MachineId>,
-    /// Whether what stood on them is lost with them.
-    takes_machines: bool,
+    /// The machines each of them hit.
+    hit: Vec<BTreeSet<MachineId>>,
     /// What stood on nodes that were given up without being lost.
     given_up: BTreeSet<Instance>,
-    /// Groups whose leader was hit by a fault that lasts and still leads, with the number of the last such fault; a slow
-    /// one may keep its office.
+    /// Groups whose leader was hit by a fault that lasts and still leads, with the number of the last such fault; a
+    /// slow one may keep its office.
     in_office: BTreeMap<Group, usize>,
     /// What has passed its checks at some time.
     healthy: BTreeSet<Instance>,
@@ -152,8 +151,7 @@ impl FailoverRecorder {
             by_replacement: BTreeMap::new(),
             waiting_by_lost: BTreeMap::new(),
             last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
-            hit: BTreeSet::new(),
-            takes_machines: false,
+            hit: Vec::new(),
             given_up: BTreeSet::new(),
             in_office: BTreeMap::new(),
             healthy: BTreeSet::new(),
@@ -211,14 +209,25 @@ impl FailoverRecorder {
         requests: &RequestRecorder,
         metrics: &mut Metrics,
     ) -> Vec<Failover> {
-        // A node that was given up and came back in time kept its work.
+        // A node that was given up and came back in time kept its work; one that came back unnoticed had none replaced.
         let standing = placement.placements().filter(|p| p.ended.is_none()).map(|p| p.instance);
         let kept: BTreeSet<Instance> = standing.filter(|instance| self.given_up.contains(instance)).collect();
-        for failover in &mut self.failovers {
-            failover.chains.retain(|chain| chain.replacement.is_some() || !kept.contains(&chain.lost));
+        let is_due = |chain: &Chain| {
+            let is_lost = chain.ends[DETECT].is_some() || self.is_away(chain.machine, now);
+            chain.replacement.is_some()
+                || (is_lost && !kept.contains(&chain.lost) && !self.is_dismissed(chain, now, placement))
+        };
+        let due: Vec<Vec<bool>> =
+            self.failovers.iter().map(|failover| failover.chains.iter().map(is_due).collect()).collect();
+        for (failover, due) in self.failovers.iter_mut().zip(due) {
+            let mut due = due.into_iter();
+            failover.chains.retain(|_| due.next().unwrap_or(true));
         }
-        let ends: Vec<Time> = self.failovers.iter().skip(1).map(|next| next.at).chain([now]).collect();
-        if let Some(last) = self.failovers.last_mut() {
+        // Faults at one instant share what users suffered until the next one.
+        let next = |failover: &Failover| self.failovers.iter().map(|other| other.at).find(|at| *at > failover.at);
+        let ends: Vec<Time> = self.failovers.iter().map(|failover| next(failover).unwrap_or(now)).collect();
+        let last_at = self.failovers.last().map(|last| last.at);
+        for last in self.failovers.iter_mut().filter(|failover| Some(failover.at) == last_at) {
             for (traffic, outage) in last.outages.iter_mut() {
                 outage.gap = outage.gap.max(now.since(self.last_good[traffic].max(last.at)));
             }
@@ -248,7 +257,7 @@ impl FailoverRecorder {
         placement: &PlacementRecorder,
         control: &ControlRecorder,
     ) {
-        self.hit = machines.iter().copied().collect();
+        let hit: BTreeSet<MachineId> = machines.iter().copied().collect();
         let mut hit_leaders = Vec::new();
         let (spec, failovers) = (&self.spec, &self.failovers);
         self.in_office.retain(|_, number| {
@@ -258,7 +267,7 @@ impl FailoverRecorder {
         for system in [System::Nomad, System::Consul] {
             for region in self.spec.regions.ids() {
                 let group = Group { system, region };
-                if control.leader(group).is_some_and(|leader| self.hit.contains(&leader)) {
+                if control.leader(group).is_some_and(|leader| hit.contains(&leader)) {
                     self.in_office.insert(group, self.failovers.len());
                     if !hit_leaders.contains(&system.name()) {
                         hit_leaders.push(system.name());
@@ -271,8 +280,12 @@ impl FailoverRecorder {
             [one] => format!("{one} leader hit"),
             _ => "both leaders hit".to_owned(),
         };
-        self.takes_machines = loses_machines(&self.spec.timeline[entry].action);
-        let is_lost = |machine| self.takes_machines && self.hit.contains(&machine);
+        let takes_machines = loses_machines(&self.spec.timeline[entry].action);
+        // What an earlier fault has taken and still keeps away is lost already.
+        let is_lost_before = |placed: &Placement| {
+            self.waiting_by_lost.contains_key(&placed.instance) && self.is_away(placed.machine, at)
+        };
+        let is_lost = |placed: &Placement| takes_machines && hit.contains(&placed.machine) && !is_lost_before(placed);
         let chains: Vec<Chain> = self.chains(placement, is_lost).collect();
         for (index, chain) in chains.iter().enumerate() {
             self.waiting_by_lost.insert(chain.lost, (self.failovers.len(), index));
@@ -281,6 +294,16 @@ impl FailoverRecorder {
         }
         let outages = self.spec.traffic.ids().map(|_| Outage::default()).collect();
         self.failovers.push(Failover { entry, at, case, elections: Vec::new(), chains, outages });
+        self.hit.push(hit);
+    }
+
+    /// Whether some fault keeps a machine away at an instant.
+    fn is_away(&self, machine: MachineId, at: Time) -> bool {
+        self.failovers.iter().zip(&self.hit).any(|(failover, hit)| {
+            let entry = &self.spec.timeline[failover.entry];
+            let stands = entry.lasts.is_none_or(|lasts| failover.at + lasts > at);
+            stands && hit.contains(&machine) && loses_machines(&entry.action)
+        })
     }
 
     /// Whether a job's work stands on every node: what a node held of it comes back with the node and is not replaced.
@@ -303,7 +326,8 @@ impl FailoverRecorder {
             return;
         }
         let gap = at.since(std::mem::replace(&mut self.last_good[traffic], at));
-        if let Some(failover) = self.failovers.last_mut() {
+        let last_at = self.failovers.last().map(|last| last.at);
+        for failover in self.failovers.iter_mut().rev().take_while(|failover| Some(failover.at) == last_at) {
             let outage = &mut failover.outages[traffic];
             outage.gap = outage.gap.max(gap);
         }
@@ -328,9 +352,9 @@ impl FailoverRecorder {
     fn chains(
         &self,
         placement: &PlacementRecorder,
-        is_lost: impl Fn(MachineId) -> bool,
+        is_lost: impl Fn(&Placement) -> bool,
     ) -> impl Iterator<Item = Chain> {
-        let standing = placement.placements().filter(move |p| p.ended.is_none() && is_lost(p.machine));
+        let standing = placement.placements().filter(move |p| p.ended.is_none() && is_lost(p));
         standing.filter(|p| !self.is_bound(p.instance.region, &p.job_name)).map(|p| Chain {
             lost: p.instance,
             machine: p.machine,
@@ -344,20 +368,39 @@ impl FailoverRecorder {
 
     fn node_down(&mut self, at: Time, machine: MachineId, placement: &PlacementRecorder) {
         // What a fault does not take at once (a pause, a lossy link) is lost when its node is given up.
-        let is_lost = |other| other == machine && !(self.takes_machines && self.hit.contains(&other));
-        let given_up: Vec<Chain> = self.chains(placement, is_lost).collect();
         let Some(last) = self.failovers.len().checked_sub(1) else { return };
+        // The last fault that hit the machine is to blame, and without one the last of all.
+        let cause = self.hit.iter().rposition(|hit| hit.contains(&machine)).unwrap_or(last);
+        let is_lost = |placed: &Placement| {
+            let goes_on = self.by_replacement.get(&placed.instance).is_some_and(|(number, _)| *number >= cause);
+            placed.machine == machine && !goes_on && !self.waiting_by_lost.contains_key(&placed.instance)
+        };
+        let given_up: Vec<Chain> = self.chains(placement, is_lost).collect();
         for chain in given_up {
-            if !self.by_replacement.contains_key(&chain.lost) && !self.waiting_by_lost.contains_key(&chain.lost) {
-                let chains = &mut self.failovers[last].chains;
-                self.waiting_by_lost.insert(chain.lost, (last, chains.len()));
-                self.given_up.insert(chain.lost);
-                chains.push(chain);
+            let chains = &mut self.failovers[cause].chains;
+            self.waiting_by_lost.insert(chain.lost, (cause, chains.len()));
+            self.by_replacement.remove(&chain.lost);
+            self.given_up.insert(chain.lost);
+            chains.push(chain);
+        }
+        // A replacement that is lost with it in turn, before it has served, is to be replaced itself, under its name.
+        let stood_here = |(instance, (number, _)): &(&Instance, &Place)| {
+            *number >= cause && placement.placement(**instance).is_some_and(|placed| placed.machine == machine)
+        };
+        let in_turn: Vec<(Instance, Place)> =
+            self.by_replacement.iter().filter(stood_here).map(|(instance, place)| (*instance, *place)).collect();
+        for (instance, place) in in_turn {
+            let chain = self.chain_mut(place);
+            if chain.replacement == Some(instance) && chain.ends[SERVED].is_none() {
+                chain.replacement = None;
+                chain.ends[REPLACE..].fill(None);
+                let lost = chain.lost;
+                self.waiting_by_lost.insert(lost, place);
             }
         }
         for (number, failover) in self.failovers.iter_mut().enumerate() {
-            for (index, chain) in failover.chains.iter_mut().enumerate().filter(|(_, chain)| chain.machine == machine) {
-                if number == last || self.waiting_by_lost.get(&chain.lost) == Some(&(number, index)) {
+            for (index, chain) in failover.chains.iter_mut().enumerate() {
+                if chain.machine == machine && self.waiting_by_lost.get(&chain.lost) == Some(&(number, index)) {
                     end_stage(chain, DETECT, at);
                 }
             }
@@ -370,11 +413,13 @@ impl FailoverRecorder {
         if let Some(place) = previous.and_then(|previous| self.by_replacement.get(&previous).copied()) {
             // The replacement stood on a machine that was lost too, but not yet known to be: the chain goes on.
             let chain = self.chain_mut(place);
-            if chain.replacement == previous && chain.ends[SERVED].is_none() {
+            if chain.replacement.is_none_or(|known| Some(known) == previous) && chain.ends[SERVED].is_none() {
                 chain.replacement = Some(*instance);
                 chain.ends[REPLACE..].fill(None);
                 end_stage(chain, REPLACE, at);
+                let lost = chain.lost;
                 self.by_replacement.insert(*instance, place);
+                self.waiting_by_lost.remove(&lost);
             }
             return;
         }
@@ -431,27 +476,34 @@ impl FailoverRecorder {
         times
     }
 
+    /// Whether operators stopped the job, or wanted fewer of it, before what was lost could be replaced.
+    fn is_dismissed(&self, chain: &Chain, end: Time, placement: &PlacementRecorder) -> bool {
+        let Some(lost) = placement.placement(chain.lost) else { return false };
+        let (of, name, (_, of_group, index)) = (chain.lost.region, &*lost.job_name, &chain.place);
+        let later = self.spec.timeline.iter().filter(|(_, entry)| entry.at > lost.placed_at && entry.at < end);
+        later.into_iter().any(|(_, entry)| match &entry.action {
+            Action::StopJob { region, job, .. } => *region == of && **job == *name,
+            Action::ScaleJob { region, job, group, count } => {
+                *region == of && **job == *name && group == of_group && index >= count
+            }
+            _ => false,
+        })
+    }
+
     /// Whether a stage that had not ended when the run did, at `end`, was still waited for.
     ///
     /// Detection is, while the machine is away; what returns in time is not to be detected. Replacement is, of what was
     /// or is to be detected. Health and a place in a table are what the lost one had had; they are waited for as long
     /// as its replacement stands or is waited for itself.
-    fn is_awaited(
-        &self,
-        failover: &Failover,
-        chain: &Chain,
-        stage: usize,
-        end: Time,
-        placement: &PlacementRecorder,
-    ) -> bool {
-        let lasts = self.spec.timeline[failover.entry].lasts;
-        let is_lost = chain.ends[DETECT].is_some() || lasts.is_none_or(|lasts| failover.at + lasts > end);
+    fn is_awaited(&self, chain: &Chain, stage: usize, end: Time, placement: &PlacementRecorder) -> bool {
+        let is_lost = chain.ends[DETECT].is_some() || self.is_away(chain.machine, end);
         let is_restored = |had: bool| {
             let stands = |placed: &Placement| placed.ended.is_none_or(|(ended, ..)| ended >= end);
             let standing = chain.replacement.map(|instance| placement.placement(instance).is_some_and(stands));
             had && standing.unwrap_or(is_lost)
         };
         match stage {
+            DETECT => is_lost && chain.replacement.is_none(),
             HEALTHY => is_restored(chain.was_healthy),
             ROUTE => is_restored(chain.was_routed),
             _ => is_lost,
@@ -486,7 +538,7 @@ impl FailoverRecorder {
                     let times = times.entry((name, labels)).or_default();
                     match chain.ends[stage] {
                         Some(ended) => times.record(ended.since(failover.at).as_nanos()),
-                        None if self.is_awaited(failover, chain, stage, end, placement) => times.record_unended(),
+                        None if self.is_awaited(chain, stage, end, placement) => times.record_unended(),
                         None => {}
                     }
                 }
@@ -542,10 +594,8 @@ pub fn is_fault(action: &Action) -> bool {
     }
 }
 
-/// Whether an entry takes whole machines away, with what runs on them.
+/// Whether an entry takes whole machines away, with what runs on them. What is merely cut off is lost when its servers
+/// give it up; that a zone is cut off from all others, they will.
 fn loses_machines(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::NodeCrash(_) | Action::ZoneOutage(..) | Action::RegionOutage(..) | Action::Partition { .. }
-    )
+    matches!(action, Action::NodeCrash(_) | Action::ZoneOutage(..) | Action::RegionOutage(_, OutageKind::Power))
 }

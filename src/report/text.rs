@@ -54,12 +54,25 @@ pub fn render(ensemble: &Ensemble) -> String {
     out
 }
 
+/// That all expectations are met, but for those that nothing exercised.
+pub(super) fn met_in_words(all: usize, idle: usize) -> String {
+    match (all, idle) {
+        (1, 0) => "the one expectation met".to_owned(),
+        (all, 0) => format!("all {all} expectations met"),
+        (all, idle) if all == idle => format!("{} not exercised", plural(all, "expectation")),
+        (all, idle) => format!("{} met, {idle} not exercised", plural(all - idle, "expectation")),
+    }
+}
+
 fn header(ensemble: &Ensemble, out: &mut String) {
     let failed = ensemble.verdicts.iter().filter(|verdict| !verdict.met).count();
     let verdict = if ensemble.passed() { "PASS" } else { "FAIL" };
     let expected = match (ensemble.verdicts.len(), failed) {
         (0, _) => "no expectations".to_owned(),
-        (all, 0) => format!("all {all} expectations met"),
+        (all, 0) => {
+            let idle = ensemble.verdicts.iter().filter(|verdict| verdict.overall == Judgement::NotExercised).count();
+            met_in_words(all, idle)
+        }
         (all, failed) => format!("{failed} of {all} expectations not met"),
     };
     let violations = grouped(ensemble.violations());
@@ -152,9 +165,9 @@ fn expectations(ensemble: &Ensemble, out: &mut String) {
     for verdict in &ensemble.verdicts {
         let count = |wanted| verdict.runs.iter().filter(|(_, judgement)| *judgement == wanted).count();
         let (failed, idle, all) = (count(Judgement::Fail), count(Judgement::NotExercised), verdict.runs.len());
-        // The first run that fared as the whole did speaks for it; if no run did (a share of seeds is asked for), any.
-        let example = verdict.runs.iter().zip(&ensemble.runs).find(|((_, judgement), _)| *judgement == verdict.overall);
-        let seen = example.map_or(String::new(), |((text, _), run)| format!("{text} in seed {}", run.seed));
+        let worst = if all - idle > 1 { "at worst " } else { "" };
+        let seen = |place: usize| format!("{worst}{} in seed {}", verdict.runs[place].0, ensemble.runs[place].seed);
+        let seen = verdict.nearest.map_or(String::new(), seen);
         let note = match (failed, idle) {
             (0, 0) => seen,
             (0, idle) if idle == all => "not exercised".to_owned(),

@@ -115,11 +115,31 @@ impl World {
         }
         match self.standing[entry.index()].take() {
             None => {}
-            Some(Standing::Killed(processes)) => self.restart(&processes, cause, witness),
-            Some(Standing::Paused(processes)) => processes.iter().for_each(|&process| {
-                self.engine.resume(process);
-            }),
-            Some(Standing::Unpowered { machines, balancers }) => {
+            Some(Standing::Killed(mut processes)) => {
+                self.leave_to_others(&mut processes, |standing| match standing {
+                    Standing::Killed(processes) => processes,
+                    _ => &[],
+                });
+                self.restart(&processes, cause, witness);
+            }
+            Some(Standing::Paused(mut processes)) => {
+                self.leave_to_others(&mut processes, |standing| match standing {
+                    Standing::Paused(processes) => processes,
+                    _ => &[],
+                });
+                for process in processes {
+                    self.engine.resume(process);
+                }
+            }
+            Some(Standing::Unpowered { mut machines, mut balancers }) => {
+                self.leave_to_others(&mut machines, |standing| match standing {
+                    Standing::Unpowered { machines, .. } => machines,
+                    _ => &[],
+                });
+                self.leave_to_others(&mut balancers, |standing| match standing {
+                    Standing::Unpowered { balancers, .. } => balancers,
+                    _ => &[],
+                });
                 for &machine in &machines {
                     self.engine.boot_host(Self::host(machine), cause);
                     witness.notice(now, &Notice::Power { machine, up: true });
@@ -127,23 +147,58 @@ impl World {
                 for &balancer in &balancers {
                     self.engine.boot_host(self.balancer_hosts[balancer], cause);
                 }
-                self.tell_users(&balancers, true);
+                self.tell_users_of_return(balancers);
             }
             Some(Standing::Cut { rules, balancers }) => {
                 for rule in rules {
                     self.engine.remove_rule(rule);
                 }
-                self.tell_users(&balancers, true);
+                self.tell_users_of_return(balancers);
             }
             Some(Standing::Disk(machines)) => {
                 for machine in machines {
-                    self.engine.slow_disk(Self::host(machine), 1.0);
+                    let factor = self.left_factor(|action, standing| match (action, standing) {
+                        (Action::SlowDisk(_, factor), Standing::Disk(slow)) if slow.contains(&machine) => *factor,
+                        _ => None,
+                    });
+                    self.engine.slow_disk(Self::host(machine), factor);
                 }
             }
-            Some(Standing::Processor(machines)) => self.set_speed(&machines, 1.0, witness),
+            Some(Standing::Processor(machines)) => {
+                for machine in machines {
+                    let factor = self.left_factor(|action, standing| match (action, standing) {
+                        (Action::SlowCpu(_, factor), Standing::Processor(slow)) if slow.contains(&machine) => {
+                            Some(*factor)
+                        }
+                        _ => None,
+                    });
+                    self.set_speed(&[machine], factor, witness);
+                }
+            }
         }
         self.take_stock(cause, witness);
         witness.notice(now, &Notice::EntryEnds { entry });
+    }
+
+    /// Drops what another entry holds in the same way: it stays as it is until that one ends, too.
+    fn leave_to_others<T: PartialEq>(&self, items: &mut Vec<T>, held: impl Fn(&Standing) -> &[T]) {
+        items.retain(|item| !self.standing.iter().flatten().any(|standing| held(standing).contains(item)));
+    }
+
+    /// How much slower the last of the entries that still stand makes something; 1 if there is none.
+    fn left_factor(&self, factor: impl Fn(&Action, &Standing) -> Option<f64>) -> f64 {
+        let entries = self.atlas.spec.timeline.iter().zip(&self.standing);
+        let factors = entries.filter_map(|((_, entry), standing)| factor(&entry.action, standing.as_ref()?));
+        factors.last().unwrap_or(1.0)
+    }
+
+    /// Balancers are back, as far as no other entry keeps them away.
+    fn tell_users_of_return(&mut self, mut balancers: Vec<usize>) {
+        self.leave_to_others(&mut balancers, |standing| match standing {
+            Standing::Unpowered { balancers, .. } | Standing::Cut { balancers, .. } => balancers,
+            _ => &[],
+        });
+        self.tell_users(&balancers, true);
     }
 
     /// The machines an entry hits now, ascending.

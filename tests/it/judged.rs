@@ -108,6 +108,59 @@ const PROMISED: [&str; 27] = [
     "consul.propagation",
 ];
 
+/// The starter scenario with these faults: what they did, and the metrics of the failover with samples and open waits.
+fn failures(timeline: &str, edits: &[&str]) -> (Outcome, Vec<(String, u64, u64)>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/starter.ron");
+    let mut all = vec!["expect=[]".to_owned(), format!("timeline=[{timeline}]")];
+    all.extend(edits.iter().map(|edit| (*edit).to_owned()));
+    let loaded = scenario::load(&path, &all);
+    let shown = loaded.sources.render(&loaded.findings, false);
+    let outcome = outcome(&loaded.lowered.unwrap_or_else(|| panic!("{shown}")));
+    let figures = ["failover.detect", "failover.replace", "failover.healthy", "failover.route"].map(|name| {
+        let value = outcome.metrics.0.iter().find(|(key, _)| key.name == name).map(|(_, value)| value);
+        let Some(Value::Times(times)) = value else { panic!("{name} is measured") };
+        (name.to_owned(), times.count(), times.unended())
+    });
+    (outcome, figures.into())
+}
+
+#[test]
+fn what_had_not_come_back_when_the_run_ended_is_an_open_wait_at_every_stage() {
+    let crash = r#"At("2m", NodeCrash(target: "us-east-1/apps-1"))"#;
+    let (outcome, figures) = failures(crash, &["duration=3m", "options.heartbeat_grace=80s"]);
+    let lost = outcome.failovers[0].chains.len() as u64;
+    assert!(lost > 0);
+    assert!(figures.iter().all(|(_, samples, unended)| (*samples, *unended) == (0, lost)), "{figures:?}");
+    // A machine that is back before anybody noticed had nothing replaced, and nobody waits.
+    let blink = r#"At("2m", NodeCrash(target: "us-east-1/apps-1", lasts: "2s"))"#;
+    let (outcome, figures) = failures(blink, &["duration=4m"]);
+    assert!(outcome.failovers[0].chains.is_empty(), "{:?}", outcome.failovers);
+    assert!(figures.iter().all(|(_, samples, unended)| (*samples, *unended) == (0, 0)), "{figures:?}");
+    // Nor for work that nobody wants any more.
+    let stop = format!(r#"{crash}, At("2m2s", StopJob(job: "web"))"#);
+    let (_, figures) = failures(&stop, &["duration=4m"]);
+    assert!(figures.iter().all(|(_, _, unended)| *unended == 0), "{figures:?}");
+}
+
+#[test]
+fn faults_that_coincide_lose_work_once_and_end_with_the_last() {
+    let zone = r#"At("2m", ZoneOutage(zone: "us-east-1/a", lasts: "1m"))"#;
+    let crash = |at: &str| format!(r#"At("{at}", NodeCrash(target: "us-east-1/apps-1", lasts: "5s"))"#);
+    let (alone, expected) = failures(zone, &["duration=5m"]);
+    assert!(expected.iter().all(|(_, samples, unended)| *samples > 0 && *unended == 0), "{expected:?}");
+    for at in ["2m", "2m5s"] {
+        let (both, figures) = failures(&format!("{zone}, {}", crash(at)), &["duration=5m"]);
+        assert_eq!(figures, expected, "{at}: a machine without power is not booted by the end of a crash");
+        let chains = |outcome: &Outcome| outcome.failovers.iter().map(|failover| failover.chains.len()).sum::<usize>();
+        assert_eq!(chains(&both), chains(&alone), "{at}");
+    }
+    // Two leaders fall at one instant: each election is told to its fault.
+    let leader = r#"At("2m", NodeCrash(target: "leader of us-east-1"))"#;
+    let (outcome, _) = failures(&format!("{leader}, {}", crash("2m")), &["duration=5m"]);
+    let elections: Vec<_> = outcome.failovers.iter().flat_map(|failover| &failover.elections).collect();
+    assert!(!elections.is_empty() && elections.iter().all(|election| election.elected.is_some()), "{elections:?}");
+}
+
 #[test]
 fn windows_count_what_falls_into_them() {
     let lowered = small(

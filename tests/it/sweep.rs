@@ -135,8 +135,9 @@ fn designs_of_all_kinds_run() {
         assert_eq!(count("shares") > 0, design == "sobol");
         assert!(files(&out).keys().any(|name| name.starts_with("scatter-")), "{design}");
     }
-    let list = ["sweep", SCENARIO, "--design", "list", "--vary", "seeds=1,2", "--vary", "name=a,b", "--seeds", "1"];
-    let ended = fine(&with(&list, &["--quiet", "--out", &out]));
+    let list = ["sweep", SCENARIO, "--design", "list", "--vary", "duration=4m,5m", "--seeds", "1"];
+    let grace = "options.heartbeat_grace=5s,10s";
+    let ended = fine(&with(&list, &["--vary", grace, "--quiet", "--out", &out]));
     assert!(ended.stdout.contains("2 runs: 2 points"), "{}", ended.stdout);
 }
 

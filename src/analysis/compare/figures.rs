@@ -74,20 +74,36 @@ fn measure(
     Some((row, differences))
 }
 
+/// An earlier figure of the same metric that differs in the same way, as the percentiles of one sample a run do. It is
+/// tested for both: one fact is no two.
+fn twin(measured: &[Measured], at: usize) -> Option<usize> {
+    let (row, differences) = &measured[at];
+    let bits = |differences: &[f64]| differences.iter().map(|difference| difference.to_bits()).collect::<Vec<u64>>();
+    let mut earlier = (0..at).rev().take_while(|&other| measured[other].0.metric == row.metric);
+    earlier.find(|&other| bits(&measured[other].1) == bits(differences))
+}
+
 fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
     let is_tested = |row: &Row| row.verdict != Verdict::Same && row.worse != Worse::Neither;
     let test = |(row, differences): &Measured| {
         let test = is_tested(row).then(|| signed_rank::test(differences)).flatten()?;
         Some(Tested { p: test.p_two_sided, least: test.least })
     };
+    let twins: Vec<Option<usize>> = (0..measured.len()).map(|at| twin(&measured, at)).collect();
     let each: Vec<Option<Tested>> = measured.iter().map(test).collect();
-    let tested: Vec<Tested> = each.iter().copied().flatten().collect();
+    let is_own = |(_, twin): &(&Option<Tested>, &Option<usize>)| twin.is_none();
+    let tested: Vec<Tested> = each.iter().zip(&twins).filter(is_own).filter_map(|(test, _)| *test).collect();
     let corrected = holm(&tested, level);
     let power = Power { tested: tested.len(), able: corrected.able };
     let strictest = level / corrected.factor as f64;
     let mut corrected = corrected.each.into_iter();
-    for ((row, differences), test) in measured.iter_mut().zip(each) {
-        row.p = test.and_then(|test| Some((test.p, corrected.next()?)));
+    let mut seen: Vec<Option<(f64, f64)>> = Vec::new();
+    for (((row, differences), test), twin) in measured.iter_mut().zip(each).zip(twins) {
+        row.p = match twin {
+            Some(twin) => seen[twin],
+            None => test.and_then(|test| Some((test.p, corrected.next()?))),
+        };
+        seen.push(row.p);
         let able = test.filter(|test| test.least <= strictest);
         row.detectable = able.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
         let beyond = row.effect.abs() > row.tolerance;

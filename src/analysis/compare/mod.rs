@@ -15,7 +15,7 @@ mod figures;
 use std::collections::BTreeMap;
 
 use crate::analysis::statistics::power::pairs_needed;
-use crate::analysis::summary::{Run, Summary};
+use crate::analysis::summary::{Metric, Run, Summary};
 use crate::measure::catalogue::Worse;
 pub use crate::measure::tolerance::{Limit, Tolerance, Tolerances};
 
@@ -230,9 +230,10 @@ impl Comparison {
         self.verdicts().any(|verdict| verdict == Verdict::Regression)
     }
 
-    /// Whether anything became worse, better or other.
+    /// Whether anything became worse, better or other, or is measured or expected on one side only.
     pub fn differs(&self) -> bool {
-        self.verdicts().any(|verdict| verdict < Verdict::NoEvidence)
+        let is_changed = |verdict: Verdict| verdict < Verdict::NoEvidence;
+        !self.unmatched.is_empty() || !self.unmatched_expectations.is_empty() || self.verdicts().any(is_changed)
     }
 
     /// How many figures, laws and expectations come to this.
@@ -282,11 +283,18 @@ fn same(base: &Run, head: &Run) -> bool {
     base.digest == head.digest && base.metrics == head.metrics && base.invariants == head.invariants
 }
 
+/// Metrics that something was measured of, be it a wait that had not ended.
+fn with_data(run: &Run) -> impl Iterator<Item = &String> {
+    let measured = |metric: &Metric| !metric.figures.is_empty() || metric.unended.is_some_and(|unended| unended > 0);
+    run.metrics.iter().filter(move |(_, metric)| measured(metric)).map(|(key, _)| key)
+}
+
+/// Metrics that have data on one side only, in any of the seeds, and whether that is the base.
 fn unmatched(pairs: &[(&Run, &Run)]) -> Vec<(String, bool)> {
     let mut sides: BTreeMap<&String, (bool, bool)> = BTreeMap::new();
     for (base, head) in pairs {
-        base.metrics.keys().for_each(|key| sides.entry(key).or_default().0 = true);
-        head.metrics.keys().for_each(|key| sides.entry(key).or_default().1 = true);
+        with_data(base).for_each(|key| sides.entry(key).or_default().0 = true);
+        with_data(head).for_each(|key| sides.entry(key).or_default().1 = true);
     }
     let single = sides.into_iter().filter(|(_, (base, head))| base != head);
     single.map(|(key, (base, _))| (key.clone(), base)).collect()

@@ -54,6 +54,7 @@ impl Summary {
                         passed: count(Judgement::Pass),
                         failed: count(Judgement::Fail),
                         not_exercised: count(Judgement::NotExercised),
+                        nearest_seed: verdict.nearest.map(|place| ensemble.runs[place].seed),
                     }
                 })
                 .collect(),

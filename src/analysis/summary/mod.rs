@@ -322,6 +322,9 @@ pub struct Overall {
     pub failed: usize,
     /// Runs without anything to judge.
     pub not_exercised: usize,
+    /// The seed furthest from holding it, or nearest to failing it; absent if nothing was observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest_seed: Option<u64>,
 }
 
 /// A law watched in one run.

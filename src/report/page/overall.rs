@@ -9,7 +9,7 @@ use crate::report::frame::seeds;
 use crate::report::page::markup::{Cell, Table, figure, head, text};
 use crate::report::page::record::Record;
 use crate::report::style::STAGE_WORDS;
-use crate::report::text::{grouped, number, plural, quoted, span};
+use crate::report::text::{grouped, met_in_words, number, plural, quoted, span};
 use crate::report::waterfall::median;
 
 /// The verdict, and what was run.
@@ -18,7 +18,11 @@ pub(super) fn verdict(record: &Record) -> String {
     let unmet = summary.expectations.iter().filter(|expectation| !met(expectation)).count();
     let expected = match (summary.expectations.len(), unmet) {
         (0, _) => "No expectations".to_owned(),
-        (all, 0) => format!("All {all} expectations met"),
+        (all, 0) => {
+            let idle = summary.expectations.iter().filter(|expectation| expectation.verdict == "not exercised").count();
+            let words = met_in_words(all, idle);
+            words[..1].to_uppercase() + &words[1..]
+        }
         (all, unmet) => format!("{unmet} of {all} expectations not met"),
     };
     let laws = || summary.runs.iter().flat_map(|run| &run.invariants);
@@ -71,10 +75,15 @@ pub(super) fn expectations(summary: &Summary) -> String {
     let mut table = Table::new("Over all runs", &columns, 40_000, "summary.json");
     for (at, all) in summary.expectations.iter().enumerate() {
         let seen = summary.runs.iter().filter_map(|run| Some((run.expectations.get(at)?.observed.clone(), run.seed)));
+        let worst = all.nearest_seed.and_then(|nearest| seen.clone().find(|(_, seed)| *seed == nearest));
+        let seen = match worst {
+            Some((observed, seed)) if summary.runs.len() > 1 => format!("at worst {observed} in seed {seed}"),
+            _ => together(seen),
+        };
         let counts = [all.passed, all.failed, all.not_exercised].map(|count| figure(count.to_string()));
         let verdict = Cell::Verdict(all.verdict.clone());
         let [passed, failed, idle] = counts;
-        table.row(&[verdict, head(&*all.text), text(together(seen)), passed, failed, idle]);
+        table.row(&[verdict, head(&*all.text), text(seen), passed, failed, idle]);
     }
     let mut each = Table::new("In each run", &["#seed", "verdict", "expectation", "seen"], 30_000, "summary.json");
     for run in &summary.runs {

@@ -68,6 +68,7 @@ fn summary(name: &str, runs: u64) -> Summary {
             passed: 0,
             failed: runs as usize,
             not_exercised: 0,
+            nearest_seed: Some(1),
         }],
         assumed: vec![Assumed {
             path: "traffic[0].timeout".to_owned(),
