@@ -137,9 +137,10 @@ fn compacted(
     let mut work = Work { spec, region, jobs, nodes, may_wait, zones: &spec.regions[region].zones };
     let machines = work.nodes.len();
     // As many copies as it takes to fit, and to survive where more of them help.
-    work.grow(machines, false);
+    let mut go_on = || tick(0) == Wish::GoOn;
+    work.grow(machines, false, &mut go_on)?;
     let enough = work.nodes.len();
-    let survivable = work.zones.len() > 1 && work.grow(machines, true);
+    let survivable = work.zones.len() > 1 && work.grow(machines, true, &mut go_on)?;
     if !survivable {
         work.nodes.truncate(enough);
     }
@@ -160,7 +161,8 @@ fn compacted(
     };
     let needed = sorted(results.iter().map(|(needed, _)| *needed).collect());
     let surviving = sorted(results.iter().map(|(_, surviving)| *surviving).collect());
-    let homeless = if needed.is_empty() { work.packed(&work.nodes, 0).homeless() } else { Vec::new() };
+    let mut go_on = || tick(numbers.len()) == Wish::GoOn;
+    let homeless = if needed.is_empty() { work.packed(&work.nodes, 0, &mut go_on)?.homeless() } else { Vec::new() };
     Ok(Compacted { region, machines, wanted, softened, copies, needed, surviving, homeless })
 }
 
@@ -215,14 +217,14 @@ fn preferences(constraints: Vec<Constraint>) -> (Vec<Affinity>, Vec<Spread>) {
 
 impl Work<'_> {
     /// Clones the cell until the work fits; tells whether it does.
-    fn grow(&mut self, machines: usize, survives: bool) -> bool {
-        while !self.fits(&self.nodes, 0, survives) {
+    fn grow(&mut self, machines: usize, survives: bool, go_on: &mut dyn FnMut() -> bool) -> Result<bool, RunError> {
+        while !self.fits(&self.nodes, 0, survives, go_on)? {
             if self.nodes.len() >= machines * COPIES_MAX as usize {
-                return false;
+                return Ok(false);
             }
             self.clone_cell(machines);
         }
-        true
+        Ok(true)
     }
 
     /// Twice the machines, as far as there are not too many copies.
@@ -244,27 +246,41 @@ impl Work<'_> {
         order
     }
 
-    fn packed(&self, nodes: &[(NodeId, Arc<NodeSpec>)], seed: u64) -> Cell {
+    /// `go_on` is asked again and again whether it is to be; [`RunError::Interrupted`] if not.
+    fn packed(
+        &self,
+        nodes: &[(NodeId, Arc<NodeSpec>)],
+        seed: u64,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Cell, RunError> {
         let mut sorted = nodes.to_vec();
         sorted.sort_by_key(|(id, _)| *id);
         let mut cell = Cell::new(self.spec.options.scheduler.clone(), seed, sorted);
-        cell.place(&self.jobs);
-        cell
+        if cell.place(&self.jobs, go_on) { Ok(cell) } else { Err(RunError::Interrupted) }
     }
 
-    fn fits(&self, nodes: &[(NodeId, Arc<NodeSpec>)], seed: u64, survives: bool) -> bool {
-        let cell = self.packed(nodes, seed);
+    fn fits(
+        &self,
+        nodes: &[(NodeId, Arc<NodeSpec>)],
+        seed: u64,
+        survives: bool,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, RunError> {
+        let cell = self.packed(nodes, seed, go_on)?;
         if cell.homeless_count() > self.may_wait {
-            return false;
+            return Ok(false);
         }
-        !survives
-            || self.zones.iter().all(|zone| {
-                let lost: Vec<NodeId> =
-                    nodes.iter().filter(|(_, node)| node.zone == *zone).map(|(id, _)| *id).collect();
-                let mut rest = cell.clone();
-                rest.lose(&lost);
-                rest.homeless_count() <= self.may_wait
-            })
+        for zone in self.zones.iter().filter(|_| survives) {
+            let lost: Vec<NodeId> = nodes.iter().filter(|(_, node)| node.zone == *zone).map(|(id, _)| *id).collect();
+            let mut rest = cell.clone();
+            if !rest.lose(&lost, go_on) {
+                return Err(RunError::Interrupted);
+            }
+            if rest.homeless_count() > self.may_wait {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The fewest machines that the work fits on, of each datacenter and pool the first ones of an order.
@@ -275,7 +291,8 @@ impl Work<'_> {
         survives: bool,
         shared: &Shared,
     ) -> Result<Option<Trial>, RunError> {
-        if !self.fits(order, seed, survives) {
+        let mut go_on = || !shared.stop.load(Ordering::Relaxed);
+        if !self.fits(order, seed, survives, &mut go_on)? {
             return Ok(None);
         }
         let mut sets: Vec<Vec<(NodeId, Arc<NodeSpec>)>> = Vec::new();
@@ -294,12 +311,9 @@ impl Work<'_> {
             // One more than the machines known to be too few, and than those known to be enough. No cell is empty.
             let (mut too_few, mut enough) = (usize::from(others.is_empty()), sets[at].len() + 1);
             while enough - too_few > 1 {
-                if shared.stop.load(Ordering::Relaxed) {
-                    return Err(RunError::Interrupted);
-                }
                 let middle = usize::midpoint(too_few, enough);
                 let kept = [&others, &sets[at][..middle - 1]].concat();
-                if self.fits(&kept, seed, survives) { enough = middle } else { too_few = middle }
+                if self.fits(&kept, seed, survives, &mut go_on)? { enough = middle } else { too_few = middle }
             }
             sets[at].truncate(enough - 1);
         }

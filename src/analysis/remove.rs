@@ -120,13 +120,15 @@ fn taken_away(
             continue;
         }
         let mut cell = Cell::new(spec.options.scheduler.clone(), 1, nodes(spec, region));
-        cell.place(&jobs(spec, region));
-        let (before, moved) = (cell.homeless(), cell.count_on(&lost));
-        at.fetch_add(1, Ordering::Relaxed);
-        if shared.stop.load(Ordering::Relaxed) {
+        let mut go_on = || !shared.stop.load(Ordering::Relaxed);
+        if !cell.place(&jobs(spec, region), &mut go_on) {
             return Err(RunError::Interrupted);
         }
-        cell.lose(&lost);
+        let (before, moved) = (cell.homeless(), cell.count_on(&lost));
+        at.fetch_add(1, Ordering::Relaxed);
+        if !cell.lose(&lost, &mut go_on) {
+            return Err(RunError::Interrupted);
+        }
         at.fetch_add(1, Ordering::Relaxed);
         let after = cell.homeless();
         out.push(Removed { region, machines: of.clients.len(), gone: lost.len(), moved, before, after });

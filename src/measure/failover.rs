@@ -123,6 +123,8 @@ pub struct FailoverRecorder {
     failovers: Vec<Failover>,
     by_replacement: BTreeMap<Instance, Place>,
     waiting_by_lost: BTreeMap<Instance, Place>,
+    /// Chains whose wait another one has taken over, from a machine that was back unnoticed.
+    over: BTreeSet<Place>,
     last_good: IdVec<TrafficId, Time>,
     /// The machines each of them hit.
     hit: Vec<BTreeSet<MachineId>>,
@@ -150,6 +152,7 @@ impl FailoverRecorder {
             failovers: Vec::new(),
             by_replacement: BTreeMap::new(),
             waiting_by_lost: BTreeMap::new(),
+            over: BTreeSet::new(),
             last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
             hit: Vec::new(),
             given_up: BTreeSet::new(),
@@ -212,13 +215,18 @@ impl FailoverRecorder {
         // A node that was given up and came back in time kept its work; one that came back unnoticed had none replaced.
         let standing = placement.placements().filter(|p| p.ended.is_none()).map(|p| p.instance);
         let kept: BTreeSet<Instance> = standing.filter(|instance| self.given_up.contains(instance)).collect();
-        let is_due = |chain: &Chain| {
+        let is_due = |place: Place, chain: &Chain| {
             let is_lost = chain.ends[DETECT].is_some() || self.is_away(chain.machine, now);
             chain.replacement.is_some()
-                || (is_lost && !kept.contains(&chain.lost) && !self.is_dismissed(chain, now, placement))
+                || (is_lost
+                    && !self.over.contains(&place)
+                    && !kept.contains(&chain.lost)
+                    && !self.is_dismissed(chain, now, placement))
         };
-        let due: Vec<Vec<bool>> =
-            self.failovers.iter().map(|failover| failover.chains.iter().map(is_due).collect()).collect();
+        let due_of = |(number, failover): (usize, &Failover)| {
+            failover.chains.iter().enumerate().map(|(index, chain)| is_due((number, index), chain)).collect()
+        };
+        let due: Vec<Vec<bool>> = self.failovers.iter().enumerate().map(due_of).collect();
         for (failover, due) in self.failovers.iter_mut().zip(due) {
             let mut due = due.into_iter();
             failover.chains.retain(|_| due.next().unwrap_or(true));
@@ -226,11 +234,9 @@ impl FailoverRecorder {
         // Faults at one instant share what users suffered until the next one.
         let next = |failover: &Failover| self.failovers.iter().map(|other| other.at).find(|at| *at > failover.at);
         let ends: Vec<Time> = self.failovers.iter().map(|failover| next(failover).unwrap_or(now)).collect();
-        let last_at = self.failovers.last().map(|last| last.at);
-        for last in self.failovers.iter_mut().filter(|failover| Some(failover.at) == last_at) {
-            for (traffic, outage) in last.outages.iter_mut() {
-                outage.gap = outage.gap.max(now.since(self.last_good[traffic].max(last.at)));
-            }
+        for traffic in self.spec.traffic.ids() {
+            let from = self.last_good[traffic];
+            self.gap(traffic, from, now);
         }
         for (failover, end) in self.failovers.iter_mut().zip(ends) {
             let seconds = failover.at.as_nanos() / SECOND..end.as_nanos() / SECOND;
@@ -286,15 +292,27 @@ impl FailoverRecorder {
             self.waiting_by_lost.contains_key(&placed.instance) && self.is_away(placed.machine, at)
         };
         let is_lost = |placed: &Placement| takes_machines && hit.contains(&placed.machine) && !is_lost_before(placed);
-        let chains: Vec<Chain> = self.chains(placement, is_lost).collect();
-        for (index, chain) in chains.iter().enumerate() {
+        let mut chains: Vec<Chain> = self.chains(placement, is_lost).collect();
+        for (index, chain) in chains.iter_mut().enumerate() {
+            self.take_over(chain);
             self.waiting_by_lost.insert(chain.lost, (self.failovers.len(), index));
-            // A chain of an earlier fault that had come so far ends here: what it waited for begins anew.
-            self.by_replacement.remove(&chain.lost);
         }
         let outages = self.spec.traffic.ids().map(|_| Outage::default()).collect();
         self.failovers.push(Failover { entry, at, case, elections: Vec::new(), chains, outages });
         self.hit.push(hit);
+    }
+
+    /// What an earlier chain had come to, or waited for, begins anew with this one: the machine was back, unnoticed, or
+    /// its replacement is lost, and what that was to bring back is missing still.
+    fn take_over(&mut self, chain: &mut Chain) {
+        if let Some(place) = self.waiting_by_lost.remove(&chain.lost) {
+            self.over.insert(place);
+        }
+        if let Some(place) = self.by_replacement.remove(&chain.lost) {
+            let earlier = self.chain(place);
+            chain.was_healthy |= earlier.was_healthy;
+            chain.was_routed |= earlier.was_routed;
+        }
     }
 
     /// Whether some fault keeps a machine away at an instant.
@@ -325,14 +343,27 @@ impl FailoverRecorder {
         if outcome != Outcome::Ok {
             return;
         }
-        let gap = at.since(std::mem::replace(&mut self.last_good[traffic], at));
-        let last_at = self.failovers.last().map(|last| last.at);
-        for failover in self.failovers.iter_mut().rev().take_while(|failover| Some(failover.at) == last_at) {
-            let outage = &mut failover.outages[traffic];
-            outage.gap = outage.gap.max(gap);
-        }
+        let before = std::mem::replace(&mut self.last_good[traffic], at);
+        self.gap(traffic, before, at);
         if let Some(place) = served {
             end_stage(self.chain_mut(place), SERVED, at);
+        }
+    }
+
+    /// There was no good answer between two instants: that goes to every fault whose time, until the next one strikes,
+    /// it reaches into.
+    fn gap(&mut self, traffic: TrafficId, from: Time, to: Time) {
+        let (mut end, mut next) = (Time::NEVER, Time::NEVER);
+        for failover in self.failovers.iter_mut().rev() {
+            if failover.at < next {
+                end = next;
+            }
+            next = failover.at;
+            if end <= from {
+                return;
+            }
+            let outage = &mut failover.outages[traffic];
+            outage.gap = outage.gap.max(to.since(from));
         }
     }
 
@@ -371,26 +402,28 @@ impl FailoverRecorder {
         let Some(last) = self.failovers.len().checked_sub(1) else { return };
         // The last fault that hit the machine is to blame, and without one the last of all.
         let cause = self.hit.iter().rposition(|hit| hit.contains(&machine)).unwrap_or(last);
+        // A replacement that stood on a machine which its own fault, or a later one, has taken.
+        let is_in_turn = |(number, _): &Place| *number >= cause || self.hit[*number].contains(&machine);
         let is_lost = |placed: &Placement| {
-            let goes_on = self.by_replacement.get(&placed.instance).is_some_and(|(number, _)| *number >= cause);
+            let goes_on = self.by_replacement.get(&placed.instance).is_some_and(is_in_turn);
             placed.machine == machine && !goes_on && !self.waiting_by_lost.contains_key(&placed.instance)
         };
         let given_up: Vec<Chain> = self.chains(placement, is_lost).collect();
-        for chain in given_up {
-            let chains = &mut self.failovers[cause].chains;
-            self.waiting_by_lost.insert(chain.lost, (cause, chains.len()));
-            self.by_replacement.remove(&chain.lost);
-            self.given_up.insert(chain.lost);
-            chains.push(chain);
-        }
-        // A replacement that is lost with it in turn, before it has served, is to be replaced itself, under its name.
-        let stood_here = |(instance, (number, _)): &(&Instance, &Place)| {
-            *number >= cause && placement.placement(**instance).is_some_and(|placed| placed.machine == machine)
+        let stood_here = |(instance, place): &(&Instance, &Place)| {
+            is_in_turn(place) && placement.placement(**instance).is_some_and(|placed| placed.machine == machine)
         };
         let in_turn: Vec<(Instance, Place)> =
             self.by_replacement.iter().filter(stood_here).map(|(instance, place)| (*instance, *place)).collect();
+        for mut chain in given_up {
+            self.take_over(&mut chain);
+            let chains = &mut self.failovers[cause].chains;
+            self.waiting_by_lost.insert(chain.lost, (cause, chains.len()));
+            self.given_up.insert(chain.lost);
+            chains.push(chain);
+        }
         for (instance, place) in in_turn {
             let chain = self.chain_mut(place);
+            // Before it has served, it is to be replaced itself, be it under its name only.
             if chain.replacement == Some(instance) && chain.ends[SERVED].is_none() {
                 chain.replacement = None;
                 chain.ends[REPLACE..].fill(None);

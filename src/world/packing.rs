@@ -56,18 +56,19 @@ impl Cell {
         cell
     }
 
-    /// Registers jobs, numbered in order, and places what they want.
-    pub fn place<'a>(&mut self, jobs: impl IntoIterator<Item = &'a Arc<Job>>) {
+    /// Registers jobs, numbered in order, and places what they want. `go_on` is asked after every evaluation; false if
+    /// it said no, and work is left.
+    pub fn place<'a>(&mut self, jobs: impl IntoIterator<Item = &'a Arc<Job>>, go_on: &mut dyn FnMut() -> bool) -> bool {
         for (number, job) in (0..).zip(jobs) {
             let job = Job { id: JobId(number), ..Job::clone(job) };
             let eval = (!job.is_parent()).then(|| Box::new(Evaluation::new(&job, Trigger::JobRegister, Time::ZERO)));
             self.apply(&Command::RegisterJob { job: Arc::new(job), eval, time: Time::ZERO });
         }
-        self.work();
+        self.work(go_on)
     }
 
-    /// These machines are gone; their work is placed on the others, as far as it fits.
-    pub fn lose(&mut self, nodes: &[NodeId]) {
+    /// These machines are gone; their work is placed on the others, as far as it fits. `go_on` as in [`Cell::place`].
+    pub fn lose(&mut self, nodes: &[NodeId], go_on: &mut dyn FnMut() -> bool) -> bool {
         let mut jobs: BTreeMap<JobId, NodeId> = BTreeMap::new();
         for &id in nodes {
             for job in self.state.jobs_on_node(id) {
@@ -81,7 +82,7 @@ impl Cell {
         };
         let evals: Vec<Evaluation> = jobs.into_iter().filter_map(eval).collect();
         self.apply(&Command::UpsertEvals(evals));
-        self.work();
+        self.work(go_on)
     }
 
     /// Work without a place, by job in the order of their registration.
@@ -120,10 +121,14 @@ impl Cell {
         applied
     }
 
-    fn work(&mut self) {
+    fn work(&mut self, go_on: &mut dyn FnMut() -> bool) -> bool {
         while let Some((_, eval)) = self.pending.pop_first() {
+            if !go_on() {
+                return false;
+            }
             self.process(eval);
         }
+        true
     }
 
     fn process(&mut self, eval: Evaluation) {
