@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{SCHEMA, Summary};
 
@@ -94,16 +94,21 @@ pub fn read_of_any_version(folder: &Path) -> Result<Summary, ReadError> {
 
 /// A summary from its text.
 pub fn parse(text: &str) -> Result<Summary, Flaw> {
-    head(text, SCHEMA)?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let summary: Summary = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| Flaw::Field { field: error.path().to_string(), reason: error.inner().to_string() })?;
+    let summary: Summary = typed(text, SCHEMA)?;
     sound(&summary)?;
     Ok(summary)
 }
 
+/// What a text of this format holds.
+pub(super) fn typed<T: DeserializeOwned>(text: &str, schema: u32) -> Result<T, Flaw> {
+    head(text, schema)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| Flaw::Field { field: error.path().to_string(), reason: error.inner().to_string() })
+}
+
 /// Whether a text is a file of cossim's in this format.
-pub(super) fn head(text: &str, schema: u32) -> Result<(), Flaw> {
+fn head(text: &str, schema: u32) -> Result<(), Flaw> {
     let damaged = |error: serde_json::Error| Flaw::Damaged { reason: error.to_string() };
     if !text.trim_start().starts_with('{') {
         serde_json::from_str::<IgnoredAny>(text).map_err(damaged)?;

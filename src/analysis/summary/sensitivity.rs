@@ -1,6 +1,7 @@
 //! What `sensitivity.json` holds: what `cossim sensitivity` found, as plain data that a report of the same scenario can
 //! show beside the assumed values it rests on.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::make::rounded;
-use super::read::{Flaw, ReadError, head};
+use super::read::{Flaw, ReadError, typed};
 use crate::analysis::sweep::findings::Findings;
 use crate::analysis::sweep::table::Swept;
 
@@ -84,6 +85,14 @@ pub struct Influence {
     pub share_ci95: Option<[f64; 2]>,
 }
 
+impl Influence {
+    /// The weaker influence first: by share of the variance, those without one before all others, then by effect.
+    pub fn by_weight(&self, other: &Self) -> Ordering {
+        let share = |influence: &Self| influence.share.unwrap_or(-1.0);
+        share(self).total_cmp(&share(other)).then(self.of_largest.total_cmp(&other.of_largest))
+    }
+}
+
 /// A sensitivity analysis of something else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is of a scenario with digest {found}, and this one has {wanted}")]
@@ -133,11 +142,7 @@ impl Sensitivity {
     /// What the value at a path does to the measure it matters most for; `None` if it was not varied.
     pub fn most(&self, path: &str) -> Option<&Influence> {
         let of_path = self.influences.iter().filter(|influence| influence.path == path);
-        let key = |influence: &&Influence| (influence.share.unwrap_or(-1.0), influence.of_largest);
-        of_path.max_by(|a, b| {
-            let (a, b) = (key(a), key(b));
-            a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
-        })
+        of_path.max_by(|a, b| a.by_weight(b))
     }
 
     /// The file's text, ending in a newline.
@@ -188,10 +193,7 @@ pub fn read(folder: &Path) -> Result<Sensitivity, ReadError> {
 
 /// A result from its text.
 pub fn parse(text: &str) -> Result<Sensitivity, Flaw> {
-    head(text, SCHEMA)?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let found: Sensitivity = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| Flaw::Field { field: error.path().to_string(), reason: error.inner().to_string() })?;
+    let found: Sensitivity = typed(text, SCHEMA)?;
     if found.cossim == env!("CARGO_PKG_VERSION") { Ok(found) } else { Err(Flaw::Version { found: found.cossim }) }
 }
 

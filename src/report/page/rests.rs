@@ -68,11 +68,7 @@ fn influences(analysis: &Sensitivity) -> String {
     let caption = "Mean absolute effect (Morris), and total share of the variance (Sobol) with its 95 % interval";
     let mut table = Table::new(caption, &columns, 20_000, "sensitivity.json");
     let mut all: Vec<&Influence> = analysis.influences.iter().collect();
-    all.sort_by(|a, b| {
-        let key = |influence: &Influence| (influence.share.unwrap_or(-1.0), influence.of_largest);
-        let ((a_share, a_effect), (b_share, b_effect)) = (key(a), key(b));
-        a.measure.cmp(&b.measure).then(b_share.total_cmp(&a_share)).then(b_effect.total_cmp(&a_effect))
-    });
+    all.sort_by(|a, b| a.measure.cmp(&b.measure).then_with(|| b.by_weight(a)));
     for one in all {
         let varied = analysis.varied.iter().find(|varied| varied.path == one.path);
         let over = varied.map_or("", |varied| &*varied.values);
