@@ -76,11 +76,26 @@ pub struct Break {
     pub seed: Option<u64>,
 }
 
+/// An expectation that nothing exercised in some of the runs behind an answer; they say nothing about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idle {
+    /// In which case.
+    pub case: String,
+    /// As written.
+    pub expectation: String,
+    /// Runs of the case in which nothing exercised it.
+    pub idle: usize,
+    /// Runs of the case behind the answer, of the search and of the confirmation.
+    pub runs: usize,
+}
+
 /// What came of a plan.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// The cheapest fleet that was confirmed; `None` if none holds.
     pub best: Option<Fleet>,
+    /// What the answer does not rest on: expectations that some of its runs did not exercise, by case.
+    pub idle: Vec<Idle>,
     /// What the nearest cheaper fleet that was tried failed by; of the largest fleet, if none holds.
     pub binding: Option<Fleet>,
     /// Whether all that was seen agrees with the search's assumption that more machines do no harm.
@@ -165,9 +180,11 @@ pub fn plan(
         Some(best) if fleets.headroom() => Some(bench.headroom(best, search_seeds)?),
         Some(_) | None => None,
     };
+    let idle = found.best.map_or(Ok(Vec::new()), |best| bench.idle(best, search_seeds + confirmed))?;
     let tried: Vec<usize> = bench.tried();
     Ok(Planned {
         best: found.best.map(|at| bench.fleet(at, search_seeds)),
+        idle,
         binding: binding.map(|at| bench.fleet(at, search_seeds)),
         monotone: found.monotone,
         confirmations: confirmed,
@@ -419,6 +436,25 @@ impl Bench<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// What some runs of a fleet did not exercise, on these seeds.
+    fn idle(&mut self, fleet: usize, seeds: u64) -> Result<Vec<Idle>, PlanError> {
+        let mut out = Vec::new();
+        for case in 0..self.spec.cases.len() {
+            let (_, expectations) = self.world(fleet, Load::AsIs, case)?;
+            let runs: Vec<&Seen> =
+                (1..=seeds).filter_map(|seed| self.runs.get(&(fleet, Load::AsIs, case, seed))).collect();
+            for (at, expectation) in expectations.iter().enumerate() {
+                let unexercised = |seen: &&&Seen| seen.expectations[at].1 == Judgement::NotExercised;
+                let idle = runs.iter().filter(unexercised).count();
+                if idle > 0 {
+                    let (case, expectation) = (self.spec.cases[case].name.clone(), expectation.text.to_string());
+                    out.push(Idle { case, expectation, idle, runs: runs.len() });
+                }
+            }
+        }
+        Ok(out)
     }
 
     /// Fleets that were run.

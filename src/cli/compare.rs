@@ -12,7 +12,7 @@ use super::run::{Runnable, Work, ensemble, load};
 use crate::analysis::compare::decisions::{self, Placements};
 use crate::analysis::compare::{CompareError, Tolerances, compare, same_scenario};
 use crate::analysis::summary::Summary;
-use crate::analysis::summary::read::{self, Flaw, ReadError};
+use crate::analysis::summary::read::{self, Flaw, ReadError, Writer};
 use crate::report::comparison::{Account, github, json, junit, markdown, text};
 use crate::report::table;
 use crate::scenario::lower::Lowered;
@@ -252,8 +252,8 @@ fn source(word: &str, baselines: &Path) -> Result<Source, Obstacle> {
 }
 
 fn read(folder: &Path, across_versions: bool) -> Result<Summary, Obstacle> {
-    let summary = if across_versions { read::read_of_any_version(folder) } else { read::read(folder) };
-    summary.map_err(|error| Obstacle::Unreadable { error })
+    let writer = if across_versions { Writer::Any } else { Writer::This };
+    read::read(folder, writer).map_err(|error| Obstacle::Unreadable { error })
 }
 
 /// Reads a finished result or a scenario.

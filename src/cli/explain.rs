@@ -12,7 +12,7 @@ use super::output::Output;
 use super::run::load;
 use crate::analysis::explain::{Subject, digest, explain};
 use crate::analysis::run::RunError;
-use crate::analysis::summary::read::{Flaw, read};
+use crate::analysis::summary::read::{Flaw, Writer, read};
 use crate::base::id::Id as _;
 use crate::model::alloc::AllocId;
 use crate::model::job::Job;
@@ -181,7 +181,7 @@ fn only_report() -> Result<PathBuf, Obstacle> {
 impl Report {
     fn read(folder: &Path) -> Result<Self, Obstacle> {
         let path = folder.to_owned();
-        let summary = read(folder).map_err(|error| match error.flaw {
+        let summary = read(folder, Writer::This).map_err(|error| match error.flaw {
             Flaw::Version { found } => Obstacle::Version { path, version: found },
             flaw => Obstacle::NoReport { path, reason: format!("`summary.json` {flaw}") },
         })?;

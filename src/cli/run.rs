@@ -116,7 +116,7 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
 /// The sensitivity analysis in a folder, of the scenario with this digest; or what to say.
 fn analysed(folder: &std::path::Path, digest: &str) -> Result<Sensitivity, String> {
     let refused = |error: &dyn std::fmt::Display, hint: &str| format!("error[E098]: {error}\nhint: {hint}");
-    let found = sensitivity::read(folder).map_err(|error| refused(&error, SENSITIVITY_HINT))?;
+    let found = sensitivity::in_folder(folder).map_err(|error| refused(&error, SENSITIVITY_HINT))?;
     let apart = |error| refused(&format!("`{}`: {error}", folder.display()), OTHER_SCENARIO_HINT);
     found.check(digest).map_err(apart)?;
     Ok(found)

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::analysis::plan::{Break, Fleet, Headroom, Planned};
+use crate::analysis::plan::{Break, Fleet, Headroom, Idle, Planned};
 use crate::report::text::{align, line, number, plural, section};
 use crate::scenario::lower::plan::PlanSpec;
 
@@ -30,6 +30,8 @@ struct Json {
     scenario_digest: String,
     cases: Vec<String>,
     best: Option<JsonFleet>,
+    /// Expectations that nothing exercised in some of the runs behind the answer, by case: those say nothing about them.
+    not_exercised: Vec<JsonIdle>,
     /// The nearest cheaper fleet that was tried, or the largest if none holds, with what it failed by.
     binding: Option<JsonFleet>,
     confidence: f64,
@@ -65,6 +67,16 @@ struct JsonBreak {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+struct JsonIdle {
+    case: String,
+    expectation: String,
+    /// Runs of the case in which nothing exercised it.
+    idle: usize,
+    /// Runs of the case behind the answer.
+    runs: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 struct JsonHeadroom {
     holds: f64,
     breaks: Option<f64>,
@@ -82,6 +94,7 @@ impl Account<'_> {
             scenario_digest: self.digest.to_owned(),
             cases: self.spec.cases.iter().map(|case| case.name.clone()).collect(),
             best: planned.best.as_ref().map(fleet),
+            not_exercised: planned.idle.iter().map(json_idle).collect(),
             binding: planned.binding.as_ref().map(fleet),
             confidence: self.spec.confidence,
             holds_in: self.spec.holds_in,
@@ -152,6 +165,7 @@ impl Account<'_> {
             let note = "a fleet with fewer machines held where one with more did not";
             line(&mut out, &format!("note: {note}; write `search: EachFleet` to be exact"));
         }
+        self.idle(&mut out);
         self.binding(&mut out);
         self.nines(&mut out);
         self.frontier(&mut out);
@@ -162,6 +176,17 @@ impl Account<'_> {
         section(&mut out, "cases");
         spec.cases.iter().for_each(|case| line(&mut out, &format!("  {}", case.name)));
         out
+    }
+
+    fn idle(&self, out: &mut String) {
+        if self.planned.idle.is_empty() {
+            return;
+        }
+        section(out, "not exercised in runs behind the answer, which say nothing about it");
+        for Idle { case, expectation, idle, runs } in &self.planned.idle {
+            let never = if idle == runs { ": the plan does not test it there" } else { "" };
+            line(out, &format!("  --  `{expectation}` in {idle} of {} ({case}){never}", plural(*runs, "run")));
+        }
     }
 
     fn binding(&self, out: &mut String) {
@@ -247,6 +272,10 @@ fn grown(headroom: &Headroom) -> String {
         }
         None => format!("traffic ×{:.0} holds, more was not tried", headroom.holds),
     }
+}
+
+fn json_idle(idle: &Idle) -> JsonIdle {
+    JsonIdle { case: idle.case.clone(), expectation: idle.expectation.clone(), idle: idle.idle, runs: idle.runs }
 }
 
 fn json_break(broke: &Break) -> JsonBreak {

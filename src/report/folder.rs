@@ -322,7 +322,7 @@ pub fn rebuild(target: &Path, analysed: Option<&Path>) -> Result<PathBuf, Rebuil
     let refused = |error: PageError| RebuildError::Page { path: target.to_owned(), error };
     let unread = |(path, cause)| RebuildError::Read { path, cause };
     let mut files = read(target).map_err(unread)?;
-    let found = analysed.map(sensitivity::read).transpose()?;
+    let found = analysed.map(sensitivity::in_folder).transpose()?;
     if let Some((found, path)) = found.as_ref().zip(analysed) {
         let digest = page::scenario_digest(&files).map_err(refused)?;
         found.check(&digest).map_err(|error| RebuildError::Apart { path: path.to_owned(), error })?;

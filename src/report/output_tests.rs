@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::analysis::ensemble::Judgement::{Fail, NotExercised, Pass};
 use crate::analysis::ensemble::{Ensemble, Judgement, Verdict};
+use crate::analysis::summary::read::Writer;
 use crate::analysis::summary::{SCHEMA, Summary};
 use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
@@ -299,7 +300,9 @@ fn several_modes_and_waits_without_end_are_said() {
     let waits = &summary["runs"][1]["metrics"]["plan.wait{region=eu}"];
     assert_eq!((&waits["unended"], waits.get("max")), (&1.into(), None));
     // What was written can be read back, and is the same.
-    let read = crate::analysis::summary::read::parse(&crate::report::json::text(&Summary::new(&ensemble))).unwrap();
+    let read =
+        crate::analysis::summary::read::parse(&crate::report::json::text(&Summary::new(&ensemble)), Writer::This)
+            .unwrap();
     assert_eq!(read, Summary::new(&ensemble));
 }
 

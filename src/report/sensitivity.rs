@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::summary::sensitivity::{Influence, MATTERS, Sensitivity};
+use crate::analysis::summary::sensitivity::{Ends, Influence, MATTERS, Sensitivity};
 use crate::report::text::{number, plural};
 
 /// Named values of one kind as one: `services[].stop = 0s (3 of them)`.
@@ -46,15 +46,18 @@ pub(super) fn found(sensitivity: &Sensitivity, path: &str) -> String {
 
 /// An influence in words.
 fn influence(most: &Influence) -> String {
-    let Influence { measure, unit, effect, of_largest, share, share_ci95, .. } = most;
+    let Influence { measure, unit, ends, effect, of_largest, share, share_ci95, .. } = most;
+    if let Some(Ends { turned, moves }) = ends {
+        return format!("decides whether `{measure}` ends at all (in {turned} of {moves} moves)");
+    }
     if let Some(share) = share {
         let sure = share_ci95.map_or(String::new(), |[low, high]| format!(" [{} … {}]", number(low), number(high)));
         return format!("{} %{sure} of the variance of `{measure}`", number(*share));
     }
-    let moves = format!("`{measure}` by {} {unit}", number(*effect));
-    match of_largest {
+    let moves = format!("`{measure}` by {} {unit}", number(effect.unwrap_or(0.0)));
+    match of_largest.unwrap_or(0.0) {
         ..=0.0 => "nothing depends on it".to_owned(),
-        small if *small < MATTERS => format!("hardly matters: moves {moves}"),
+        small if small < MATTERS => format!("hardly matters: moves {moves}"),
         _ => format!("moves {moves}"),
     }
 }
@@ -91,8 +94,9 @@ mod tests {
             path: "p".to_owned(),
             measure: "m max".to_owned(),
             unit: "ms".to_owned(),
-            effect,
-            of_largest,
+            ends: None,
+            effect: Some(effect),
+            of_largest: Some(of_largest),
             share,
             share_ci95: share.map(|share| [share - 1.0, share + 1.0]),
         };
@@ -100,5 +104,7 @@ mod tests {
         assert_eq!(influence(&of(12.0, 50.0, None)), "moves `m max` by 12 ms");
         assert_eq!(influence(&of(1.0, 2.0, None)), "hardly matters: moves `m max` by 1 ms");
         assert_eq!(influence(&of(0.0, 0.0, None)), "nothing depends on it");
+        let decides = Influence { ends: Some(Ends { turned: 2, moves: 3 }), ..of(12.0, 50.0, Some(40.0)) };
+        assert_eq!(influence(&decides), "decides whether `m max` ends at all (in 2 of 3 moves)");
     }
 }

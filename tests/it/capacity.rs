@@ -48,6 +48,24 @@ fn the_cheapest_fleet_that_survives_any_zone_is_found() {
     }
 }
 
+/// The case without a fault loses nothing and has nothing to replace: its runs say nothing about replacements.
+#[test]
+fn what_the_runs_behind_an_answer_did_not_exercise_is_said() {
+    let idle = "placement.failures{job=nobody} final == 0 if exercised";
+    let expect = format!("plan.expect=[\"placement.queued final == 0\", \"{idle}\"]");
+    let edits = ["--set", &expect, "--set", "plan.vary[1].among=[\"m5.large\"]"];
+    let (code, planned) = json("plan", ZONE_LOSS, &edits);
+    assert_eq!(code, Some(0), "{planned}");
+    let told = planned["not_exercised"].as_array().expect("a list");
+    assert_eq!(told.len(), 4, "one for each case: {planned}");
+    assert_eq!((&told[0]["expectation"], &told[0]["idle"], &told[0]["runs"]), (&idle.into(), &9.into(), &9.into()));
+    let text = asked("plan", ZONE_LOSS, &edits).stdout;
+    assert!(text.contains(&format!("  --  `{idle}` in 9 of 9 runs (")), "{text}");
+    assert!(text.contains("not exercised in runs behind the answer"), "{text}");
+    let (_, planned) = json("plan", ZONE_LOSS, &[]);
+    assert_eq!(planned["not_exercised"], Value::Array(Vec::new()), "{planned}");
+}
+
 #[test]
 fn where_nothing_holds_the_constraint_is_named() {
     let narrow = ["--set", "plan.vary[0].to=4", "--set", "plan.vary[1].among=[\"m5.large\"]"];

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::analysis::summary::read::parse;
+use crate::analysis::summary::read::{Writer, parse};
 
 /// A summary with these runs: seed, digest, and metrics as JSON. Another first digest is another scenario.
 fn summary(runs: &[(u64, u64, String)]) -> Summary {
@@ -22,7 +22,7 @@ fn summary(runs: &[(u64, u64, String)]) -> Summary {
         "plan.wait max < 1s", "verdict": "pass", "passed": 1, "failed": 0, "not_exercised": 0}}]}}"#,
         runs.join(",")
     );
-    parse(&text).unwrap()
+    parse(&text, Writer::Any).unwrap()
 }
 
 /// Ten runs with a median wait and a share of good requests each.

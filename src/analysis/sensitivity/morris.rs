@@ -23,6 +23,15 @@ pub struct Effect {
     pub count: usize,
 }
 
+/// How often moves of one input changed a yes or no.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turns {
+    /// Moves with a yes at one end and a no at the other.
+    pub turned: usize,
+    /// Moves with an answer at both ends.
+    pub moves: usize,
+}
+
 /// Grid levels, 0 to 3, in thirds.
 const LEVELS: u64 = 4;
 
@@ -55,12 +64,31 @@ pub fn effects(points: &[Vec<f64>], results: &[Option<f64>]) -> Vec<Option<Effec
     let mut found: Vec<Vec<Option<f64>>> = vec![vec![None; points.len() / length]; inputs];
     for (index, (points, results)) in points.chunks(length).zip(results.chunks(length)).enumerate() {
         for (step, results) in points.windows(2).zip(results.windows(2)) {
-            let moved = (0..inputs).find(|&input| (step[0][input] - step[1][input]).abs() > 1e-9);
-            let (Some(input), [Some(before), Some(after)]) = (moved, results) else { continue };
+            let (Some(input), [Some(before), Some(after)]) = (moved(step), results) else { continue };
             found[input][index] = Some((after - before) / (step[1][input] - step[0][input]));
         }
     }
     found.iter().enumerate().map(|(input, effects)| of_input(input, effects)).collect()
+}
+
+/// How often moves of every input changed the answer, given the answer at every point of [`trajectories`]; moves from or
+/// to a point without one are left out.
+pub fn turns(points: &[Vec<f64>], answers: &[Option<bool>]) -> Vec<Turns> {
+    let inputs = points.first().map_or(0, Vec::len);
+    let mut found = vec![Turns::default(); inputs];
+    for (points, answers) in points.chunks(inputs + 1).zip(answers.chunks(inputs + 1)) {
+        for (step, answers) in points.windows(2).zip(answers.windows(2)) {
+            let (Some(input), [Some(before), Some(after)]) = (moved(step), answers) else { continue };
+            found[input].moves += 1;
+            found[input].turned += usize::from(before != after);
+        }
+    }
+    found
+}
+
+/// The input in which two neighbours of a trajectory differ.
+fn moved(step: &[Vec<f64>]) -> Option<usize> {
+    (0..step[0].len()).find(|&input| (step[0][input] - step[1][input]).abs() > 1e-9)
 }
 
 fn of_input(input: usize, effects: &[Option<f64>]) -> Option<Effect> {
@@ -164,5 +192,15 @@ mod tests {
         let counts: usize = effects(&points, &results).into_iter().map(|effect| effect.unwrap().count).sum();
         assert_eq!(counts, 14);
         assert_eq!(effects(&points, &vec![None; 20]), [None, None, None]);
+    }
+
+    #[test]
+    fn an_answer_turns_where_the_input_it_depends_on_moves() {
+        let points = trajectories(3, 5, 1);
+        let mut answers: Vec<Option<bool>> = points.iter().map(|point| Some(point[1] < 0.5)).collect();
+        let of = |turned, moves| Turns { turned, moves };
+        assert_eq!(turns(&points, &answers), [of(0, 5), of(5, 5), of(0, 5)], "each move is by half the range");
+        answers[0] = None;
+        assert_eq!(turns(&points, &answers).iter().map(|turns| turns.moves).sum::<usize>(), 14);
     }
 }

@@ -43,10 +43,12 @@ pub enum Flaw {
         missing: &'static str,
     },
     /// It has another format.
-    #[error("has format {found}, and this cossim reads format {SCHEMA}")]
+    #[error("has format {found}, and this cossim reads format {known}")]
     Schema {
         /// Its format.
         found: u64,
+        /// The format that can be read.
+        known: u32,
     },
     /// Another cossim wrote it, which may come to other results.
     #[error("was written by cossim {found}, and this is cossim {}", env!("CARGO_PKG_VERSION"))]
@@ -76,39 +78,46 @@ impl Flaw {
     }
 }
 
-/// The summary in a report folder, if this version of cossim wrote it.
-pub fn read(folder: &Path) -> Result<Summary, ReadError> {
-    let summary = read_of_any_version(folder)?;
-    if summary.cossim == env!("CARGO_PKG_VERSION") {
-        return Ok(summary);
-    }
-    Err(ReadError { path: folder.join(FILE), flaw: Flaw::Version { found: summary.cossim } })
+/// Whose files are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// Those of this version of cossim.
+    This,
+    /// Those of every version, as long as the format is this one's.
+    Any,
 }
 
-/// The summary in a report folder, whichever cossim wrote it, as long as the format is this one's.
-pub fn read_of_any_version(folder: &Path) -> Result<Summary, ReadError> {
-    let path = folder.join(FILE);
-    let text = std::fs::read_to_string(&path).map_err(Flaw::Unreadable);
-    text.and_then(|text| parse(&text)).map_err(|flaw| ReadError { path, flaw })
+/// The summary in a report folder.
+pub fn read(folder: &Path, writer: Writer) -> Result<Summary, ReadError> {
+    file(folder.join(FILE), |text| parse(text, writer))
 }
 
 /// A summary from its text.
-pub fn parse(text: &str) -> Result<Summary, Flaw> {
-    let summary: Summary = typed(text, SCHEMA)?;
+pub fn parse(text: &str, writer: Writer) -> Result<Summary, Flaw> {
+    let summary: Summary = typed(text, SCHEMA, writer)?;
     sound(&summary)?;
     Ok(summary)
 }
 
+/// What a file holds.
+pub(super) fn file<T>(path: PathBuf, parse: impl Fn(&str) -> Result<T, Flaw>) -> Result<T, ReadError> {
+    let text = std::fs::read_to_string(&path).map_err(Flaw::Unreadable);
+    text.and_then(|text| parse(&text)).map_err(|flaw| ReadError { path, flaw })
+}
+
 /// What a text of this format holds.
-pub(super) fn typed<T: DeserializeOwned>(text: &str, schema: u32) -> Result<T, Flaw> {
-    head(text, schema)?;
+pub(super) fn typed<T: DeserializeOwned>(text: &str, schema: u32, writer: Writer) -> Result<T, Flaw> {
+    let found = head(text, schema)?;
+    if writer == Writer::This && found != env!("CARGO_PKG_VERSION") {
+        return Err(Flaw::Version { found });
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json)
         .map_err(|error| Flaw::Field { field: error.path().to_string(), reason: error.inner().to_string() })
 }
 
-/// Whether a text is a file of cossim's in this format.
-fn head(text: &str, schema: u32) -> Result<(), Flaw> {
+/// The version of cossim that wrote a text, if it is a file of cossim's in this format.
+fn head(text: &str, schema: u32) -> Result<String, Flaw> {
     let damaged = |error: serde_json::Error| Flaw::Damaged { reason: error.to_string() };
     if !text.trim_start().starts_with('{') {
         serde_json::from_str::<IgnoredAny>(text).map_err(damaged)?;
@@ -121,10 +130,11 @@ fn head(text: &str, schema: u32) -> Result<(), Flaw> {
         }
     }
     match head["schema"].as_u64() {
-        Some(found) if found == u64::from(schema) => Ok(()),
-        Some(found) => Err(Flaw::Schema { found }),
-        None => Err(Flaw::Foreign { missing: "schema" }),
+        Some(found) if found == u64::from(schema) => {}
+        Some(found) => return Err(Flaw::Schema { found, known: schema }),
+        None => return Err(Flaw::Foreign { missing: "schema" }),
     }
+    head["cossim"].as_str().map(str::to_owned).ok_or(Flaw::Foreign { missing: "cossim" })
 }
 
 /// What the types do not say: there are runs, each seed once, in order, with a digest.
@@ -158,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_summary_is_read_with_its_figures() {
-        let summary = parse(GOOD).unwrap();
+        let summary = parse(GOOD, Writer::Any).unwrap();
         let metric = &summary.runs[0].metrics["plan.wait{region=a}"];
         assert_eq!((metric.count, metric.figures.len(), &*metric.unit), (Some(2), 1, "ms"));
         assert!((metric.figures["p50"] - 0.1).abs() < 1e-15);
@@ -183,7 +193,7 @@ mod tests {
             (&GOOD.replace("00ab", "zz"), "`runs[0].digest`: `000000000000zz` is not 16 hexadecimal digits"),
             (&twice, "`runs[1].seed`: 2 comes after 2"),
         ] {
-            let flaw = parse(text).unwrap_err();
+            let flaw = parse(text, Writer::Any).unwrap_err();
             assert!(flaw.to_string().contains(expected), "{flaw}");
             assert!(!flaw.hint().is_empty());
         }
@@ -194,10 +204,10 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("cossim-summary-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(FILE), GOOD).unwrap();
-        let error = read(&folder).unwrap_err().to_string();
+        let error = read(&folder, Writer::This).unwrap_err().to_string();
         assert!(error.contains("was written by cossim 9.9.9, and this is cossim"), "{error}");
-        assert_eq!(read_of_any_version(&folder).unwrap().scenario, "s");
+        assert_eq!(read(&folder, Writer::Any).unwrap().scenario, "s");
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(matches!(read(&folder).unwrap_err().flaw, Flaw::Unreadable(_)));
+        assert!(matches!(read(&folder, Writer::This).unwrap_err().flaw, Flaw::Unreadable(_)));
     }
 }

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::make::rounded;
-use super::read::{Flaw, ReadError, typed};
+use super::read::{self, Flaw, ReadError, Writer, typed};
 use crate::analysis::sweep::findings::Findings;
 use crate::analysis::sweep::table::Swept;
 
 /// The version of this format; raised when a field changes its meaning or goes away.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Name of the file in the folder of a sensitivity analysis, and in a report that shows it.
 pub const FILE: &str = "sensitivity.json";
@@ -72,10 +72,16 @@ pub struct Influence {
     pub measure: String,
     /// Unit of the effect.
     pub unit: String,
-    /// Mean absolute effect over the whole range of the value (mu* of Morris).
-    pub effect: f64,
+    /// How often it decides whether the measure ends at all; absent if it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Ends>,
+    /// Mean absolute effect over the whole range of the value (mu* of Morris); absent if no move of the value has an end
+    /// of the measure on both sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<f64>,
     /// The same in percent of the largest effect of any value on the measure.
-    pub of_largest: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_largest: Option<f64>,
     /// Total share of the variance of the measure, in percent; absent if the value hardly matters for any measure, or
     /// the measure does not vary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,11 +91,26 @@ pub struct Influence {
     pub share_ci95: Option<[f64; 2]>,
 }
 
+/// How often moves of a value changed whether a measure ends at all: in every seed on one side, not in every seed on the
+/// other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ends {
+    /// Moves that changed it.
+    pub turned: usize,
+    /// All moves.
+    pub moves: usize,
+}
+
 impl Influence {
-    /// The weaker influence first: by share of the variance, those without one before all others, then by effect.
+    /// The weaker influence first: those that decide whether the measure ends at all come last, by how often; then by
+    /// share of the variance, those without one before all others; then by effect.
     pub fn by_weight(&self, other: &Self) -> Ordering {
         let share = |influence: &Self| influence.share.unwrap_or(-1.0);
-        share(self).total_cmp(&share(other)).then(self.of_largest.total_cmp(&other.of_largest))
+        let turned =
+            |influence: &Self| influence.ends.map_or(0.0, |ends| ends.turned as f64 / ends.moves.max(1) as f64);
+        let effect = |influence: &Self| influence.of_largest.unwrap_or(0.0);
+        let ends = turned(self).total_cmp(&turned(other));
+        ends.then(share(self).total_cmp(&share(other))).then(effect(self).total_cmp(&effect(other)))
     }
 }
 
@@ -161,7 +182,11 @@ fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)
         let size = |at: usize| screening.effects[at].map(|effect| effect.mean_absolute);
         let largest = (0..screening.effects.len()).filter_map(size).fold(0.0, f64::max);
         for (at, dimension) in swept.sweep.dimensions.iter().enumerate() {
-            let Some(effect) = size(at) else { continue };
+            let effect = size(at);
+            let ends = screening.ends.get(at).filter(|turns| turns.turned > 0);
+            if effect.is_none() && ends.is_none() {
+                continue;
+            }
             let share = indices.and_then(|(swept, findings)| {
                 let at = swept.sweep.dimensions.iter().position(|other| other.path == dimension.path)?;
                 let name = measure.measured();
@@ -174,8 +199,9 @@ fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)
                 path: dimension.path.clone(),
                 measure: measure.measured(),
                 unit: measure.unit().to_owned(),
-                effect: rounded(effect, measure.unit()),
-                of_largest: if largest > 0.0 { percent(effect / largest) } else { 0.0 },
+                ends: ends.map(|turns| Ends { turned: turns.turned, moves: turns.moves }),
+                effect: effect.map(|effect| rounded(effect, measure.unit())),
+                of_largest: effect.map(|effect| if largest > 0.0 { percent(effect / largest) } else { 0.0 }),
                 share: share.map(|share| percent(share.value)),
                 share_ci95: share.and_then(|share| share.interval).map(|(low, high)| [percent(low), percent(high)]),
             });
@@ -185,16 +211,13 @@ fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)
 }
 
 /// The result in the folder of a sensitivity analysis, if this version of cossim wrote it.
-pub fn read(folder: &Path) -> Result<Sensitivity, ReadError> {
-    let path = folder.join(FILE);
-    let text = std::fs::read_to_string(&path).map_err(Flaw::Unreadable);
-    text.and_then(|text| parse(&text)).map_err(|flaw| ReadError { path, flaw })
+pub fn in_folder(folder: &Path) -> Result<Sensitivity, ReadError> {
+    read::file(folder.join(FILE), parse)
 }
 
 /// A result from its text.
 pub fn parse(text: &str) -> Result<Sensitivity, Flaw> {
-    let found: Sensitivity = typed(text, SCHEMA)?;
-    if found.cossim == env!("CARGO_PKG_VERSION") { Ok(found) } else { Err(Flaw::Version { found: found.cossim }) }
+    typed(text, SCHEMA, Writer::This)
 }
 
 #[cfg(test)]
@@ -203,7 +226,8 @@ mod tests {
 
     fn influence(measure: &str, of_largest: f64, share: Option<f64>) -> Influence {
         let (path, measure) = ("traffic[0].timeout".to_owned(), measure.to_owned());
-        Influence { path, measure, unit: "ms".to_owned(), effect: 5.0, of_largest, share, share_ci95: None }
+        let (effect, of_largest) = (Some(5.0), Some(of_largest));
+        Influence { path, measure, unit: "ms".to_owned(), ends: None, effect, of_largest, share, share_ci95: None }
     }
 
     fn sensitivity() -> Sensitivity {
@@ -231,6 +255,9 @@ mod tests {
         found.influences[1].share = None;
         assert_eq!(found.most("traffic[0].timeout").map(|most| &*most.measure), Some("c"));
         assert_eq!(found.most("traffic[0].retries"), None);
+        found.influences[0].ends = Some(Ends { turned: 1, moves: 4 });
+        let most = found.most("traffic[0].timeout").map(|most| &*most.measure);
+        assert_eq!(most, Some("a"), "whether it ends at all goes before all else");
     }
 
     #[test]
@@ -240,7 +267,7 @@ mod tests {
         assert!(found.check("ab").is_ok());
         assert!(found.check("cd").unwrap_err().to_string().contains("digest ab, and this one has cd"));
         let of = |from: &str, to: &str| parse(&found.text().replacen(from, to, 1)).unwrap_err();
-        assert!(matches!(of("\"schema\": 1", "\"schema\": 7"), Flaw::Schema { found: 7 }));
+        assert!(matches!(of("\"schema\": 2", "\"schema\": 7"), Flaw::Schema { found: 7, known: SCHEMA }));
         assert!(matches!(of("\"cossim\": \"", "\"cossim\": \"9"), Flaw::Version { .. }));
         assert!(matches!(of("\"runs\": 8", "\"runs\": true"), Flaw::Field { .. }));
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::analysis::sensitivity::morris::{self, Effect};
+use crate::analysis::sensitivity::morris::{self, Effect, Turns};
 use crate::analysis::sensitivity::sobol::{self, Index};
 use crate::analysis::sensitivity::tipping::{self, Cut};
 use crate::analysis::sweep::design::Design;
@@ -49,6 +49,8 @@ pub struct Screening {
     pub measure: usize,
     /// By dimension; `None` for one without any complete move.
     pub effects: Vec<Option<Effect>>,
+    /// How often a move of each dimension changed whether the measure ends in every seed.
+    pub ends: Vec<Turns>,
     /// Points without a value, which are left out.
     pub left_out: usize,
 }
@@ -60,6 +62,9 @@ pub struct Shares {
     pub measure: usize,
     /// By dimension; `None` if the measure does not vary, or hardly ever has a value.
     pub indices: Option<Vec<Index>>,
+    /// The same of the share of seeds in which the measure does not end with the run; `None` if it is the same at every
+    /// point.
+    pub ends: Option<Vec<Index>>,
     /// Points without a value; their rows are left out.
     pub left_out: usize,
     /// Share of the variance between points that seeds alone would make, roughly; `None` with one seed.
@@ -81,6 +86,8 @@ pub struct Assumption {
 const MATTERS: f64 = crate::analysis::summary::sensitivity::MATTERS / 100.0;
 /// Intervals of a share that are wider say little.
 const WIDE: f64 = 0.3;
+/// What inputs make of the variance alone adds up to 1 at most; estimates from enough rows are not further above it.
+const SUM_MAX: f64 = 1.1;
 /// Shares below this are not worth a sentence.
 const SHARE_MIN: f64 = 0.05;
 
@@ -109,16 +116,21 @@ impl Findings {
         &self.sentences[..self.lessons]
     }
 
-    /// The dimensions that matter for at least one measure, by their elementary effects, in order.
+    /// The dimensions that matter for at least one measure, by their elementary effects or because they decide whether it
+    /// ends at all, in order.
     pub fn that_matter(&self) -> Vec<usize> {
-        let mut dimensions: Vec<usize> = self.screenings.iter().flat_map(|screening| screening.ranked().0).collect();
+        let of = |screening: &Screening| [screening.decisive(), screening.ranked().0].concat();
+        let mut dimensions: Vec<usize> = self.screenings.iter().flat_map(of).collect();
         dimensions.sort_unstable();
         dimensions.dedup();
         dimensions
     }
 
     fn in_words(&self, swept: &Swept) -> Vec<String> {
-        let mut out: Vec<String> = self.flips.iter().map(|flip| flip.in_words(swept)).collect();
+        let mut out: Vec<String> =
+            self.screenings.iter().filter_map(|screening| screening.ends_in_words(swept)).collect();
+        out.extend(self.shares.iter().filter_map(|shares| shares.ends_in_words(swept)));
+        out.extend(self.flips.iter().map(|flip| flip.in_words(swept)));
         for shares in &self.shares {
             shares.in_words(swept, &mut out);
         }
@@ -153,6 +165,15 @@ fn results(swept: &Swept, measure: usize) -> Vec<Option<f64>> {
     (0..swept.points()).map(at).collect()
 }
 
+/// Whether a measure ends with the run in every seed, at every point; `None` where it has no value at all.
+fn ends(swept: &Swept, measure: usize) -> Vec<Option<bool>> {
+    let at = |point| {
+        let estimate = swept.estimate(point, measure);
+        (estimate.never > 0 || estimate.seeds > 0).then_some(estimate.never == 0)
+    };
+    (0..swept.points()).map(at).collect()
+}
+
 fn screening(swept: &Swept, points: &[Vec<f64>], measure: usize) -> Screening {
     let results = results(swept, measure);
     let left_out = results.iter().filter(|result| result.is_none()).count();
@@ -161,7 +182,9 @@ fn screening(swept: &Swept, points: &[Vec<f64>], measure: usize) -> Screening {
         let each = swept.sweep.dimensions.iter().zip(values).zip(point);
         each.map(|((dimension, value), share)| realised(dimension, value, *share)).collect()
     };
-    Screening { measure, effects: morris::effects(&values.map(place).collect::<Vec<_>>(), &results), left_out }
+    let points: Vec<Vec<f64>> = values.map(place).collect();
+    let ends = morris::turns(&points, &ends(swept, measure));
+    Screening { measure, effects: morris::effects(&points, &results), ends, left_out }
 }
 
 /// Where in its range a dimension stands that was to stand at a `share` of it: of few values, it takes the nearest, and
@@ -184,7 +207,11 @@ fn shares_of(swept: &Swept, measure: usize) -> Shares {
     let known = (0..results.len()).filter(|&point| results[point].is_some());
     let values = |point| swept.runs(point).iter().filter_map(|run| run.values[measure]).collect::<Vec<f64>>();
     let noise = noise(&known.map(values).collect::<Vec<_>>());
-    Shares { measure, indices: sobol::indices(swept.sweep.dimensions.len(), &results), left_out, noise }
+    let inputs = swept.sweep.dimensions.len();
+    let share_without_end =
+        |point| Some(swept.estimate(point, measure).never as f64 / swept.sweep.plan.seeds.len() as f64);
+    let ends = sobol::indices(inputs, &(0..swept.points()).map(share_without_end).collect::<Vec<_>>());
+    Shares { measure, indices: sobol::indices(inputs, &results), ends, left_out, noise }
 }
 
 /// Share of the variance between points that the seeds alone would make, given the values of each point, one per seed;
@@ -275,26 +302,16 @@ impl Flip {
             unit => format!("{} {unit}", short(value)),
         };
         let (text, path) = (&swept.sweep.readings.expectations[self.expectation].0, path(swept, self.dimension));
-        let (verb, first, then) =
-            if cut.holds_below { ("exceeds", "holds", "fails") } else { ("falls below", "fails", "holds") };
-        let middle = f64::midpoint(cut.below, cut.above);
-        // Between whole numbers that are neighbours there is nothing to exceed but the lower one.
-        let whole = self.unit.is_empty() && (cut.above - cut.below - 1.0).abs() < 1e-9;
-        let at = match (whole, cut.holds_below) {
-            (true, true) => cut.below,
-            (true, false) => cut.above,
-            (false, _) => middle,
-        };
+        let (first, then) = if cut.holds_below { ("holds", "fails") } else { ("fails", "holds") };
+        let (below, above) = (shown(cut.below), shown(cut.above));
         let agree = if cut.agree == cut.points {
             format!("all {} points agree", cut.points)
         } else {
             format!("{} of {} points agree", cut.agree, cut.points)
         };
         format!(
-            "the answer to `{text}` flips if `{path}` {verb} {}: it {first} up to {} and {then} from {} on ({agree}){}",
-            shown(at),
-            shown(cut.below),
-            shown(cut.above),
+            "the answer to `{text}` flips between {below} and {above} of `{path}`, between which nothing was sampled: it \
+             {first} up to {below} and {then} from {above} on ({agree}){}",
             match swept.sweep.parameter(path) {
                 Some(parameter) => format!("; the scenario has {}, {}", parameter.value, parameter.is_what()),
                 None => String::new(),
@@ -310,13 +327,24 @@ impl Shares {
             out.push(format!("`{name}` does not vary over these points, or has too few values to say why"));
             return;
         };
-        let mut order: Vec<usize> = (0..indices.len()).collect();
-        order.sort_by(|&a, &b| indices[b].total.value.total_cmp(&indices[a].total.value));
-        for dimension in order {
+        if let Some(text) = too_few_rows(swept, &format!("`{name}`"), indices) {
+            out.push(text);
+        } else {
+            self.each_in_words(swept, &name, indices, out);
+        }
+        if let Some(noise) = self.noise.filter(|noise| *noise > 0.2) {
+            let text = "of the variance of it between points is as much as seeds alone make: run more seeds";
+            out.push(format!("`{name}` is noisy: {} {text}", percent(noise)));
+        }
+        if self.left_out > 0 {
+            let text = "points at which it has no value or does not end are left out of the shares of";
+            out.push(format!("{} {text} `{name}`", self.left_out));
+        }
+    }
+
+    fn each_in_words(&self, swept: &Swept, name: &str, indices: &[Index], out: &mut Vec<String>) {
+        for dimension in by_total(indices) {
             let index = &indices[dimension];
-            if index.total.value < SHARE_MIN {
-                continue;
-            }
             let interval = index
                 .first
                 .interval
@@ -336,17 +364,82 @@ impl Shares {
                 if wide { "; the interval is wide, more rows narrow it" } else { "" },
             ));
         }
-        if let Some(noise) = self.noise.filter(|noise| *noise > 0.2) {
-            let text = "of the variance of it between points is as much as seeds alone make: run more seeds";
-            out.push(format!("`{name}` is noisy: {} {text}", percent(noise)));
+    }
+
+    fn ends_in_words(&self, swept: &Swept) -> Option<String> {
+        let indices = self.ends.as_ref()?;
+        let name = measure_name(swept, self.measure);
+        let ends = format!("whether `{name}` ends at all with the run");
+        if let Some(text) = too_few_rows(swept, &ends, indices) {
+            return Some(text);
         }
-        if self.left_out > 0 {
-            out.push(format!("{} points are without a value of `{name}` and left out of its shares", self.left_out));
-        }
+        let named = |dimension: usize| {
+            let total = indices[dimension].total;
+            let interval = total
+                .interval
+                .map_or(String::new(), |(low, high)| format!(", 95 % interval {} to {}", percent(low), percent(high)));
+            let share = percent(total.value);
+            format!("`{}` ({share} of its variance{interval}{})", path(swept, dimension), which_is(swept, dimension))
+        };
+        let all: Vec<String> = by_total(indices).into_iter().map(named).collect();
+        (!all.is_empty()).then(|| format!("{ends} is decided by {}", all.join(", then by ")))
     }
 }
 
+/// Dimensions whose share is worth a sentence, the largest total share first.
+fn by_total(indices: &[Index]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..indices.len()).filter(|&at| indices[at].total.value >= SHARE_MIN).collect();
+    order.sort_by(|&a, &b| indices[b].total.value.total_cmp(&indices[a].total.value));
+    order
+}
+
+/// That there are too few rows to share out a variance, where the estimates show it: what inputs make alone cannot be
+/// more than all of it together.
+fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> {
+    let sum: f64 = indices.iter().map(|index| index.first.value.max(0.0)).sum();
+    if sum <= SUM_MAX {
+        return None;
+    }
+    let named = |(dimension, index): (usize, &Index)| {
+        let (low, high) = index.first.interval?;
+        Some(format!("`{}` {} to {}", path(swept, dimension), percent(low), percent(high)))
+    };
+    let intervals: Vec<String> = indices.iter().enumerate().filter_map(named).collect();
+    let sure = match intervals.is_empty() {
+        true => String::new(),
+        false => format!(" (95 % intervals: {})", intervals.join(", ")),
+    };
+    Some(format!(
+        "the sample is too small to share out the variance of {name}: what each value makes alone adds up to {:.0} %, \
+         and cannot be more than 100 %{sure}; more rows narrow it",
+        100.0 * sum,
+    ))
+}
+
 impl Screening {
+    /// Dimensions a move of which changed whether the measure ends at all, the one that did so most often first.
+    fn decisive(&self) -> Vec<usize> {
+        let share = |turns: &Turns| turns.turned as f64 / turns.moves.max(1) as f64;
+        let mut order: Vec<usize> = (0..self.ends.len()).filter(|&at| self.ends[at].turned > 0).collect();
+        order.sort_by(|&a, &b| share(&self.ends[b]).total_cmp(&share(&self.ends[a])));
+        order
+    }
+
+    fn ends_in_words(&self, swept: &Swept) -> Option<String> {
+        let decisive = self.decisive();
+        let named = |&dimension: &usize| {
+            let Turns { turned, moves } = self.ends[dimension];
+            format!(
+                "`{}` ({turned} of {moves} moves of it change that{})",
+                path(swept, dimension),
+                which_is(swept, dimension)
+            )
+        };
+        let all = decisive.iter().map(named).collect::<Vec<_>>().join(", then by ");
+        let name = measure_name(swept, self.measure);
+        (!decisive.is_empty()).then(|| format!("whether `{name}` ends at all with the run is decided by {all}"))
+    }
+
     /// Dimensions that matter, the most important first, and those that do not.
     fn ranked(&self) -> (Vec<usize>, Vec<usize>) {
         let size = |dimension: usize| self.effects[dimension].map_or(0.0, |effect| effect.mean_absolute);
@@ -369,6 +462,10 @@ impl Screening {
             )
         };
         let name = measure_name(swept, self.measure);
+        if self.effects.iter().all(Option::is_none) {
+            let text = "cannot be told: no move of a value has one at both of its ends";
+            return format!("how much `{name}` depends on what was varied {text}");
+        }
         if matter.is_empty() {
             return format!("`{name}` depends on nothing that was varied");
         }
@@ -380,7 +477,7 @@ impl Screening {
             text.push_str(&quoted.join(", "));
         }
         if self.left_out > 0 {
-            let _ = write!(text, "; {} points are without a value and left out", self.left_out);
+            let _ = write!(text, "; {} points at which it has no value or does not end are left out", self.left_out);
         }
         text
     }
@@ -389,6 +486,7 @@ impl Screening {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::sweep::testing::swept;
 
     /// Morris moves by two thirds of a range; of two values that is all of it, of three whole numbers half or all.
     #[test]
@@ -403,6 +501,66 @@ mod tests {
         near("x=0..2", 1.0 / 3.0, 0.5);
         near("x=0..2", 2.0 / 3.0, 1.0);
         near("x=2s..62s", 1.0 / 3.0, 1.0 / 3.0);
+    }
+
+    #[test]
+    fn a_value_that_decides_whether_a_wait_ends_comes_first_and_is_looked_at_again() {
+        // A grace of half its range or more, and nothing ends; the time to fetch an image moves what ends.
+        let figure = |at: &[f64], _| Some(if at[0] >= 20.0 { f64::INFINITY } else { 100.0 + at[1] });
+        let vary = ["options.heartbeat_grace=10s..30s", "services[0].image_pull=0s..20s"];
+        let screened = Findings::of(&swept(Design::Morris { trajectories: 6 }, &vary, 2, figure));
+        let first = &screened.sentences[0];
+        let decided =
+            "whether `failover.replace max` ends at all with the run is decided by `options.heartbeat_grace` (6 of 6";
+        assert!(first.starts_with(decided), "{first}");
+        assert_eq!(screened.that_matter(), [0, 1]);
+        assert!(screened.screenings[0].effects[0].is_none(), "no move of it has an end on both sides");
+        let shared = Findings::of(&swept(Design::Sobol { rows: 64 }, &vary, 2, figure));
+        let first = &shared.sentences[0];
+        assert!(first.starts_with("whether `failover.replace max` ends at all with the run is decided by"), "{first}");
+        assert!(first.contains("`options.heartbeat_grace` (100 % of its variance") && !first.contains("image_pull"));
+        // Nothing ends whatever is varied: that is no decision of a value.
+        let never = Findings::of(&swept(Design::Morris { trajectories: 6 }, &vary, 2, |_, _| Some(f64::INFINITY)));
+        assert!(never.that_matter().is_empty());
+        assert!(never.sentences[0].contains("cannot be told: no move of a value"), "{:?}", never.sentences);
+    }
+
+    #[test]
+    fn shares_that_cannot_be_are_not_told_as_if_they_were() {
+        let vary = ["options.heartbeat_grace=10s..30s", "services[0].image_pull=0s..20s"];
+        let figure = |at: &[f64], _| Some(100.0 + at[0] + at[1]);
+        let sum = |findings: &Findings| -> f64 {
+            findings.shares[0].indices.iter().flatten().map(|index| index.first.value.max(0.0)).sum()
+        };
+        let mut impossible = 0;
+        for rows in 3..12 {
+            let findings = Findings::of(&swept(Design::Sobol { rows }, &vary, 1, figure));
+            let small = findings.sentences.iter().any(|text| {
+                text.starts_with("the sample is too small to share out the variance of `failover.replace max`")
+                    && text.contains("cannot be more than 100 % (95 % intervals: `options.heartbeat_grace` ")
+            });
+            let told = findings.sentences.iter().any(|text| text.contains("of `failover.replace max` comes from"));
+            assert_eq!(
+                (small, told),
+                (sum(&findings) > SUM_MAX, sum(&findings) <= SUM_MAX),
+                "{:?}",
+                findings.sentences
+            );
+            impossible += usize::from(small);
+        }
+        assert!(impossible > 0, "few rows come to shares that cannot be");
+    }
+
+    #[test]
+    fn an_answer_flips_between_two_values_that_were_sampled() {
+        let figure = |at: &[f64], _| Some(if at[0] < 20.0 { 1e3 } else { 1e6 });
+        let findings = Findings::of(&swept(Design::Grid, &["options.heartbeat_grace=5s,10s,60s,90s"], 1, figure));
+        let text = &findings.sentences[0];
+        assert!(
+            text.contains("flips between 10 s and 60 s of `options.heartbeat_grace`, between which nothing was"),
+            "{text}"
+        );
+        assert!(text.contains("it holds up to 10 s and fails from 60 s on (all 4 points agree)"), "{text}");
     }
 
     #[test]

@@ -12,3 +12,5 @@ pub mod plan;
 pub mod work;
 pub mod table;
 pub mod findings;
+#[cfg(test)]
+pub(crate) mod testing;

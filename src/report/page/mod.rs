@@ -22,6 +22,7 @@ use held::{Ground, Shares};
 use record::{Record, Shown};
 
 use crate::analysis::summary::read::Flaw;
+use crate::analysis::summary::sensitivity::OtherScenario;
 use crate::report::text::plural;
 
 /// The page is smaller than this, in bytes.
@@ -33,6 +34,12 @@ pub enum PageError {
     /// Its summary is not one of this cossim's.
     #[error("`summary.json` {0}")]
     Summary(#[from] Flaw),
+    /// Its sensitivity analysis is not one of this cossim's.
+    #[error("`sensitivity.json` {0}")]
+    Sensitivity(Flaw),
+    /// Its sensitivity analysis is of something else.
+    #[error("`sensitivity.json` does not belong there: {0}")]
+    Apart(OtherScenario),
     /// There is no such file.
     #[error("`{file}` is missing")]
     Missing {
@@ -54,6 +61,10 @@ impl PageError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Summary(flaw) => flaw.hint(),
+            Self::Sensitivity(_) | Self::Apart(_) => {
+                "remove the file from the folder, or replace it: `cossim report DIR --sensitivity` takes the folder of a \
+                 finished sensitivity analysis"
+            }
             Self::Missing { .. } | Self::Damaged { .. } => {
                 "run the scenario again; `cossim run` writes all files of a report"
             }

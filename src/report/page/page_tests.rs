@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{PageError, SIZE_MAX, page};
-use crate::analysis::summary::sensitivity::{Influence, Sensitivity, Varied};
+use crate::analysis::summary::sensitivity::{self, Ends, Influence, Sensitivity, Varied};
 use crate::analysis::summary::{Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Outage, Overall};
 use crate::analysis::summary::{Known, Mode, Pooled, Refusals, Run, SCHEMA, Stage, Stopping, Summary, Unplaced};
 use crate::report::json;
@@ -205,18 +205,19 @@ fn modes_and_the_number_of_seeds_are_told() {
 
 /// The file `sensitivity.json` of a folder in which `name` is whatever a scenario can name.
 fn analysis(name: &str) -> String {
-    let influence = |path: &str, share| Influence {
+    let influence = |path: &str, share: Option<f64>| Influence {
         path: path.to_owned(),
         measure: name.to_owned(),
         unit: "ms".to_owned(),
-        effect: 250.0,
-        of_largest: 100.0,
+        ends: share.is_none().then_some(Ends { turned: 2, moves: 3 }),
+        effect: Some(250.0),
+        of_largest: Some(100.0),
         share,
-        share_ci95: share.map(|share: f64| [share - 5.0, share + 5.0]),
+        share_ci95: share.map(|share| [share - 5.0, share + 5.0]),
     };
     let varied = |path: &str| Varied { path: path.to_owned(), values: "2s..60s".to_owned() };
     let found = Sensitivity {
-        schema: 1,
+        schema: sensitivity::SCHEMA,
         cossim: env!("CARGO_PKG_VERSION").to_owned(),
         scenario: name.to_owned(),
         scenario_digest: "0123456789abcdef".to_owned(),
@@ -248,6 +249,7 @@ fn what_was_found_of_assumed_values_stands_beside_them() {
         "42 % [37 … 47] of the variance of `shop`, over 2s..60s",
         "10 trajectories, 64 rows, 2 seeds at each point, 500 runs",
         "<li>it depends on shop</li>",
+        "250 ms; decides whether it ends at all (2 of 3 moves)",
         "<td class=\"n\">250 ms</td><td class=\"n\">42<small>37 … 47</small>",
     ] {
         assert!(with.contains(part), "`{part}` is missing");
@@ -256,9 +258,15 @@ fn what_was_found_of_assumed_values_stands_beside_them() {
     files[last].1 = analysis("shop").replace("0123456789abcdef", "00000000000000ff").into_bytes();
     let error = page(&files).unwrap_err().to_string();
     assert!(
-        error.contains("`sensitivity.json` is damaged: it is of a scenario with digest 00000000000000ff"),
+        error.contains("`sensitivity.json` does not belong there: it is of a scenario with digest 00000000000000ff"),
         "{error}"
     );
+    files[last].1 = analysis("shop").replace("\"runs\": 500", "\"runs\": true").into_bytes();
+    let error = page(&files).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("`sensitivity.json` is damaged: `runs`: invalid type: boolean `true`"), "{text}");
+    assert!(text.contains(" at line ") && text.matches("is damaged").count() == 1, "{text}");
+    assert!(error.hint().contains("--sensitivity"), "{}", error.hint());
     files[last].1 = analysis(HOSTILE).into_bytes();
     assert!(!page(&files).unwrap().contains("<img"), "what was found is never markup");
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::analysis::summary::Summary;
-use crate::analysis::summary::read::{FILE as SUMMARY, Flaw, parse};
+use crate::analysis::summary::read::{FILE as SUMMARY, Writer, parse};
 use crate::analysis::summary::sensitivity::{self, FILE as SENSITIVITY, Sensitivity};
 use crate::report::page::PageError;
 
@@ -172,17 +172,13 @@ fn unknown(seed: u64) -> String {
 
 /// The summary of a folder.
 pub(super) fn summary(files: &[(String, Vec<u8>)]) -> Result<Summary, PageError> {
-    let summary = parse(text(files, SUMMARY)?)?;
-    if summary.cossim == env!("CARGO_PKG_VERSION") {
-        return Ok(summary);
-    }
-    Err(Flaw::Version { found: summary.cossim }.into())
+    Ok(parse(text(files, SUMMARY)?, Writer::This)?)
 }
 
 /// The sensitivity analysis of a folder, which has to be of the same scenario.
 fn sensitivity(files: &[(String, Vec<u8>)], summary: &Summary) -> Result<Sensitivity, PageError> {
-    let found = sensitivity::parse(text(files, SENSITIVITY)?).map_err(|flaw| damaged(SENSITIVITY, &flaw))?;
-    found.check(&summary.scenario_digest).map_err(|error| damaged(SENSITIVITY, &error))?;
+    let found = sensitivity::parse(text(files, SENSITIVITY)?).map_err(PageError::Sensitivity)?;
+    found.check(&summary.scenario_digest).map_err(PageError::Apart)?;
     Ok(found)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::analysis::summary::Summary;
-use crate::analysis::summary::sensitivity::{Influence, Sensitivity};
+use crate::analysis::summary::sensitivity::{Ends, Influence, Sensitivity};
 use crate::report::escape::escaped;
 use crate::report::page::markup::{Cell, Table, figure, head, text};
 use crate::report::page::record::Record;
@@ -79,7 +79,13 @@ fn influences(analysis: &Sensitivity) -> String {
                 Cell::Sure(number(share), format!("{} … {}", number(low), number(high)))
             }
         };
-        let effect = figure(format!("{} {}", number(one.effect), one.unit));
+        let effect = one.effect.map_or("–".to_owned(), |effect| format!("{} {}", number(effect), one.unit));
+        let effect = match one.ends {
+            Some(Ends { turned, moves }) => {
+                figure(format!("{effect}; decides whether it ends at all ({turned} of {moves} moves)"))
+            }
+            None => figure(effect),
+        };
         table.row(&[head(&*one.measure), text(&*one.path), text(over), effect, share]);
     }
     if table.is_empty() { String::new() } else { table.finish() }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::analysis::sensitivity::sobol::Share;
+use crate::analysis::sensitivity::sobol::{Index, Share};
 use crate::analysis::sweep::findings::Findings;
 use crate::analysis::sweep::table::{Estimate, Swept};
 
@@ -105,10 +105,14 @@ pub struct Taught {
     pub sentences: Vec<String>,
     /// Expectations that stop to hold at a value.
     pub flips: Vec<FlipsAt>,
+    /// Values that decide whether a measure ends at all, of a Morris design.
+    pub ends: Vec<EndsBy>,
     /// Elementary effects, of a Morris design.
     pub effects: Vec<EffectOf>,
     /// Shares of variance, of a Sobol design.
     pub shares: Vec<ShareOf>,
+    /// Shares of the variance of whether a measure ends at all, of a Sobol design.
+    pub ends_shares: Vec<ShareOf>,
     /// Assumed values the results rest on.
     pub assumed: Vec<Assumed>,
 }
@@ -132,6 +136,20 @@ pub struct FlipsAt {
     pub agree: usize,
     /// All points.
     pub points: usize,
+}
+
+/// How often moves of one input changed whether a measure ends at all: in every seed on one side, not in every seed on
+/// the other.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EndsBy {
+    /// The measure.
+    pub measure: String,
+    /// The input.
+    pub path: String,
+    /// Moves that changed it.
+    pub turned: usize,
+    /// All moves.
+    pub moves: usize,
 }
 
 /// The effects of one input on one measure, per whole range of the input.
@@ -279,11 +297,20 @@ fn taught(swept: &Swept, findings: &Findings) -> Taught {
         })
     });
     let share = |share: Share| (nine(share.value), pair(share.interval));
-    let shares = findings.shares.iter().flat_map(|shares| {
-        shares.indices.iter().flatten().enumerate().map(move |(dimension, index)| {
+    let of = |of: usize, indices: &Option<Vec<Index>>| -> Vec<ShareOf> {
+        let one = |(dimension, index): (usize, &Index)| {
             let ((first, first_ci95), (total, total_ci95)) = (share(index.first), share(index.total));
-            let (measure, path) = (measure(shares.measure), path(dimension));
-            ShareOf { measure, path, first, first_ci95, total, total_ci95 }
+            ShareOf { measure: measure(of), path: path(dimension), first, first_ci95, total, total_ci95 }
+        };
+        indices.iter().flatten().enumerate().map(one).collect()
+    };
+    let ends = findings.screenings.iter().flat_map(|screening| {
+        let turned = screening.ends.iter().enumerate().filter(|(_, turns)| turns.turned > 0);
+        turned.map(move |(dimension, turns)| EndsBy {
+            measure: measure(screening.measure),
+            path: path(dimension),
+            turned: turns.turned,
+            moves: turns.moves,
         })
     });
     let assumed = findings.assumed.iter().map(|assumption| Assumed {
@@ -297,8 +324,10 @@ fn taught(swept: &Swept, findings: &Findings) -> Taught {
     Taught {
         sentences: findings.sentences.clone(),
         flips: flips.collect(),
+        ends: ends.collect(),
         effects: effects.collect(),
-        shares: shares.collect(),
+        shares: findings.shares.iter().flat_map(|shares| of(shares.measure, &shares.indices)).collect(),
+        ends_shares: findings.shares.iter().flat_map(|shares| of(shares.measure, &shares.ends)).collect(),
         assumed: assumed.collect(),
     }
 }
