@@ -11,6 +11,8 @@ use crate::analysis::statistics::bootstrap::{RESAMPLES, percentile, weights};
 use crate::analysis::statistics::modes::{Mode, Scale, modes};
 use crate::analysis::statistics::student::Range;
 use crate::analysis::statistics::{mean, student};
+use crate::base::time::Duration;
+use crate::measure::distribution::Distribution;
 use crate::measure::gauge::GaugeSummary;
 use crate::measure::metric::{Key, Value};
 use crate::measure::outcome::Outcome;
@@ -47,6 +49,13 @@ pub struct Across {
     pub explained: bool,
 }
 
+impl Across {
+    /// A statistic, if the metric has it.
+    pub fn figure(&self, name: &str) -> Option<&Figure> {
+        self.figures.iter().find(|(statistic, _)| *statistic == name).map(|(_, figure)| figure)
+    }
+}
+
 /// All metrics across these runs.
 pub fn across(runs: &[&Outcome]) -> BTreeMap<Key, Across> {
     let keys: BTreeSet<&Key> = runs.iter().flat_map(|run| run.metrics.0.keys()).collect();
@@ -56,6 +65,17 @@ pub fn across(runs: &[&Outcome]) -> BTreeMap<Key, Across> {
             (key.clone(), one(key, &values))
         })
         .collect()
+}
+
+/// Times of several runs, in milliseconds; the name tells resamples apart.
+pub fn of_times(name: &str, runs: &[Vec<Duration>]) -> Across {
+    let of_run = |times: &Vec<Duration>| {
+        let mut distribution = Distribution::new();
+        times.iter().for_each(|time| distribution.record(time.as_nanos()));
+        Value::Times(distribution)
+    };
+    let values: Vec<Value> = runs.iter().map(of_run).collect();
+    one(&Key::new(name, &[]), &values.iter().collect::<Vec<_>>())
 }
 
 fn one(key: &Key, values: &[&Value]) -> Across {
@@ -209,7 +229,6 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::distribution::Distribution;
 
     #[test]
     fn percentiles_pool_samples_and_intervals_cover_the_runs() {

@@ -28,6 +28,8 @@ pub struct Ensemble {
     pub scenario_digest: String,
     /// What follows `cossim run` to get this scenario again, without the seed; `NAME.ron` unless it is set.
     pub arguments: String,
+    /// How the command line chose the seeds, as `--seeds 5`; `None` if the scenario did.
+    pub asked_seeds: Option<String>,
     /// The scenario file, as it was named; `NAME.ron` unless it is set.
     pub file: String,
     /// Changes made to it (`--set`), in order.
@@ -40,6 +42,8 @@ pub struct Ensemble {
     pub across: BTreeMap<Key, Across>,
     /// Runs that differ in kind, told apart by what their faults hit or by what the scenario says.
     pub cases: Vec<Case>,
+    /// Whether the scenario says what tells the cases apart (`group_by`).
+    pub by_scenario: bool,
     /// Every expectation over all runs.
     pub verdicts: Vec<Verdict>,
     /// Why there are so many runs, if the scenario left that open.
@@ -171,23 +175,30 @@ impl Ensemble {
             spec: Arc::clone(spec),
             scenario_digest,
             arguments,
+            asked_seeds: None,
             file,
             edits,
             text,
             runs,
             across,
             cases,
+            by_scenario: false,
             verdicts,
             stopping,
             assumed: Vec::new(),
             sensitivity: None,
         };
-        ensemble.group(names);
+        ensemble.tell_apart(names);
         ensemble
     }
 
-    /// Tells runs apart by these names, one per run; those without a name are of no case.
+    /// Tells runs apart by these names of the scenario's `group_by`, one per run; those without a name are of no case.
     pub fn group(&mut self, names: Vec<String>) {
+        self.by_scenario = true;
+        self.tell_apart(names);
+    }
+
+    fn tell_apart(&mut self, names: Vec<String>) {
         let mut by_case: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (position, name) in names.into_iter().enumerate() {
             by_case.entry(name).or_default().push(position);

@@ -256,6 +256,13 @@ fn find<'r>(wish: &Explain, spec: &WorldSpec, rows: &'r [Row]) -> Result<(Subjec
         let instance = Instance { region: number(&last.region), alloc: AllocId(alloc) };
         return Ok((Subject::Placed(instance), Some(last)));
     }
+    if let Some((group, number)) = wish.name.split_once('[') {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !number.strip_suffix(']').is_some_and(is_number) {
+            let what = format!("`{}` is the name of no allocation: a number and `]` follow the `[`", wish.name);
+            return Err(Obstacle::Unknown { what, hint: format!("as in `{group}[0]`; `{group}` alone is the group") });
+        }
+    }
     let group_name = wish.name.split('[').next().unwrap_or(&wish.name);
     let region_name = |region: RegionId| &*spec.regions[region].name;
     let is_meant = |group: &&Known| group.full == group_name || group.child(group_name).is_some();

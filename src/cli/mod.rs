@@ -217,6 +217,15 @@ pub enum Seeds {
 }
 
 impl Seeds {
+    /// As on the command line; `None` if the scenario says.
+    pub fn option(self) -> Option<String> {
+        match self {
+            Self::Scenario => None,
+            Self::First(count) => Some(format!("--seeds {count}")),
+            Self::One(seed) => Some(format!("--seed {seed}")),
+        }
+    }
+
     /// The seeds, where the scenario asks for `count`.
     pub fn list(self, count: u32) -> Vec<u64> {
         match self {

@@ -17,7 +17,7 @@ use crate::analysis::sequential::{next_count, stopping};
 use crate::analysis::summary::Summary;
 use crate::analysis::summary::sensitivity::{self, Sensitivity};
 use crate::measure::outcome::Outcome;
-use crate::report::folder::{Folder, OTHER_SCENARIO_HINT, SENSITIVITY_HINT};
+use crate::report::folder::{Folder, FolderError, OTHER_SCENARIO_HINT, SENSITIVITY_HINT};
 use crate::report::text::quoted;
 use crate::report::{json, text};
 use crate::scenario;
@@ -75,9 +75,12 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
     let Some(folder) = open(&target, "--out", output) else { return Exit::Wrong };
     let baseline = match run.baseline.as_ref().map(|name| run.baselines.join(name)) {
         None => None,
-        Some(kept) => match open(&kept, "--save-baseline", output) {
-            None => return Exit::Wrong,
-            Some(folder) => Some((kept, folder)),
+        Some(kept) => match Folder::open_baseline(&kept) {
+            Ok((folder, older)) => Some((kept, older, folder)),
+            Err(error) => {
+                output.say(&unusable(&error, "--save-baseline` or `--baselines"));
+                return Exit::Wrong;
+            }
         },
     };
     let work = Work { seeds: run.seeds, threads: run.threads, explains: run.explain, quiet: run.quiet };
@@ -86,11 +89,12 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
         Err(exit) => return exit,
     };
     ensemble.arguments = arguments(run);
+    ensemble.asked_seeds = run.seeds.option();
     ensemble.file = run.scenario.to_string_lossy().into_owned();
     ensemble.edits.clone_from(&run.edits);
     ensemble.text = as_read;
     ensemble.sensitivity = sensitivity;
-    let kept = baseline.map(|(kept, folder)| folder.write_baseline(&ensemble).map(|()| kept));
+    let kept = baseline.map(|(kept, older, folder)| folder.write_baseline(&ensemble).map(|()| (kept, older)));
     let written = folder.write(&ensemble).and_then(|_| kept.transpose());
     let kept = match written {
         Ok(kept) => kept,
@@ -108,7 +112,12 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
     }
     if !run.quiet {
         output.say(&format!("report in {}", target.display()));
-        kept.iter().for_each(|kept| output.say(&format!("baseline in {}", kept.display())));
+    }
+    // What is lost is said even to those who want to hear nothing.
+    match kept {
+        Some((kept, Some(older))) => output.say(&format!("baseline in {} replaced: it was {older}", kept.display())),
+        Some((kept, None)) if !run.quiet => output.say(&format!("baseline in {}", kept.display())),
+        Some(_) | None => {}
     }
     if ensemble.passed() { Exit::Fine } else { Exit::Failed }
 }
@@ -123,11 +132,18 @@ fn analysed(folder: &std::path::Path, digest: &str) -> Result<Sensitivity, Strin
 }
 
 fn open(target: &std::path::Path, option: &str, output: &mut Output) -> Option<Folder> {
-    Folder::open(target)
-        .inspect_err(|error| {
-            output.say(&format!("error[E090]: {error}\nhint: choose a folder you can write to with `{option}`"));
-        })
-        .ok()
+    Folder::open(target).inspect_err(|error| output.say(&unusable(error, option))).ok()
+}
+
+/// That a folder cannot be used.
+fn unusable(error: &FolderError, option: &str) -> String {
+    let hint = match error {
+        FolderError::NoBaseline { .. } => "choose another name, or move what is there elsewhere".to_owned(),
+        FolderError::Write { .. } | FolderError::Taken { .. } => {
+            format!("choose a folder you can write to with `{option}`")
+        }
+    };
+    format!("error[E090]: {error}\nhint: {hint}")
 }
 
 /// How seeds are run.

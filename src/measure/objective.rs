@@ -184,6 +184,12 @@ pub enum ObjectiveError {
         /// Statistics it has.
         known: String,
     },
+    /// `during` or `after` in a place where it is not read.
+    #[error("`{word} ENTRY` stands after the statistic and before the comparison")]
+    WindowPlace {
+        /// `during` or `after`.
+        word: &'static str,
+    },
     /// The timeline has no such entry, or several.
     #[error("`{entry}` is not one entry of the timeline")]
     UnknownEntry {
@@ -229,6 +235,7 @@ impl ObjectiveError {
             } else {
                 format!("its entries are {known}; `#1` is the first")
             }),
+            Self::WindowPlace { word } => Some(format!("for example `failover.replace p99 {word} #1 < 30s`")),
             Self::Bound { example, .. } => Some(format!("write it as `{example}`")),
             Self::NoComparison | Self::Labels { .. } => Some(format!("for example `{EXAMPLE}`")),
             Self::Trailing { .. } => Some("what can follow is `in 90% of seeds` and `if exercised`".to_owned()),
@@ -374,10 +381,27 @@ fn find_comparison(text: &str) -> Option<(usize, &'static str, Comparison)> {
 fn parse_left(left: &str, entries: &[&str]) -> Result<(&'static Metric, Labels, Statistic, Window), ObjectiveError> {
     let name_end = left.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(left.len());
     let name = &left[..name_end];
+    if let Some(word) = window_word(name) {
+        return Err(ObjectiveError::WindowPlace { word });
+    }
     let metric = catalogue::find(name).ok_or_else(|| ObjectiveError::UnknownMetric { name: name.to_owned() })?;
     let (labels, rest) = parse_labels(metric, left[name_end..].trim_start())?;
     let (statistic, rest) = parse_statistic(metric, rest)?;
-    Ok((metric, labels, statistic, parse_window(metric, rest, entries)?))
+    let window = parse_window(metric, rest, entries).map_err(|error| {
+        let last = rest.split_whitespace().next_back();
+        let is_statistic = Statistic::of(metric.kind).iter().any(|statistic| Some(statistic.name()) == last);
+        match (&error, rest.split_whitespace().next().and_then(window_word)) {
+            // The entry's name goes on to the end: the statistic was taken for part of it.
+            (ObjectiveError::UnknownEntry { .. }, Some(word)) if is_statistic => ObjectiveError::WindowPlace { word },
+            _ => error,
+        }
+    })?;
+    Ok((metric, labels, statistic, window))
+}
+
+/// The word that begins a window, if this is one.
+fn window_word(word: &str) -> Option<&'static str> {
+    ["during", "after"].into_iter().find(|known| *known == word)
 }
 
 type Labels = Vec<(String, String)>;
@@ -451,6 +475,9 @@ fn parse_window(metric: &'static Metric, text: &str, entries: &[&str]) -> Result
 /// `value [in N% of seeds] [if exercised]`
 fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64, f64, bool), ObjectiveError> {
     let words: Vec<&str> = text.split_whitespace().collect();
+    if let Some(word) = words.iter().find_map(|word| window_word(word)) {
+        return Err(ObjectiveError::WindowPlace { word });
+    }
     let end = words.iter().position(|word| *word == "in" || *word == "if").unwrap_or(words.len());
     let (value, mut tail) = words.split_at(end);
     let unit = (statistic != Statistic::Count).then_some(metric.unit);
@@ -596,6 +623,18 @@ mod tests {
             ("request.success_ratio >= 120%", "not a value"),
             ("placement.queued during flood == 0", "not one entry"),
             ("placement.queued during == 0", "not one entry"),
+            (
+                "placement.queued max == 0 during #1",
+                "`during ENTRY` stands after the statistic and before the comparison",
+            ),
+            (
+                "placement.queued during #1 max == 0",
+                "`during ENTRY` stands after the statistic and before the comparison",
+            ),
+            (
+                "after #1 placement.queued max == 0",
+                "`after ENTRY` stands after the statistic and before the comparison",
+            ),
             ("placement.queued == 0 in 90 of seeds", "not understood"),
             ("placement.queued == 0 if convenient", "not understood"),
             ("", "is missing"),

@@ -68,6 +68,11 @@ impl Tolerances {
         statistics
     }
 
+    /// Whether an entry is about this metric.
+    pub fn names(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.is_about(key))
+    }
+
     /// How far this figure may move.
     pub fn limit(&self, key: &str, statistic: &str) -> Limit {
         let matching = |entry: &&Tolerance| entry.is_about(key) && entry.statistic.is_none_or(|own| own == statistic);

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::analysis::ensemble::Ensemble;
-use crate::analysis::summary::Summary;
-use crate::analysis::summary::read::ReadError;
+use crate::analysis::summary::read::{Flaw, ReadError, Writer};
 use crate::analysis::summary::sensitivity::{self, OtherScenario};
+use crate::analysis::summary::{self, Summary};
 use crate::measure::outcome::Outcome;
+use crate::report::frame::seeds;
 use crate::report::page::{self, PageError, page};
 use crate::report::{chart, json, leadership, setting, table, waterfall};
 
@@ -22,6 +23,12 @@ pub enum FolderError {
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
+    },
+    /// The place of a baseline is taken by something else.
+    #[error("`{}` exists and is no baseline of cossim's", path.display())]
+    NoBaseline {
+        /// Where.
+        path: PathBuf,
     },
     /// The place is taken by something that is not a folder of ours, or by one with something else in it.
     #[error("`{}` exists and was not written by cossim", path.display())]
@@ -117,6 +124,33 @@ impl Folder {
         // Only tried: a process that is killed while it simulates leaves nothing behind.
         fs::create_dir(&staging).and_then(|()| fs::remove_dir(&staging)).map_err(failed(&staging))?;
         Ok(Self { target, staging })
+    }
+
+    /// Opens a place for a baseline. What stands there may only be another baseline, which is going to be replaced and is
+    /// told in a line.
+    pub fn open_baseline(target: &Path) -> Result<(Self, Option<String>), FolderError> {
+        let taken = || FolderError::NoBaseline { path: target.to_owned() };
+        if fs::symlink_metadata(target).is_err() {
+            return Ok((Self::open(target)?, None));
+        }
+        let entries: Vec<_> = fs::read_dir(target).map_err(|_| taken())?.flatten().collect();
+        if entries.is_empty() {
+            return Ok((Self::open(target)?, None));
+        }
+        let is_kept = |entry: &fs::DirEntry| [SUMMARY, PLACEMENTS].iter().any(|name| entry.file_name() == *name);
+        let older = summary::read::read(target, Writer::Any);
+        if !entries.iter().all(is_kept) {
+            return Err(taken());
+        }
+        let told = match older {
+            Ok(Summary { scenario, runs, scenario_digest, cossim, .. }) => {
+                let seeds = seeds(runs.iter().map(|run| run.seed));
+                format!("{scenario}, seeds {seeds}, scenario digest {scenario_digest}, cossim {cossim}")
+            }
+            Err(ReadError { flaw: Flaw::Schema { found, .. }, .. }) => format!("of format {found}"),
+            Err(_) => return Err(taken()),
+        };
+        Ok((Self::open(target)?, Some(told)))
     }
 
     /// Writes every file, then puts the folder in its place. Returns the files' names. On an error the target is as it

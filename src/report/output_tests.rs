@@ -263,7 +263,7 @@ fn the_summary_keeps_to_its_schema() {
     let schema = serde_json::to_value(schemars::schema_for!(Summary)).unwrap();
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let mut always = keys(&schema["properties"]);
-    always.retain(|key| key != "stopping");
+    always.retain(|key| key != "stopping" && key != "asked_seeds");
     assert_eq!(always, keys(&summary));
     assert_eq!(keys(&schema["$defs"]["Run"]["properties"]), keys(&summary["runs"][0]));
     assert_eq!(keys(&schema["$defs"]["Fault"]["properties"]), keys(&summary["runs"][0]["failovers"][0]));
@@ -304,6 +304,63 @@ fn several_modes_and_waits_without_end_are_said() {
         crate::analysis::summary::read::parse(&crate::report::json::text(&Summary::new(&ensemble)), Writer::This)
             .unwrap();
     assert_eq!(read, Summary::new(&ensemble));
+}
+
+/// Two runs lose one allocation that is noticed after 20 s, one loses five that are noticed after 60 s: of seven the
+/// median is 60 s, and that of the medians of runs would be 20 s.
+#[test]
+fn a_stage_has_one_number_wherever_it_is_told_and_the_cases_of_the_scenario() {
+    let spec = spec();
+    let run = |seed: u64| {
+        let mut run = outcome(&spec, seed, false);
+        if seed == 3 {
+            let chains = &mut run.failovers[0].chains;
+            chains[0].ends = [60.0, 60.05, 60.7, 66.0, 66.1, 66.25].map(|after| Some(at(240.0 + after)));
+            *chains = vec![chains[0].clone(); 5];
+        }
+        run
+    };
+    let mut ensemble = Ensemble::new(&spec, String::new(), (1..=3).map(run).collect(), Vec::new());
+    let column = |text: &str, wanted: &str| assert!(text.contains(wanted), "`{wanted}` is missing in\n{text}");
+    column(&text::render(&ensemble), "no leader hit, 3 runs");
+    let median = "60.0 s [20.0 s … 60.0 s] / 60.0 s (7)";
+    column(&text::render(&ensemble), median);
+    let files: std::collections::BTreeMap<String, Vec<u8>> = folder::files(&ensemble).into_iter().collect();
+    let shown = |name: &str| String::from_utf8(files[name].clone()).expect("a file of text");
+    column(&shown("waterfall.svg"), ">\n60.0 s\n<");
+    column(&shown("report.html"), "60.0 s<small>20.0 s … 60.0 s</small>");
+    let summary: serde_json::Value = serde_json::from_str(&shown("summary.json")).unwrap();
+    let detect = &summary["recoveries"][0]["stages"]["detect"];
+    assert_eq!((&detect["p50"]["value"], &detect["samples"]), (&60_000.0.into(), &7.into()), "{detect}");
+    // What the scenario says tells its runs apart, not which leaders were hit.
+    ensemble.group(["one zone", "one zone", "all zones"].map(str::to_owned).to_vec());
+    let text = text::render(&ensemble);
+    check_contains(&text, &["all zones, 1 run", "one zone, 2 runs", "60.0 s / 60.0 s (5)", "20.0 s / 20.0 s (2)"]);
+    assert!(!text.contains("no leader hit, "), "{text}");
+}
+
+#[test]
+fn an_ensemble_is_run_again_as_it_was_and_what_nothing_exercised_has_its_own_mark() {
+    let mut ensemble = ensemble();
+    let idle = |verdict: &Verdict| Verdict { overall: NotExercised, met: true, nearest: None, ..verdict.clone() };
+    ensemble.verdicts = vec![idle(&ensemble.verdicts[1])];
+    ensemble.verdicts[0].runs.iter_mut().for_each(|(_, judgement)| *judgement = NotExercised);
+    let last = |ensemble: &Ensemble| text::render(ensemble).lines().last().map(str::to_owned).unwrap_or_default();
+    assert_eq!(last(&ensemble), "again: cossim run node-crash.ron");
+    check_contains(&text::render(&ensemble), &["  --    failover.leader max < 6s if exercised  not exercised"]);
+    ensemble.asked_seeds = Some("--seeds 3".to_owned());
+    assert_eq!(last(&ensemble), "again: cossim run node-crash.ron --seeds 3");
+    let page = |ensemble: &Ensemble| {
+        let files: std::collections::BTreeMap<String, Vec<u8>> = folder::files(ensemble).into_iter().collect();
+        String::from_utf8(files["report.html"].clone()).expect("a page is text")
+    };
+    check_contains(&page(&ensemble), &["<code>cossim run node-crash.ron --seeds 3</code>", "○</span> not exercised"]);
+    // A violated expectation names the run that is furthest from holding it, not the first that fails.
+    let mut failed = self::ensemble();
+    failed.asked_seeds = Some("--seeds 3".to_owned());
+    failed.verdicts[0].nearest = Some(2);
+    assert_eq!(last(&failed), "reproduce: cossim run node-crash.ron --seed 3");
+    check_contains(&page(&failed), &["<code>cossim run node-crash.ron --seed 3</code>"]);
 }
 
 #[test]

@@ -5,17 +5,19 @@ use std::fmt::Write as _;
 
 use crate::analysis::across::{Across, Figure};
 use crate::analysis::ensemble::{Ensemble, Judgement};
-use crate::base::time::Time;
-use crate::measure::failover::{Failover, STAGES};
+use crate::analysis::recovery::{Recovery, over_runs, recoveries};
+use crate::base::time::{Duration, Time};
+use crate::measure::failover::{Election, Failover, Outage, STAGES};
 use crate::measure::metric::Key;
 use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
 use crate::report::sensitivity::{analysed, found, gathered};
 use crate::report::style::STAGE_WORDS;
 use crate::scenario::parameters::Parameter;
+use crate::world::event::Group;
 
 /// Cases beside each other in one table.
-const CASES_ABREAST: usize = 3;
+const CASES_ABREAST: usize = 2;
 /// Widest name of a case above its column.
 const CASE_WIDTH: usize = 26;
 
@@ -174,7 +176,11 @@ fn expectations(ensemble: &Ensemble, out: &mut String) {
             (0, idle) => format!("{seen}; not exercised in {idle} of {all} runs"),
             (failed, _) => format!("{seen}; fails in {failed} of {all} runs"),
         };
-        let mark = if verdict.met { "ok  " } else { "FAIL" };
+        let mark = match (verdict.met, verdict.overall) {
+            (false, _) => "FAIL",
+            (true, Judgement::NotExercised) => "--  ",
+            (true, _) => "ok  ",
+        };
         let long = verdict.text.chars().count() + note.chars().count() > 104;
         let between = if long { "\n        " } else { "  " };
         line(out, &format!("  {mark}  {}{between}{note}", verdict.text));
@@ -218,81 +224,85 @@ fn refusals(ensemble: &Ensemble, out: &mut String) {
 }
 
 fn failovers(ensemble: &Ensemble, out: &mut String) {
-    let faults = ensemble.runs.iter().map(|run| run.failovers.len()).max().unwrap_or(0);
-    for fault in 0..faults {
-        let all: Vec<&Failover> = ensemble.runs.iter().filter_map(|run| run.failovers.get(fault)).collect();
-        let Some(first) = all.first() else { continue };
-        let mut cases: Vec<&str> = all.iter().map(|failover| failover.case.as_str()).collect();
-        cases.sort_unstable();
-        cases.dedup();
-        let entry = &ensemble.spec.timeline[first.entry];
-        section(out, &format!("failover: {} at {}", entry.label, first.at));
-        for some in cases.chunks(CASES_ABREAST) {
-            failover_table(ensemble, &all, some, out);
+    let all = recoveries(ensemble);
+    for of_fault in all.chunk_by(|a, b| a.fault == b.fault) {
+        let entry = &ensemble.spec.timeline[of_fault[0].entry];
+        section(out, &format!("failover: {} at {}", entry.label, of_fault[0].at));
+        for some in of_fault.chunks(CASES_ABREAST) {
+            failover_table(ensemble, some, out);
         }
     }
 }
 
 /// One column per case, one row per election, stage and source of requests.
-fn failover_table(ensemble: &Ensemble, all: &[&Failover], cases: &[&str], out: &mut String) {
-    let of = |case: &str| all.iter().copied().filter(|f| f.case == case).collect::<Vec<&Failover>>().into_iter();
+fn failover_table(ensemble: &Ensemble, cases: &[Recovery], out: &mut String) {
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut add = |name: String, cell: &dyn Fn(&str) -> String| {
-        let cells: Vec<String> = cases.iter().map(|case| cell(case)).collect();
+    let mut add = |name: String, cell: &dyn Fn(&Recovery) -> String| {
+        let cells: Vec<String> = cases.iter().map(cell).collect();
         if cells.iter().any(|cell| !cell.is_empty()) {
             rows.push([name].into_iter().chain(cells).collect());
         }
     };
-    let mut groups: Vec<_> = all.iter().flat_map(|f| f.elections.iter().map(|election| election.group)).collect();
+    let of = |case: &Recovery| case.failovers(ensemble);
+    let mut groups: Vec<Group> = Vec::new();
+    for (_, failover) in cases.iter().flat_map(of) {
+        groups.extend(failover.elections.iter().map(|election| election.group));
+    }
     groups.sort_unstable();
     groups.dedup();
     for group in groups {
-        let region = &ensemble.spec.regions[group.region].name;
-        add(format!("{} leader elected, {region}", group.system.name()), &|case| {
-            let elections = || of(case).flat_map(|f| f.elections.iter().map(move |e| (e, f.at)));
-            let hit = elections().filter(|(election, _)| election.group == group).count();
-            let times = elections()
-                .filter(|(election, _)| election.group == group)
-                .filter_map(|(election, at)| Some(election.elected?.since(at).as_millis_f64()))
-                .collect();
-            if hit > 0 { pair(times) } else { String::new() }
+        let name = format!("{} leader elected, {}", group.system.name(), ensemble.spec.regions[group.region].name);
+        let of_group = |failover: &Failover| -> Vec<Election> {
+            failover.elections.iter().filter(|election| election.group == group).cloned().collect()
+        };
+        add(name.clone(), &|case| {
+            let elected = |f: &Failover| of_group(f).iter().filter_map(|e| Some(e.elected?.since(f.at))).collect();
+            let hit = of(case).iter().any(|(_, failover)| !of_group(failover).is_empty());
+            if hit { times(&over_runs(&format!("{name}/{}", case.case), &of(case), elected)) } else { String::new() }
         });
     }
     for (index, name) in STAGE_WORDS.iter().enumerate().take(STAGES.len()) {
         add((*name).to_owned(), &|case| {
-            let spans = of(case).flat_map(|f| f.chains.iter().filter_map(move |chain| chain.spans(f.at)[index]));
-            let times: Vec<f64> = spans.map(crate::base::time::Duration::as_millis_f64).collect();
-            if times.is_empty() { String::new() } else { pair(times) }
+            let stage = &case.stages[index];
+            if stage.samples.unwrap_or(0) == 0 { String::new() } else { times(stage) }
         });
     }
     add("allocations never replaced, of all lost".to_owned(), &|case| {
-        let (never, lost) = of(case).fold((0, 0), |(a, b), f| (a + f.unreplaced(), b + f.chains.len()));
+        let (never, lost) = of(case).iter().fold((0, 0), |(a, b), (_, f)| (a + f.unreplaced(), b + f.chains.len()));
         if never > 0 { format!("{never} of {lost}") } else { String::new() }
     });
     for (id, traffic) in ensemble.spec.traffic.iter() {
-        add(format!("{}: seconds below 95 % good", traffic.name), &|case| {
-            pair(of(case).map(|f| f.outages[id].seconds as f64 * 1e3).collect())
-        });
-        add(format!("{}: longest without a good answer", traffic.name), &|case| {
-            pair(of(case).map(|f| f.outages[id].gap.as_millis_f64()).collect())
-        });
+        for (what, pick) in [
+            ("seconds below 95 % good", (|outage| Duration::from_secs(outage.seconds)) as fn(&Outage) -> Duration),
+            ("longest without a good answer", |outage| outage.gap),
+        ] {
+            let name = format!("{}: {what}", traffic.name);
+            add(name.clone(), &|case| {
+                times(&over_runs(&format!("{name}/{}", case.case), &of(case), |f| vec![pick(&f.outages[id])]))
+            });
+        }
     }
-    let runs = |case: &str| of(case).count();
-    let head = cases.iter().map(|case| format!("{}, {}", shortened(case, CASE_WIDTH), plural(runs(case), "run")));
-    rows.insert(0, ["each step: median / longest (samples)".to_owned()].into_iter().chain(head).collect());
+    let head = |case: &Recovery| {
+        let name = if case.case.is_empty() { "no case" } else { &*case.case };
+        format!("{}, {}", shortened(name, CASE_WIDTH), plural(case.members.len(), "run"))
+    };
+    let title = "each step: median [95 %] / longest (samples)".to_owned();
+    rows.insert(0, [title].into_iter().chain(cases.iter().map(head)).collect());
     align(&rows, &vec![false; cases.len() + 1], out);
 }
 
-/// Median and longest of some milliseconds, and how many.
-fn pair(mut times: Vec<f64>) -> String {
-    times.sort_by(f64::total_cmp);
-    match (times.get(times.len().saturating_sub(1) / 2), times.last()) {
-        (Some(_), Some(longest)) if times.len() == 1 => span(*longest),
-        (Some(median), Some(longest)) => {
-            format!("{} / {} ({})", span(*median), span(*longest), grouped(times.len() as u64))
-        }
-        _ => "never".to_owned(),
+/// Median with its interval and longest of pooled times, and how many there are.
+fn times(across: &Across) -> String {
+    let (Some(median), Some(longest)) = (across.figure("p50"), across.figure("max")) else {
+        return "never".to_owned();
+    };
+    if across.samples == Some(1) {
+        return span(longest.value);
     }
+    let shown = median.interval.map(|(low, high)| (span(low), span(high))).filter(|(low, high)| low != high);
+    let sure = shown.map_or(String::new(), |(low, high)| format!(" [{low} … {high}]"));
+    let samples = grouped(across.samples.unwrap_or(0));
+    format!("{}{sure} / {} ({samples})", span(median.value), span(longest.value))
 }
 
 fn requests(ensemble: &Ensemble, out: &mut String) {
@@ -306,12 +316,12 @@ fn requests(ensemble: &Ensemble, out: &mut String) {
         let same = |other: &Key| other.labels.get("traffic") == key.labels.get("traffic");
         let traffic = key.labels.get("traffic").map_or("", String::as_str);
         let service = key.labels.get("service").map_or("", String::as_str);
-        let Some(value) = figure(share, "value") else { continue };
+        let Some(value) = share.figure("value") else { continue };
         let samples = grouped(share.samples.unwrap_or(0));
         line(out, &format!("  {traffic} (service {service}): {} % good of {samples}", interval(value, precise)));
         if let Some((_, latency)) = of("request.latency").into_iter().find(|(other, _)| same(other)) {
-            let text = |name: &str| figure(latency, name).map_or(String::new(), |f| interval(f, number));
-            let plain = |name: &str| figure(latency, name).map_or(String::new(), |f| number(f.value));
+            let text = |name: &str| latency.figure(name).map_or(String::new(), |f| interval(f, number));
+            let plain = |name: &str| latency.figure(name).map_or(String::new(), |f| number(f.value));
             let (p50, p90, p99, longest) = (text("p50"), plain("p90"), text("p99"), plain("max"));
             line(out, &format!("    latency in ms: p50 {p50}, p90 {p90}, p99 {p99}, longest {longest}"));
         }
@@ -349,15 +359,15 @@ fn metrics(ensemble: &Ensemble, out: &mut String) {
             continue;
         }
         let never = if across.unended.is_some() { "never" } else { "" };
-        let cell = |name: &str| figure(across, name).map_or(never.to_owned(), |figure| number(figure.value));
-        let sure = |name: &str| figure(across, name).and_then(|f| f.interval).map_or(String::new(), bounds);
+        let cell = |name: &str| across.figure(name).map_or(never.to_owned(), |figure| number(figure.value));
+        let sure = |name: &str| across.figure(name).and_then(|f| f.interval).map_or(String::new(), bounds);
         let samples = across.samples.map_or(String::new(), grouped);
         let name = key.to_string();
         if across.samples.is_some() && across.unit == "ms" {
             times.push([name, cell("p50"), sure("p50"), cell("p99"), sure("p99"), cell("max"), samples]);
         } else {
             let unit = across.unit.to_owned();
-            let mean = if figure(across, "mean").is_some() { "mean" } else { "value" };
+            let mean = if across.figure("mean").is_some() { "mean" } else { "value" };
             let runs = across.runs.to_string();
             levels.push([name, unit, cell(mean), sure(mean), cell("final"), cell("max"), runs]);
         }
@@ -408,21 +418,25 @@ fn wrapped(items: &[String], out: &mut String) {
     line(out, &format!(" {text}"));
 }
 
-/// The command that shows again what is worth a look: the first seed that failed, or the only one.
+/// The command that shows again what is worth a look: the run of a broken law, or that furthest from an expectation that
+/// is not met; or else all that was run.
 fn reproduce(ensemble: &Ensemble, out: &mut String) {
-    let failing = ensemble.runs.iter().enumerate().find(|(index, run)| {
-        let broken = run.invariants.iter().any(|law| law.violations > 0);
-        let unmet = |judgement| matches!(judgement, Judgement::Fail | Judgement::NotExercised);
-        broken || ensemble.verdicts.iter().any(|v| !v.met && v.runs.get(*index).is_some_and(|(_, j)| unmet(*j)))
-    });
-    let Some((_, run)) = failing.or(ensemble.runs.iter().enumerate().next()) else { return };
-    let word = if ensemble.passed() { "again" } else { "reproduce" };
+    if ensemble.runs.is_empty() {
+        return;
+    }
+    let broken = ensemble.runs.iter().find(|run| run.invariants.iter().any(|law| law.violations > 0));
+    let unmet = || {
+        let verdict = ensemble.verdicts.iter().find(|verdict| !verdict.met)?;
+        let passes = |place: usize| verdict.runs.get(place).is_some_and(|(_, judged)| *judged == Judgement::Pass);
+        let place = verdict.nearest.filter(|place| !passes(*place));
+        ensemble.runs.get(place.or_else(|| (0..ensemble.runs.len()).find(|place| !passes(*place)))?)
+    };
     out.push('\n');
-    line(out, &format!("{word}: cossim run {} --seed {}", ensemble.arguments, run.seed));
-}
-
-fn figure<'a>(across: &'a Across, name: &str) -> Option<&'a Figure> {
-    across.figures.iter().find(|(statistic, _)| *statistic == name).map(|(_, figure)| figure)
+    let (word, seeds) = match broken.or_else(unmet) {
+        Some(run) => ("reproduce", format!(" --seed {}", run.seed)),
+        None => ("again", ensemble.asked_seeds.as_ref().map_or(String::new(), |asked| format!(" {asked}"))),
+    };
+    line(out, &format!("{word}: cossim run {}{seeds}", ensemble.arguments));
 }
 
 /// A figure and, if there is one, its 95 % interval.

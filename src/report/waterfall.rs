@@ -2,20 +2,20 @@
 //! for a typical allocation and once for the one that was restored last. The figures stand beneath, because stages of
 //! milliseconds and of minutes do not fit one axis.
 
+use crate::analysis::across::Across;
 use crate::analysis::ensemble::Ensemble;
-use crate::analysis::summary::Stage;
-use crate::analysis::summary::make::stages;
+use crate::analysis::recovery::{Recovery, recoveries};
 use crate::base::time::{Duration, Time};
-use crate::measure::failover::{Failover, STAGES};
+use crate::measure::failover::STAGES;
 use crate::report::frame::{Anchor, Frame, Ink, PLAIN, SOFT, Scale, Sheet, sheet, width};
 use crate::report::style::{self, Clock, INK, STAGE_WORDS};
-use crate::report::text::{shortened, span};
+use crate::report::text::{plural, shortened, span};
 
 /// A fault in one kind of run.
 struct Row {
     label: String,
     note: String,
-    /// Milliseconds per stage: the median over allocations, and the allocation restored last; medians over runs.
+    /// Milliseconds per stage, medians: over all lost allocations, and over those restored last, one of each run.
     bars: [[Option<f64>; STAGES.len()]; 2],
 }
 
@@ -119,33 +119,13 @@ fn total(stages: &[Option<f64>; STAGES.len()]) -> f64 {
 
 /// The faults that lost allocations, in order, and within each the kinds of runs.
 fn rows(ensemble: &Ensemble) -> Vec<Row> {
-    let faults = ensemble.runs.iter().map(|run| run.failovers.len()).max().unwrap_or(0);
-    let mut rows = Vec::new();
-    for fault in 0..faults {
-        let all: Vec<&Failover> = ensemble.runs.iter().filter_map(|run| run.failovers.get(fault)).collect();
-        let mut cases: Vec<&str> = all.iter().map(|failover| failover.case.as_str()).collect();
-        cases.sort_unstable();
-        cases.dedup();
-        for case in cases {
-            let of_case: Vec<Vec<Stage>> = all.iter().filter(|f| f.case == case).map(|f| stages(f)).collect();
-            let median_of = |index: usize, pick: fn(&Stage) -> Option<f64>| {
-                median(of_case.iter().filter_map(|stages| pick(stages.get(index)?)).collect())
-            };
-            let typical = std::array::from_fn(|index| median_of(index, |stage| stage.p50_ms));
-            let worst = std::array::from_fn(|index| median_of(index, |stage| stage.ms));
-            if total(&typical) > 0.0 {
-                let what = all.first().map_or("", |failover| &*ensemble.spec.timeline[failover.entry].label);
-                let runs = if of_case.len() == 1 { "run" } else { "runs" };
-                let note = format!("{}, {} {runs}", shortened(what, 24), of_case.len());
-                rows.push(Row { label: shortened(case, 30), note, bars: [typical, worst] });
-            }
-        }
-    }
-    rows
-}
-
-/// The middle one; the lower of two.
-pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) / 2).copied()
+    let row = |recovery: &Recovery| {
+        let median = |stages: &[Across; STAGES.len()]| {
+            std::array::from_fn(|index| stages[index].figure("p50").map(|median| median.value))
+        };
+        let what = shortened(&ensemble.spec.timeline[recovery.entry].label, 24);
+        let note = format!("{what}, {}", plural(recovery.members.len(), "run"));
+        Row { label: shortened(&recovery.case, 30), note, bars: [median(&recovery.stages), median(&recovery.last)] }
+    };
+    recoveries(ensemble).iter().map(row).filter(|row| total(&row.bars[0]) > 0.0).collect()
 }

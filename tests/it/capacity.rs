@@ -1,5 +1,8 @@
 //! `cossim plan`, `compact` and `remove` on small cells whose answers can be worked out by hand.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
 use cossim::scenario;
 use serde_json::Value;
 
@@ -197,4 +200,28 @@ fn the_documented_plan_is_one() {
     let plan = plan.unwrap_or_else(|| panic!("{}", loaded.sources.render(&loaded.findings, false)));
     // As written, nine of a zone and a leader, and the two machines.
     assert_eq!((plan.axes.len(), plan.cases.len()), (4, 11));
+}
+
+/// Whoever interrupts a long packing gets no answer, and no part of one.
+#[test]
+fn an_interrupted_compaction_writes_nothing() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cossim"))
+        .args(["compact", "scenarios/az-outage.ron", "--trials", "1000", "--threads", "1", "--json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built");
+    // It says how far it is once it has taken long.
+    let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("stderr can be read");
+    assert!(line.contains("of 1000 trials"), "{line}");
+    let told = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("`kill` is everywhere");
+    assert!(told.success());
+    let ended = child.wait_with_output().expect("it ends");
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("stderr can be read");
+    assert_eq!((ended.status.code(), ended.stdout.len()), (Some(130), 0), "{rest}");
+    assert!(rest.ends_with("interrupted: there is no answer yet\n"), "{rest}");
 }

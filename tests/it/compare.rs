@@ -82,10 +82,20 @@ fn a_baseline_is_kept_and_equal_runs_are_identical() {
         &["seeds 3 are only in the base", "placement decisions are not compared", "placements.csv"],
     );
     // A baseline is replaced as a whole, and nothing but a baseline is.
-    scratch.run("again", &["--seeds", "2", "--save-baseline", "main", "--baselines", &baselines]);
+    let again = ["--seeds", "2", "--save-baseline", "main", "--baselines", &baselines, "--out", &scratch.path("again")];
+    let ended = cossim(&[&["run", SCENARIO, "--quiet"], &again[..]].concat());
+    assert_eq!(ended.code, Some(0));
+    let told =
+        format!("baseline in {} replaced: it was crowded, seeds 1 2 3, scenario digest ", scratch.path("kept/main"));
+    assert!(ended.stderr.starts_with(&told) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+    // A whole report stands where a baseline would: it has more to lose.
+    std::fs::rename(scratch.path("fewer"), scratch.path("kept/fewer")).unwrap();
+    let more = ["--save-baseline", "fewer", "--baselines", &baselines, "--out", &report];
+    let refused = cossim(&[&["run", SCENARIO], &more[..]].concat());
+    check_refused(&refused, &["E090", "kept/fewer` exists and is no baseline of cossim's", "another name"]);
     std::fs::write(scratch.path("kept/main/notes.txt"), "mine").unwrap();
     let more = ["--save-baseline", "main", "--baselines", &baselines, "--out", &report];
-    check_refused(&cossim(&[&["run", SCENARIO], &more[..]].concat()), &["E090", "was not written by cossim"]);
+    check_refused(&cossim(&[&["run", SCENARIO], &more[..]].concat()), &["E090", "is no baseline of cossim's"]);
     let ended = cossim(&["run", SCENARIO, "--save-baseline", "../main"]);
     assert_eq!(ended.code, Some(2));
     contains(&ended.stderr, &["it names a folder"]);

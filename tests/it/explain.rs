@@ -129,7 +129,9 @@ fn what_cannot_be_explained_is_said_clearly() {
     refused(&["a99999"], &["error[E095]", "`a99999`"]);
     refused(&["shop.web[3]"], &["error[E095]", "`shop.web[3]` was never given out", "0 to 2"]);
     refused(&["crowd.work[8]"], &["error[E095]", "8 instances at most", "0 to 7"]);
-    refused(&["crowd.work[x]"], &["error[E095]", "never given out"]);
+    for name in ["crowd.work[x]", "shop.web[", "shop.web[1", "shop.web[]"] {
+        refused(&[name], &["error[E095]", &format!("`{name}` is the name of no allocation"), "[0]`"]);
+    }
     refused(&["shop.web"], &["error[E095]", "never refused", "`shop.web[0]`"]);
     refused(&["shop.web[0]", "--seed", "1"], &["error[E095]", "no run of seed 1", "`2`"]);
     refused(&["shop.web[0]", "--region", "us-east-2"], &["error[E095]", "us-east-2", "us-east-1"]);

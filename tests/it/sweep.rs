@@ -108,6 +108,11 @@ fn a_grid_comes_to_a_table_files_and_charts() {
     let point = |index: usize| summary["points"][index]["measures"][0]["mean"].as_f64().unwrap();
     // Same seeds at every point: five seconds more of grace are five seconds more, to the millisecond.
     assert!((point(2) - point(0) - 5_000.0).abs() < 200.0, "{} {}", point(0), point(2));
+    let from_first = &summary["points"][2]["measures"][0]["from_first"];
+    assert!((from_first["mean"].as_f64().unwrap() - point(2) + point(0)).abs() < 1e-3, "{from_first}");
+    assert_eq!((&from_first["seeds"], from_first.get("ci95")), (&2.into(), None), "{from_first}");
+    assert!(summary["points"][0]["measures"][0].get("from_first").is_none());
+    assert!(ended.stdout.contains("from first: the same of the difference to the first point"), "{}", ended.stdout);
     let rows = String::from_utf8(files["points.csv"].clone()).unwrap();
     assert!(rows.starts_with("point,options.heartbeat_grace,services[0].image_pull,failover.replace max [ms] mean,"));
     assert_eq!((rows.lines().count(), String::from_utf8_lossy(&files["runs.csv"]).lines().count()), (9, 1 + 16 * 3));
@@ -251,8 +256,23 @@ fn runs_that_do_not_belong_together_are_not_merged() {
     let digest = foreign.file_name().unwrap().to_str().unwrap();
     fine(&["sweep", "merge", &results, "--sweep", digest, "--quiet", "--out", &scratch.path("named")]);
     fs::remove_dir_all(Path::new(&results).join(digest)).unwrap();
-    // A run of another sweep under the name of one of this.
     let mine = of(&results);
+    // A file that looks like a run, and is none of the sweep's.
+    fs::copy(mine.join("000000.json"), mine.join("000008.json")).unwrap();
+    refused(&["sweep", "merge", &results], "E102", &["000008.json", "is no run of sweep", "runs 000000 to 000007"]);
+    fs::rename(mine.join("000008.json"), mine.join("000000 (copy).json")).unwrap();
+    refused(&["sweep", "merge", &results], "E102", &["000000 (copy).json", "move the file elsewhere"]);
+    fs::remove_file(mine.join("000000 (copy).json")).unwrap();
+    // A plan is not put among runs or results.
+    let plan_into = |folder: &str, found: &str| {
+        let again =
+            ["sweep", "plan", SCENARIO, "--seeds", "1", "--vary", "options.heartbeat_grace=5s", "--out", folder];
+        refused(&again, "E102", &["is no place for a plan: it holds results", found, "--out"]);
+    };
+    plan_into(&results, mine.file_name().unwrap().to_str().unwrap());
+    plan_into(mine.to_str().unwrap(), "000000.json");
+    plan_into(&scratch.path("named"), "sweep.json");
+    // A run of another sweep under the name of one of this.
     fs::copy(foreign.join("000000.json"), mine.join("000003.json")).unwrap();
     refused(&["sweep", "merge", &results], "E102", &["000003.json", "is a run of sweep"]);
     // A file that lost its end.

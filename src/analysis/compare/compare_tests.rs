@@ -186,13 +186,34 @@ fn laws_and_expectations_are_compared_exactly() {
     let law = ("raft.log_matching", "2 violations", Verdict::Regression);
     assert_eq!(told, [law, ("plan.wait max < 1s", "fail", Verdict::Regression)]);
     assert!(comparison.regressed());
-    // An expectation that is no longer there is not judged, and said.
+    // An expectation that is no longer there is a regression, though it had held.
     head.expectations.clear();
+    head.runs[3].invariants[0].violations = 0;
     let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    assert!(comparison.regressed() && comparison.exact[0].head == "not expected", "{:?}", comparison.exact);
     assert_eq!(comparison.unmatched_expectations, [("plan.wait max < 1s".to_owned(), true)]);
 }
 
 /// The same scenario, version and seed: whatever differs is a difference, however small.
+#[test]
+fn what_vanished_from_the_head_is_a_regression_and_tolerated_only_if_it_is_named() {
+    let (base, mut head) = (ten(1, |_| 5.0, |_| 99.0), ten(1, |_| 5.0, |_| 99.0));
+    let metric = base.runs[0].metrics.keys().next().expect("there are metrics").clone();
+    head.runs.iter_mut().for_each(|run| drop(run.metrics.remove(&metric)));
+    let found = |tolerances: &Tolerances| compare(&base, &head, tolerances).unwrap();
+    let comparison = found(&Tolerances::default());
+    assert!(comparison.regressed() && comparison.differs(), "{comparison:?}");
+    let lost = comparison.exact.iter().find(|exact| exact.what == metric).expect("it is named");
+    assert_eq!((&*lost.head, lost.verdict), ("nothing measured", Verdict::Regression));
+    // The other way round, something is measured that was not.
+    assert!(!compare(&head, &base, &Tolerances::default()).unwrap().regressed());
+    let name = metric.split('{').next().expect("a name").to_owned();
+    let entry = Tolerance { metric: name, labels: Vec::new(), statistic: None, limit: Limit::Ignored };
+    let comparison = found(&Tolerances { entries: vec![entry], ..Tolerances::default() });
+    assert!(!comparison.regressed(), "{comparison:?}");
+    assert!(comparison.exact.iter().any(|exact| exact.what == metric && exact.verdict == Verdict::Tolerated));
+}
+
 #[test]
 fn runs_that_should_be_equal_and_are_not_have_moved() {
     let base = ten(1, |seed| 5.0 + wobble(seed), |_| 99.0);

@@ -38,7 +38,7 @@ pub struct Comparison {
     pub identical: bool,
     /// Figures, in order of metric and statistic; those that have data on both sides in some seed.
     pub rows: Vec<Row>,
-    /// Laws and expectations that fared differently.
+    /// Laws and expectations that fared differently, and what the head has lost.
     pub exact: Vec<Exact>,
     /// Metrics that only one side has, and whether that is the base.
     pub unmatched: Vec<(String, bool)>,
@@ -141,7 +141,7 @@ impl Verdict {
     }
 }
 
-/// A law or an expectation that fared differently; no statistics.
+/// A law or an expectation that fared differently, or a metric or expectation that the head has lost; no statistics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exact {
     /// Its name or text.
@@ -150,7 +150,7 @@ pub struct Exact {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// Regression or improvement; moved for runs that should have been equal.
+    /// Regression or improvement; moved for runs that should have been equal, tolerated for metrics that may vanish.
     pub verdict: Verdict,
 }
 
@@ -199,6 +199,7 @@ pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Resul
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
     }
     let identical = pairs.iter().all(|(base, head)| same(base, head));
+    let unmatched = unmatched(&pairs);
     let (rows, power) = if identical { (Vec::new(), Power::default()) } else { rows(&pairs, tolerances) };
     Ok(Comparison {
         base: side(base),
@@ -208,8 +209,8 @@ pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Resul
         only_head: only(&head_seeds, &base_seeds),
         identical,
         rows,
-        exact: exact(base, head, &pairs),
-        unmatched: unmatched(&pairs),
+        exact: [exact(base, head, &pairs), vanished(base, head, &unmatched, tolerances)].concat(),
+        unmatched,
         unmatched_expectations: unmatched_expectations(base, head),
         power,
         level: tolerances.level,
@@ -318,6 +319,25 @@ fn unlike(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Option<Exac
         head: format!("{differ} of {} differ: another build of cossim made them, or files were edited", pairs.len()),
         verdict: Verdict::Moved,
     })
+}
+
+/// What the head has lost: metrics without data in any of its runs and expectations it no longer has. Nobody looks after
+/// those any more, which is worse than a figure that moved. Metrics that the tolerances name are tolerated.
+fn vanished(base: &Summary, head: &Summary, unmatched: &[(String, bool)], tolerances: &Tolerances) -> Vec<Exact> {
+    let metrics = unmatched.iter().filter(|(_, is_base)| *is_base).map(|(key, _)| Exact {
+        what: key.clone(),
+        base: "measured".to_owned(),
+        head: "nothing measured".to_owned(),
+        verdict: if tolerances.names(key) { Verdict::Tolerated } else { Verdict::Regression },
+    });
+    let gone = base.expectations.iter().filter(|one| head.expectations.iter().all(|two| two.text != one.text));
+    let expectations = gone.map(|one| Exact {
+        what: one.text.clone(),
+        base: one.verdict.clone(),
+        head: "not expected".to_owned(),
+        verdict: Verdict::Regression,
+    });
+    metrics.chain(expectations).collect()
 }
 
 fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {

@@ -45,6 +45,9 @@ pub struct Range {
 }
 
 impl Range {
+    /// Of differences, which can be anything.
+    pub const ANY: Self = Self { least: f64::NEG_INFINITY, most: f64::INFINITY };
+
     /// The range of a metric with this unit.
     pub fn of(metric: &str, unit: &str) -> Self {
         let (least, most) = match (metric, unit) {
@@ -73,7 +76,8 @@ pub fn mean_interval_within(values: &[f64], range: Range, confidence: f64) -> Op
     let Range { least, most } = range;
     let outside = |value: &f64| *value < least || *value > most;
     // Sums of equal values can be off in their last bits.
-    if values.iter().all(|value| value.total_cmp(&values[0]).is_eq()) || values.iter().any(outside) {
+    let alike = values.iter().all(|value| value.total_cmp(&values[0]).is_eq());
+    if alike || least.is_infinite() || values.iter().any(outside) {
         return Some((mean - half, mean + half));
     }
     // Values differ and keep to the range, so their mean is inside.

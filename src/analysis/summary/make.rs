@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{
     Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled,
-    Refusals, RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
+    Recovery, Refusals, RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
 };
 use crate::analysis::across::Across;
 use crate::analysis::ensemble::{Ensemble, Judgement};
+use crate::analysis::recovery::{self, recoveries};
 use crate::analysis::sequential;
 use crate::analysis::statistics::modes;
 use crate::base::time::{Duration, Time};
@@ -30,10 +31,12 @@ impl Summary {
             scenario_digest: ensemble.scenario_digest.clone(),
             file: ensemble.file.clone(),
             set: ensemble.edits.clone(),
+            asked_seeds: ensemble.asked_seeds.clone(),
             passed: ensemble.passed(),
             runs: ensemble.runs.iter().enumerate().map(|(index, run)| self::run(ensemble, index, run)).collect(),
             across_runs: pooled(&ensemble.across),
             stopping: ensemble.stopping.as_ref().map(stopping),
+            recoveries: recoveries(ensemble).iter().map(|recovery| self::recovery(ensemble, recovery)).collect(),
             cases: ensemble
                 .cases
                 .iter()
@@ -60,6 +63,21 @@ impl Summary {
                 .collect(),
             assumed: ensemble.assumed.iter().map(assumed).collect(),
         }
+    }
+}
+
+fn recovery(ensemble: &Ensemble, of: &recovery::Recovery) -> Recovery {
+    let by_stage = |all: &[Across; STAGES.len()]| {
+        let named = STAGES.iter().zip(all).filter(|(_, across)| !across.figures.is_empty());
+        named.map(|(stage, across)| ((*stage).to_owned(), pooled(across))).collect()
+    };
+    Recovery {
+        fault: ensemble.spec.timeline[of.entry].label.to_string(),
+        place: of.fault,
+        case: of.case.clone(),
+        seeds: of.members.iter().map(|&member| ensemble.runs[member].seed).collect(),
+        stages: by_stage(&of.stages),
+        last: by_stage(&of.last),
     }
 }
 

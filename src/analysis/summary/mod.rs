@@ -33,6 +33,9 @@ pub struct Summary {
     pub file: String,
     /// Changes made to it (`--set`), in order.
     pub set: Vec<String>,
+    /// How the command line chose the seeds, as `--seeds 5`; absent if the scenario did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_seeds: Option<String>,
     /// Whether every expectation and every invariant held.
     pub passed: bool,
     /// One per seed, in seed order.
@@ -42,6 +45,9 @@ pub struct Summary {
     /// Why there are so many runs; absent unless the scenario left that open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<Stopping>,
+    /// What each fault did, by kind of run: stages of the replacement over all allocations that were lost.
+    #[serde(default)]
+    pub recoveries: Vec<Recovery>,
     /// Runs that differ in kind: which leaders their faults hit, or what the scenario's `group_by` says.
     pub cases: Vec<Case>,
     /// Expectations over all runs.
@@ -254,6 +260,23 @@ pub struct Fault {
     pub stages: Vec<Stage>,
     /// What users suffered, by source.
     pub outages: BTreeMap<String, Outage>,
+}
+
+/// What a fault did in runs of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Recovery {
+    /// As in the timeline.
+    pub fault: String,
+    /// Which of the `failovers` of a run it is, from 0.
+    pub place: usize,
+    /// The kind of run: what the scenario's `group_by` says, or else which leaders the fault hit.
+    pub case: String,
+    /// The runs.
+    pub seeds: Vec<u64>,
+    /// By stage, over all lost allocations that went through it.
+    pub stages: BTreeMap<String, Pooled>,
+    /// By stage, over the allocations that were restored last, one of each run.
+    pub last: BTreeMap<String, Pooled>,
 }
 
 /// A group that lost its leader.

@@ -37,6 +37,17 @@ pub struct Estimate {
     pub interval: Option<(f64, f64)>,
 }
 
+/// How far a measure at a point is from the first point, seed by seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// Seeds with a value at both points.
+    pub seeds: usize,
+    /// Mean over these of the value here minus that at the first point.
+    pub mean: f64,
+    /// 95 % interval of the mean, Student's t over seeds; `None` with fewer than three seeds.
+    pub interval: Option<(f64, f64)>,
+}
+
 /// An expectation at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
@@ -81,6 +92,20 @@ impl Swept {
         }
         let measure = &self.sweep.readings.measures[measure];
         estimate(&means, never, Range::of(measure.metric.name, measure.unit()))
+    }
+
+    /// How far a measure at a point is from the first point; `None` at that itself, and without a seed that has a value at
+    /// both. Points have the same seeds, so what a seed adds to both alike cancels out, and the interval is narrower than
+    /// those of the two means tell.
+    pub fn difference(&self, point: usize, measure: usize) -> Option<Difference> {
+        if point == 0 {
+            return None;
+        }
+        let value = |run: &Row| run.values[measure].filter(|value| value.is_finite());
+        let pairs = self.runs(0).iter().zip(self.runs(point));
+        let of_seeds: Vec<f64> = pairs.filter_map(|(first, here)| Some(value(here)? - value(first)?)).collect();
+        let interval = student::mean_interval_within(&of_seeds, Range::ANY, 0.95);
+        Some(Difference { seeds: of_seeds.len(), mean: mean(&of_seeds)?, interval })
     }
 
     /// An expectation at a point.
@@ -133,6 +158,27 @@ fn estimate(values: &[f64], never: usize, range: Range) -> Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::sweep::design::Design;
+    use crate::analysis::sweep::testing::swept;
+
+    /// Seeds differ by hundreds and points by ten: only within a seed can that be told.
+    #[test]
+    fn differences_to_the_first_point_are_those_within_seeds() {
+        let figure = |at: &[f64], seed: u64| {
+            let own = if at[0] > 15.0 { [1.0, -1.0, 2.0, -2.0][seed as usize - 1] } else { 0.0 };
+            (at[0] < 25.0 || seed > 1).then_some(100.0 * seed as f64 + at[0] + own)
+        };
+        let swept = swept(Design::Grid, &["options.heartbeat_grace=10s,20s,30s"], 4, figure);
+        assert_eq!(swept.difference(0, 0), None);
+        let found = swept.difference(1, 0).expect("four seeds have both");
+        assert!((found.mean - 10.0).abs() < 1e-9 && found.seeds == 4, "{found:?}");
+        // Deviation sqrt(10 / 3), t of three degrees 3.182446: half-width 2.905166.
+        let (low, high) = found.interval.expect("four seeds");
+        assert!((low - 7.094_834).abs() < 1e-5 && (high - 12.905_166).abs() < 1e-5, "{low} {high}");
+        let (low, high) = swept.estimate(1, 0).interval.expect("four seeds");
+        assert!(high - low > 100.0, "means hide it: {low} {high}");
+        assert_eq!(swept.difference(2, 0).expect("three seeds have both").seeds, 3);
+    }
 
     #[test]
     fn means_have_intervals_over_seeds() {

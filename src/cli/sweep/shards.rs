@@ -24,6 +24,7 @@ use crate::report::sweep::store::PlanFile;
 use crate::report::sweep::store::Store;
 
 pub(super) fn plan(step: &PlanStep, output: &mut Output) -> Result<Exit, Stopped> {
+    PlanFile::has_place_in(&step.out)?;
     let checked = super::planned(&step.space, None, output)?;
     let plan = PlanFile::of(&checked, step.shards as usize);
     plan.write(&step.out)?;
@@ -95,7 +96,9 @@ pub(super) fn merge(step: &MergeStep, output: &mut Output) -> Result<Exit, Stopp
             let hint = "merge shards of one plan; `plan.json` beside the runs says which they are of".to_owned();
             return Err(Stopped::Asked("E102", message, hint));
         }
-        stores.push(store::of_folder(folder, &plan, &checked));
+        let store = store::of_folder(folder, &plan, &checked);
+        store.check_strays(checked.runs())?;
+        stores.push(store);
     }
     let here = Here { out: step.out.clone(), resume: false, json: step.json, quiet: step.quiet };
     let target = here.target(&checked.name, "sweep");

@@ -41,13 +41,13 @@ pub struct Document {
     pub caveats: Vec<String>,
     /// Figures of metrics; none if the runs are identical.
     pub figures: Vec<Figure>,
-    /// Laws and expectations that fared differently.
+    /// Laws and expectations that fared differently, and metrics and expectations that the head has lost.
     pub exact: Vec<Fared>,
     /// Metrics that only the base has.
     pub metrics_only_in_base: Vec<String>,
     /// Metrics that only the head has.
     pub metrics_only_in_head: Vec<String>,
-    /// Expectations that only the base has, which are not judged.
+    /// Expectations that only the base has.
     pub expectations_only_in_base: Vec<String>,
     /// Expectations that only the head has.
     pub expectations_only_in_head: Vec<String>,
@@ -124,7 +124,8 @@ pub struct Fared {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// `regression` or `improvement`; `moved` for runs that should have been equal.
+    /// `regression` or `improvement`; `moved` for runs that should have been equal, `tolerated` for metrics that may
+    /// vanish.
     pub verdict: String,
 }
 

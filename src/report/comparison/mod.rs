@@ -93,19 +93,16 @@ impl Account {
                 plural(unpaired, "figure")
             ));
         }
-        for (base, side) in [(true, "base"), (false, "head")] {
-            let of = comparison.unmatched.iter().filter(|(_, of)| *of == base).map(|(key, _)| key.as_str());
-            let keys: Vec<&str> = of.collect();
-            if !keys.is_empty() {
-                caveats.push(format!("only the {side} has {}", keys.join(", ")));
-            }
+        // What the head has lost is among the regressions.
+        let gained = comparison.unmatched.iter().filter(|(_, is_base)| !is_base).map(|(key, _)| key.as_str());
+        let gained: Vec<&str> = gained.collect();
+        if !gained.is_empty() {
+            caveats.push(format!("only the head has {}", gained.join(", ")));
         }
-        for (base, side) in [(true, "base"), (false, "head")] {
-            let of = comparison.unmatched_expectations.iter().filter(|(_, of)| *of == base);
-            let texts: Vec<String> = of.map(|(text, _)| format!("`{text}`")).collect();
-            if !texts.is_empty() {
-                caveats.push(format!("only the {side} expects {}", texts.join(", ")));
-            }
+        let expected = comparison.unmatched_expectations.iter().filter(|(_, is_base)| !is_base);
+        let expected: Vec<String> = expected.map(|(text, _)| format!("`{text}`")).collect();
+        if !expected.is_empty() {
+            caveats.push(format!("only the head expects {}", expected.join(", ")));
         }
         if let Err(reason) = &self.decisions {
             caveats.push(format!("placement decisions are not compared: {reason}"));

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::analysis::summary::{Estimate, Fault, Mode, Overall, Pooled, Run, Summary};
+use crate::analysis::summary::{Estimate, Fault, Mode, Overall, Pooled, Recovery, Run, Summary};
+use crate::measure::failover::STAGES;
 use crate::report::escape::escaped;
 use crate::report::frame::seeds;
 use crate::report::page::markup::{Cell, Table, figure, head, text};
 use crate::report::page::record::Record;
 use crate::report::style::STAGE_WORDS;
 use crate::report::text::{grouped, met_in_words, number, plural, quoted, span};
-use crate::report::waterfall::median;
 
 /// The verdict, and what was run.
 pub(super) fn verdict(record: &Record) -> String {
@@ -31,7 +31,11 @@ pub(super) fn verdict(record: &Record) -> String {
     let kinds = plural(summary.runs.first().map_or(0, |run| run.invariants.len()), "law");
     let events: u64 = summary.runs.iter().map(|run| run.events).sum();
     let (class, word, sign) = if summary.passed { ("ok", "Pass", "✓") } else { ("bad", "Fail", "✗") };
-    let seed = failing(summary).or(summary.runs.first()).map_or(String::new(), |run| format!(" --seed {}", run.seed));
+    let seed = match (failing(summary), &summary.asked_seeds) {
+        (Some(seed), _) => format!(" --seed {seed}"),
+        (None, Some(asked)) => format!(" {asked}"),
+        (None, None) => String::new(),
+    };
     let edits = summary.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<Vec<_>>().concat();
     let facts = [
         ("seeds", seeds(summary.runs.iter().map(|run| run.seed))),
@@ -58,12 +62,16 @@ fn met(expectation: &Overall) -> bool {
         || expectation.verdict == "not exercised" && expectation.text.trim_end().ends_with("if exercised")
 }
 
-/// The first run that is worth a look: a law broken, or an expectation that failed.
-fn failing(summary: &Summary) -> Option<&Run> {
-    summary.runs.iter().find(|run| {
-        run.invariants.iter().any(|law| law.violations > 0)
-            || summary.expectations.iter().zip(&run.expectations).any(|(all, one)| !met(all) && one.verdict != "pass")
-    })
+/// The seed that is worth a look: of a broken law, or of the run furthest from an expectation that is not met.
+fn failing(summary: &Summary) -> Option<u64> {
+    let broken = summary.runs.iter().find(|run| run.invariants.iter().any(|law| law.violations > 0));
+    let unmet = || {
+        let (at, all) = summary.expectations.iter().enumerate().find(|(_, all)| !met(all))?;
+        let fails = |run: &&Run| run.expectations.get(at).is_some_and(|one| one.verdict != "pass");
+        let nearest = summary.runs.iter().filter(fails).find(|run| Some(run.seed) == all.nearest_seed);
+        nearest.or_else(|| summary.runs.iter().find(fails))
+    };
+    broken.or_else(unmet).map(|run| run.seed)
 }
 
 /// Every expectation, and how each run fared.
@@ -155,8 +163,7 @@ pub(super) fn timeline(record: &Record) -> String {
 /// What each fault did, by kind of run.
 pub(super) fn faults(record: &Record) -> String {
     let summary = &record.summary;
-    let count = summary.runs.iter().map(|run| run.failovers.len()).max().unwrap_or(0);
-    if count == 0 {
+    if summary.recoveries.is_empty() {
         return "<p>The scenario has no fault.</p>\n".to_owned();
     }
     let columns = [
@@ -176,18 +183,19 @@ pub(super) fn faults(record: &Record) -> String {
         .chain(STAGE_WORDS.iter().map(|word| format!("#{word}")))
         .collect();
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let caption = "Time each stage of the replacement took, from the end of the one before; medians over runs";
+    let caption = "Time each stage of the replacement took, from the end of the one before: medians, with 95 % intervals over runs";
     let mut stages = Table::new(caption, &columns, 40_000, "failovers.csv");
-    for fault in 0..count {
-        let all = || summary.runs.iter().filter_map(move |run| Some((run.seed, run.failovers.get(fault)?)));
-        let cases: BTreeSet<&str> = all().map(|(_, fault)| &*fault.case).collect();
-        for case in cases {
-            let of: Vec<(u64, &Fault)> = all().filter(|(_, fault)| fault.case == case).collect();
-            damage.row(&damage_row(&of));
-            for (which, row) in stage_rows(&of) {
-                stages
-                    .row(&[head(&*of[0].1.fault), text(case), text(which)].into_iter().chain(row).collect::<Vec<_>>());
-            }
+    for recovery in &summary.recoveries {
+        let of_kind = |run: &&Run| recovery.seeds.contains(&run.seed);
+        let fault = |run: &'_ Run| Some((run.seed, run.failovers.get(recovery.place)?.clone()));
+        let of: Vec<(u64, Fault)> = summary.runs.iter().filter(of_kind).filter_map(fault).collect();
+        if of.is_empty() {
+            continue;
+        }
+        damage.row(&damage_row(recovery, &of));
+        for (which, row) in stage_rows(recovery) {
+            let names = [head(&*recovery.fault), text(&*recovery.case), text(which)];
+            stages.row(&names.into_iter().chain(row).collect::<Vec<_>>());
         }
     }
     let waterfall = record.charts.get("waterfall").map_or(String::new(), |svg| {
@@ -197,7 +205,7 @@ pub(super) fn faults(record: &Record) -> String {
     waterfall + &damage.finish() + &stages
 }
 
-fn damage_row(of: &[(u64, &Fault)]) -> [Cell; 8] {
+fn damage_row(recovery: &Recovery, of: &[(u64, Fault)]) -> [Cell; 8] {
     let range = |pick: &dyn Fn(&Fault) -> Option<f64>, show: &dyn Fn(f64) -> String| {
         let found: Vec<f64> = of.iter().filter_map(|(_, fault)| pick(fault)).collect();
         let low = found.iter().copied().fold(f64::INFINITY, f64::min);
@@ -229,8 +237,8 @@ fn damage_row(of: &[(u64, &Fault)]) -> [Cell; 8] {
     let gap = |name: &String| range(&|fault: &Fault| Some(fault.outages.get(name)?.gap_ms), &span);
     let elections: Vec<String> = elections.into_iter().map(elected).collect();
     [
-        head(&*of[0].1.fault),
-        text(&*of[0].1.case),
+        head(&*recovery.fault),
+        text(&*recovery.case),
         text(seeds(of.iter().map(|(seed, _)| *seed))),
         figure(range(&|fault| Some(fault.lost as f64), &number)),
         figure(range(&|fault| Some(fault.unreplaced as f64), &number)),
@@ -240,21 +248,20 @@ fn damage_row(of: &[(u64, &Fault)]) -> [Cell; 8] {
     ]
 }
 
-/// The stages of a typical allocation and of the one restored last; none if nothing was lost.
-fn stage_rows(of: &[(u64, &Fault)]) -> Vec<(&'static str, Vec<Cell>)> {
-    let lost: u64 = of.iter().map(|(_, fault)| fault.lost as u64).sum();
-    if lost == 0 {
+/// The stages of all lost allocations and of those restored last; none if nothing was lost.
+fn stage_rows(recovery: &Recovery) -> Vec<(&'static str, Vec<Cell>)> {
+    if recovery.stages.is_empty() {
         return Vec::new();
     }
-    let row = |pick: fn(&crate::analysis::summary::Stage) -> Option<f64>| {
-        (0..STAGE_WORDS.len())
-            .map(|at| {
-                let all = of.iter().filter_map(|(_, fault)| pick(fault.stages.get(at)?)).collect();
-                figure(median(all).map_or("–".to_owned(), span))
-            })
-            .collect()
+    let cell = |pooled: Option<&Pooled>| match pooled.and_then(|pooled| pooled.figures.get("p50")) {
+        None => figure("–"),
+        Some(Estimate { value, ci95: None }) => figure(span(*value)),
+        Some(Estimate { value, ci95: Some([low, high]) }) => {
+            Cell::Sure(span(*value), format!("{} … {}", span(*low), span(*high)))
+        }
     };
-    vec![("typical allocation", row(|stage| stage.p50_ms)), ("allocation restored last", row(|stage| stage.ms))]
+    let row = |by_stage: &BTreeMap<String, Pooled>| STAGES.iter().map(|stage| cell(by_stage.get(*stage))).collect();
+    vec![("all lost allocations", row(&recovery.stages)), ("those restored last", row(&recovery.last))]
 }
 
 /// Success and latency of each traffic source, over all runs and by kind of run.

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use super::{PageError, SIZE_MAX, page};
 use crate::analysis::summary::sensitivity::{self, Ends, Influence, Sensitivity, Varied};
 use crate::analysis::summary::{Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Outage, Overall};
-use crate::analysis::summary::{Known, Mode, Pooled, Refusals, Run, SCHEMA, Stage, Stopping, Summary, Unplaced};
+use crate::analysis::summary::{
+    Known, Mode, Pooled, Recovery, Refusals, Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
+};
 use crate::report::json;
 
 const HOSTILE: &str = "</script><script>alert('x')</script><img src=x onerror=\"alert(1)\">";
@@ -57,10 +59,12 @@ fn summary(name: &str, runs: u64) -> Summary {
         scenario_digest: "0123456789abcdef".to_owned(),
         file: name.to_owned(),
         set: vec![format!("name={name}")],
+        asked_seeds: None,
         passed: false,
         runs: (1..=runs).map(run).collect(),
         cases: (1..=runs).map(case).collect(),
         across_runs: across,
+        recoveries: (1..=runs).map(|seed| recovery(name, seed)).collect(),
         stopping: None,
         expectations: vec![Overall {
             text: name.to_owned(),
@@ -76,6 +80,26 @@ fn summary(name: &str, runs: u64) -> Summary {
             why: name.to_owned(),
             plausible: "2s..60s".to_owned(),
         }],
+    }
+}
+
+fn recovery(name: &str, seed: u64) -> Recovery {
+    let pooled = |value: f64| Pooled {
+        unit: "ms".to_owned(),
+        runs: 1,
+        samples: Some(7),
+        unended: None,
+        modes: Vec::new(),
+        explained_by_cases: None,
+        figures: BTreeMap::from([("p50".to_owned(), Estimate { value, ci95: Some([value - 1e3, value + 1e3]) })]),
+    };
+    Recovery {
+        fault: name.to_owned(),
+        place: 0,
+        case: format!("{name} {seed}"),
+        seeds: vec![seed],
+        stages: BTreeMap::from([("detect".to_owned(), pooled(16_000.0))]),
+        last: BTreeMap::from([("detect".to_owned(), pooled(20_000.0))]),
     }
 }
 

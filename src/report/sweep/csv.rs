@@ -4,7 +4,21 @@ use crate::analysis::sweep::table::Swept;
 use crate::report::sweep::json::nine;
 use crate::report::sweep::store::NEVER;
 
-/// One row per point: its values, then mean, interval and counts of every measure, then whether expectations are met.
+/// Columns of a measure at a point.
+const COLUMNS: [&str; 9] = [
+    "mean",
+    "ci95_low",
+    "ci95_high",
+    "seeds",
+    "never",
+    "from_first",
+    "from_first_ci95_low",
+    "from_first_ci95_high",
+    "from_first_seeds",
+];
+
+/// One row per point: its values, then mean, interval and counts of every measure and the same of its difference to the
+/// first point within seeds, then whether expectations are met.
 pub fn points(swept: &Swept) -> Vec<u8> {
     let readings = &swept.sweep.readings;
     let mut header = vec!["point".to_owned()];
@@ -14,7 +28,7 @@ pub fn points(swept: &Swept) -> Vec<u8> {
             "" => measure.measured(),
             unit => format!("{} [{unit}]", measure.measured()),
         };
-        header.extend(["mean", "ci95_low", "ci95_high", "seeds", "never"].map(|column| format!("{name} {column}")));
+        header.extend(COLUMNS.map(|column| format!("{name} {column}")));
     }
     for (text, ..) in &readings.expectations {
         header.extend([format!("{text} met"), format!("{text} passed")]);
@@ -30,6 +44,13 @@ pub fn points(swept: &Swept) -> Vec<u8> {
             row.push(shown(estimate.interval.map(|(low, _)| low)));
             row.push(shown(estimate.interval.map(|(_, high)| high)));
             row.extend([estimate.seeds.to_string(), estimate.never.to_string()]);
+            let found = swept.difference(point, measure);
+            let interval = found.and_then(|found| found.interval);
+            row.extend(
+                [found.map(|found| found.mean), interval.map(|(low, _)| low), interval.map(|(_, high)| high)]
+                    .map(shown),
+            );
+            row.push(found.map_or(String::new(), |found| found.seeds.to_string()));
         }
         for expectation in 0..readings.expectations.len() {
             let held = swept.held(point, expectation);

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::analysis::sensitivity::sobol::{Index, Share};
 use crate::analysis::sweep::findings::Findings;
-use crate::analysis::sweep::table::{Estimate, Swept};
+use crate::analysis::sweep::table::Swept;
 
 /// The version of this format; raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -83,6 +83,21 @@ pub struct Figure {
     pub seeds: usize,
     /// Seeds in which the wait had not ended with the run.
     pub never: usize,
+    /// The difference to the first point; absent there, and without a seed that has a value at both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_first: Option<FromFirst>,
+}
+
+/// How far a measure is from the first point, within seeds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FromFirst {
+    /// Mean over the seeds that have a value at both points of the value here minus that there.
+    pub mean: f64,
+    /// 95 % interval of the mean (Student's t over seeds); absent with fewer than three.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ci95: Option<[f64; 2]>,
+    /// Seeds with a value at both.
+    pub seeds: usize,
 }
 
 /// An expectation at a point.
@@ -255,17 +270,25 @@ fn point(swept: &Swept, point: usize) -> Point {
     Point {
         point,
         values: swept.sweep.layout.values[point].clone(),
-        measures: (0..readings.measures.len()).map(|measure| figure(&swept.estimate(point, measure))).collect(),
+        measures: (0..readings.measures.len()).map(|measure| figure(swept, point, measure)).collect(),
         expectations: (0..readings.expectations.len()).map(holds).collect(),
     }
 }
 
-fn figure(estimate: &Estimate) -> Figure {
+fn figure(swept: &Swept, point: usize, measure: usize) -> Figure {
+    let pair = |interval: Option<(f64, f64)>| interval.map(|(low, high)| [nine(low), nine(high)]);
+    let estimate = swept.estimate(point, measure);
+    let from_first = swept.difference(point, measure).map(|found| FromFirst {
+        mean: nine(found.mean),
+        ci95: pair(found.interval),
+        seeds: found.seeds,
+    });
     Figure {
         mean: estimate.mean.map(nine),
-        ci95: estimate.interval.map(|(low, high)| [nine(low), nine(high)]),
+        ci95: pair(estimate.interval),
         seeds: estimate.seeds,
         never: estimate.never,
+        from_first,
     }
 }
 

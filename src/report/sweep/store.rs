@@ -80,6 +80,24 @@ pub enum StoreError {
         /// How it shows.
         reason: String,
     },
+    /// A place for a plan that holds results.
+    #[error("`{}` is no place for a plan: it holds results (`{found}`)", path.display())]
+    Results {
+        /// Where.
+        path: PathBuf,
+        /// Which file or folder shows it.
+        found: String,
+    },
+    /// A file among the runs that is none of them.
+    #[error("`{}` is no run of sweep {sweep}, which has runs {:06} to {:06}", path.display(), 0, last)]
+    Stray {
+        /// Which.
+        path: PathBuf,
+        /// The sweep.
+        sweep: String,
+        /// Number of its last run.
+        last: usize,
+    },
     /// No sweep at all.
     #[error("`{}` holds no runs of a sweep", path.display())]
     Nothing {
@@ -105,6 +123,8 @@ impl StoreError {
             Self::Version { .. } => "use that version to the end, or plan and run the sweep anew with this one",
             Self::Changed { .. } => "make the plan anew with `cossim sweep plan`",
             Self::OtherSweep { .. } => "remove the file, or keep every sweep in a folder of its own",
+            Self::Results { .. } => "choose a folder of its own for the plan with `--out`",
+            Self::Stray { .. } => "move the file elsewhere, so that nobody takes it for part of the result",
             Self::Damaged { .. } => "remove the file and run its shard again; whole runs are not repeated",
             Self::Nothing { .. } => "`cossim sweep run PLAN --shard I/N --out DIR` puts them there",
             Self::Mixed { .. } => "keep every sweep in a folder of its own, or choose one with `--sweep DIGEST`",
@@ -214,6 +234,22 @@ impl PlanFile {
             return Err(StoreError::Changed { path, said: file.sweep, found });
         }
         Ok(file)
+    }
+
+    /// Refuses a folder that holds results of a run or a sweep: a plan among them would make it another sweep's.
+    pub fn has_place_in(folder: &Path) -> Result<(), StoreError> {
+        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+        let mut names: Vec<String> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        let is_result = |name: &&String| {
+            let known = ["summary.json", "sweep.json", "sensitivity.json", ".work"].contains(&name.as_str());
+            known || number_of(name).is_some() || folder.join(name).join(PLAN).is_file()
+        };
+        match names.iter().find(is_result) {
+            Some(found) => Err(StoreError::Results { path: folder.to_owned(), found: found.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Writes it into a folder, which is made if need be.
@@ -384,9 +420,39 @@ impl Store {
         Ok(missing)
     }
 
-    fn path(&self, run: usize) -> PathBuf {
-        self.folder.join(format!("{run:06}.json"))
+    /// Refuses files that look like runs and are none of the sweep's `runs`: what is not merged should not seem to be.
+    pub fn check_strays(&self, runs: usize) -> Result<(), StoreError> {
+        let failed = |cause| StoreError::File { verb: "read", path: self.folder.clone(), cause };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        let is_stray = |name: &&String| {
+            name.ends_with(".json") && *name != PLAN && number_of(name).is_none_or(|number| number >= runs)
+        };
+        match names.iter().find(is_stray) {
+            Some(name) => {
+                let (path, sweep) = (self.folder.join(name), self.sweep.clone());
+                Err(StoreError::Stray { path, sweep, last: runs - 1 })
+            }
+            None => Ok(()),
+        }
     }
+
+    fn path(&self, run: usize) -> PathBuf {
+        self.folder.join(name_of(run))
+    }
+}
+
+fn name_of(run: usize) -> String {
+    format!("{run:06}.json")
+}
+
+/// The number of a run whose file has this name.
+fn number_of(name: &str) -> Option<usize> {
+    let number = name.strip_suffix(".json")?.parse().ok()?;
+    (name_of(number) == name).then_some(number)
 }
 
 /// The only sweep whose runs a folder holds, or the one that is named.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::analysis::sweep::design::Design;
 use crate::analysis::sweep::findings::Findings;
-use crate::analysis::sweep::table::{Estimate, Swept};
+use crate::analysis::sweep::table::{Difference, Estimate, Swept};
 use crate::measure::objective::Objective;
 use crate::report::frame::seeds;
 
@@ -64,19 +65,28 @@ fn all_met(swept: &Swept, point: usize) -> bool {
 
 fn points(swept: &Swept, out: &mut String) {
     let readings = &swept.sweep.readings;
-    out.push_str("\npoints (mean over seeds, 95 % interval)\n");
+    let more =
+        if compares(swept) { "; from first: the same of the difference to the first point, within seeds" } else { "" };
+    let _ = writeln!(out, "\npoints (mean over seeds, 95 % interval{more})");
     let mut rows = vec![Vec::new()];
     rows[0].extend(swept.sweep.dimensions.iter().map(|dimension| dimension.path.clone()));
-    rows[0].extend(readings.measures.iter().map(Objective::measured));
+    for measure in &readings.measures {
+        rows[0].push(measure.measured());
+        if compares(swept) {
+            rows[0].push("from first".to_owned());
+        }
+    }
     if !readings.expectations.is_empty() {
         rows[0].push("met".to_owned());
     }
     for point in 0..swept.points().min(POINTS_MAX) {
         let mut row = swept.sweep.layout.values[point].clone();
-        row.extend(readings.measures.iter().enumerate().map(|(index, measure)| {
-            let estimate = swept.estimate(point, index);
-            shown(measure, &estimate)
-        }));
+        for (index, measure) in readings.measures.iter().enumerate() {
+            row.push(shown(measure, &swept.estimate(point, index)));
+            if compares(swept) {
+                row.push(swept.difference(point, index).map_or(String::new(), |found| from_first(measure, &found)));
+            }
+        }
         if !readings.expectations.is_empty() {
             let all = 0..readings.expectations.len();
             let met = all.clone().filter(|&expectation| swept.held(point, expectation).met).count();
@@ -90,6 +100,18 @@ fn points(swept: &Swept, out: &mut String) {
     if swept.points() > POINTS_MAX {
         let _ = writeln!(out, "  … and {} more in points.csv", swept.points() - POINTS_MAX);
     }
+}
+
+/// Whether the points are compared with the first: in a design that samples, that is as good as any.
+fn compares(swept: &Swept) -> bool {
+    swept.points() > 1 && matches!(swept.sweep.plan.design, Design::Grid | Design::List)
+}
+
+/// `+5s [4.8s, 5.2s]`
+fn from_first(measure: &Objective, found: &Difference) -> String {
+    let signed = |value: f64| format!("{}{}", if value > 0.0 { "+" } else { "" }, measure.show(value));
+    let interval = found.interval.map(|(low, high)| format!(" [{}, {}]", signed(low), signed(high)));
+    format!("{}{}", signed(found.mean), interval.unwrap_or_default())
 }
 
 /// `31.2s [28.1s, 34s], 1 never`

@@ -54,6 +54,7 @@ pub fn broken(job: &Job) -> Vec<Broken> {
     };
     let spaces = job.name.chars().any(char::is_whitespace);
     job_rule(Part::Job, !job.name.is_empty() && !spaces, "needs a name without spaces");
+    job_rule(Part::Job, !unprintable(&job.name), CONTROL);
     job_rule(Part::Job, (1..=100).contains(&job.priority), "needs a priority within 1..=100");
     job_rule(Part::Datacenters, !job.datacenters.is_empty(), "names no datacenter");
     job_rule(Part::Job, !job.groups.is_empty(), "has no task group");
@@ -85,6 +86,13 @@ pub fn broken(job: &Job) -> Vec<Broken> {
     out
 }
 
+/// Nomad refuses NUL; other control characters would tear every line a name is printed in.
+const CONTROL: &str = "needs a name without control characters";
+
+fn unprintable(name: &str) -> bool {
+    name.chars().any(|c| c.is_control() && !c.is_whitespace())
+}
+
 fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Broken>) {
     let system = matches!(kind, JobKind::System | JobKind::SysBatch);
     let mut rule = |fine: bool, message: String| {
@@ -94,6 +102,7 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
         }
     };
     rule(!group.name.is_empty(), "needs a name".to_owned());
+    rule(!group.name.chars().any(char::is_control), CONTROL.to_owned());
     rule(!(system && group.count > 1), "of a system job has a count of 0 or 1".to_owned());
     rule(!group.tasks.is_empty(), "has no task".to_owned());
     rule(group.tasks.iter().filter(|task| task.leader).count() <= 1, "has several leaders".to_owned());
@@ -283,7 +292,10 @@ mod tests {
     #[test]
     fn each_rule_names_what_breaks_it() {
         type Change = fn(&mut Job);
-        let cases: [(Change, &str); 9] = [
+        let cases: [(Change, &str); 12] = [
+            (|job| job.name = "we\0b".into(), "needs a name without control characters"),
+            (|job| job.name = "we\u{7}b".into(), "needs a name without control characters"),
+            (|job| job.groups[0].name = "we\0b".into(), "needs a name without control characters"),
             (|job| job.datacenters.clear(), "names no datacenter"),
             (|job| job.groups.clear(), "has no task group"),
             (|job| job.priority = 0, "priority"),

@@ -189,9 +189,13 @@ impl Lowering<'_> {
         let scenario = self.scenario;
         self.name();
         self.lists()?;
+        let found = self.findings.len();
         let duration = self.duration("duration", &scenario.duration);
         let warmup = self.duration_or("warmup", scenario.warmup.as_ref(), Duration::ZERO);
-        self.length(duration, warmup);
+        // A duration that is none has been said, and stands for zero.
+        if self.findings.len() == found {
+            self.length(duration, warmup);
+        }
         let machines = self.places()?;
         let network = self.network();
         let roofs = work::roofs(&machines, &self.geography.zones);
