@@ -30,7 +30,8 @@ struct Json {
     scenario_digest: String,
     cases: Vec<String>,
     best: Option<JsonFleet>,
-    /// Expectations that nothing exercised in some of the runs behind the answer, by case: those say nothing about them.
+    /// Expectations that nothing exercised in some of the runs behind the answer, by case: those say nothing about
+    /// them.
     not_exercised: Vec<JsonIdle>,
     /// The nearest cheaper fleet that was tried, or the largest if none holds, with what it failed by.
     binding: Option<JsonFleet>,

@@ -126,8 +126,8 @@ impl Folder {
         Ok(Self { target, staging })
     }
 
-    /// Opens a place for a baseline. What stands there may only be another baseline, which is going to be replaced and is
-    /// told in a line.
+    /// Opens a place for a baseline. What stands there may only be another baseline, which is going to be replaced and
+    /// is told in a line.
     pub fn open_baseline(target: &Path) -> Result<(Self, Option<String>), FolderError> {
         let taken = || FolderError::NoBaseline { path: target.to_owned() };
         if fs::symlink_metadata(target).is_err() {

@@ -418,8 +418,8 @@ fn wrapped(items: &[String], out: &mut String) {
     line(out, &format!(" {text}"));
 }
 
-/// The command that shows again what is worth a look: the run of a broken law, or that furthest from an expectation that
-/// is not met; or else all that was run.
+/// The command that shows again what is worth a look: the run of a broken law, or that furthest from an expectation
+/// that is not met; or else all that was run.
 fn reproduce(ensemble: &Ensemble, out: &mut String) {
     if ensemble.runs.is_empty() {
         return;

@@ -321,8 +321,8 @@ fn unlike(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Option<Exac
     })
 }
 
-/// What the head has lost: metrics without data in any of its runs and expectations it no longer has. Nobody looks after
-/// those any more, which is worse than a figure that moved. Metrics that the tolerances name are tolerated.
+/// What the head has lost: metrics without data in any of its runs and expectations it no longer has. Nobody looks
+/// after those any more, which is worse than a figure that moved. Metrics that the tolerances name are tolerated.
 fn vanished(base: &Summary, head: &Summary, unmatched: &[(String, bool)], tolerances: &Tolerances) -> Vec<Exact> {
     let metrics = unmatched.iter().filter(|(_, is_base)| *is_base).map(|(key, _)| Exact {
         what: key.clone(),

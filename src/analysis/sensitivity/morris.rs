@@ -71,8 +71,8 @@ pub fn effects(points: &[Vec<f64>], results: &[Option<f64>]) -> Vec<Option<Effec
     found.iter().enumerate().map(|(input, effects)| of_input(input, effects)).collect()
 }
 
-/// How often moves of every input changed the answer, given the answer at every point of [`trajectories`]; moves from or
-/// to a point without one are left out.
+/// How often moves of every input changed the answer, given the answer at every point of [`trajectories`]; moves from
+/// or to a point without one are left out.
 pub fn turns(points: &[Vec<f64>], answers: &[Option<bool>]) -> Vec<Turns> {
     let inputs = points.first().map_or(0, Vec::len);
     let mut found = vec![Turns::default(); inputs];

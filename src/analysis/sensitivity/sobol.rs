@@ -69,6 +69,21 @@ pub fn indices(inputs: usize, results: &[Option<f64>]) -> Option<Vec<Index>> {
         .collect()
 }
 
+/// What inputs make of the variance alone, together; at most 1 but for the error of the estimates. Estimates below zero
+/// count as none.
+pub fn sum_of_first(indices: &[Index]) -> f64 {
+    indices.iter().map(|index| index.first.value.max(0.0)).sum()
+}
+
+/// Whether first-order indices come from too few rows to mean anything: one is clearly below zero, or all together are
+/// clearly above one.
+pub fn are_too_few(indices: &[Index]) -> bool {
+    sum_of_first(indices) > 1.0 + ERROR_MAX || indices.iter().any(|index| index.first.value < -ERROR_MAX)
+}
+
+/// Estimates from enough rows are no further from where they can be.
+pub const ERROR_MAX: f64 = 0.1;
+
 /// An index of one input from rows of results, each as often as its weight says.
 type Estimator = fn(&[Vec<f64>], usize, &[u32]) -> Option<f64>;
 

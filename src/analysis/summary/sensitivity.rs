@@ -75,15 +75,15 @@ pub struct Influence {
     /// How often it decides whether the measure ends at all; absent if it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Ends>,
-    /// Mean absolute effect over the whole range of the value (mu* of Morris); absent if no move of the value has an end
-    /// of the measure on both sides.
+    /// Mean absolute effect over the whole range of the value (mu* of Morris); absent if no move of the value has an
+    /// end of the measure on both sides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<f64>,
     /// The same in percent of the largest effect of any value on the measure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_largest: Option<f64>,
-    /// Total share of the variance of the measure, in percent; absent if the value hardly matters for any measure, or
-    /// the measure does not vary.
+    /// Total share of the variance of the measure, in percent; absent if the value hardly matters for any measure, the
+    /// measure does not vary, or there were too few rows to share its variance out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
     /// 95 % interval of the share; absent with fewer than three rows.
@@ -91,8 +91,8 @@ pub struct Influence {
     pub share_ci95: Option<[f64; 2]>,
 }
 
-/// How often moves of a value changed whether a measure ends at all: in every seed on one side, not in every seed on the
-/// other.
+/// How often moves of a value changed whether a measure ends at all: in every seed on one side, not in every seed on
+/// the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ends {
     /// Moves that changed it.
@@ -192,7 +192,7 @@ fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)
                 let name = measure.measured();
                 let of = |measure: usize| swept.sweep.readings.measures[measure].measured() == name;
                 let shares = findings.shares.iter().find(|shares| of(shares.measure))?;
-                Some(shares.indices.as_ref()?.get(at)?.total)
+                shares.total(at)
             });
             let percent = |share: f64| rounded(100.0 * share, "%");
             out.push(Influence {

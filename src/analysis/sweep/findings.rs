@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::analysis::sensitivity::morris::{self, Effect, Turns};
-use crate::analysis::sensitivity::sobol::{self, Index};
+use crate::analysis::sensitivity::sobol::{self, Index, Share};
 use crate::analysis::sensitivity::tipping::{self, Cut};
 use crate::analysis::sweep::design::Design;
 use crate::analysis::sweep::table::Swept;
@@ -86,8 +86,6 @@ pub struct Assumption {
 const MATTERS: f64 = crate::analysis::summary::sensitivity::MATTERS / 100.0;
 /// Intervals of a share that are wider say little.
 const WIDE: f64 = 0.3;
-/// What inputs make of the variance alone adds up to 1 at most; estimates from enough rows are not further above it.
-const SUM_MAX: f64 = 1.1;
 /// Shares below this are not worth a sentence.
 const SHARE_MIN: f64 = 0.05;
 
@@ -116,8 +114,8 @@ impl Findings {
         &self.sentences[..self.lessons]
     }
 
-    /// The dimensions that matter for at least one measure, by their elementary effects or because they decide whether it
-    /// ends at all, in order.
+    /// The dimensions that matter for at least one measure, by their elementary effects or because they decide whether
+    /// it ends at all, in order.
     pub fn that_matter(&self) -> Vec<usize> {
         let of = |screening: &Screening| [screening.decisive(), screening.ranked().0].concat();
         let mut dimensions: Vec<usize> = self.screenings.iter().flat_map(of).collect();
@@ -260,7 +258,7 @@ fn assumptions(swept: &Swept, shares: &[Shares]) -> Vec<Assumption> {
     of_assumed
         .map(|parameter| {
             let dimension = swept.sweep.dimensions.iter().position(|dimension| dimension.path == parameter.path);
-            let total = |shares: &Shares| Some((shares.measure, shares.indices.as_ref()?[dimension?].total.value));
+            let total = |shares: &Shares| Some((shares.measure, shares.total(dimension?)?.value));
             let largest_share = shares.iter().filter_map(total).max_by(|a, b| a.1.total_cmp(&b.1));
             Assumption { parameter: parameter.clone(), dimension, largest_share }
         })
@@ -321,6 +319,12 @@ impl Flip {
 }
 
 impl Shares {
+    /// The total share of an input, unless it comes from too few rows to mean anything.
+    pub fn total(&self, input: usize) -> Option<Share> {
+        let total = self.indices.as_ref()?.get(input)?.total;
+        (total.value <= 1.0 + sobol::ERROR_MAX).then_some(total)
+    }
+
     fn in_words(&self, swept: &Swept, out: &mut Vec<String>) {
         let name = measure_name(swept, self.measure);
         let Some(indices) = &self.indices else {
@@ -330,7 +334,7 @@ impl Shares {
         if let Some(text) = too_few_rows(swept, &format!("`{name}`"), indices) {
             out.push(text);
         } else {
-            self.each_in_words(swept, &name, indices, out);
+            each_in_words(swept, &name, indices, out);
         }
         if let Some(noise) = self.noise.filter(|noise| *noise > 0.2) {
             let text = "of the variance of it between points is as much as seeds alone make: run more seeds";
@@ -339,30 +343,6 @@ impl Shares {
         if self.left_out > 0 {
             let text = "points at which it has no value or does not end are left out of the shares of";
             out.push(format!("{} {text} `{name}`", self.left_out));
-        }
-    }
-
-    fn each_in_words(&self, swept: &Swept, name: &str, indices: &[Index], out: &mut Vec<String>) {
-        for dimension in by_total(indices) {
-            let index = &indices[dimension];
-            let interval = index
-                .first
-                .interval
-                .map_or(String::new(), |(low, high)| format!(" (95 % interval {} to {})", percent(low), percent(high)));
-            // The two are estimated apart; with few rows, what cannot be may come out.
-            let together = if index.total.value > index.first.value {
-                format!("; together with the others {}", percent(index.total.value))
-            } else {
-                String::new()
-            };
-            let wide = index.first.interval.is_none_or(|(low, high)| high - low > WIDE);
-            out.push(format!(
-                "{} of the variance of `{name}` comes from `{}` alone{interval}{}{together}{}",
-                percent(index.first.value),
-                path(swept, dimension),
-                which_is(swept, dimension),
-                if wide { "; the interval is wide, more rows narrow it" } else { "" },
-            ));
         }
     }
 
@@ -386,6 +366,31 @@ impl Shares {
     }
 }
 
+/// What each dimension makes of the variance, the largest share first.
+fn each_in_words(swept: &Swept, name: &str, indices: &[Index], out: &mut Vec<String>) {
+    for dimension in by_total(indices) {
+        let index = &indices[dimension];
+        let interval = index
+            .first
+            .interval
+            .map_or(String::new(), |(low, high)| format!(" (95 % interval {} to {})", percent(low), percent(high)));
+        // The two are estimated apart; with few rows, what cannot be may come out.
+        let together = if index.total.value > index.first.value {
+            format!("; together with the others {}", percent(index.total.value))
+        } else {
+            String::new()
+        };
+        let wide = index.first.interval.is_none_or(|(low, high)| high - low > WIDE);
+        out.push(format!(
+            "{} of the variance of `{name}` comes from `{}` alone{interval}{}{together}{}",
+            percent(index.first.value),
+            path(swept, dimension),
+            which_is(swept, dimension),
+            if wide { "; the interval is wide, more rows narrow it" } else { "" },
+        ));
+    }
+}
+
 /// Dimensions whose share is worth a sentence, the largest total share first.
 fn by_total(indices: &[Index]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..indices.len()).filter(|&at| indices[at].total.value >= SHARE_MIN).collect();
@@ -396,24 +401,26 @@ fn by_total(indices: &[Index]) -> Vec<usize> {
 /// That there are too few rows to share out a variance, where the estimates show it: what inputs make alone cannot be
 /// more than all of it together.
 fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> {
-    let sum: f64 = indices.iter().map(|index| index.first.value.max(0.0)).sum();
-    if sum <= SUM_MAX {
+    if !sobol::are_too_few(indices) {
         return None;
     }
     let named = |(dimension, index): (usize, &Index)| {
         let (low, high) = index.first.interval?;
-        Some(format!("`{}` {} to {}", path(swept, dimension), percent(low), percent(high)))
+        // As estimated: what cannot be shows how far off they are.
+        Some(format!("`{}` {:.0} % to {:.0} %", path(swept, dimension), 100.0 * low, 100.0 * high))
     };
     let intervals: Vec<String> = indices.iter().enumerate().filter_map(named).collect();
-    let sure = match intervals.is_empty() {
-        true => String::new(),
-        false => format!(" (95 % intervals: {})", intervals.join(", ")),
+    let sure =
+        if intervals.is_empty() { String::new() } else { format!(" (95 % intervals: {})", intervals.join(", ")) };
+    let sum = sobol::sum_of_first(indices);
+    let shown = match indices.iter().position(|index| index.first.value < -sobol::ERROR_MAX) {
+        Some(below) if sum <= 1.0 + sobol::ERROR_MAX => {
+            let share = 100.0 * indices[below].first.value;
+            format!("what `{}` makes alone comes to {share:.0} %, and cannot be less than none", path(swept, below))
+        }
+        _ => format!("what each value makes alone adds up to {:.0} %, and cannot be more than 100 %", 100.0 * sum),
     };
-    Some(format!(
-        "the sample is too small to share out the variance of {name}: what each value makes alone adds up to {:.0} %, \
-         and cannot be more than 100 %{sure}; more rows narrow it",
-        100.0 * sum,
-    ))
+    Some(format!("the sample is too small to share out the variance of {name}: {shown}{sure}; more rows narrow it"))
 }
 
 impl Screening {
@@ -529,23 +536,19 @@ mod tests {
     fn shares_that_cannot_be_are_not_told_as_if_they_were() {
         let vary = ["options.heartbeat_grace=10s..30s", "services[0].image_pull=0s..20s"];
         let figure = |at: &[f64], _| Some(100.0 + at[0] + at[1]);
-        let sum = |findings: &Findings| -> f64 {
-            findings.shares[0].indices.iter().flatten().map(|index| index.first.value.max(0.0)).sum()
-        };
         let mut impossible = 0;
         for rows in 3..12 {
             let findings = Findings::of(&swept(Design::Sobol { rows }, &vary, 1, figure));
             let small = findings.sentences.iter().any(|text| {
                 text.starts_with("the sample is too small to share out the variance of `failover.replace max`")
-                    && text.contains("cannot be more than 100 % (95 % intervals: `options.heartbeat_grace` ")
+                    && text.contains(", and cannot be ")
+                    && text.contains("(95 % intervals: `options.heartbeat_grace` ")
             });
             let told = findings.sentences.iter().any(|text| text.contains("of `failover.replace max` comes from"));
-            assert_eq!(
-                (small, told),
-                (sum(&findings) > SUM_MAX, sum(&findings) <= SUM_MAX),
-                "{:?}",
-                findings.sentences
-            );
+            let indices = findings.shares[0].indices.as_ref().expect("it varies");
+            let below = indices.iter().any(|index| index.first.value < -0.1);
+            let impossible_now = below || sobol::sum_of_first(indices) > 1.1;
+            assert_eq!((small, told), (impossible_now, !impossible_now), "{:?}", findings.sentences);
             impossible += usize::from(small);
         }
         assert!(impossible > 0, "few rows come to shares that cannot be");

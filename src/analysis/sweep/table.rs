@@ -94,9 +94,9 @@ impl Swept {
         estimate(&means, never, Range::of(measure.metric.name, measure.unit()))
     }
 
-    /// How far a measure at a point is from the first point; `None` at that itself, and without a seed that has a value at
-    /// both. Points have the same seeds, so what a seed adds to both alike cancels out, and the interval is narrower than
-    /// those of the two means tell.
+    /// How far a measure at a point is from the first point; `None` at that itself, and without a seed that has a value
+    /// at both. Points have the same seeds, so what a seed adds to both alike cancels out, and the interval is narrower
+    /// than those of the two means tell.
     pub fn difference(&self, point: usize, measure: usize) -> Option<Difference> {
         if point == 0 {
             return None;

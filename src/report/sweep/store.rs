@@ -429,7 +429,7 @@ impl Store {
         }
         names.sort();
         let is_stray = |name: &&String| {
-            name.ends_with(".json") && *name != PLAN && number_of(name).is_none_or(|number| number >= runs)
+            name.strip_suffix(".json").is_some() && *name != PLAN && number_of(name).is_none_or(|number| number >= runs)
         };
         match names.iter().find(is_stray) {
             Some(name) => {
