@@ -331,7 +331,7 @@ impl Shares {
             out.push(format!("`{name}` does not vary over these points, or has too few values to say why"));
             return;
         };
-        if let Some(text) = too_few_rows(swept, &format!("`{name}`"), indices) {
+        if let Some(text) = too_few_rows(swept, &name, indices) {
             out.push(text);
         } else {
             each_in_words(swept, &name, indices, out);
@@ -349,10 +349,6 @@ impl Shares {
     fn ends_in_words(&self, swept: &Swept) -> Option<String> {
         let indices = self.ends.as_ref()?;
         let name = measure_name(swept, self.measure);
-        let ends = format!("whether `{name}` ends at all with the run");
-        if let Some(text) = too_few_rows(swept, &ends, indices) {
-            return Some(text);
-        }
         let named = |dimension: usize| {
             let total = indices[dimension].total;
             let interval = total
@@ -362,7 +358,8 @@ impl Shares {
             format!("`{}` ({share} of its variance{interval}{})", path(swept, dimension), which_is(swept, dimension))
         };
         let all: Vec<String> = by_total(indices).into_iter().map(named).collect();
-        (!all.is_empty()).then(|| format!("{ends} is decided by {}", all.join(", then by ")))
+        let all = all.join(", then by ");
+        (!all.is_empty()).then(|| format!("whether `{name}` ends at all with the run is decided by {all}"))
     }
 }
 
@@ -420,7 +417,7 @@ fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> 
         }
         _ => format!("what each value makes alone adds up to {:.0} %, and cannot be more than 100 %", 100.0 * sum),
     };
-    Some(format!("the sample is too small to share out the variance of {name}: {shown}{sure}; more rows narrow it"))
+    Some(format!("the sample is too small to share out the variance of `{name}`: {shown}{sure}; more rows narrow it"))
 }
 
 impl Screening {
@@ -457,7 +454,9 @@ impl Screening {
     }
 
     fn in_words(&self, swept: &Swept) -> String {
-        let (matter, others) = self.ranked();
+        let (matter, mut others) = self.ranked();
+        // What decides whether it ends at all has been named.
+        others.retain(|&dimension| self.ends[dimension].turned == 0);
         let unit = swept.sweep.readings.measures[self.measure].unit();
         let named = |dimension: &usize| {
             let effect = self.effects[*dimension].map_or(0.0, |effect| effect.mean_absolute);
@@ -474,7 +473,8 @@ impl Screening {
             return format!("how much `{name}` depends on what was varied {text}");
         }
         if matter.is_empty() {
-            return format!("`{name}` depends on nothing that was varied");
+            let where_it_ends = if self.decisive().is_empty() { "" } else { "where it ends, " };
+            return format!("{where_it_ends}`{name}` depends on nothing that was varied");
         }
         let mut text =
             format!("`{name}` depends most on {}", matter.iter().map(named).collect::<Vec<_>>().join(", then on "));
@@ -522,6 +522,8 @@ mod tests {
         assert!(first.starts_with(decided), "{first}");
         assert_eq!(screened.that_matter(), [0, 1]);
         assert!(screened.screenings[0].effects[0].is_none(), "no move of it has an end on both sides");
+        let depends = screened.sentences.iter().find(|text| text.starts_with("`failover.replace max` depends most on"));
+        assert!(!depends.expect("what ends has effects").contains("hardly on"), "{depends:?}");
         let shared = Findings::of(&swept(Design::Sobol { rows: 64 }, &vary, 2, figure));
         let first = &shared.sentences[0];
         assert!(first.starts_with("whether `failover.replace max` ends at all with the run is decided by"), "{first}");
