@@ -382,7 +382,7 @@ impl NomadClient {
         match (purpose, reply) {
             (Purpose::Register, Reply::Beat { ttl, servers }) => self.registered(now, ttl, &servers, fx),
             (Purpose::Beat, Reply::Beat { ttl, servers }) => self.beaten(now, ttl, &servers, fx),
-            (Purpose::Pull, Reply::ClientAllocs { index, allocs }) => self.listed(now, index, &allocs, fx),
+            (Purpose::Pull, Reply::ClientAllocs(list)) => self.listed(now, list.index, &list.allocs, fx),
             (Purpose::Fetch, Reply::Allocs(allocs)) => self.fetched(now, &allocs, fx),
             (Purpose::Push, Reply::Done { .. }) => self.pushed(),
             (Purpose::Predecessor(alloc), Reply::Alloc { index, alloc: found }) => {

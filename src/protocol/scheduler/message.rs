@@ -149,6 +149,15 @@ pub struct EvalsRequest {
     pub evals: Vec<Evaluation>,
 }
 
+/// What a node should run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAllocs {
+    /// Index of the answering server's state for this node.
+    pub index: u64,
+    /// Allocations and the index of their last change by a server, ascending.
+    pub allocs: Arc<[(AllocId, u64)]>,
+}
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -160,12 +169,7 @@ pub enum Reply {
         servers: Arc<Vec<ProcessId>>,
     },
     /// To [`Request::ClientAllocs`].
-    ClientAllocs {
-        /// Index of the answering server's state for this node.
-        index: u64,
-        /// Allocations and the index of their last change by a server, ascending.
-        allocs: Arc<Vec<(AllocId, u64)>>,
-    },
+    ClientAllocs(Box<ClientAllocs>),
     /// To [`Request::Allocs`]: those that exist.
     Allocs(Arc<Vec<Arc<Alloc>>>),
     /// To [`Request::Alloc`].
@@ -374,7 +378,7 @@ impl Reply {
     fn bytes(&self) -> u32 {
         match self {
             Self::Beat { servers, .. } => 200 + 60 * length(servers.len()),
-            Self::ClientAllocs { allocs, .. } => 120 + 48 * length(allocs.len()),
+            Self::ClientAllocs(list) => 120 + 48 * length(list.allocs.len()),
             Self::Allocs(allocs) => 120 + 5_000 * length(allocs.len()),
             Self::Alloc { alloc, .. } => 120 + 5_000 * u32::from(alloc.is_some()),
             Self::Done { .. } | Self::Operated { .. } | Self::Nothing | Self::Failed(_) => 120,
@@ -387,7 +391,7 @@ impl Reply {
     fn fingerprint(&self) -> u64 {
         match self {
             Self::Beat { ttl, servers } => mix(mix(21, ttl.as_nanos()), servers.len() as u64),
-            Self::ClientAllocs { index, allocs } => mix(mix(22, *index), allocs.len() as u64),
+            Self::ClientAllocs(list) => mix(mix(22, list.index), list.allocs.len() as u64),
             Self::Allocs(allocs) => {
                 allocs.iter().fold(23, |hash, alloc| mix(hash, u64::from(alloc.id.0) ^ alloc.modify_index << 32))
             }
@@ -500,7 +504,7 @@ impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Beat { ttl, .. } => write!(f, "Beat ttl={ttl}"),
-            Self::ClientAllocs { index, allocs } => write!(f, "ClientAllocs index={index} n={}", allocs.len()),
+            Self::ClientAllocs(list) => write!(f, "ClientAllocs index={} n={}", list.index, list.allocs.len()),
             Self::Allocs(allocs) => write!(f, "Allocs n={}", allocs.len()),
             Self::Alloc { index, alloc } => write!(f, "Alloc index={index} found={}", alloc.is_some()),
             Self::Done { index } => write!(f, "Done index={index}"),

@@ -88,9 +88,9 @@ pub struct NodeEntry {
     /// Ports of its non-terminal allocations and of the node.
     pub ports: PortUse,
     /// Non-terminal allocations, ascending.
-    pub live: Arc<Vec<AllocId>>,
+    pub live: Arc<[AllocId]>,
     /// All allocations, ascending, each with the Raft index of its last change by a server: what its client is told.
-    pub allocs: Arc<Vec<(AllocId, u64)>>,
+    pub allocs: Arc<[(AllocId, u64)]>,
     /// Raft index of the last change by a server to one of its allocations; what its client watches.
     pub allocs_index: u64,
     /// Raft index at which it was last found silent.
@@ -122,7 +122,7 @@ impl NodeEntry {
     /// Counts a non-terminal allocation in.
     pub(super) fn occupy(&mut self, alloc: &Alloc) {
         if let Err(at) = search_back(&self.live, |id| id.cmp(&alloc.id)) {
-            insert(&mut self.live, at, alloc.id);
+            self.live = with(&self.live, at, alloc.id);
             self.used = self.used.plus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
                 let at = self.cores.partition_point(|held| held <= core);
@@ -137,7 +137,7 @@ impl NodeEntry {
     /// Counts an allocation out, if it was counted in. `alloc` must hold what it held then.
     pub(super) fn vacate(&mut self, alloc: &Alloc) {
         if let Ok(at) = search_back(&self.live, |id| id.cmp(&alloc.id)) {
-            Arc::make_mut(&mut self.live).remove(at);
+            self.live = without(&self.live, at);
             self.used = self.used.minus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
                 let at = self.cores.partition_point(|held| held < core);
@@ -157,7 +157,7 @@ impl NodeEntry {
     /// Lists a new allocation of the node.
     pub(super) fn list(&mut self, alloc: &Alloc) {
         let (Ok(at) | Err(at)) = search_back(&self.allocs, |(id, _)| id.cmp(&alloc.id));
-        insert(&mut self.allocs, at, (alloc.id, alloc.alloc_modify_index));
+        self.allocs = with(&self.allocs, at, (alloc.id, alloc.alloc_modify_index));
     }
 
     /// A server changed an allocation. One from before the node was forgotten is not listed, and stays so.
@@ -170,22 +170,20 @@ impl NodeEntry {
     /// Forgets an allocation of the node.
     pub(super) fn unlist(&mut self, id: AllocId) {
         if let Ok(at) = search_back(&self.allocs, |(known, _)| known.cmp(&id)) {
-            Arc::make_mut(&mut self.allocs).remove(at);
+            self.allocs = without(&self.allocs, at);
         }
     }
 }
 
-/// Inserts into a list that may be shared, copying it at most once.
-fn insert<T: Copy>(list: &mut Arc<Vec<T>>, at: usize, item: T) {
-    if let Some(list) = Arc::get_mut(list) {
-        return list.insert(at, item);
-    }
+/// A list with one item more, in one allocation: an earlier state mostly holds the list as it was.
+fn with<T: Copy>(list: &[T], at: usize, item: T) -> Arc<[T]> {
     let (before, after) = list.split_at(at);
-    let mut longer = Vec::with_capacity(list.len() + 1);
-    longer.extend_from_slice(before);
-    longer.push(item);
-    longer.extend_from_slice(after);
-    *list = Arc::new(longer);
+    before.iter().chain([&item]).chain(after).copied().collect()
+}
+
+/// The same with one item less.
+fn without<T: Copy>(list: &[T], at: usize) -> Arc<[T]> {
+    list[..at].iter().chain(&list[at + 1..]).copied().collect()
 }
 
 /// Capacity minus reservation, and the cores tasks may reserve.

@@ -15,7 +15,7 @@ use crate::model::node::NodeId;
 use crate::protocol::scheduler::command::{Applied, Command};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::heartbeat::Deadlines;
-use crate::protocol::scheduler::message::{AllocsRequest, Reply, Request, RpcError};
+use crate::protocol::scheduler::message::{AllocsRequest, ClientAllocs, Reply, Request, RpcError};
 use crate::protocol::scheduler::server::{Server, Timer};
 use crate::protocol::scheduler::worker::Decide;
 
@@ -80,7 +80,7 @@ impl<D: Decide> Server<D> {
         let entry = self.state.node(node);
         let index = entry.map_or(0, |entry| entry.allocs_index).max(1);
         let allocs = entry.map(|entry| Arc::clone(&entry.allocs)).unwrap_or_default();
-        self.reply(now, origin, Reply::ClientAllocs { index, allocs }, fx);
+        self.reply(now, origin, Reply::ClientAllocs(Box::new(ClientAllocs { index, allocs })), fx);
     }
 
     fn answer_allocs(&mut self, now: Time, origin: Origin, body: &AllocsRequest, fx: &mut impl Fx<Self>) {

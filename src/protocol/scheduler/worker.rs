@@ -235,7 +235,7 @@ impl<D: Decide> Server<D> {
             }
             Reply::Failed(_)
             | Reply::Beat { .. }
-            | Reply::ClientAllocs { .. }
+            | Reply::ClientAllocs(_)
             | Reply::Allocs(_)
             | Reply::Alloc { .. }
             | Reply::Operated { .. }
