@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::error::Error;
 use std::path::Path;
 
-use cossim::analysis::ensemble::Wish;
+use cossim::analysis::batch::Wish;
 use cossim::analysis::quality::{baseline, judge::judge, play, workloads};
 use cossim::base::rng::Rng;
 use cossim::protocol::orchestrator::policy::{Ask, Choice, Offer, Plugged, Policy};

@@ -6,8 +6,16 @@ use std::time::Duration as HostDuration;
 
 use rayon::prelude::*;
 
-use crate::analysis::ensemble::Wish;
 use crate::analysis::run::{RunError, Shared};
+
+/// What the caller of some work wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// More.
+    GoOn,
+    /// To end soon, without a result.
+    Stop,
+}
 
 /// How often the caller hears how far the work is.
 const TICK: HostDuration = HostDuration::from_millis(100);

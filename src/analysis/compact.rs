@@ -16,8 +16,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::analysis::batch::Wish;
 use crate::analysis::batch::batch;
-use crate::analysis::ensemble::Wish;
 use crate::analysis::run::{RunError, Shared};
 use crate::base::id::Id;
 use crate::base::rng::Rng;

@@ -10,6 +10,8 @@ use std::time::Duration as HostDuration;
 use rayon::prelude::*;
 
 use crate::analysis::across::{Across, across};
+use crate::analysis::batch::Wish;
+use crate::analysis::judge::Verdict;
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::analysis::sequential::Stopping;
 use crate::analysis::summary::sensitivity::Sensitivity;
@@ -65,43 +67,6 @@ pub struct Case {
     pub across: BTreeMap<Key, Across>,
 }
 
-/// How an expectation fared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Judgement {
-    /// It held.
-    Pass,
-    /// It did not.
-    Fail,
-    /// There was nothing to judge.
-    NotExercised,
-}
-
-impl Judgement {
-    /// As in every output.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::NotExercised => "not exercised",
-        }
-    }
-}
-
-/// An expectation, per run and over all.
-#[derive(Debug, Clone)]
-pub struct Verdict {
-    /// As written.
-    pub text: String,
-    /// What was observed in each run (with its unit), and how that run fared.
-    pub runs: Vec<(String, Judgement)>,
-    /// Whether the expectation holds for the ensemble; not exercised counts as held only if it says `if exercised`.
-    pub overall: Judgement,
-    /// Whether the build fails on it.
-    pub met: bool,
-    /// The place of the run that is furthest from holding it, or nearest to failing it; `None` if nothing was observed.
-    pub nearest: Option<usize>,
-}
-
 /// Which runs make an ensemble.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -115,15 +80,6 @@ pub struct Plan {
     pub threads: Option<usize>,
     /// Whether placements carry why they were made ([`crate::measure::placement::Placement::why`]).
     pub explains: bool,
-}
-
-/// What the caller of [`run_all`] wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
-    /// More.
-    GoOn,
-    /// To end soon, without a result.
-    Stop,
 }
 
 /// How often the caller hears how far the runs are.

@@ -9,8 +9,6 @@
 //! run that does not exercise an expectation counts as failed, or is left out if it says `if exercised`; of the others
 //! as many must hold as it says.
 
-use crate::analysis::ensemble::Judgement;
-use crate::analysis::ensemble::Verdict;
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::Key;
 use crate::measure::metric::Metrics;
@@ -35,6 +33,43 @@ pub fn windows<'e>(expectations: impl IntoIterator<Item = &'e Expectation>) -> V
     windows.sort_unstable();
     windows.dedup();
     windows
+}
+
+/// How an expectation fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// It held.
+    Pass,
+    /// It did not.
+    Fail,
+    /// There was nothing to judge.
+    NotExercised,
+}
+
+impl Judgement {
+    /// As in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotExercised => "not exercised",
+        }
+    }
+}
+
+/// An expectation, per run and over all.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// As written.
+    pub text: String,
+    /// What was observed in each run (with its unit), and how that run fared.
+    pub runs: Vec<(String, Judgement)>,
+    /// Whether the expectation holds for the ensemble; not exercised counts as held only if it says `if exercised`.
+    pub overall: Judgement,
+    /// Whether the build fails on it.
+    pub met: bool,
+    /// The place of the run that is furthest from holding it, or nearest to failing it; `None` if nothing was observed.
+    pub nearest: Option<usize>,
 }
 
 /// Judges all runs, which must have been watched through [`windows`].

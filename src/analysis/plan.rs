@@ -17,8 +17,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::analysis::batch::Wish;
 use crate::analysis::batch::batch;
-use crate::analysis::ensemble::{Judgement, Wish};
+use crate::analysis::judge::Judgement;
 use crate::analysis::judge::{over_runs, seen, windows};
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::analysis::search::{Choice, Found, Space, halving};

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::analysis::batch::Wish;
 use crate::analysis::batch::batch;
 use crate::analysis::compact::{jobs, nodes};
-use crate::analysis::ensemble::Wish;
 use crate::analysis::run::{RunError, Shared};
 use crate::base::id::Id;
 use crate::model::node::NodeId;

@@ -6,8 +6,8 @@ use super::interrupt;
 use super::output::Output;
 use super::progress::Lines;
 use super::run::{Runnable, load};
+use crate::analysis::batch::Wish;
 use crate::analysis::compact::{Trials, compact};
-use crate::analysis::ensemble::Wish;
 use crate::analysis::run::RunError;
 use crate::report::cell;
 

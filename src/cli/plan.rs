@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::Output;
 use super::progress::Lines;
 use super::run::say_findings;
-use crate::analysis::ensemble::Wish;
+use crate::analysis::batch::Wish;
 use crate::analysis::plan::{PlanError, plan};
 use crate::analysis::run::RunError;
 use crate::report::fleet::Account;

@@ -4,7 +4,7 @@ use super::Exit;
 use super::Quality;
 use super::interrupt;
 use super::output::Output;
-use crate::analysis::ensemble::Wish;
+use crate::analysis::batch::Wish;
 use crate::analysis::quality::baseline;
 use crate::analysis::quality::judge::{Judged, judge};
 use crate::analysis::quality::{Scores, SuiteError, Workload, play, workloads};

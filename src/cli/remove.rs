@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::Output;
 use super::progress::Lines;
 use super::run::{Runnable, load};
-use crate::analysis::ensemble::Wish;
+use crate::analysis::batch::Wish;
 use crate::analysis::remove::{Gone, RemoveError, Removed, Stage, remove};
 use crate::analysis::run::RunError;
 use crate::report::cell;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::analysis::ensemble::Judgement::{Fail, NotExercised, Pass};
-use crate::analysis::ensemble::{Ensemble, Judgement, Verdict};
+use crate::analysis::ensemble::Ensemble;
+use crate::analysis::judge::Judgement::{Fail, NotExercised, Pass};
+use crate::analysis::judge::{Judgement, Verdict};
 use crate::analysis::summary::read::Writer;
 use crate::analysis::summary::{SCHEMA, Summary};
 use crate::base::id::IdVec;

@@ -4,7 +4,8 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 use crate::analysis::ensemble::Ensemble;
-use crate::analysis::summary::make::{rounded, stages};
+use crate::analysis::summary::make::stages;
+use crate::analysis::summary::rounded;
 use crate::base::time::Time;
 use crate::report::reason;
 

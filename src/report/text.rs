@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::analysis::across::{Across, Figure};
-use crate::analysis::ensemble::{Ensemble, Judgement};
+use crate::analysis::ensemble::Ensemble;
+use crate::analysis::judge::Judgement;
 use crate::analysis::recovery::{Recovery, over_runs, recoveries};
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Election, Failover, Outage, STAGES};

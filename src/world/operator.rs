@@ -133,7 +133,7 @@ impl Operator {
                 }
             }
             Reply::Beat { .. }
-            | Reply::ClientAllocs { .. }
+            | Reply::ClientAllocs(_)
             | Reply::Allocs(_)
             | Reply::Alloc { .. }
             | Reply::Done { .. }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Once};
 
+use cossim::analysis::batch::Wish;
 use cossim::analysis::compare::Verdict;
-use cossim::analysis::ensemble::{Plan, Wish, run_all};
+use cossim::analysis::ensemble::{Plan, run_all};
 use cossim::analysis::quality::judge::{Judged, judge};
 use cossim::analysis::quality::{Scores, Workload, baseline, play, workloads};
 use cossim::base::rng::Rng;

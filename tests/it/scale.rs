@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cossim::analysis::ensemble::{Plan, Wish, run_all};
+use cossim::analysis::batch::Wish;
+use cossim::analysis::ensemble::{Plan, run_all};
 use cossim::scenario;
 
 /// So many of the scenario's jobs, a thousand containers each, are placed at `rate` per second and in a straight line.

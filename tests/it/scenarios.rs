@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use cossim::analysis::ensemble::{Ensemble, Plan, Wish, run_all};
+use cossim::analysis::batch::Wish;
+use cossim::analysis::ensemble::{Ensemble, Plan, run_all};
 use cossim::analysis::judge;
 use cossim::report::folder;
 use cossim::scenario;

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::analysis::ensemble::{Plan, Wish, run_all};
+use crate::analysis::batch::Wish;
+use crate::analysis::ensemble::{Plan, run_all};
 use crate::analysis::run::{Progress, RunError};
 use crate::measure::catalogue;
 use crate::measure::metric::{Key, Value};

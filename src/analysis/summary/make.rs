@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{
     Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled,
-    Recovery, Refusals, RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced,
+    Recovery, Refusals, RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced, rounded,
 };
 use crate::analysis::across::Across;
-use crate::analysis::ensemble::{Ensemble, Judgement};
+use crate::analysis::ensemble::Ensemble;
+use crate::analysis::judge::Judgement;
 use crate::analysis::recovery::{self, recoveries};
 use crate::analysis::sequential;
 use crate::analysis::statistics::modes;
@@ -256,17 +257,6 @@ pub fn stages(failover: &Failover) -> Vec<Stage> {
 /// Milliseconds to the nanosecond.
 fn millis(span: Duration) -> f64 {
     span.as_millis_f64()
-}
-
-/// A figure without the noise of its last bits: milliseconds to the nanosecond, everything else to nine significant
-/// digits. Neither JSON nor CSV has infinities, and no metric should have one either.
-pub fn rounded(figure: f64, unit: &str) -> f64 {
-    if !figure.is_finite() {
-        return 0.0;
-    }
-    let text = if unit == "ms" { format!("{figure:.6}") } else { format!("{figure:.8e}") };
-    // Adding zero turns a negative zero into a plain one.
-    text.parse::<f64>().expect("a formatted number is a number") + 0.0
 }
 
 impl Refusals {

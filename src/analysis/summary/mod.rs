@@ -386,3 +386,14 @@ pub struct Refusals {
     /// Further allocations of the group that were not tried after this one found no place.
     pub coalesced_failures: u32,
 }
+
+/// A figure without the noise of its last bits: milliseconds to the nanosecond, everything else to nine significant
+/// digits. Neither JSON nor CSV has infinities, and no metric should have one either.
+pub fn rounded(figure: f64, unit: &str) -> f64 {
+    if !figure.is_finite() {
+        return 0.0;
+    }
+    let text = if unit == "ms" { format!("{figure:.6}") } else { format!("{figure:.8e}") };
+    // Adding zero turns a negative zero into a plain one.
+    text.parse::<f64>().expect("a formatted number is a number") + 0.0
+}

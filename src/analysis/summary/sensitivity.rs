@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::make::rounded;
 use super::read::{self, Flaw, ReadError, Writer, typed};
-use crate::analysis::sweep::findings::Findings;
+use super::rounded;
+use crate::analysis::sweep::findings::{self, Findings};
 use crate::analysis::sweep::table::Swept;
 
 /// The version of this format; raised when a field changes its meaning or goes away.
@@ -20,7 +20,7 @@ pub const SCHEMA: u32 = 2;
 pub const FILE: &str = "sensitivity.json";
 
 /// An effect of less than this share of the largest one on a measure hardly matters, in percent.
-pub const MATTERS: f64 = 10.0;
+pub const MATTERS: f64 = 100.0 * findings::MATTERS;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -83,7 +83,7 @@ pub struct Assumption {
 }
 
 /// A dimension matters for a measure if its mean absolute effect is at least this share of the largest.
-const MATTERS: f64 = crate::analysis::summary::sensitivity::MATTERS / 100.0;
+pub const MATTERS: f64 = 0.1;
 /// Intervals of a share that are wider say little.
 const WIDE: f64 = 0.3;
 /// Shares below this are not worth a sentence.

@@ -5,7 +5,7 @@
 //! those of each run, never of pooled samples. A run whose wait had not ended counts as `never` and stays out of the
 //! mean; that it is there is always said.
 
-use crate::analysis::ensemble::Judgement;
+use crate::analysis::judge::Judgement;
 use crate::analysis::judge::over_runs;
 use crate::analysis::statistics::student::Range;
 use crate::analysis::statistics::{mean, student};

@@ -8,7 +8,8 @@ use std::time::Duration as HostDuration;
 
 use rayon::prelude::*;
 
-use crate::analysis::ensemble::{Judgement, Wish};
+use crate::analysis::batch::Wish;
+use crate::analysis::judge::Judgement;
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::analysis::sweep::plan::Checked;
 

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use super::Exit;
 use super::interrupt;
 use super::output::Output;
-use crate::analysis::ensemble::Wish;
+use crate::analysis::batch::Wish;
 use crate::analysis::sweep::design::Design;
 use crate::analysis::sweep::findings::Findings;
 use crate::analysis::sweep::plan::Checked;

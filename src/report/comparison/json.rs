@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Account;
 use crate::analysis::compare::{Exact, Row, Side};
-use crate::analysis::summary::make::rounded;
+use crate::analysis::summary::rounded;
 
 /// The version of this format; raised when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;

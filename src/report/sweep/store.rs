@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::analysis::ensemble::Judgement;
+use crate::analysis::judge::Judgement;
 use crate::analysis::sweep::design::Design;
 use crate::analysis::sweep::plan::{Checked, Plan};
 use crate::analysis::sweep::work::Row;
