@@ -248,8 +248,12 @@ fn stays(title: &str, stays: &[Stay], out: &mut String) {
 }
 
 fn pass_text(pass: &Pass, out: &mut String) {
+    let alone = match &pass.preferred {
+        Some(machine) if pass.nodes <= 1 => format!(" (only {machine} was asked)"),
+        _ => String::new(),
+    };
     let kind = if pass.preempts { "nodes, if others may be pushed out" } else { "nodes" };
-    section(out, kind);
+    section(out, &format!("{kind}{alone}"));
     let refusals = &pass.refusals;
     let available: Vec<String> =
         refusals.nodes_available.iter().map(|(datacenter, count)| format!("{count} in {datacenter}")).collect();
@@ -313,29 +317,49 @@ fn verdict(kind: JobKind, passes: &[Pass]) -> String {
             return "no node is ready in the job's datacenters".to_owned();
         }
         let (filtered, exhausted) = (refusals.filtered, refusals.exhausted);
+        if let Some(machine) = pass.preferred.as_ref().filter(|_| is_system(kind)) {
+            let refused = match (filtered, exhausted) {
+                (1.., _) => "was ruled out by constraints",
+                (_, 1..) => "had no room",
+                _ => "had its ports or devices held by others",
+            };
+            return format!(
+                "a system job asks each of its nodes by itself; {machine}, the last that refused, {refused}"
+            );
+        }
         let rest = refusals.evaluated.saturating_sub(filtered + exhausted);
-        let rest = if rest > 0 { format!(", {rest} had their ports held by others") } else { String::new() };
+        let rest = if rest > 0 { format!(", {rest} had their ports or devices held by others") } else { String::new() };
         let all = plural(refusals.evaluated as usize, "node");
         return format!("of {all}, constraints ruled out {filtered} and {exhausted} had no room{rest}");
     };
     let room = if pass.preempts && passes.len() > 1 { "no node had room without pushing others out; " } else { "" };
     let reason = match pass.best.iter().find(|candidate| !candidate.chosen) {
-        _ if matches!(kind, JobKind::System | JobKind::SysBatch) => {
+        _ if is_system(kind) => {
             "a system job has an allocation on each of its nodes: only this one was asked".to_owned()
         }
         _ if pass.preferred.as_ref() == Some(&chosen.machine) => {
             "its ancestor stood there and its disk is sticky: the node was tried alone first".to_owned()
         }
         None => "it was the only candidate".to_owned(),
-        Some(next) if next.score >= chosen.score => {
+        Some(next) if next.score >= chosen.score && chosen.met < next.met => {
             format!("as good as {} ({}), and met first", next.machine, rounded(next.score))
         }
+        Some(next) if next.score >= chosen.score => format!(
+            "{} ({}) was met earlier, but set aside: up to three candidates that score 0 or less are, and are come back \
+             to only if too few others are found",
+            next.machine,
+            rounded(next.score)
+        ),
         Some(next) => {
             let (won, lost) = (rounded(chosen.score), rounded(next.score));
             format!("the highest mean of its scores: {won}, against {lost} of {}", next.machine)
         }
     };
     format!("{room}{reason}")
+}
+
+fn is_system(kind: JobKind) -> bool {
+    matches!(kind, JobKind::System | JobKind::SysBatch)
 }
 
 fn seconds(at: f64) -> String {

@@ -21,6 +21,7 @@ pub mod style;
 pub mod sweep;
 pub mod table;
 pub mod text;
+mod unplaced;
 pub mod waterfall;
 
 #[cfg(test)]

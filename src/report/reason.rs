@@ -182,8 +182,11 @@ fn shown(candidate: &Candidate) -> String {
     format!("{} {} ({})", candidate.machine, rounded(candidate.score), parts.join(", "))
 }
 
-/// Four decimals at most, no trailing zeros.
+/// Four decimals at most, no trailing zeros; what stands for an infinite score is told as one.
 pub fn rounded(score: f64) -> String {
+    if score.abs() > f64::MAX / 100.0 {
+        return if score < 0.0 { "-inf" } else { "inf" }.to_owned();
+    }
     let text = format!("{score:.4}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
@@ -202,7 +205,14 @@ mod tests {
 
     #[test]
     fn scores_are_short() {
-        for (score, expected) in [(0.5, "0.5"), (-0.000_01, "0"), (1.0, "1"), (-2.0 / 3.0, "-0.6667")] {
+        for (score, expected) in [
+            (0.5, "0.5"),
+            (-0.000_01, "0"),
+            (1.0, "1"),
+            (-2.0 / 3.0, "-0.6667"),
+            (f64::MIN, "-inf"),
+            (f64::MIN / 6.0, "-inf"),
+        ] {
             assert_eq!(rounded(score), expected);
         }
     }

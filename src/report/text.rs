@@ -14,6 +14,7 @@ use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
 use crate::report::sensitivity::{analysed, found, gathered};
 use crate::report::style::STAGE_WORDS;
+use crate::report::unplaced::unplaced;
 use crate::scenario::parameters::Parameter;
 use crate::world::event::Group;
 
@@ -47,6 +48,7 @@ pub fn render(ensemble: &Ensemble) -> String {
     expectations(ensemble, &mut out);
     invariants(ensemble, &mut out);
     refusals(ensemble, &mut out);
+    unplaced(ensemble, &mut out);
     failovers(ensemble, &mut out);
     requests(ensemble, &mut out);
     metrics(ensemble, &mut out);

@@ -8,8 +8,8 @@ use crate::cli::{Ended, cossim};
 
 const SCENARIO: &str = "tests/explain/crowded.ron";
 
-/// A finished run in a folder of its own, removed at the end.
-struct Report(PathBuf);
+/// A finished run in a folder of its own, removed at the end, and what it printed.
+struct Report(PathBuf, String);
 
 impl Report {
     fn new(name: &str, more: &[&str]) -> Self {
@@ -18,9 +18,10 @@ impl Report {
 
     fn of(scenario: &str, name: &str, more: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("cossim-explain-{name}-{}", std::process::id()));
-        let report = Self(folder);
+        let mut report = Self(folder, String::new());
         let ended = cossim(&[&["run", scenario, "--quiet", "--seed", "2", "--out", report.path()], more].concat());
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        report.1 = ended.stdout;
         report
     }
 
@@ -98,6 +99,7 @@ fn a_placement_and_a_refusal_are_explained() {
         contains(&ended.stdout, &["could not be placed", "exhausted", "memory", "by class", "why not", "priority 40"]);
         contains(&ended.stdout, &["classes became ineligible earlier", "1 more of the group were not tried"]);
     }
+    contains(&report.1, &["without a place when the run ended", "crowd.work", "memory exhausted"]);
     let summary = report.summary();
     let unplaced = &summary["runs"][0]["unplaced"][0];
     assert_eq!((&unplaced["job"], &unplaced["group"]), (&"crowd".into(), &"work".into()));
@@ -171,4 +173,21 @@ fn children_are_found_under_their_parent() {
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
         contains(&ended.stdout, &["could not be placed", "2 cpu"]);
     }
+}
+
+/// The first of equals wins only where no candidate was set aside, and each machine refuses a system job by itself.
+#[test]
+fn what_was_set_aside_did_not_compete() {
+    let report = Report::of("tests/explain/set-aside.ron", "set-aside", &[]);
+    let stories: Vec<String> = (0..9).map(|index| report.explain(&[&format!("j.g[{index}]")]).stdout).collect();
+    for (story, parts) in
+        [(0, ["as good as", "and met first"]), (8, ["was met earlier, but set aside", "score 0 or less"])]
+    {
+        contains(&stories[story], &parts);
+    }
+    let refused = report.explain(&["s.g"]).stdout;
+    contains(
+        &refused,
+        &["(only r/apps-", "was asked)", "the search has no limit", "the last that refused, had no room"],
+    );
 }

@@ -11,6 +11,7 @@ use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
 use crate::model::job::{Job, JobKind};
 use crate::model::node::{NodeId, NodeSpec, NodeStatus, POOL_ALL, POOL_DEFAULT};
 use crate::protocol::scheduler::explain::{self, Selection};
+use crate::protocol::scheduler::operators::glob;
 use crate::protocol::scheduler::plan::{Plan, Stop, StopReason};
 use crate::protocol::scheduler::rank::Ranked;
 use crate::protocol::scheduler::reconcile::{Answer, Followup, Place, Question, Replace, Taint, Verdict, reconcile};
@@ -116,21 +117,6 @@ pub(super) fn ready_nodes(task: Task<'_>, job: &Job) -> (Vec<NodeId>, BTreeMap<A
         by_datacenter.insert(Arc::clone(datacenter), (nodes.len() - before) as u32);
     }
     (nodes, by_datacenter)
-}
-
-/// Shell-like matching with `*` only.
-fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 /// Whether a placement may push others out.

@@ -273,7 +273,9 @@ impl<'a> Stack<'a> {
     pub fn set_nodes(&mut self, nodes: Vec<NodeId>) {
         let count = nodes.len() as u32;
         self.limit = match self.job.kind {
-            JobKind::Batch | JobKind::System | JobKind::SysBatch => 2,
+            // The stack of system jobs has no limit; it is asked about one node at a time.
+            JobKind::System | JobKind::SysBatch => u32::MAX,
+            JobKind::Batch => 2,
             JobKind::Service => 2.max(count.next_power_of_two().trailing_zeros()),
         };
         self.sources += 1;

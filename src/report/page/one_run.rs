@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::analysis::summary::{Run, Unplaced};
+use crate::analysis::summary::Run;
 use crate::report::escape::escaped;
 use crate::report::page::held::{Ground, Placed, Shares, Stand, percent};
 use crate::report::page::markup::{Cell, Table, figure, head, text};
 use crate::report::page::overall::{drawn, instant};
 use crate::report::page::record::{Record, Shown};
 use crate::report::text::{grouped, number, plural};
+use crate::report::unplaced::reasons;
 
 /// Most machines that are listed one by one.
 const MACHINES_MAX: usize = 400;
@@ -265,22 +266,10 @@ fn unplaced(run: &Run) -> String {
             refusals.evaluated, refusals.filtered, refusals.exhausted
         );
         let row =
-            [head(name), text(&*group.region), queued, evaluations, first, last, text(seen), text(reasons(group))];
+            [head(name), text(&*group.region), queued, evaluations, first, last, text(seen), text(reasons(refusals))];
         table.row(&row);
     }
     out + &table.finish()
-}
-
-fn reasons(group: &Unplaced) -> String {
-    let refusals = &group.refusals;
-    let ruled = refusals.constraint_filtered.iter().map(|(reason, count)| format!("{count} × {reason}"));
-    let full = refusals.dimension_exhausted.iter().map(|(reason, count)| format!("{count} × {reason} exhausted"));
-    let reasons: Vec<String> = ruled.chain(full).collect();
-    match (reasons.is_empty(), refusals.nodes_available.values().sum::<u32>()) {
-        (false, _) => reasons.join("; "),
-        (true, 0) => "no ready node in the job's datacenters".to_owned(),
-        (true, _) => "not said".to_owned(),
-    }
 }
 
 const TAKES: &str = "a string takes every character";

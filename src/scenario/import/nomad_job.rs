@@ -299,8 +299,7 @@ impl Reader {
             if let Some(block) = own {
                 update = Some(self.update(&block.body, update));
             }
-            // `max_parallel = 0` means no update strategy.
-            group.update = update.filter(|update| update.max_parallel > 0);
+            group.update = update;
         }
         let own = self.blocks_one(body, "migrate");
         for block in [inherited.migrate.as_ref(), own.as_ref()].into_iter().flatten() {

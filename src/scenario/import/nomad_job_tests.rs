@@ -123,7 +123,8 @@ fn the_defaults_depend_on_the_type() {
 
 #[test]
 fn no_parallel_updates_are_no_updates() {
-    let job = read(&with_task("").replace("group", "update {\n max_parallel = 0\n}\n group")).job;
+    let mut job = read(&with_task("").replace("group", "update {\n max_parallel = 0\n}\n group")).job;
+    rules::drop_empty_updates(&mut job);
     assert_eq!(job.groups[0].update, None);
 }
 

@@ -245,7 +245,7 @@ impl Reader {
         }
     }
 
-    /// `reschedule`; saying how many attempts ends the default's `unlimited`.
+    /// `reschedule`.
     pub(super) fn reschedule(&mut self, body: &Body, base: Option<Reschedule>) -> Reschedule {
         let base = base.unwrap_or(Reschedule::BATCH);
         let function = self.text(body, "delay_function");
@@ -260,7 +260,7 @@ impl Reader {
             }
         };
         let attempts = self.whole(body, "attempts", 0..=u64::from(u32::MAX)).map(|attempts| attempts as u32);
-        let unlimited = self.truth(body, "unlimited").unwrap_or(base.unlimited && attempts.is_none());
+        let unlimited = self.truth(body, "unlimited").unwrap_or(base.unlimited);
         Reschedule {
             attempts: attempts.unwrap_or(base.attempts),
             interval: self.span(body, "interval").unwrap_or(base.interval),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::base::time::Duration;
 use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
+use crate::model::job::DelayFunction;
 use crate::model::job::Job;
 use crate::model::job::JobKind;
 use crate::model::job::Reschedule;
@@ -86,6 +87,14 @@ pub fn broken(job: &Job) -> Vec<Broken> {
     out
 }
 
+/// Takes away what means that there is no update strategy: `max_parallel` 0 (Nomad `UpdateStrategy.IsEmpty`). It has to
+/// keep the rules all the same.
+pub fn drop_empty_updates(job: &mut Job) {
+    for group in &mut job.groups {
+        group.update.take_if(|update| update.max_parallel == 0);
+    }
+}
+
 /// Nomad refuses NUL; other control characters would tear every line a name is printed in.
 const CONTROL: &str = "needs a name without control characters";
 
@@ -110,6 +119,10 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
     rule(
         !(system && (!group.affinities.is_empty() || !group.spreads.is_empty())),
         "of a system job may have neither affinities nor spreads".to_owned(),
+    );
+    rule(
+        !(system && group.tasks.iter().any(|task| !task.affinities.is_empty())),
+        "of a system job may have no task with affinities".to_owned(),
     );
     for message in placement_rules::broken(&group.constraints, &group.affinities, &group.spreads) {
         rule(false, message);
@@ -199,9 +212,6 @@ fn task_rules((group, number): (usize, usize), task: &Task, twin: bool, out: &mu
 
 /// Healthy before its deadline, before the deployment's.
 fn update_rules(update: &Update) -> Result<(), String> {
-    if update.max_parallel == 0 {
-        return Ok(());
-    }
     if update.min_healthy_time >= update.healthy_deadline {
         return Err(format!("has a `healthy_deadline` of {} within its `min_healthy_time`", update.healthy_deadline));
     }
@@ -239,7 +249,12 @@ fn reschedule_rules(reschedule: &Reschedule) -> Result<(), String> {
         return Err(format!("has a reschedule `delay` of {}, below 5 s", reschedule.delay));
     }
     if reschedule.unlimited && reschedule.attempts > 0 {
-        return Err("has both reschedule `attempts` and `unlimited`".to_owned());
+        let default = "the default of service jobs: write `unlimited` false";
+        return Err(format!("has both reschedule `attempts` and `unlimited` ({default})"));
+    }
+    if reschedule.delay_function != DelayFunction::Constant && reschedule.max_delay < reschedule.delay {
+        let (most, delay) = (reschedule.max_delay, reschedule.delay);
+        return Err(format!("has a reschedule `max_delay` of {most}, below its `delay` of {delay}"));
     }
     if !reschedule.unlimited && reschedule.interval < Duration::from_secs(15) {
         return Err(format!("has a reschedule `interval` of {}, below 15 s", reschedule.interval));
@@ -272,6 +287,7 @@ const PARTS_MAX: usize = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::constraint::Affinity;
     use crate::scenario::import::defaults;
 
     fn messages(change: impl FnOnce(&mut Job)) -> Vec<String> {
@@ -292,7 +308,7 @@ mod tests {
     #[test]
     fn each_rule_names_what_breaks_it() {
         type Change = fn(&mut Job);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 15] = [
             (|job| job.name = "we\0b".into(), "needs a name without control characters"),
             (|job| job.name = "we\u{7}b".into(), "needs a name without control characters"),
             (|job| job.groups[0].name = "we\0b".into(), "needs a name without control characters"),
@@ -307,7 +323,25 @@ mod tests {
                 "healthy_deadline",
             ),
             (|job| job.groups[0].update.as_mut().unwrap().auto_promote = true, "canaries"),
+            (
+                |job| {
+                    let update = job.groups[0].update.as_mut().unwrap();
+                    (update.max_parallel, update.auto_promote) = (0, true);
+                },
+                "canaries",
+            ),
             (|job| job.groups[0].reschedule.as_mut().unwrap().attempts = 3, "unlimited"),
+            (|job| job.groups[0].reschedule.as_mut().unwrap().max_delay = Duration::from_secs(9), "max_delay"),
+            (
+                |job| {
+                    let group = &mut job.groups[0];
+                    (group.update, group.migrate, group.reschedule) = (None, None, None);
+                    let (left, operator, right) = ("${attr.x}".into(), "=".into(), "y".into());
+                    group.tasks[0].affinities.push(Affinity { left, operator, right, weight: 50 });
+                    job.kind = JobKind::System;
+                },
+                "affinities",
+            ),
         ];
         for (change, part) in cases {
             let found = messages(change);

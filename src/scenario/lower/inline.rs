@@ -294,7 +294,7 @@ impl Lowering<'_> {
         out
     }
 
-    /// `LEFT OPERATOR RIGHT`, `LEFT is_set`, or `distinct_hosts`.
+    /// `LEFT OPERATOR RIGHT`, `LEFT is_set`, `distinct_hosts`, or `distinct_hosts = false`.
     fn constraint(&mut self, path: &str, text: &str) -> Constraint {
         let mut parts = text.trim().splitn(3, char::is_whitespace);
         let (left, operator) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
@@ -304,8 +304,8 @@ impl Lowering<'_> {
             operator: operator.to_owned(),
             right: right.to_owned(),
         };
-        if left == "distinct_hosts" && operator.is_empty() {
-            return of("", "distinct_hosts", "true");
+        if left == "distinct_hosts" && matches!((operator, right), ("", "") | ("=", "true" | "false")) {
+            return of("", "distinct_hosts", if right.is_empty() { "true" } else { right });
         }
         if !OPERATORS.contains(&operator) {
             self.error("E015", path, format!("`{text}` is no constraint"))

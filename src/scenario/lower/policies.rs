@@ -97,7 +97,7 @@ impl Lowering<'_> {
                 Some(schema::DelayFunction::Fibonacci) => DelayFunction::Fibonacci,
             },
             max_delay: span("max_delay", &written.max_delay, default.max_delay),
-            unlimited: written.unlimited.unwrap_or(default.unlimited && attempts.is_none()),
+            unlimited: written.unlimited.unwrap_or(default.unlimited),
         }
     }
 

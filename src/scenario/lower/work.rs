@@ -16,6 +16,7 @@ use crate::model::job::Job;
 use crate::model::job::JobKind;
 use crate::model::job::TaskGroup;
 use crate::model::topology::RegionId;
+use crate::protocol::scheduler::operators::glob;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::diagnostic::Place;
 use crate::scenario::diagnostic::Severity;
@@ -219,6 +220,7 @@ impl Lowering<'_> {
             let finding = Diagnostic::error("E011", broken.message).at(Some(origin.place(broken.part)));
             self.report(finding);
         }
+        rules::drop_empty_updates(&mut job);
         let origin = Arc::new(origin);
         let mut out = Vec::new();
         for region in regions {
@@ -365,10 +367,7 @@ impl Lowering<'_> {
 
 /// Nomad 1.5 allows `*` in datacenter names.
 pub(super) fn matches_datacenter(wanted: &[Arc<str>], name: &str) -> bool {
-    wanted.iter().any(|wanted| match wanted.split_once('*') {
-        None => **wanted == *name,
-        Some((head, tail)) => name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail),
-    })
+    wanted.iter().any(|wanted| glob(wanted, name))
 }
 
 /// Roofs of all datacenters.

@@ -53,7 +53,7 @@ pub struct Job {
     /// 1 to 100. Default 50.
     #[serde(default)]
     pub priority: Option<u64>,
-    /// `"${attr.kernel.name} = linux"`, `"distinct_hosts"`.
+    /// `"${attr.kernel.name} = linux"`, `"distinct_hosts"`; `"distinct_hosts = false"` is off from Nomad 1.5.4 on.
     #[serde(default)]
     pub constraints: Vec<String>,
     /// Spreads.
