@@ -24,7 +24,7 @@ mod draft;
 pub mod explain;
 mod feasible;
 pub mod fit;
-mod generic;
+pub(crate) mod generic;
 pub mod names;
 mod node_map;
 pub mod operators;

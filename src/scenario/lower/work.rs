@@ -16,6 +16,7 @@ use crate::model::job::Job;
 use crate::model::job::JobKind;
 use crate::model::job::TaskGroup;
 use crate::model::topology::RegionId;
+use crate::protocol::scheduler::generic::glob;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::diagnostic::Place;
 use crate::scenario::diagnostic::Severity;
@@ -256,15 +257,14 @@ impl Lowering<'_> {
         }
     }
 
-    /// Patterns replaced by the datacenters they match; one that matches none stays, to be reported.
+    /// Patterns replaced by the datacenters they match; one that matches none stays, to be reported. Before Nomad 1.5
+    /// they are names like others.
     fn expanded(&self, wanted: &[Arc<str>], region: RegionId) -> Vec<Arc<str>> {
+        let globs = self.nomad_release_of_scenario() >= (1, 5, 0);
         let mut out: Vec<Arc<str>> = Vec::new();
         for name in wanted {
             let here = self.geography.datacenters.iter().filter(|(of, _)| *of == region).map(|(_, known)| known);
-            let mut matching: Vec<Arc<str>> = here
-                .filter(|known| name.contains('*') && matches_datacenter(std::slice::from_ref(name), known))
-                .cloned()
-                .collect();
+            let mut matching: Vec<Arc<str>> = here.filter(|known| globs && glob(name, known)).cloned().collect();
             if matching.is_empty() {
                 matching.push(name.clone());
             }
@@ -363,12 +363,9 @@ impl Lowering<'_> {
     }
 }
 
-/// Nomad 1.5 allows `*` in datacenter names.
+/// Whether a job is to run in a datacenter. What is still a pattern matches none.
 pub(super) fn matches_datacenter(wanted: &[Arc<str>], name: &str) -> bool {
-    wanted.iter().any(|wanted| match wanted.split_once('*') {
-        None => **wanted == *name,
-        Some((head, tail)) => name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail),
-    })
+    wanted.iter().any(|wanted| **wanted == *name)
 }
 
 /// Roofs of all datacenters.
