@@ -173,7 +173,7 @@ pub static METRICS: &[Metric] = &[
     metric("placement.churn", Unit::Allocs, Kind::Total, END, Worse::More, "allocations that gave back what they held: complete, evicted, failed, lost, stopped", "nomad.job_summary.{complete,failed,lost}; client.allocs.{complete,failed}"),
     metric("placement.replaced", Unit::Allocs, Kind::Total, REGION, Worse::More, "allocations placed instead of an earlier one", ""),
     metric("placement.preemptions", Unit::Allocs, Kind::Total, PRIORITY, Worse::More, "allocations pushed out, by the priority of their job", ""),
-    metric("placement.time_to_running", Unit::Milliseconds, Kind::Times, REGION, Worse::More, "from the registration, scaling or launch of a service or batch job to the first task of a new allocation running", ""),
+    metric("placement.time_to_running", Unit::Milliseconds, Kind::Times, REGION, Worse::More, "from the registration, scaling or launch of a service or batch job to the first task of the first allocation of a name since then running", ""),
     metric("eval.wait", Unit::Milliseconds, Kind::Times, EVAL, Worse::More, "ready in the broker until a worker took it", "nomad.broker.eval_waiting (1.8)"),
     metric("eval.age", Unit::Milliseconds, Kind::Times, EVAL, Worse::More, "from its creation until a worker took it: delays and, if it was blocked, the wait for capacity included", ""),
     metric("eval.time", Unit::Milliseconds, Kind::Times, REGION, Worse::More, "from dequeue to acknowledgement", "nomad.worker.invoke_scheduler.* plus submit_plan"),

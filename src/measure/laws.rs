@@ -3,7 +3,8 @@
 //! Safety is looked at with every event. Liveness is looked at every [`LOOK_EVERY`], and only promised while no fault
 //! *lasts*: a partition, a degraded link, a pause, a slow disk or processor, or a network outage excuses everybody from
 //! its beginning to its end. The loss of a machine or a process is a *blow*: it lasts no time, and what is promised
-//! counts from it, as long as a majority of the servers concerned is left.
+//! counts from it, as long as a majority of the servers concerned is left: of those that vote by the configuration of
+//! every server that runs. Autopilot may have taken out others before, and a group of two loses its majority with one.
 //!
 //! Left out: a fault excuses the whole world, not only those it touches, so a law that is broken far away from a
 //! lasting fault is noticed only after its end.
@@ -97,6 +98,8 @@ struct RaftWatch {
     laws: raft::Laws,
     liveness: raft::Liveness,
     servers: Vec<ProcessId>,
+    /// The newest configuration each of them has.
+    configurations: BTreeMap<ProcessId, Arc<Configuration>>,
     /// Whether liveness is promised now.
     promised: bool,
 }
@@ -273,8 +276,11 @@ impl Laws {
         let Some(fact) = raft::Fact::of(event) else { return };
         let Some(machine) = self.atlas.machine(who) else { return };
         let region = self.atlas.region(machine);
-        if let Some(watch) = self.groups.get_mut(&Group { system, region }) {
-            watch.see(at, who, fact);
+        let Some(watch) = self.groups.get_mut(&Group { system, region }) else { return };
+        let is_reconfigured = matches!(fact, raft::Fact::Configured(_));
+        watch.see(at, who, fact);
+        if is_reconfigured {
+            self.promises(at);
         }
     }
 
@@ -371,8 +377,7 @@ impl Laws {
     /// Tells the groups whether a majority runs undisturbed.
     fn promises(&mut self, at: Time) {
         for watch in self.groups.values_mut() {
-            let running = watch.servers.iter().filter(|server| !self.down.contains(server)).count();
-            let promised = self.lasting == 0 && 2 * running > watch.servers.len();
+            let promised = self.lasting == 0 && watch.can_elect(&self.down);
             if watch.promised && !promised {
                 watch.liveness.fault_began();
             } else if promised && !watch.promised {
@@ -407,10 +412,28 @@ impl RaftWatch {
     fn new(servers: Vec<ProcessId>, multiplier: u32) -> Self {
         let mut liveness = raft::Liveness::new(LEADER_BOUND * u64::from(multiplier.max(1)), COMMIT_BOUND);
         liveness.faults_ended(Time::ZERO);
-        Self { laws: raft::Laws::new(&Configuration::of_voters(&servers)), liveness, servers, promised: true }
+        let founding = Arc::new(Configuration::of_voters(&servers));
+        let laws = raft::Laws::new(&founding);
+        let configurations = servers.iter().map(|server| (*server, Arc::clone(&founding))).collect();
+        Self { laws, liveness, servers, configurations, promised: true }
+    }
+
+    /// Whether whoever runs sees a majority of voters running.
+    fn can_elect(&self, down: &BTreeSet<ProcessId>) -> bool {
+        let runs = |server: &ProcessId| !down.contains(server);
+        let has_majority = |server: &ProcessId| {
+            self.configurations.get(server).is_none_or(|configuration| {
+                2 * configuration.voters().filter(runs).count() > configuration.voter_count()
+            })
+        };
+        let mut running = self.servers.iter().filter(|server| runs(server)).peekable();
+        running.peek().is_some() && running.all(has_majority)
     }
 
     fn see(&mut self, at: Time, who: ProcessId, fact: raft::Fact) {
+        if let raft::Fact::Configured(configuration) = &fact {
+            self.configurations.insert(who, Arc::clone(configuration));
+        }
         let seen = raft::Observation { at, who, fact };
         self.laws.see(&seen);
         self.liveness.see(&seen);
@@ -508,5 +531,28 @@ fn lasts(action: &Action) -> bool {
         | Action::StopJob { .. }
         | Action::Order { .. }
         | Action::Nodes { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_is_due_while_a_majority_of_those_that_still_vote_runs() {
+        let (a, b, c) = (ProcessId(1), ProcessId(2), ProcessId(3));
+        let mut watch = RaftWatch::new(vec![a, b, c], 1);
+        let can_elect = |watch: &RaftWatch, down: &[ProcessId]| watch.can_elect(&down.iter().copied().collect());
+        assert!(can_elect(&watch, &[]) && can_elect(&watch, &[b]));
+        assert!(!can_elect(&watch, &[a, b]) && !can_elect(&watch, &[a, b, c]));
+        // Autopilot takes the first one out while it is away; it does not hear of it.
+        let without = Arc::new(Configuration::of_voters(&[b, c]));
+        for who in [b, c] {
+            watch.see(Time::ZERO, who, raft::Fact::Configured(Arc::clone(&without)));
+        }
+        assert!(can_elect(&watch, &[a]) && can_elect(&watch, &[]));
+        assert!(!can_elect(&watch, &[b]), "the last one needs the vote of one that is down");
+        watch.see(Time::ZERO, c, raft::Fact::Configured(Arc::new(Configuration::of_voters(&[a, b, c]))));
+        assert!(can_elect(&watch, &[b]), "it was taken in again");
     }
 }

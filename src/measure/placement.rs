@@ -55,8 +55,8 @@ pub struct Placement {
     pub why: Option<Box<Why>>,
     /// When the evaluation that placed it was created.
     pub asked_at: Time,
-    /// When its job had last been registered, scaled or launched, for the first allocation in its place of a service or
-    /// batch job.
+    /// When its job had last been registered, scaled or launched, for the first allocation of its name since then, of a
+    /// service or batch job.
     pub registered_at: Option<Time>,
     /// When it was written.
     pub placed_at: Time,
@@ -244,7 +244,14 @@ impl PlacementRecorder {
             state.turnover.replaced(at);
         }
         let group = &alloc.task_group().name;
-        let first = alloc.previous.is_none() && matches!(alloc.job.kind, JobKind::Service | JobKind::Batch);
+        let next = GroupNumber(state.groups.len() as u32);
+        let number = *state.groups.entry((alloc.job_id, Arc::clone(group))).or_insert(next);
+        let runs_once = matches!(alloc.job.kind, JobKind::Service | JobKind::Batch);
+        let registered_at = if runs_once {
+            state.turnover.placed(at, alloc.job_id, (number, alloc.name_index)).filter(|_| alloc.previous.is_none())
+        } else {
+            None
+        };
         let placement = Placement {
             instance: *instance,
             job: alloc.job_id,
@@ -260,13 +267,11 @@ impl PlacementRecorder {
             preempted: alloc.preempted.clone(),
             why: state.reasons.placed(alloc),
             asked_at: *asked_at,
-            registered_at: if first { state.turnover.registered(alloc.job_id) } else { None },
+            registered_at,
             placed_at: at,
             running_at: None,
             ended: None,
         };
-        let next = GroupNumber(state.groups.len() as u32);
-        let number = *state.groups.entry((alloc.job_id, Arc::clone(group))).or_insert(next);
         state.balance.add(at, number, alloc, *machine);
         state.room.hold(at, *machine, &placement.resources, 1);
         self.count(at, *machine, 1);
@@ -299,6 +304,7 @@ impl PlacementRecorder {
         state.turnover.ended(at, placement.priority, (desired, client));
         let number = state.groups.get(&(placement.job, Arc::clone(&placement.group)));
         let number = *number.expect("a group has a number from its first allocation on");
+        state.turnover.left(at, (number, placement.index));
         state.balance.remove(at, number, placement.machine);
         state.room.hold(at, placement.machine, &placement.resources, -1);
         let machine = placement.machine;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::time::{Duration, Time};
+use crate::measure::balance::GroupNumber;
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
 use crate::model::alloc::{ClientStatus, Desired};
@@ -58,7 +59,19 @@ pub(super) struct Turnover {
     preempted: BTreeMap<u8, u64>,
     /// The newest evaluation that came from a registration, by job, and when it was written.
     registered: BTreeMap<JobId, (EvalId, Time)>,
+    /// Names of service and batch jobs that were given out.
+    names: BTreeMap<Name, Use>,
     until_running: Distribution,
+}
+
+/// A group, and the number in the allocation's name.
+type Name = (GroupNumber, u32);
+
+/// What became of the last allocation of a name.
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    placed: Time,
+    ended: Option<Time>,
 }
 
 impl Turnover {
@@ -79,6 +92,7 @@ impl Turnover {
             replaced: 0,
             preempted: priorities.map(|priority| (priority, 0)).collect(),
             registered: BTreeMap::new(),
+            names: BTreeMap::new(),
             until_running: Distribution::new(),
         }
     }
@@ -94,8 +108,25 @@ impl Turnover {
     }
 
     /// When a job was last registered, scaled or launched.
-    pub(super) fn registered(&self, job: JobId) -> Option<Time> {
+    fn registered(&self, job: JobId) -> Option<Time> {
         self.registered.get(&job).map(|(_, at)| *at)
+    }
+
+    /// An allocation was placed. Returns when its job was last registered, if it is the first of its name since then,
+    /// and does not stand in for one that was lost since.
+    pub(super) fn placed(&mut self, at: Time, job: JobId, name: Name) -> Option<Time> {
+        let before = self.names.insert(name, Use { placed: at, ended: None });
+        let since = self.registered(job)?;
+        let is_older =
+            before.is_none_or(|before| before.placed <= since && before.ended.is_none_or(|end| end <= since));
+        is_older.then_some(since)
+    }
+
+    /// The last allocation of a name has ended.
+    pub(super) fn left(&mut self, at: Time, name: Name) {
+        if let Some(last) = self.names.get_mut(&name) {
+            last.ended.get_or_insert(at);
+        }
     }
 
     /// An allocation took the place of another.
@@ -212,5 +243,24 @@ mod tests {
         assert_eq!(turnover.registered(job), Some(at(4)));
         turnover.running(at(6), Duration::from_secs(2));
         check(turnover, &[("placement.time_to_running{region=eu}", 2_000.0)]);
+    }
+
+    #[test]
+    fn only_the_first_allocation_of_a_name_waits_from_the_registration() {
+        let mut turnover = Turnover::with(std::iter::empty(), at(0));
+        let (job, zero, one) = (JobId(1), (GroupNumber(0), 0), (GroupNumber(0), 1));
+        assert_eq!(turnover.placed(at(0), job, zero), None, "nobody registered it");
+        turnover.evaluation(at(10), EvalId(1), job, Trigger::JobRegister);
+        assert_eq!(turnover.placed(at(11), job, zero), Some(at(10)), "a canary beside an older version");
+        turnover.left(at(60), zero);
+        assert_eq!(turnover.placed(at(90), job, zero), None, "the name was given out again");
+        assert_eq!(turnover.placed(at(91), job, one), Some(at(10)), "it waited for room");
+        turnover.left(at(95), zero);
+        turnover.left(at(95), one);
+        turnover.evaluation(at(100), EvalId(2), job, Trigger::JobScaling);
+        assert_eq!(turnover.placed(at(101), job, zero), Some(at(100)), "scaled down and up");
+        turnover.evaluation(at(110), EvalId(3), job, Trigger::JobScaling);
+        turnover.left(at(120), zero);
+        assert_eq!(turnover.placed(at(121), job, zero), None, "lost after another scaling");
     }
 }

@@ -101,6 +101,11 @@ impl Node {
         if taken == steps.len() { node.span.clone() } else { node.opening() }
     }
 
+    /// Whether something is written at `path`.
+    pub fn has(&self, path: &str) -> bool {
+        steps(path).is_some_and(|steps| self.follow(&steps).1 == steps.len())
+    }
+
     /// The first few characters: its name, or its bracket.
     pub fn opening(&self) -> Range<usize> {
         self.span.start..self.span.end.min(self.span.start + 1)
@@ -341,6 +346,7 @@ Scenario(
             ("regions[0].zones", "R"),
         ] {
             assert_eq!(&TEXT[tree.find(path)], expected, "{path}");
+            assert_eq!(tree.has(path), path != "regions[0].zones", "{path}");
         }
     }
 

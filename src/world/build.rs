@@ -258,7 +258,8 @@ impl Builder<'_> {
             start: Delay { median: CONTAINER_START, sigma: CONTAINER_START_SIGMA },
             draws: Draws::new(self.atlas.seed, &format!("{}/driver", spec.name)),
         };
-        let config = ClientConfig::new(node, Arc::clone(node_spec), servers, delays);
+        let mut config = ClientConfig::new(node, Arc::clone(node_spec), servers, delays);
+        config.push_routine = self.atlas.spec.options.scheduler.behaviour.client_update_ticks;
         let rng = Rng::stream(self.atlas.seed, &format!("{}/nomad/client", spec.name));
         ClientProcess::new(machine, self.atlas, NomadClient::new(config, rng))
     }

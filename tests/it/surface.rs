@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cossim::base::time::Duration;
 use cossim::model::job::Job;
 use cossim::protocol::scheduler::release::Algorithm;
+use cossim::protocol::scheduler::release::SpreadLimit;
 use cossim::scenario;
 use cossim::scenario::Loaded;
 use cossim::world::spec::Action;
@@ -180,7 +181,7 @@ fn the_scheduler_is_configured() {
     assert_eq!((options.workers, options.plan_checkers, options.delivery_limit), (Some(4), Some(3), 5));
     assert_eq!(scheduler.algorithm, Algorithm::Spread);
     assert!(scheduler.preempt_service && !scheduler.preempt_batch && !scheduler.preempt_system);
-    assert_eq!(scheduler.behaviour.spread_limit, Some(7));
+    assert_eq!(scheduler.behaviour.spread_limit, SpreadLimit::AtMost(7));
     assert!(scheduler.behaviour.plan_rejections_tracked && !scheduler.behaviour.ready_after_reports, "it is 1.3.2");
     let rejections = options.plan_rejections.expect("they are counted");
     assert_eq!((rejections.threshold, rejections.window), (15, Duration::from_mins(5)));

@@ -81,7 +81,10 @@ impl SchedulerLaws {
             }
             Event::LeaderEstablished { .. } => self.turns.leader_changed(),
             Event::EvalEnqueued { eval } => self.turns.enqueued(at, eval),
-            Event::EvalDequeued { eval, .. } => self.turns.dequeued(at, eval),
+            Event::EvalDequeued { eval, .. } => {
+                self.turns.dequeued(at, eval);
+                self.counts.evaluated(eval);
+            }
             Event::EvalAcked { eval } => {
                 self.turns.returned(*eval);
                 self.turns.ended(at, *eval);
@@ -126,7 +129,9 @@ impl SchedulerLaws {
                 if let Some(before) = self.room.updated(at, index, alloc) {
                     self.counts.ended(&before);
                 }
-                self.counts.began(alloc);
+                if !alloc.is_terminal() {
+                    self.counts.began(alloc);
+                }
             }
             Change::Stopped { stop } => {
                 if let Some(alloc) = self.room.stopped(index, stop.alloc) {
@@ -139,10 +144,10 @@ impl SchedulerLaws {
                 }
             }
             Change::Reported { alloc, status, .. } => {
-                if *status == ClientStatus::Failed
-                    && let Some(alloc) = self.room.live(*alloc)
-                {
-                    self.counts.failed(at, alloc);
+                match (status, self.room.live(*alloc)) {
+                    (ClientStatus::Failed, Some(alloc)) => self.counts.failed(at, alloc),
+                    (ClientStatus::Complete, Some(alloc)) => self.counts.completed(index, alloc),
+                    (_, _) => {}
                 }
                 let has_ended = matches!(status, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost);
                 if has_ended && let Some(alloc) = self.room.release(*alloc) {
@@ -231,6 +236,43 @@ mod tests {
         }
         assert_eq!(violations(&laws), ["scheduler.capacity"]);
         assert!(violations(&stopped).is_empty());
+    }
+
+    fn reported(id: u32, status: ClientStatus) -> Change {
+        Change::Reported { alloc: AllocId(id), status, healthy: None }
+    }
+
+    #[test]
+    fn a_failed_allocation_holds_nothing_when_it_is_told_its_followup() {
+        let mut laws = laws();
+        commit(&mut laws, 2, placed(0));
+        commit(&mut laws, 2, placed(1));
+        commit(&mut laws, 3, reported(0, ClientStatus::Failed));
+        let Change::Placed { alloc, .. } = placed(0) else { unreachable!("made above") };
+        let followed = Alloc { client: ClientStatus::Failed, followup_eval: Some(EvalId(9)), ..Alloc::clone(&alloc) };
+        commit(&mut laws, 4, Change::Updated { alloc: followed.into() });
+        commit(&mut laws, 5, placed(2));
+        assert!(violations(&laws).is_empty(), "{:?}", laws.tallies());
+        commit(&mut laws, 6, placed(3));
+        assert_eq!(violations(&laws), ["scheduler.capacity"]);
+    }
+
+    #[test]
+    fn a_count_is_not_promised_after_an_allocation_completed_until_its_job_is_evaluated() {
+        let mut laws = laws();
+        commit(&mut laws, 2, Change::Job { id: JobId(0), job: Some(Arc::new(job(0, 50, 1))) });
+        commit(&mut laws, 3, placed(0));
+        commit(&mut laws, 4, reported(0, ClientStatus::Complete));
+        laws.judge(at(30), Some(at(0)));
+        for (id, create_index, broken) in [(1, 3, false), (2, 5, true)] {
+            let eval = Arc::new(Evaluation { create_index, ..eval(id, 0, 50) });
+            laws.observe(at(31), A, &Event::EvalEnqueued { eval: eval.clone() });
+            laws.observe(at(31), A, &Event::EvalDequeued { eval, waited: Duration::ZERO });
+            laws.observe(at(31), A, &Event::EvalAcked { eval: EvalId(id) });
+            laws.judge(at(32), Some(at(0)));
+            assert_eq!(!violations(&laws).is_empty(), broken, "written at {create_index}");
+        }
+        assert_eq!(violations(&laws), ["scheduler.count_restored"]);
     }
 
     #[test]

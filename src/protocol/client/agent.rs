@@ -56,6 +56,17 @@ pub(super) enum Phase {
     Registered,
 }
 
+/// What the alarm for status updates is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PushAlarm {
+    /// Nothing.
+    Off,
+    /// The next time for details; what changes a status does not wait for it.
+    Routine,
+    /// The next time for anything, or the end of the wait after a failure.
+    Set,
+}
+
 /// One client.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent condition of one loop")]
@@ -86,7 +97,7 @@ pub struct NomadClient {
     pub(super) stoppable: BTreeSet<AllocId>,
     pub(super) dirty: SortedSet<AllocId>,
     pub(super) pushing: Vec<AllocUpdate>,
-    pub(super) push_armed: bool,
+    pub(super) push_alarm: PushAlarm,
     pub(super) push_phase: Duration,
     /// A new order of the server list, until its head answers.
     pub(super) rebalancing: Option<Vec<ProcessId>>,
@@ -143,7 +154,7 @@ impl Machine for NomadClient {
         self.pull_started = false;
         self.wanted.clear();
         self.pushing.clear();
-        self.push_armed = false;
+        self.push_alarm = PushAlarm::Off;
         self.rebalancing = None;
         self.pinged.clear();
         self.keepalive_armed = false;
@@ -162,7 +173,7 @@ impl NomadClient {
     pub fn new(config: ClientConfig, mut rng: Rng) -> Self {
         let mut servers = config.servers.clone();
         rng.shuffle(&mut servers);
-        let push_phase = rng.stagger(config.push_interval);
+        let push_phase = rng.stagger(config.push_interval * config.push_routine);
         let keepalive_phase = rng.stagger(config.keepalive);
         Self {
             calls: Calls::new(servers),
@@ -184,7 +195,7 @@ impl NomadClient {
             stoppable: BTreeSet::new(),
             dirty: SortedSet::default(),
             pushing: Vec::new(),
-            push_armed: false,
+            push_alarm: PushAlarm::Off,
             push_phase,
             rebalancing: None,
             pinged: Vec::new(),
@@ -413,7 +424,7 @@ impl NomadClient {
                 for update in std::mem::take(&mut self.pushing) {
                     self.dirty.insert(update.id);
                 }
-                self.push_armed = true;
+                self.push_alarm = PushAlarm::Set;
                 fx.arm(Timer::Push, self.rng.timeout(self.config.push_retry));
             }
             Purpose::Predecessor(alloc) => {
@@ -440,7 +451,7 @@ impl NomadClient {
     fn registered(&mut self, now: Time, ttl: Duration, servers: &Arc<Vec<ProcessId>>, fx: &mut impl Fx<Self>) {
         self.phase = Phase::Registered;
         self.was_ready = true;
-        self.push_armed = false;
+        self.push_alarm = PushAlarm::Off;
         self.heard_alive(now, ttl, servers);
         self.events.push(Event::Registered);
         fx.arm(Timer::Beat, self.rng.stagger(self.config.heartbeat_stagger));
@@ -526,10 +537,7 @@ impl NomadClient {
 
     /// After every input: arms what became due and hands the events over.
     fn settle(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        if !self.dirty.is_empty() && !self.push_armed && self.pushing.is_empty() {
-            self.push_armed = true;
-            fx.arm(Timer::Push, until_multiple(now, self.config.push_interval, self.push_phase));
-        }
+        self.arm_push(now, fx);
         let due = self.alarms.next();
         if due != self.runner_due {
             self.runner_due = due;
@@ -548,7 +556,7 @@ impl NomadClient {
 const FINGERPRINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// From `now` to the next instant `phase + n * period` after it.
-fn until_multiple(now: Time, period: Duration, phase: Duration) -> Duration {
+pub(super) fn until_multiple(now: Time, period: Duration, phase: Duration) -> Duration {
     let (now, period, phase) = (now.as_nanos(), period.as_nanos(), phase.as_nanos());
     let since = (now + period - phase % period) % period;
     Duration::from_nanos(period - since)
@@ -557,10 +565,15 @@ fn until_multiple(now: Time, period: Duration, phase: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::machine::Token;
     use crate::base::rng::Draws;
+    use crate::model::alloc::ClientStatus;
+    use crate::model::evaluation::EvalId;
     use crate::model::node::NodeId;
     use crate::protocol::client::config::{Delay, Delays};
-    use crate::protocol::scheduler::story::node_spec;
+    use crate::protocol::scheduler::release::{Behaviour, Release};
+    use crate::protocol::scheduler::story::{node_spec, place};
+    use crate::protocol::scheduler::test_support::job;
 
     fn client() -> NomadClient {
         let none = Delay::constant(Duration::ZERO);
@@ -590,6 +603,48 @@ mod tests {
                 let wait = client.beat_retry(at(now), error).as_secs_f64();
                 assert!(low <= wait && wait <= high, "{last_ok:?} {ttl} {now}: {wait}");
             }
+        }
+    }
+
+    /// Waits the alarm for pushes was set to, in milliseconds.
+    #[derive(Default)]
+    struct Pushes(Vec<u64>);
+
+    impl Fx<NomadClient> for Pushes {
+        fn send(&mut self, _: ProcessId, _: Message) {}
+        fn arm(&mut self, timer: Timer, delay: Duration) {
+            if timer == Timer::Push {
+                self.0.push(delay.as_nanos() / 1_000_000);
+            }
+        }
+        fn disarm(&mut self, _: Timer) {}
+        fn write(&mut self, _: Token, _: u32) {}
+        fn compute(&mut self, _: Token, _: Duration) {}
+        fn emit(&mut self, _: Event) {}
+    }
+
+    #[test]
+    fn what_changes_no_status_is_pushed_once_a_second_from_1_6_on() {
+        for (release, expected) in [("1.5.6", &[100, 80][..]), ("1.6.0", &[900, 50, 880])] {
+            let mut client = client();
+            client.config.push_routine = Behaviour::of(release.parse::<Release>().unwrap()).client_update_ticks;
+            (client.phase, client.push_phase) = (Phase::Registered, Duration::ZERO);
+            let at = |millis| Time::ZERO + Duration::from_millis(millis);
+            let mut alloc = place(&Arc::new(job(0, 50, 1)), NodeId(0), EvalId(0), None, at(0));
+            alloc.id = AllocId(1);
+            let mut fx = Pushes::default();
+            client.add(at(100), &Arc::new(alloc), &mut fx);
+            client.settle(at(100), &mut fx);
+            // It runs: that changes its status.
+            client.with_runner(at(150), AllocId(1), |runner, _| runner.status = ClientStatus::Running);
+            client.settle(at(150), &mut fx);
+            client.push(at(200), &mut fx);
+            client.pushed();
+            // It is healthy: that does not.
+            client.with_runner(at(1_120), AllocId(1), |runner, _| runner.decided = Some((true, at(1_120))));
+            client.settle(at(1_120), &mut fx);
+            client.settle(at(1_130), &mut fx);
+            assert_eq!(fx.0, expected, "{release}");
         }
     }
 

@@ -7,7 +7,8 @@ use crate::base::machine::Fx;
 use crate::base::sorted::{SortedMap, search_back};
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus};
-use crate::protocol::client::agent::{NomadClient, Phase, Timer};
+use crate::protocol::client::agent::until_multiple;
+use crate::protocol::client::agent::{NomadClient, Phase, PushAlarm, Timer};
 use crate::protocol::client::alarms::Alarms;
 use crate::protocol::client::config::ClientConfig;
 use crate::protocol::client::event::Event;
@@ -142,11 +143,28 @@ impl NomadClient {
         if self.phase == Phase::Unregistered {
             return;
         }
-        self.push_armed = false;
+        self.push_alarm = PushAlarm::Off;
         self.pushing = self.dirty.as_slice().iter().filter_map(|id| self.runners.get(*id)?.report()).collect();
         self.dirty.clear();
         if !self.pushing.is_empty() {
             self.call(now, Purpose::Push, Request::UpdateAllocs(self.pushing.clone().into()), fx);
+        }
+    }
+
+    /// Arms the alarm for what the servers are to know, if something is and no report is on its way.
+    pub(super) fn arm_push(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if self.dirty.is_empty() || !self.pushing.is_empty() || self.push_alarm == PushAlarm::Set {
+            return;
+        }
+        let urgent = |id: &AllocId| self.runners.get(*id).is_some_and(|runner| runner.is_report_urgent());
+        let (alarm, interval) = if self.config.push_routine <= 1 || self.dirty.as_slice().iter().any(urgent) {
+            (PushAlarm::Set, self.config.push_interval)
+        } else {
+            (PushAlarm::Routine, self.config.push_interval * self.config.push_routine)
+        };
+        if alarm != self.push_alarm {
+            self.push_alarm = alarm;
+            fx.arm(Timer::Push, until_multiple(now, interval, self.push_phase));
         }
     }
 

@@ -28,6 +28,9 @@ pub struct ClientConfig {
     pub missing_retry: Duration,
     /// Status updates are sent at multiples of this. Default 200 ms (`allocSyncIntv`).
     pub push_interval: Duration,
+    /// Of these multiples, only every so many-eths are for updates that change no allocation's status. Default 1, as
+    /// before Nomad 1.6.0.
+    pub push_routine: u64,
     /// Wait before sending updates again, plus up to as much. Default 5 s (`allocSyncRetryIntv`).
     pub push_retry: Duration,
     /// How long a failed call is tried again with other servers. Default 5 s (`rpc_hold_timeout`).
@@ -58,6 +61,7 @@ impl ClientConfig {
             pull_retry: Duration::from_secs(30),
             missing_retry: Duration::from_secs(2),
             push_interval: Duration::from_millis(200),
+            push_routine: 1,
             push_retry: Duration::from_secs(5),
             rpc_hold: Duration::from_secs(5),
             block: Duration::from_secs(300),

@@ -193,6 +193,12 @@ impl Runner {
         (self.told != Some(update)).then_some(update)
     }
 
+    /// Whether the report says more than details: it changes the status the servers know (Nomad 1.6
+    /// `GetUpdatePriority`).
+    pub fn is_report_urgent(&self) -> bool {
+        self.told.map_or(self.alloc.client, |told| told.client) != self.status
+    }
+
     /// The servers acknowledged this report.
     pub fn acknowledged(&mut self, update: AllocUpdate) {
         self.told = Some(update);

@@ -20,11 +20,13 @@ const KILL_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 type Dues<'a> = Vec<(&'a Arc<Alloc>, Time)>;
 
 impl<'a> Reconciler<'a, '_> {
-    /// Lost allocations whose clients have not stopped them yet, with the time they will have.
-    pub(super) fn lost_later(&self, group: &TaskGroup, lost: &Set<'a>) -> Vec<(&'a Arc<Alloc>, Time)> {
-        let kill = group.tasks.iter().map(|task| task.kill_timeout).max().unwrap_or(KILL_TIMEOUT_MIN);
+    /// Lost allocations whose clients have not stopped them yet, with the time they will have by the version of the job
+    /// they run (Nomad `WaitClientStop`).
+    pub(super) fn lost_later(&self, lost: &Set<'a>) -> Vec<(&'a Arc<Alloc>, Time)> {
         let due = |alloc: &&'a Arc<Alloc>| {
             let stop_after = alloc.task_group().stop_after_client_disconnect?;
+            let tasks = alloc.task_group().tasks.iter();
+            let kill = tasks.map(|task| task.kill_timeout).max().unwrap_or(KILL_TIMEOUT_MIN);
             let since = alloc.lost_at.unwrap_or(self.question.now);
             let until = since + stop_after + kill.max(KILL_TIMEOUT_MIN);
             (until > self.question.now).then_some((*alloc, until))

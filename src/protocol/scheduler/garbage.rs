@@ -145,12 +145,13 @@ impl Collector<'_> {
         commands
     }
 
-    /// Batch jobs end by themselves, others once they are stopped.
+    /// Batch and sysbatch jobs end by themselves, others once they are stopped (Nomad `jobIsGCable`).
     fn is_over(&self, job: &Job) -> bool {
         if job.is_parent() && !matches!(&job.launch, Launch::Periodic(periodic) if !periodic.enabled) {
             return job.stop;
         }
-        self.state.job_status(job.id) == Some(JobStatus::Dead) && (job.stop || job.kind == JobKind::Batch)
+        let ends = matches!(job.kind, JobKind::Batch | JobKind::SysBatch);
+        self.state.job_status(job.id) == Some(JobStatus::Dead) && (job.stop || ends)
     }
 
     fn deployments(&self) -> Vec<Command> {

@@ -132,6 +132,17 @@ fn a_finished_batch_job_keeps_its_allocations_until_it_goes_itself() {
 }
 
 #[test]
+fn a_finished_sysbatch_job_goes_like_a_batch_job() {
+    let mut region = running("1.6", 1, Job { kind: JobKind::SysBatch, ..batch() });
+    let alloc = state(&region).allocs().values().next().expect("one").id;
+    region.exit(0, alloc, Exit::Success);
+    busy(&mut region, 3 * 60 + 50);
+    assert!(state(&region).job(JobId(0)).is_some());
+    busy(&mut region, 30);
+    assert!(state(&region).job_entry(JobId(0)).is_none());
+}
+
+#[test]
 fn on_demand_everything_goes_but_what_a_replacement_has_to_know() {
     let left = |reschedules: bool| {
         let mut service = job(0, 50, 1);

@@ -284,7 +284,7 @@ impl<'a> Reconciler<'a, '_> {
         let absent = self.lose_sight(group, &standings);
         let Standings { untainted, migrate, lost, .. } = standings;
         let (mut untainted, now, later) = self.by_reschedule(untainted);
-        let lost_later = self.lost_later(group, &lost);
+        let lost_later = self.lost_later(&lost);
         let delays_placement = !lost_later.is_empty();
         let lost_followups = self.create_followups(group, lost_later);
         let delayed = self.create_followups(group, later.clone());

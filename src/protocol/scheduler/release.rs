@@ -70,13 +70,12 @@ impl FromStr for Release {
     }
 }
 
-/// What the servers do where releases differ.
+/// What servers and clients do where releases differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one switch of one release")]
 pub struct Behaviour {
-    /// Most candidates scored when a spread or an affinity applies; `None` scores every node. 100 from 1.1.10 and
-    /// 1.2.4 on (GH-11712).
-    pub spread_limit: Option<u32>,
+    /// Candidates scored when a spread or an affinity applies. Bounded from 1.1.10 and 1.2.4 on (GH-11712).
+    pub spread_limit: SpreadLimit,
     /// Allocations are replaced when their datacenter is taken off the job's list (1.1.3, GH-10864).
     pub datacenters_destructive: bool,
     /// The wildcard `*` in a job's datacenters (1.5.0, GH-11170).
@@ -146,7 +145,10 @@ pub struct Behaviour {
     /// Failed allocations keep their reschedule history when the replacement cannot be placed (1.6.12,
     /// GH-12319).
     pub reschedule_history_kept: bool,
-    /// Type queues are compared by the last slot of their heaps instead of the root (a quirk of 1.1).
+    /// Of a client's times to send status updates, 200 ms apart, only every so many-eths are for those that change no
+    /// status: 5 from 1.6.0 on (GH-17354), 1 before.
+    pub client_update_ticks: u64,
+    /// Type queues are compared by the last slot of their heaps instead of the root (a quirk of all releases).
     pub broker_peeks_last: bool,
 }
 
@@ -154,7 +156,7 @@ impl Behaviour {
     /// The switches of a release.
     pub const fn of(release: Release) -> Self {
         Self {
-            spread_limit: if release.fixed_in((1, 10), (2, 4)) { Some(100) } else { None },
+            spread_limit: if release.fixed_in((1, 10), (2, 4)) { SpreadLimit::Count } else { SpreadLimit::All },
             datacenters_destructive: release.at_least(1, 3),
             datacenter_wildcards: release.at_least(5, 0),
             system_wildcards_in_place: release.at_least(5, 1),
@@ -186,7 +188,8 @@ impl Behaviour {
             node_updates_by_datacenter: release.at_least(3, 2),
             newest_pending_only: release.fixed_in((3, 8), (4, 3)),
             reschedule_history_kept: release.at_least(6, 12),
-            broker_peeks_last: !release.at_least(2, 0),
+            client_update_ticks: if release.at_least(6, 0) { 5 } else { 1 },
+            broker_peeks_last: true,
         }
     }
 }
@@ -195,6 +198,28 @@ impl Default for Behaviour {
     /// Release 1.6.
     fn default() -> Self {
         Self::of(Release::V1_6)
+    }
+}
+
+/// How many candidates are scored when a spread or an affinity applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpreadLimit {
+    /// Every node.
+    All,
+    /// As many as the group has instances, and at least 100.
+    Count,
+    /// This many, or as many as without spreads if those are more. Not Nomad's.
+    AtMost(u32),
+}
+
+impl SpreadLimit {
+    /// The limit for a group of `count` instances whose job scores `usual` candidates without spreads.
+    pub(super) fn of(self, count: u32, usual: u32) -> u32 {
+        match self {
+            Self::All => u32::MAX,
+            Self::Count => count.max(100),
+            Self::AtMost(most) => most.max(usual),
+        }
     }
 }
 
@@ -261,7 +286,10 @@ mod tests {
         assert_eq!(Behaviour::of(release("1.3.4")), Behaviour::of(release("1.3.2")), "nothing changed between");
         for (text, bounded) in [("1.1.9", false), ("1.1.10", true), ("1.2.3", false), ("1.2.4", true), ("1.3.0", true)]
         {
-            assert_eq!(Behaviour::of(release(text)).spread_limit.is_some(), bounded, "{text}");
+            assert_eq!(Behaviour::of(release(text)).spread_limit == SpreadLimit::Count, bounded, "{text}");
+        }
+        for text in ["1.1.0", "1.2.0", "1.6.15"] {
+            assert!(Behaviour::of(release(text)).broker_peeks_last, "{text}: no release changed it");
         }
     }
 }

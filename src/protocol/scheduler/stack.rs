@@ -441,7 +441,7 @@ impl<'a> Stack<'a> {
         }
         self.work.selects += 1;
         if view.scores.looks_wider() {
-            self.limit = self.config.behaviour.spread_limit.map_or(u32::MAX, |most| self.limit.max(most));
+            self.limit = self.config.behaviour.spread_limit.of(self.job.groups[group].count, self.limit);
         }
         view.scores.begin(self);
         let best = if self.policy.is_some() && self.source.number > 0 {

@@ -305,10 +305,12 @@ impl<D: Decide> Region<D> {
             timers: BTreeMap::new(),
             sequence: 0,
         };
+        let mut behaviour = Behaviour::of(Release::V1_1_0);
         for id in &ids {
             let mut config = ServerConfig::new(*id, RegionId(0), 4, 7);
             config.scheduler.behaviour = Behaviour::of(Release::V1_1_0);
             configure(&mut config);
+            behaviour = config.scheduler.behaviour;
             let mut server = Server::new(config, &format!("s{id}"));
             server.peers_changed([(RegionId(0), ids.clone())].into());
             region.servers.push(server);
@@ -320,7 +322,8 @@ impl<D: Decide> Region<D> {
             draws: Draws::new(7, "starts"),
         };
         for n in 0..clients as u32 {
-            let config = ClientConfig::new(NodeId(n), node_spec(300 * room), ids.clone(), delays);
+            let mut config = ClientConfig::new(NodeId(n), node_spec(300 * room), ids.clone(), delays);
+            config.push_routine = behaviour.client_update_ticks;
             region.clients.push(NomadClient::new(config, Rng::stream(7, &format!("client {n}"))));
         }
         for server in 0..servers {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::time::{Duration, Time};
 use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired, Transition};
-use crate::model::constraint::{Constraint, Spread};
+use crate::model::constraint::{Affinity, Constraint, Spread};
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind, Launch, Task, TaskGroup, Update};
 use crate::model::node::{DrainStrategy, NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus};
@@ -255,6 +255,23 @@ fn a_failed_allocation_is_replaced_later_by_its_followup() {
 }
 
 #[test]
+fn a_lost_client_has_the_time_of_the_version_it_runs_to_stop_its_tasks() {
+    let mut region = Region::new(2);
+    let mut spec = job(0, JobKind::Service, 1, 500);
+    spec.groups[0].stop_after_client_disconnect = Some(Duration::from_secs(10));
+    spec.groups[0].tasks[0].kill_timeout = Duration::from_secs(20);
+    region.run(&spec);
+    let node = region.live(JobId(0))[0].node;
+    spec.groups[0].tasks[0].kill_timeout = Duration::from_secs(90);
+    region.register(&spec);
+    region.apply(Command::NodeStatus { id: node, status: NodeStatus::Down });
+    let eval = region.evaluate(JobId(0), Trigger::NodeUpdate);
+    let lost = region.now;
+    let (_, created) = region.process(eval);
+    assert_eq!(created[0].wait_until, Some(lost + Duration::from_secs(30)));
+}
+
+#[test]
 fn a_failed_allocation_keeps_its_history_from_1_6_12_on_when_nothing_is_free() {
     let kept = |release: &str| {
         let mut region = Region::new(1);
@@ -327,6 +344,23 @@ fn spread_and_distinct_hosts_shape_the_placement() {
     spec.constraints.push(Constraint { left: String::new(), operator: "distinct_hosts".into(), right: String::new() });
     let (eval, _) = region.run(&spec);
     assert_eq!((region.live(JobId(1)).len(), eval.queued.values().sum::<u32>()), (9, 1));
+}
+
+#[test]
+fn an_affinity_looks_at_as_many_nodes_as_the_group_has_instances_and_at_least_a_hundred() {
+    let scored = |release: &str, count: u32| {
+        let mut region = Region::new(130);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        let mut spec = job(0, JobKind::Service, count, 10);
+        let (left, operator, right) = ("${node.datacenter}".into(), "=".into(), "dc1".into());
+        spec.affinities.push(Affinity { left, operator, right, weight: 100 });
+        let eval = region.register(&spec);
+        let mut process = Process::new(eval, region.state.clone(), region.config.clone(), 7);
+        let Step::Submit(plan) = process.step(region.now, Reply::Start) else { panic!("a plan was due") };
+        assert_eq!(plan.placements.len(), count as usize);
+        process.take_work().nodes_scored / u64::from(count)
+    };
+    assert_eq!([scored("1.1.0", 5), scored("1.6", 5), scored("1.6", 120)], [130, 100, 120]);
 }
 
 #[test]

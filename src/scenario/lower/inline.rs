@@ -15,6 +15,7 @@ use crate::model::job::Job;
 use crate::model::job::JobId;
 use crate::model::job::JobKind;
 use crate::model::job::Lifecycle;
+use crate::model::job::Restart;
 use crate::model::job::Task;
 use crate::model::job::TaskGroup;
 use crate::model::job::Update;
@@ -118,7 +119,7 @@ impl Lowering<'_> {
                 }
             }
             for (index, task) in written.tasks.iter().enumerate() {
-                let task = self.task(&format!("{path}.tasks[{index}]"), kind, task, written);
+                let task = self.task(&format!("{path}.tasks[{index}]"), task, written, &group.restart);
                 group.tasks.push(task);
             }
         }
@@ -133,12 +134,15 @@ impl Lowering<'_> {
         update: Option<&Update>,
         group: &mut TaskGroup,
     ) {
-        let own = written.update.as_ref().map(|update| self.update(&format!("{path}.update"), update));
+        let own = written.update.as_ref().map(|own| {
+            let path = format!("{path}.update");
+            let own = self.update(&path, own);
+            update.map_or(own.clone(), |base| merged(base, own, |name| self.text.tree.has(&format!("{path}.{name}"))))
+        });
         // System jobs are updated by their job's block.
         let inherited = update.filter(|_| kind != JobKind::System).cloned();
         if let Some(update) = own.or(inherited) {
-            // `max_parallel: 0` means no update strategy.
-            group.update = Some(update).filter(|update| update.max_parallel > 0);
+            group.update = Some(update);
         }
         if let Some(migrate) = &written.migrate {
             group.migrate = Some(self.migrate(&format!("{path}.migrate"), migrate));
@@ -196,7 +200,7 @@ impl Lowering<'_> {
         task
     }
 
-    fn task(&mut self, path: &str, kind: JobKind, written: &schema::Task, group: &schema::Group) -> Task {
+    fn task(&mut self, path: &str, written: &schema::Task, group: &schema::Group, restarts: &Restart) -> Task {
         let mut task = Task::new(&written.name, written.driver.as_ref().unwrap_or(&group.driver));
         task.config = config(written.image.as_deref());
         if let Some(cpu) = &written.cpu {
@@ -219,10 +223,12 @@ impl Lowering<'_> {
         task.affinities = self.affinities(&format!("{path}.affinities"), &written.affinities);
         task.services = self.group_services(path, &written.services, &group.ports);
         task.meta.clone_from(&written.meta);
-        task.restart = written
-            .restart
-            .as_ref()
-            .map(|restart| self.restart(&format!("{path}.restart"), restart, &defaults::restart(kind)));
+        task.restart = written.restart.as_ref().map(|own| {
+            let path = format!("{path}.restart");
+            let own = self.restart(&path, own, restarts);
+            let mode = if self.text.tree.has(&format!("{path}.mode")) { own.mode } else { restarts.mode };
+            Restart { mode, ..own }
+        });
         task.lifecycle = written.lifecycle.as_ref().map(|lifecycle| Lifecycle {
             hook: match lifecycle.hook {
                 schema::Hook::Prestart => Hook::Prestart,
@@ -335,6 +341,24 @@ impl Lowering<'_> {
     }
 }
 
+/// A group's `update` block over its job's: what the group says (`said`, by field) wins.
+fn merged(base: &Update, own: Update, said: impl Fn(&str) -> bool) -> Update {
+    fn pick<T>(said: bool, own: T, base: T) -> T {
+        if said { own } else { base }
+    }
+    Update {
+        max_parallel: pick(said("max_parallel"), own.max_parallel, base.max_parallel),
+        health_check: pick(said("health_check"), own.health_check, base.health_check),
+        min_healthy_time: pick(said("min_healthy_time"), own.min_healthy_time, base.min_healthy_time),
+        healthy_deadline: pick(said("healthy_deadline"), own.healthy_deadline, base.healthy_deadline),
+        progress_deadline: pick(said("progress_deadline"), own.progress_deadline, base.progress_deadline),
+        auto_revert: pick(said("auto_revert"), own.auto_revert, base.auto_revert),
+        auto_promote: pick(said("auto_promote"), own.auto_promote, base.auto_promote),
+        canary: pick(said("canary"), own.canary, base.canary),
+        stagger: pick(said("stagger"), own.stagger, base.stagger),
+    }
+}
+
 /// A driver configuration with nothing but an image, as the importer of job files would write it.
 fn config(image: Option<&str>) -> String {
     image.map_or(String::new(), |image| format!("config{{image=\"{}\";}}", image.escape_debug()))
@@ -373,3 +397,89 @@ const OPERATORS: [&str; 19] = [
     "distinct_property",
     "distinct_hosts",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::job::HealthCheck;
+    use crate::model::job::RestartMode;
+    use crate::scenario::load_text;
+    use crate::scenario::lower::Files;
+
+    struct Nothing;
+
+    impl Files for Nothing {
+        fn read(&self, _: &str) -> Result<(String, String), String> {
+            Err("there is none".to_owned())
+        }
+    }
+
+    /// The only job of a scenario, under a release of Nomad.
+    fn lowered(release: &str, job: &str) -> Arc<Job> {
+        let text = format!(
+            r#"Scenario(name: "x", about: "x.", seeds: 1, duration: "1m", regions: [Region(name: "r", zones: ["a"],
+                consul: Servers(count: 0), clients: [Clients(datacenter: "apps", count: 1, instance: "m5.large")])],
+                versions: (nomad: "{release}"), jobs: [Inline(Job({job}))])"#
+        );
+        let loaded = load_text("x.ron", &text, &[], &Nothing);
+        let lowered = loaded.lowered.unwrap_or_else(|| panic!("{:?}", loaded.findings));
+        let (_, spec) = lowered.world.jobs.iter().next().expect("a job");
+        Arc::clone(&spec.job)
+    }
+
+    #[test]
+    fn a_group_s_update_says_what_differs_from_its_job_s() {
+        let job = lowered(
+            "1.6",
+            r#"name: "j", datacenters: ["apps"], update: Update(max_parallel: 3, canary: 2, auto_promote: true,
+                auto_revert: true, health_check: TaskStates, min_healthy_time: "20s", healthy_deadline: "4m"), groups: [
+                Group(name: "a", image: "i:1", update: Update(max_parallel: 1, auto_revert: false)),
+                Group(name: "b", image: "i:1", update: Update(canary: 0, auto_promote: false, health_check: Checks,
+                    healthy_deadline: "3m")),
+                Group(name: "c", image: "i:1")]"#,
+        );
+        let seconds = Duration::from_secs;
+        let whole = Update {
+            max_parallel: 3,
+            canary: 2,
+            auto_promote: true,
+            auto_revert: true,
+            health_check: HealthCheck::TaskStates,
+            min_healthy_time: seconds(20),
+            healthy_deadline: seconds(240),
+            ..Update::default()
+        };
+        let first = Update { max_parallel: 1, auto_revert: false, ..whole.clone() };
+        let second = Update {
+            canary: 0,
+            auto_promote: false,
+            health_check: HealthCheck::Checks,
+            healthy_deadline: seconds(180),
+            ..whole.clone()
+        };
+        let found: Vec<Option<Update>> = job.groups.iter().map(|group| group.update.clone()).collect();
+        assert_eq!(found, [Some(first), Some(second), Some(whole)]);
+    }
+
+    #[test]
+    fn a_task_s_restart_says_what_differs_from_its_group_s() {
+        let job = lowered(
+            "1.6",
+            r#"name: "j", datacenters: ["apps"], groups: [Group(name: "a",
+                restart: Restart(attempts: 7, interval: "10m", delay: "5s", mode: Delay),
+                tasks: [Task(name: "t", image: "i:1", restart: Restart(delay: "9s"))])]"#,
+        );
+        let restart = job.groups[0].tasks[0].restart.clone().expect("a restart of its own");
+        assert_eq!((restart.attempts, restart.mode), (7, RestartMode::Delay));
+        assert_eq!((restart.interval, restart.delay), (Duration::from_mins(10), Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn patterns_of_datacenters_are_names_before_1_5() {
+        let wanted = r#"name: "j", datacenters: ["a*s"], groups: [Group(name: "a", image: "i:1")]"#;
+        for (release, expected) in [("1.4.3", "a*s"), ("1.5.0", "apps")] {
+            let datacenters = lowered(release, wanted).datacenters.clone();
+            assert_eq!(datacenters, [Arc::from(expected)], "{release}");
+        }
+    }
+}

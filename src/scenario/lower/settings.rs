@@ -9,6 +9,7 @@ use crate::protocol::scheduler::release::Algorithm;
 use crate::protocol::scheduler::release::Behaviour;
 use crate::protocol::scheduler::release::Release;
 use crate::protocol::scheduler::release::SchedulerConfig;
+use crate::protocol::scheduler::release::SpreadLimit;
 use crate::scenario::schema;
 use crate::world::spec::Options;
 
@@ -64,9 +65,10 @@ impl Lowering<'_> {
         let mut behaviour = Behaviour::of(self.nomad_release());
         match written.spread_candidates {
             None => {}
-            Some(schema::Candidates::All) => behaviour.spread_limit = None,
+            Some(schema::Candidates::All) => behaviour.spread_limit = SpreadLimit::All,
             Some(schema::Candidates::AtMost(most)) => {
-                behaviour.spread_limit = Some(self.count("scheduler.spread_candidates[0]", most, 1..=1_000_000));
+                let most = self.count("scheduler.spread_candidates[0]", most, 1..=1_000_000);
+                behaviour.spread_limit = SpreadLimit::AtMost(most);
             }
         }
         SchedulerConfig {

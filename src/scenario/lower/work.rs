@@ -258,15 +258,14 @@ impl Lowering<'_> {
         }
     }
 
-    /// Patterns replaced by the datacenters they match; one that matches none stays, to be reported.
+    /// Patterns replaced by the datacenters they match; one that matches none stays, to be reported. Before Nomad 1.5
+    /// they are names like others.
     fn expanded(&self, wanted: &[Arc<str>], region: RegionId) -> Vec<Arc<str>> {
+        let globs = self.nomad_release_of_scenario() >= (1, 5, 0);
         let mut out: Vec<Arc<str>> = Vec::new();
         for name in wanted {
             let here = self.geography.datacenters.iter().filter(|(of, _)| *of == region).map(|(_, known)| known);
-            let mut matching: Vec<Arc<str>> = here
-                .filter(|known| name.contains('*') && matches_datacenter(std::slice::from_ref(name), known))
-                .cloned()
-                .collect();
+            let mut matching: Vec<Arc<str>> = here.filter(|known| globs && glob(name, known)).cloned().collect();
             if matching.is_empty() {
                 matching.push(name.clone());
             }
@@ -365,9 +364,9 @@ impl Lowering<'_> {
     }
 }
 
-/// Nomad 1.5 allows `*` in datacenter names.
+/// Whether a job is to run in a datacenter. What is still a pattern matches none.
 pub(super) fn matches_datacenter(wanted: &[Arc<str>], name: &str) -> bool {
-    wanted.iter().any(|wanted| glob(wanted, name))
+    wanted.iter().any(|wanted| **wanted == *name)
 }
 
 /// Roofs of all datacenters.

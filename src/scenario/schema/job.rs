@@ -71,7 +71,7 @@ pub struct Job {
     /// Metadata.
     #[serde(default)]
     pub meta: BTreeMap<String, String>,
-    /// Rolling update of every group that has none of its own; of system jobs, this is the one.
+    /// Rolling update of every group, as far as its own does not differ; of system jobs, this is the one.
     #[serde(default)]
     pub update: Option<Update>,
     /// It is launched by time; batch jobs only.
@@ -200,7 +200,7 @@ pub struct Group {
     /// Services it registers.
     #[serde(default)]
     pub services: Vec<GroupService>,
-    /// Rolling update.
+    /// Rolling update. What is left out is as the job says.
     #[serde(default)]
     pub update: Option<Update>,
     /// How many move at once when nodes drain; service jobs only.
@@ -318,7 +318,7 @@ pub enum Hook {
     Poststop,
 }
 
-/// `restart`. What is left out has the default of the job's type.
+/// `restart`. What is left out has the default of the job's type; of a task, it is as its group says.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {

@@ -3,7 +3,10 @@
 //! What is wanted is what the last committed version of the job says. Nothing is promised while evaluations of the job
 //! have not ended or some wait for capacity; while the replacement of an allocation that failed by itself waits for its
 //! time; and while a deployment of the version holds placements up: it failed, was paused, or waits for its canaries to
-//! be promoted (the reconciler then replaces what is lost and starts nothing else).
+//! be promoted (the reconciler then replaces what is lost and starts nothing else). Nor is anything promised after an
+//! allocation has completed by itself, as those do whose client stops them when it is cut off
+//! (`stop_after_client_disconnect`), until the job is evaluated for another reason: a report of completion brings no
+//! evaluation.
 //!
 //! Left out: system and batch jobs, whose allocations end or follow the nodes; and that what is lost is replaced while
 //! a deployment holds the rest up.
@@ -15,7 +18,8 @@ use crate::base::time::{Duration, Time};
 use crate::measure::invariant::Tally;
 use crate::model::alloc::Alloc;
 use crate::model::deployment::{Deployment, DeploymentStatus};
-use crate::model::job::{Job, JobId, JobKind};
+use crate::model::evaluation::Evaluation;
+use crate::model::job::{Job, JobId, JobKind, TaskGroup};
 
 /// The groups of a region's service jobs.
 #[derive(Debug, Clone)]
@@ -26,6 +30,9 @@ pub(super) struct Counts {
     running: BTreeMap<Group, u32>,
     /// Groups with a failed allocation, and until when its replacement may wait.
     failing: BTreeMap<Group, Time>,
+    /// Groups with an allocation that completed by itself, by job, and the index of the newest such report. They stay
+    /// short until an evaluation that was written later looks at the job.
+    completed: BTreeMap<JobId, BTreeMap<Arc<str>, u64>>,
 }
 
 type Group = (JobId, Arc<str>);
@@ -47,6 +54,7 @@ impl Counts {
             jobs: BTreeMap::new(),
             running: BTreeMap::new(),
             failing: BTreeMap::new(),
+            completed: BTreeMap::new(),
         }
     }
 
@@ -86,10 +94,30 @@ impl Counts {
         self.failing.insert(group(alloc), until);
     }
 
+    /// The entry at `index` says that an allocation completed, and nobody had stopped it.
+    pub(super) fn completed(&mut self, index: u64, alloc: &Alloc) {
+        if alloc.job.kind == JobKind::Service {
+            let groups = self.completed.entry(alloc.job_id).or_default();
+            groups.insert(Arc::clone(&alloc.task_group().name), index);
+        }
+    }
+
+    /// A worker takes up an evaluation: it sees everything that was written before it.
+    pub(super) fn evaluated(&mut self, eval: &Evaluation) {
+        if let Some(groups) = self.completed.get_mut(&eval.job) {
+            groups.retain(|_, reported| *reported >= eval.create_index);
+            if groups.is_empty() {
+                self.completed.remove(&eval.job);
+            }
+        }
+    }
+
     /// Judges every group of which no evaluation is open; nothing counts from before `calm_since`.
     pub(super) fn judge(&mut self, at: Time, calm_since: Time, has_open: impl Fn(JobId) -> bool) {
         for (id, wanted) in self.jobs.iter().filter(|(id, _)| !has_open(**id)) {
-            for spec in wanted.job.groups.iter().filter(|spec| !wanted.is_held_up(&spec.name)) {
+            let completed = |name: &str| self.completed.get(id).is_some_and(|groups| groups.contains_key(name));
+            let promised = |spec: &&TaskGroup| !wanted.is_held_up(&spec.name) && !completed(&spec.name);
+            for spec in wanted.job.groups.iter().filter(promised) {
                 let group = (*id, Arc::clone(&spec.name));
                 let retried = self.failing.get(&group).copied().unwrap_or(Time::ZERO);
                 let since = wanted.since.max(calm_since).max(retried);

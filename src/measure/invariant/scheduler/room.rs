@@ -90,13 +90,16 @@ impl Room {
         self.hold(at, alloc, None);
     }
 
-    /// The plan written at `index` changed an allocation in place. Returns what it was.
+    /// The plan written at `index` changed an allocation in place. Returns what it was. One that has ended holds nothing
+    /// then, either: a failed one is told which evaluation will replace it.
     pub(super) fn updated(&mut self, at: Time, index: u64, alloc: &Arc<Alloc>) -> Option<Arc<Alloc>> {
         self.turn_to(index);
         let same = self.places.get(&alloc.id) == Some(&alloc.node);
         self.one_place.check(at, same, || format!("{} moved to {}", alloc.id, alloc.node));
         let before = self.release(alloc.id);
-        self.hold(at, alloc, before.as_deref());
+        if !alloc.is_terminal() {
+            self.hold(at, alloc, before.as_deref());
+        }
         before
     }
 
