@@ -12,7 +12,7 @@ use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
 use crate::measure::control::Reign;
 use crate::measure::distribution::Distribution;
-use crate::measure::failover::{Chain, Election, Failover, Outage};
+use crate::measure::failover::{Chain, Election, Failover, Outage, STAGES};
 use crate::measure::metric::{Metrics, Value};
 use crate::measure::outcome::{InvariantResult, Outcome};
 use crate::measure::placement::Placement;
@@ -49,8 +49,10 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         place: (JobId(0), "web".into(), 0),
         was_healthy: true,
         was_routed: true,
+        was_served: true,
         replacement: Some(instance(1)),
         ends,
+        awaited: [false; STAGES.len()],
     };
     let elections = slow.then(|| Election { group, elected: Some(at(struck + 2.93)), ready: Some(at(struck + 3.1)) });
     let failover = Failover {
@@ -338,6 +340,78 @@ fn a_stage_has_one_number_wherever_it_is_told_and_the_cases_of_the_scenario() {
     let text = text::render(&ensemble);
     check_contains(&text, &["all zones, 1 run", "one zone, 2 runs", "60.0 s / 60.0 s (5)", "20.0 s / 20.0 s (2)"]);
     assert!(!text.contains("no leader hit, "), "{text}");
+}
+
+/// Two runs restore the one allocation they lose after 20 s, one gives none of its five up before it ends.
+#[test]
+fn what_was_not_restored_before_the_end_takes_longer_than_all_that_was() {
+    let spec = spec();
+    let run = |seed: u64| {
+        let mut run = outcome(&spec, seed, false);
+        if seed == 3 {
+            let chains = &mut run.failovers[0].chains;
+            (chains[0].ends, chains[0].replacement, chains[0].awaited) = ([None; 6], None, [true; 6]);
+            *chains = vec![chains[0].clone(); 5];
+            run.failovers[0].elections = vec![Election {
+                group: Group { system: System::Nomad, region: RegionId(0) },
+                elected: None,
+                ready: None,
+            }];
+        }
+        run
+    };
+    let ensemble = Ensemble::new(&spec, String::new(), (1..=3).map(run).collect(), Vec::new());
+    let text = text::render(&ensemble);
+    let elected = text.lines().find(|line| line.contains("nomad leader elected")).unwrap_or_default();
+    assert!(elected.ends_with("never (1 never)"), "{text}");
+    check_contains(&text, &["never / never (2, 5 never)", "5 of 7"]);
+    let files: std::collections::BTreeMap<String, Vec<u8>> = folder::files(&ensemble).into_iter().collect();
+    let shown = |name: &str| String::from_utf8(files[name].clone()).expect("a file of text");
+    check_contains(&shown("waterfall.svg"), &[">\nnever\n<", "never: at least half of these waits"]);
+    check_contains(&shown("report.html"), &["never<small>5 of 7 never</small>", "20.0 s<small>1 of 3 never</small>"]);
+    let summary: serde_json::Value = serde_json::from_str(&shown("summary.json")).unwrap();
+    let recovery = &summary["recoveries"][0];
+    for stage in STAGES {
+        let (all, last) = (&recovery["stages"][stage], &recovery["last"][stage]);
+        assert_eq!((&all["samples"], &all["unended"], all.get("p50")), (&2.into(), &5.into(), None), "{all}");
+        assert_eq!((&last["samples"], &last["unended"]), (&2.into(), &1.into()), "{last}");
+        // An end of the interval falls on the wait that did not end.
+        assert!(last["p50"]["value"].is_f64() && last["p50"].get("ci95").is_none(), "{last}");
+    }
+    assert_eq!(recovery["last"]["detect"]["p50"]["value"], 20_000.0);
+}
+
+#[test]
+fn faults_of_one_instant_have_one_kind_and_its_name_stays_whole() {
+    let spec = spec();
+    let run = |seed: u64| {
+        let mut run = outcome(&spec, seed, seed == 2);
+        // Another fault of the same instant hits what this one misses, and a later one hits nothing.
+        let also = |case: &str, after: f64, run: &Outcome| Failover {
+            case: case.to_owned(),
+            at: at(240.0 + after),
+            ..run.failovers[0].clone()
+        };
+        let (same, later) = (also("nomad leader hit", 0.0, &run), also("no leader hit", 60.0, &run));
+        run.failovers.extend([same, later]);
+        run
+    };
+    let ensemble = Ensemble::new(&spec, String::new(), (1..=2).map(run).collect(), Vec::new());
+    let kinds: Vec<(usize, String)> =
+        crate::analysis::recovery::recoveries(&ensemble).into_iter().map(|one| (one.fault, one.case)).collect();
+    let kind = |fault, name: &str| (fault, name.to_owned());
+    let (mixed, both) = ("no leader hit, then nomad leader hit", "nomad leader hit, then nomad leader hit");
+    let expected = [kind(0, mixed), kind(0, both), kind(1, mixed), kind(1, both), kind(2, "no leader hit")];
+    assert_eq!(kinds, expected);
+    let text = text::render(&ensemble);
+    let head = text.lines().position(|line| line.contains("each step: median")).expect("a table of stages");
+    let lines: Vec<&str> = text.lines().collect();
+    check_contains(lines[head], &["no leader hit, then nomad", "nomad leader hit, then"]);
+    check_contains(lines[head + 1], &["leader hit, 1 run", "nomad leader hit, 1 run"]);
+    let files: std::collections::BTreeMap<String, Vec<u8>> = folder::files(&ensemble).into_iter().collect();
+    let waterfall = String::from_utf8(files["waterfall.svg"].clone()).expect("a file of text");
+    check_contains(&waterfall, &["no leader hit, then nomad", "nomad leader hit, then nomad"]);
+    assert!(!waterfall.contains("then nomad lea…"), "{waterfall}");
 }
 
 #[test]

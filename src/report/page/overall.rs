@@ -183,7 +183,9 @@ pub(super) fn faults(record: &Record) -> String {
         .chain(STAGE_WORDS.iter().map(|word| format!("#{word}")))
         .collect();
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let caption = "Time each stage of the replacement took, from the end of the one before: medians, with 95 % intervals over runs";
+    let caption = "Time each stage of the replacement took, from the end of the one before: medians, with 95 % intervals \
+                   by resampling runs. Stages that had not ended with their run, begun or not, count as longer than all \
+                   others";
     let mut stages = Table::new(caption, &columns, 40_000, "failovers.csv");
     for recovery in &summary.recoveries {
         let of_kind = |run: &&Run| recovery.seeds.contains(&run.seed);
@@ -253,15 +255,22 @@ fn stage_rows(recovery: &Recovery) -> Vec<(&'static str, Vec<Cell>)> {
     if recovery.stages.is_empty() {
         return Vec::new();
     }
-    let cell = |pooled: Option<&Pooled>| match pooled.and_then(|pooled| pooled.figures.get("p50")) {
-        None => figure("–"),
-        Some(Estimate { value, ci95: None }) => figure(span(*value)),
-        Some(Estimate { value, ci95: Some([low, high]) }) => {
-            Cell::Sure(span(*value), format!("{} … {}", span(*low), span(*high)))
+    let cell = |pooled: Option<&Pooled>| {
+        let Some(pooled) = pooled else { return figure("–") };
+        let median = pooled.figures.get("p50");
+        let value = median.map_or("never".to_owned(), |median| span(median.value));
+        let interval =
+            median.and_then(|median| median.ci95).map(|[low, high]| format!("{} … {}", span(low), span(high)));
+        let unended = pooled
+            .unended
+            .map(|unended| format!("{} of {} never", grouped(unended), grouped(pooled.samples.unwrap_or(0) + unended)));
+        match [interval, unended].into_iter().flatten().collect::<Vec<_>>() {
+            none if none.is_empty() => figure(value),
+            some => Cell::Sure(value, some.join("; ")),
         }
     };
     let row = |by_stage: &BTreeMap<String, Pooled>| STAGES.iter().map(|stage| cell(by_stage.get(*stage))).collect();
-    vec![("all lost allocations", row(&recovery.stages)), ("those restored last", row(&recovery.last))]
+    vec![("all lost allocations", row(&recovery.stages)), ("those restored last, or never", row(&recovery.last))]
 }
 
 /// Success and latency of each traffic source, over all runs and by kind of run.
