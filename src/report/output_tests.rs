@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::judge::Judgement::{Fail, NotExercised, Pass};
 use crate::analysis::judge::{Judgement, Verdict};
+use crate::analysis::sequential::{Known, Stopping};
 use crate::analysis::summary::read::Writer;
 use crate::analysis::summary::{SCHEMA, Summary};
 use crate::base::id::IdVec;
@@ -436,6 +437,19 @@ fn an_ensemble_is_run_again_as_it_was_and_what_nothing_exercised_has_its_own_mar
     failed.verdicts[0].nearest = Some(2);
     assert_eq!(last(&failed), "reproduce: cossim run node-crash.ron --seed 3");
     check_contains(&page(&failed), &["<code>cossim run node-crash.ron --seed 3</code>"]);
+}
+
+#[test]
+fn seeds_that_exercise_nothing_are_not_enough() {
+    let mut ensemble = ensemble();
+    let idle = Known { text: "plan.wait max < 1s".to_owned(), seeds: 0, mean: None, half_width: None };
+    let known = Known { seeds: 3, mean: Some(2.0), half_width: Some(0.01), ..idle.clone() };
+    let stopping = |known, reached| Some(Stopping { half_width: 0.05, max: 200, reached, known });
+    ensemble.stopping = stopping(vec![idle.clone()], false);
+    check_contains(&text::render(&ensemble), &["3 seeds, and no more: nothing was measured, as no seed exercises"]);
+    ensemble.stopping = stopping(vec![known, idle], true);
+    let some = "3 seeds are enough: every mean of what is expected has a half-width of 5 % or less; 1 that no seed";
+    check_contains(&text::render(&ensemble), &[some]);
 }
 
 #[test]

@@ -107,8 +107,15 @@ fn stopping(ensemble: &Ensemble, out: &mut String) {
     let Some(stopping) = &ensemble.stopping else { return };
     let count = ensemble.runs.len();
     let wanted = format!("half-width of {} %", number(100.0 * stopping.half_width));
+    if stopping.measured_nothing() {
+        let nothing = "nothing was measured, as no seed exercises anything that is expected";
+        return line(out, &format!("{count} seeds, and no more: {nothing}"));
+    }
     if stopping.reached {
-        return line(out, &format!("{count} seeds are enough: every mean of what is expected has a {wanted} or less"));
+        let idle = stopping.known.iter().filter(|known| known.seeds == 0).count();
+        let but = if idle > 0 { format!("; {idle} that no seed exercises not counted") } else { String::new() };
+        let means = "every mean of what is expected has a";
+        return line(out, &format!("{count} seeds are enough: {means} {wanted} or less{but}"));
     }
     line(out, &format!("{count} seeds, as many as may be, are not enough for a {wanted}:"));
     let enough = stopping.half_width / (1.0 + stopping.half_width);

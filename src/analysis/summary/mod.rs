@@ -77,7 +77,7 @@ pub struct Stopping {
     pub half_width: f64,
     /// Seeds at most.
     pub max: u32,
-    /// Whether every expectation is known that well.
+    /// Whether every expectation that any seed exercises is known that well, and there is one.
     pub reached: bool,
     /// How well each expectation is known.
     pub known: Vec<Known>,

@@ -176,7 +176,8 @@ pub(super) fn faults(record: &Record) -> String {
         "seconds below 95 % good",
         "longest gap between good answers",
     ];
-    let mut damage = Table::new("What was lost, and for how long", &columns, 40_000, "failovers.csv");
+    let caption = "What was lost, and for how long: from the least to the most of any run, where runs differ";
+    let mut damage = Table::new(caption, &columns, 40_000, "failovers.csv");
     let columns: Vec<String> = ["fault", "kind of run", "of which"]
         .into_iter()
         .map(str::to_owned)
@@ -374,7 +375,8 @@ fn nines(percent: f64) -> String {
 pub(super) fn metrics(summary: &Summary) -> String {
     let columns =
         ["metric", "unit", "#runs", "#samples", "#mean or value", "#p50", "#p90", "#p99", "#max", "#at the end"];
-    let caption = "Metrics over all runs. Below a figure its 95 % interval, by resampling seeds";
+    let caption = "Metrics over all runs. Below a figure its 95 % interval: by resampling seeds for percentiles and \
+                   shares, by Student's t over seeds for levels and counts";
     let mut table = Table::new(caption, &columns, 150_000, "summary.json");
     let mut silent = 0;
     for (key, pooled) in &summary.across_runs {
@@ -418,7 +420,9 @@ pub(super) fn modes(summary: &Summary) -> String {
 pub(super) fn stopping(summary: &Summary) -> String {
     let Some(stopping) = &summary.stopping else { return String::new() };
     let (count, wanted) = (plural(summary.runs.len(), "seed"), number(stopping.half_width));
-    let said = if stopping.reached {
+    let said = if stopping.known.iter().all(|known| known.seeds == 0) {
+        format!("{count}, and no more: nothing was measured, as no seed exercises anything that is expected.")
+    } else if stopping.reached {
         format!("{count} were enough: the 95 % interval of every mean reaches no further than {wanted} % of it.")
     } else {
         format!("{count}, as many as may be, were not enough for intervals of {wanted} % of every mean.")
