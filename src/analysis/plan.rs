@@ -678,6 +678,26 @@ mod tests {
     }
 
     #[test]
+    fn a_case_that_is_there_already_is_refused() {
+        let crash = |name: &str| {
+            format!("Timeline(name: \"{name}\", entries: [At(\"2m\", NodeCrash(target: \"1 random clients\"))])")
+        };
+        for (under, refused) in [
+            ("AsWritten, AsWritten".to_owned(), 1),
+            ("EachZone(at: \"2m\"), AsWritten, EachZone(at: \"2m\")".to_owned(), 1),
+            (format!("{}, {}", crash("one"), crash("two")), 1),
+            ("AsWritten, EachZone(at: \"2m\"), EachZone(at: \"3m\")".to_owned(), 0),
+        ] {
+            let edits = [format!("plan.under=[{under}]")];
+            let (loaded, _) = Fleets::load(std::path::Path::new("scenarios/plan-nines.ron"), &edits);
+            let twice =
+                |found: &&crate::scenario::diagnostic::Diagnostic| found.message == "this case is there already";
+            assert_eq!(loaded.findings.iter().filter(twice).count(), refused, "{under}: {:?}", loaded.findings);
+            assert_eq!(loaded.errors(), refused, "{under}: {:?}", loaded.findings);
+        }
+    }
+
+    #[test]
     fn the_frontier_has_no_fleet_that_another_beats() {
         let fleet = |cost, minutes: Option<f64>| Fleet {
             options: Vec::new(),

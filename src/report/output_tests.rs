@@ -452,6 +452,36 @@ fn seeds_that_exercise_nothing_are_not_enough() {
     check_contains(&text::render(&ensemble), &[some]);
 }
 
+/// The machine is lost at the fourth of ten minutes.
+#[test]
+fn a_bound_beyond_the_end_of_the_run_is_said_not_to_be_judged_in_full() {
+    let verdict = |text: &str, seen: &str| Verdict {
+        text: text.to_owned(),
+        runs: vec![(seen.to_owned(), Fail)],
+        overall: Fail,
+        met: false,
+        nearest: Some(0),
+    };
+    let spec = spec();
+    let (long, short) = (verdict("failover.detect max < 7m", "never"), verdict("failover.detect max < 5m", "never"));
+    let seen = verdict("failover.detect p50 < 7m", "8m");
+    let rendered = |verdict: &Verdict| {
+        text::render(&Ensemble::new(&spec, String::new(), vec![outcome(&spec, 1, true)], vec![verdict.clone()]))
+    };
+    let note =
+        format!("1 run watched only 6m after `{}`, which is less than the bound", spec.timeline[EntryId(0)].label);
+    check_contains(&rendered(&long), &[&note]);
+    assert!(!rendered(&short).contains("watched only") && !rendered(&seen).contains("watched only"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/node-crash.ron");
+    let warned = |edits: &[&str]| {
+        let edits: Vec<String> = edits.iter().map(|edit| (*edit).to_owned()).collect();
+        crate::scenario::load(&path, &edits).findings.iter().filter(|finding| finding.code == "W007").count()
+    };
+    assert_eq!(warned(&["expect[0]=\"failover.detect max < 7m\""]), 1);
+    assert_eq!(warned(&["expect[0]=\"failover.detect min > 7m\""]), 0, "what has lasted longer was seen to");
+    assert_eq!(warned(&["expect[0]=\"failover.detect max < 7m\"", "duration=12m"]), 0);
+}
+
 #[test]
 fn the_same_runs_give_the_same_bytes() {
     assert!(folder::files(&ensemble()) == folder::files(&ensemble()));

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 
 use crate::analysis::across::{Across, Figure};
 use crate::analysis::ensemble::Ensemble;
-use crate::analysis::judge::Judgement;
+use crate::analysis::judge::{Judgement, NEVER, Verdict};
 use crate::analysis::recovery::{Recovery, Wait, over_runs, recoveries, waits_over_runs};
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Election, Failover, Outage, STAGES};
 use crate::measure::metric::Key;
+use crate::measure::objective::Objective;
 use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
 use crate::report::sensitivity::{analysed, found, gathered};
@@ -192,6 +193,19 @@ fn expectations(ensemble: &Ensemble, out: &mut String) {
         let long = verdict.text.chars().count() + note.chars().count() > 104;
         let between = if long { "\n        " } else { "  " };
         line(out, &format!("  {mark}  {}{between}{note}", verdict.text));
+        unjudged(ensemble, verdict, out);
+    }
+}
+
+/// That runs ended too soon to tell whether what they never saw was within the bound.
+fn unjudged(ensemble: &Ensemble, verdict: &Verdict, out: &mut String) {
+    let spec = &ensemble.spec;
+    let never = verdict.runs.iter().filter(|(seen, judged)| seen == NEVER && *judged == Judgement::Fail).count();
+    let labels: Vec<&str> = spec.timeline.as_slice().iter().map(|entry| &*entry.label).collect();
+    let found = Objective::parse(&verdict.text, &labels).ok().and_then(|o| o.outlasts(&spec.timeline, spec.duration));
+    if let Some((entry, left)) = found.filter(|_| never > 0) {
+        let sooner = format!("{} watched only {left} after `{}`", plural(never, "run"), spec.timeline[entry].label);
+        line(out, &format!("        {sooner}, which is less than the bound: it could not be judged in full"));
     }
 }
 
