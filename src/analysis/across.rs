@@ -78,7 +78,7 @@ pub fn of_times(name: &str, runs: &[Vec<Duration>]) -> Across {
     one(&Key::new(name, &[]), &values.iter().collect::<Vec<_>>())
 }
 
-fn one(key: &Key, values: &[&Value]) -> Across {
+pub(super) fn one(key: &Key, values: &[&Value]) -> Across {
     let unit = values.first().map_or("", |value| value.unit());
     let range = Range::of(&key.name, unit);
     let has_data = |value: &&Value| value.samples() != Some(0) || value.unended().is_some();

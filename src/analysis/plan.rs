@@ -17,12 +17,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::analysis::across::CONFIDENCE;
 use crate::analysis::batch::Wish;
 use crate::analysis::batch::batch;
 use crate::analysis::judge::Judgement;
 use crate::analysis::judge::{over_runs, seen, windows};
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::analysis::search::{Choice, Found, Space, halving};
+use crate::analysis::statistics::bootstrap::{RESAMPLES, percentile, weights};
 use crate::base::math;
 use crate::measure::metric::Value;
 use crate::measure::outcome::Outcome;
@@ -56,12 +58,25 @@ pub struct Fleet {
     pub options: Vec<String>,
     /// What it costs.
     pub bill: Bill,
-    /// Minutes of failed answers in a run of its worst case, on average; `None` without traffic or if it was given up.
-    pub error_minutes: Option<f64>,
-    /// Share of good answers in its worst case.
-    pub good_share: Option<f64>,
+    /// How well it answers; `None` without traffic or if it was given up during the search.
+    pub answers: Option<Answers>,
     /// What first spoke against it.
     pub broke: Option<Break>,
+}
+
+/// How well a fleet answers in its worst case, over all of its runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answers {
+    /// Runs of each case this rests on.
+    pub runs: u64,
+    /// Share of good answers, in 0..1.
+    pub good_share: f64,
+    /// 95 % interval of the share, by resampling runs; `None` with fewer than [`RUNS_MIN`].
+    pub good_interval: Option<(f64, f64)>,
+    /// Minutes of failed answers in a run, on average.
+    pub error_minutes: f64,
+    /// 95 % interval of the minutes; there if that of the share is.
+    pub error_interval: Option<(f64, f64)>,
 }
 
 /// An expectation or a law that did not hold.
@@ -124,6 +139,8 @@ pub struct Headroom {
     pub holds: f64,
     /// The smallest one that was seen to break, and by what; `None` if nothing did.
     pub breaks: Option<(f64, Break)>,
+    /// Runs of each case in which every factor that holds was seen to.
+    pub runs: u64,
 }
 
 /// How far a plan is.
@@ -157,6 +174,7 @@ pub fn plan(
         tick,
         runs: BTreeMap::new(),
         worlds: BTreeMap::new(),
+        minutes: 0.0,
         broke: BTreeMap::new(),
     };
     let (mut refuted, mut attempt) = (Vec::new(), 0);
@@ -284,6 +302,8 @@ struct Bench<'a> {
     runs: BTreeMap<Key, Seen>,
     /// Worlds of the fleets that are being run, by case.
     worlds: BTreeMap<(usize, Load, usize), World>,
+    /// Measured minutes of a run, which no fleet and no case changes; known with the first world.
+    minutes: f64,
     /// What first spoke against a fleet.
     broke: BTreeMap<(usize, Load), Break>,
 }
@@ -295,6 +315,8 @@ const AT_ONCE: u64 = 4;
 const SEARCH_PART: u64 = 4;
 /// Traffic is never made more than so many times what it is.
 const LOAD_MAX: u64 = 16;
+/// Fewer runs have no interval.
+pub const RUNS_MIN: u64 = 3;
 /// Headroom is known to this many thousandths of the traffic.
 const LOAD_STEP: u64 = 20;
 
@@ -340,7 +362,7 @@ impl Bench<'_> {
     fn is_good(&mut self, fleet: usize, wanted: f64, seeds: u64) -> Result<bool, PlanError> {
         let seeds: Vec<u64> = (1..=seeds).collect();
         self.run(&[fleet], Load::AsIs, &seeds)?;
-        Ok(self.good_share(fleet, &seeds).is_some_and(|share| share >= wanted))
+        Ok(self.answers(fleet, seeds.len() as u64).is_some_and(|answers| answers.good_share >= wanted))
     }
 
     /// Runs what was not run before.
@@ -378,6 +400,7 @@ impl Bench<'_> {
                 *rate *= load.factor();
             }
         }
+        self.minutes = (lowered.world.duration.as_secs_f64() - lowered.world.warmup.as_secs_f64()) / 60.0;
         let world = (Arc::new(lowered.world), Arc::new(lowered.expectations));
         self.worlds.insert((fleet, load, case), world.clone());
         Ok(world)
@@ -465,41 +488,38 @@ impl Bench<'_> {
         tried
     }
 
-    /// Share of good answers in the worst case, if every case was run on these seeds.
-    fn good_share(&self, fleet: usize, seeds: &[u64]) -> Option<f64> {
-        let mut worst: Option<f64> = None;
-        for case in 0..self.spec.cases.len() {
-            let (mut good, mut all) = (0, 0);
-            for &seed in seeds {
-                let seen = self.runs.get(&(fleet, Load::AsIs, case, seed))?;
-                good += seen.answers.0;
-                all += seen.answers.1;
-            }
-            if all == 0 {
-                return None;
-            }
-            let share = good as f64 / all as f64;
-            worst = Some(worst.map_or(share, |worst: f64| worst.min(share)));
-        }
-        worst
+    /// How well a fleet answers over all runs that were made of it; `None` if it was not run on the first `seeds`.
+    fn answers(&self, fleet: usize, seeds: u64) -> Option<Answers> {
+        let cases = 0..self.spec.cases.len();
+        let of_case = |case: usize| {
+            let all = self.runs.range((fleet, Load::AsIs, case, 0)..=(fleet, Load::AsIs, case, u64::MAX));
+            all.map(|(_, seen)| seen.answers).collect::<Vec<(u64, u64)>>()
+        };
+        let of_cases: Vec<Vec<(u64, u64)>> = cases.map(of_case).collect();
+        // Every case is run on the same seeds.
+        let runs = of_cases.iter().map(Vec::len).min().filter(|&runs| runs as u64 >= seeds)?;
+        let good_share = worst_share(&of_cases, &vec![1; runs])?;
+        let name = format!("plan/{}", self.named(fleet));
+        let resamples = if runs as u64 >= RUNS_MIN { weights(&name, runs, RESAMPLES) } else { Vec::new() };
+        let drawn = resamples.iter().filter_map(|weights| worst_share(&of_cases, weights)).collect();
+        let good_interval = percentile(drawn, CONFIDENCE);
+        let minutes = |share: f64| (1.0 - share) * self.minutes;
+        Some(Answers {
+            runs: runs as u64,
+            good_share,
+            good_interval,
+            error_minutes: minutes(good_share),
+            error_interval: good_interval.map(|(low, high)| (minutes(high), minutes(low))),
+        })
     }
 
     fn fleet(&self, at: usize, seeds: u64) -> Fleet {
-        let good_share = self.good_share(at, &(1..=seeds).collect::<Vec<_>>());
-        let minutes = self.minutes();
         Fleet {
             options: self.options(at),
             bill: self.candidates[at].0,
-            error_minutes: good_share.map(|share| (1.0 - share) * minutes),
-            good_share,
+            answers: self.answers(at, seeds),
             broke: self.broke.get(&(at, Load::AsIs)).cloned(),
         }
-    }
-
-    /// Measured minutes of a run.
-    fn minutes(&self) -> f64 {
-        let world = self.worlds.values().next().map(|(world, _)| world);
-        world.map_or(0.0, |world| (world.duration.as_secs_f64() - world.warmup.as_secs_f64()) / 60.0)
     }
 
     /// The dearest fleet that fails and is cheaper than the answer; without an answer, the dearest that was tried.
@@ -523,7 +543,12 @@ impl Bench<'_> {
             let load = Load::Thousandths(above);
             Some((load.factor(), self.broke.get(&(fleet, load))?.clone()))
         });
-        Ok(Headroom { holds: Load::Thousandths(holds).factor(), breaks })
+        // As it is, the traffic was seen to hold in the runs that confirmed the fleet, too.
+        let runs = match holds {
+            1_000 => self.runs.range((fleet, Load::AsIs, 0, 0)..=(fleet, Load::AsIs, 0, u64::MAX)).count() as u64,
+            _ => seeds,
+        };
+        Ok(Headroom { holds: Load::Thousandths(holds).factor(), breaks, runs })
     }
 }
 
@@ -537,6 +562,19 @@ fn one((world, expectations): &World, seed: u64, shared: &Shared) -> Result<Seen
     })
 }
 
+/// Share of good answers in the worst case, each run as often as its weight says; `None` without any answers in a case.
+fn worst_share(cases: &[Vec<(u64, u64)>], weights: &[u32]) -> Option<f64> {
+    let share = |runs: &Vec<(u64, u64)>| {
+        let weighted = runs.iter().zip(weights).map(|((good, all), weight)| {
+            let weight = u64::from(*weight);
+            (good * weight, all * weight)
+        });
+        let (good, all) = weighted.fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+        (all > 0).then(|| good as f64 / all as f64)
+    };
+    cases.iter().map(share).reduce(|a, b| Some(a?.min(b?))).flatten()
+}
+
 /// Good answers and all answers of every stream.
 fn answers(outcome: &Outcome) -> (u64, u64) {
     let ratios = outcome.metrics.0.iter().filter(|(key, _)| key.name == "request.success_ratio");
@@ -548,9 +586,9 @@ fn answers(outcome: &Outcome) -> (u64, u64) {
 
 /// Fleets than which no other costs less and has fewer minutes of failed answers, from the cheapest.
 fn frontier(mut fleets: Vec<Fleet>) -> Vec<Fleet> {
-    fleets.retain(|fleet| fleet.error_minutes.is_some());
+    fleets.retain(|fleet| fleet.answers.is_some());
     let cost = |fleet: &Fleet| (fleet.bill.micros_per_hour, fleet.bill.nodes);
-    let minutes = |fleet: &Fleet| fleet.error_minutes.unwrap_or(f64::INFINITY);
+    let minutes = |fleet: &Fleet| fleet.answers.map_or(f64::INFINITY, |answers| answers.error_minutes);
     fleets.sort_by(|a, b| cost(a).cmp(&cost(b)).then(minutes(a).total_cmp(&minutes(b))));
     let mut out: Vec<Fleet> = Vec::new();
     for fleet in fleets {
@@ -592,12 +630,85 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_fleet_rests_on_all_of_its_runs_and_outlives_its_worlds() {
+        let edits = ["plan.under=[AsWritten, EachZone(at: \"2m\")]".to_owned()];
+        let (loaded, fleets) = Fleets::load(std::path::Path::new("scenarios/plan-nines.ron"), &edits);
+        let (fleets, spec) = (fleets.unwrap(), loaded.lowered.unwrap().plan.unwrap());
+        let candidates = candidates(&fleets, &spec);
+        let mut bench = Bench {
+            fleets: &fleets,
+            spec: &spec,
+            candidates: &candidates,
+            threads: Some(1),
+            tick: &mut |_| Wish::GoOn,
+            runs: BTreeMap::new(),
+            worlds: BTreeMap::new(),
+            minutes: 0.0,
+            broke: BTreeMap::new(),
+        };
+        bench.world(0, Load::AsIs, 0).unwrap();
+        let mut add = |seed: u64, of_case: &dyn Fn(usize) -> u64| {
+            for case in 0..spec.cases.len() {
+                let seen = Seen { expectations: Vec::new(), answers: (of_case(case), 100), broken: None };
+                bench.runs.insert((0, Load::AsIs, case, seed), seen);
+            }
+        };
+        // The second case is the worst one: 90 % of the first two runs, 92 % of all four.
+        (1..=2).for_each(|seed| add(seed, &|case| [99, 90, 95, 97][case]));
+        (3..=4).for_each(|seed| add(seed, &|case| [99, 94, 95, 97][case]));
+        // Another fleet is run: the worlds of the first one are given up.
+        bench.run(&[1], Load::AsIs, &[]).unwrap();
+        assert!(bench.worlds.is_empty() && bench.answers(0, 5).is_none());
+        let answers = bench.fleet(0, 2).answers.unwrap();
+        assert_eq!((answers.runs, spec.cases.len()), (4, 4));
+        assert!((answers.good_share - 0.92).abs() < 1e-9, "{answers:?}");
+        // Five minutes without 90 s of warm-up, of which 8 % fail.
+        assert!((answers.error_minutes - 0.28).abs() < 1e-9, "{answers:?}");
+        let (low, high) = answers.good_interval.unwrap();
+        assert!((low - 0.90).abs() < 1e-9 && (high - 0.94).abs() < 1e-9, "{answers:?}");
+        let (low, high) = answers.error_interval.unwrap();
+        assert!((low - 0.21).abs() < 1e-9 && (high - 0.35).abs() < 1e-9, "{answers:?}");
+        for case in 0..4 {
+            for seed in [3, 4] {
+                bench.runs.remove(&(0, Load::AsIs, case, seed));
+            }
+        }
+        let answers = bench.fleet(0, 2).answers.unwrap();
+        assert_eq!((answers.runs, answers.good_interval), (2, None), "two runs tell no interval");
+    }
+
+    #[test]
+    fn a_case_that_is_there_already_is_refused() {
+        let crash = |name: &str| {
+            format!("Timeline(name: \"{name}\", entries: [At(\"2m\", NodeCrash(target: \"1 random clients\"))])")
+        };
+        for (under, refused) in [
+            ("AsWritten, AsWritten".to_owned(), 1),
+            ("EachZone(at: \"2m\"), AsWritten, EachZone(at: \"2m\")".to_owned(), 1),
+            (format!("{}, {}", crash("one"), crash("two")), 1),
+            ("AsWritten, EachZone(at: \"2m\"), EachZone(at: \"3m\")".to_owned(), 0),
+        ] {
+            let edits = [format!("plan.under=[{under}]")];
+            let (loaded, _) = Fleets::load(std::path::Path::new("scenarios/plan-nines.ron"), &edits);
+            let twice =
+                |found: &&crate::scenario::diagnostic::Diagnostic| found.message == "this case is there already";
+            assert_eq!(loaded.findings.iter().filter(twice).count(), refused, "{under}: {:?}", loaded.findings);
+            assert_eq!(loaded.errors(), refused, "{under}: {:?}", loaded.findings);
+        }
+    }
+
+    #[test]
     fn the_frontier_has_no_fleet_that_another_beats() {
-        let fleet = |cost, minutes| Fleet {
+        let fleet = |cost, minutes: Option<f64>| Fleet {
             options: Vec::new(),
             bill: Bill { nodes: 1, micros_per_hour: cost },
-            error_minutes: minutes,
-            good_share: None,
+            answers: minutes.map(|error_minutes| Answers {
+                runs: 1,
+                good_share: 0.5,
+                good_interval: None,
+                error_minutes,
+                error_interval: None,
+            }),
             broke: None,
         };
         let all = vec![

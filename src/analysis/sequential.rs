@@ -4,7 +4,7 @@
 //! half-width of the 95 % interval is at most γ/(1+γ) of the mean, for a true relative error of γ. Ten seeds come
 //! first; then a quarter more, and two at least, at a time. What is decided depends on the outcomes in seed order
 //! alone, so that the number of threads changes nothing. Seeds that do not exercise an expectation say nothing about
-//! it.
+//! it. One that no seed exercises is not waited for, and if there is no other, nothing was measured.
 
 use crate::analysis::across::CONFIDENCE;
 use crate::analysis::judge::observed;
@@ -19,7 +19,7 @@ pub struct Stopping {
     pub half_width: f64,
     /// Seeds at most.
     pub max: u32,
-    /// Whether every expectation is known that well.
+    /// Whether every expectation that any seed exercises is known that well, and there is one.
     pub reached: bool,
     /// For each expectation, how well.
     pub known: Vec<Known>,
@@ -39,19 +39,30 @@ pub struct Known {
     pub half_width: Option<f64>,
 }
 
+impl Stopping {
+    /// Whether no seed exercised any expectation, so that nothing was measured.
+    pub fn measured_nothing(&self) -> bool {
+        self.known.iter().all(|known| known.seeds == 0)
+    }
+}
+
 /// How well expectations are known by these outcomes.
 pub fn stopping(precision: Precision, expectations: &[Expectation], outcomes: &[Outcome]) -> Stopping {
     let known: Vec<Known> = expectations.iter().map(|expectation| known(expectation, outcomes)).collect();
     let enough = precision.half_width.get() / (1.0 + precision.half_width.get());
     let is_known = |known: &Known| known.seeds == 0 || known.half_width.is_some_and(|half_width| half_width <= enough);
-    let reached = known.iter().all(is_known);
-    Stopping { half_width: precision.half_width.get(), max: precision.max, reached, known }
+    let is_settled = known.iter().all(is_known);
+    let mut stopping = Stopping { half_width: precision.half_width.get(), max: precision.max, reached: false, known };
+    stopping.reached = is_settled && !stopping.measured_nothing();
+    stopping
 }
 
 /// How many seeds to have run next; `None` if these outcomes are enough or as many as may be.
 pub fn next_count(precision: Precision, expectations: &[Expectation], outcomes: &[Outcome]) -> Option<u32> {
     let count = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
-    if count >= precision.max || stopping(precision, expectations, outcomes).reached {
+    let so_far = stopping(precision, expectations, outcomes);
+    // What ten seeds do not exercise, more will hardly.
+    if count >= precision.max || so_far.reached || so_far.measured_nothing() {
         return None;
     }
     Some((count + (count / 4).max(2)).min(precision.max))
@@ -111,10 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_always_the_same_or_never_exercised_is_known() {
+    fn what_is_always_the_same_is_known_and_what_is_never_exercised_is_not_waited_for() {
         let expectations = [expectation("plan.rejected < 9"), expectation("plan.wait max < 1s if exercised")];
         let zero = stopping(precision(0.05, 200), &expectations, &runs(&[0; 10]));
         assert!(zero.reached && zero.known[1].seeds == 0, "{zero:?}");
+        let idle = stopping(precision(0.05, 200), &expectations[1..], &runs(&[0; 10]));
+        assert!(idle.measured_nothing() && !idle.reached && !zero.measured_nothing(), "{idle:?}");
+        assert_eq!(next_count(precision(0.05, 200), &expectations[1..], &runs(&[0; 10])), None);
         let about_zero = runs(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         assert_eq!(next_count(precision(0.05, 200), &expectations, &about_zero), Some(12));
     }

@@ -257,7 +257,11 @@ enum Goes {
 
 fn percent(text: &str) -> Result<f64, String> {
     let value: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..100.0).contains(&value) { Ok(value) } else { Err("not within 0 to 100 percent".to_owned()) }
+    if (0.0..100.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("it must be at least 0 and less than 100 percent".to_owned())
+    }
 }
 
 #[derive(Debug, Subcommand)]

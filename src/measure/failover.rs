@@ -71,10 +71,14 @@ pub struct Chain {
     pub was_healthy: bool,
     /// Some proxy had sent to it by then.
     pub was_routed: bool,
+    /// Some request had been sent to it by then.
+    pub was_served: bool,
     /// What took its place.
     pub replacement: Option<Instance>,
     /// When each stage ended, by position in [`STAGES`].
     pub ends: [Option<Time>; STAGES.len()],
+    /// Which stages had not ended when the run did, though they were still waited for; begun or not.
+    pub awaited: [bool; STAGES.len()],
 }
 
 impl Chain {
@@ -87,6 +91,11 @@ impl Chain {
             previous = previous.max(end);
             Some(span)
         })
+    }
+
+    /// The first stage that was still waited for when the run ended.
+    fn stuck_in(&self) -> Option<usize> {
+        self.awaited.iter().position(|awaited| *awaited)
     }
 
     /// The last stage that ended, and when.
@@ -105,9 +114,12 @@ pub struct Outage {
 }
 
 impl Failover {
-    /// The chain that was restored last: the critical path. `None` if nothing was lost or restored.
+    /// The chain that was restored last: the critical path. What was not restored before the run ended comes last of
+    /// all, and the least far of it. `None` if nothing was lost, or nothing restored or waited for.
     pub fn critical(&self) -> Option<&Chain> {
-        self.chains.iter().filter(|chain| chain.replacement.is_some()).max_by_key(|chain| chain.last_end())
+        let counts = |chain: &&Chain| chain.replacement.is_some() || chain.stuck_in().is_some();
+        let how_late = |chain: &&Chain| (chain.stuck_in().map(std::cmp::Reverse), chain.last_end());
+        self.chains.iter().filter(counts).max_by_key(how_late)
     }
 
     /// Lost allocations that nothing replaced before the run ended.
@@ -137,6 +149,8 @@ pub struct FailoverRecorder {
     healthy: BTreeSet<Instance>,
     /// What has stood in some proxy's table at some time.
     routed: BTreeSet<Instance>,
+    /// What was sent some request.
+    served: BTreeSet<Instance>,
     /// Good answers of replacements that have had none yet, on their way to the users.
     first_served: BTreeMap<RequestNumber, Place>,
 }
@@ -159,6 +173,7 @@ impl FailoverRecorder {
             in_office: BTreeMap::new(),
             healthy: BTreeSet::new(),
             routed: BTreeSet::new(),
+            served: BTreeSet::new(),
             first_served: BTreeMap::new(),
         }
     }
@@ -170,6 +185,7 @@ impl FailoverRecorder {
                 self.begin(at, *entry, machines, placement, control);
             }
             Notice::RequestServed { number, instance } => {
+                self.served.insert(instance.instance);
                 if let Some(&place) = self.by_replacement.get(&instance.instance)
                     && self.chain(place).ends[SERVED].is_none()
                 {
@@ -231,6 +247,10 @@ impl FailoverRecorder {
             let mut due = due.into_iter();
             failover.chains.retain(|_| due.next().unwrap_or(true));
         }
+        let awaited = |chain: &Chain| std::array::from_fn(|stage| self.is_awaited(chain, stage, now, placement));
+        let awaited: Vec<_> = self.failovers.iter().flat_map(|failover| &failover.chains).map(awaited).collect();
+        let chains = self.failovers.iter_mut().flat_map(|failover| &mut failover.chains);
+        chains.zip(awaited).for_each(|(chain, awaited)| chain.awaited = awaited);
         // Faults at one instant share what users suffered until the next one.
         let next = |failover: &Failover| self.failovers.iter().map(|other| other.at).find(|at| *at > failover.at);
         let ends: Vec<Time> = self.failovers.iter().map(|failover| next(failover).unwrap_or(now)).collect();
@@ -251,7 +271,7 @@ impl FailoverRecorder {
                     .count() as u64;
             }
         }
-        self.write(placement, now, metrics);
+        self.write(metrics);
         self.failovers
     }
 
@@ -312,6 +332,7 @@ impl FailoverRecorder {
             let earlier = self.chain(place);
             chain.was_healthy |= earlier.was_healthy;
             chain.was_routed |= earlier.was_routed;
+            chain.was_served |= earlier.was_served;
         }
     }
 
@@ -392,8 +413,10 @@ impl FailoverRecorder {
             place: (p.job, Arc::clone(&p.group), p.index),
             was_healthy: self.healthy.contains(&p.instance),
             was_routed: self.routed.contains(&p.instance),
+            was_served: self.served.contains(&p.instance),
             replacement: None,
             ends: [None; STAGES.len()],
+            awaited: [false; STAGES.len()],
         })
     }
 
@@ -526,9 +549,12 @@ impl FailoverRecorder {
     /// Whether a stage that had not ended when the run did, at `end`, was still waited for.
     ///
     /// Detection is, while the machine is away; what returns in time is not to be detected. Replacement is, of what was
-    /// or is to be detected. Health and a place in a table are what the lost one had had; they are waited for as long
-    /// as its replacement stands or is waited for itself.
+    /// or is to be detected. Health, a place in a table and requests are what the lost one had had; they and a start are
+    /// waited for as long as its replacement stands or is waited for itself.
     fn is_awaited(&self, chain: &Chain, stage: usize, end: Time, placement: &PlacementRecorder) -> bool {
+        if chain.ends[stage].is_some() {
+            return false;
+        }
         let is_lost = chain.ends[DETECT].is_some() || self.is_away(chain.machine, end);
         let is_restored = |had: bool| {
             let stands = |placed: &Placement| placed.ended.is_none_or(|(ended, ..)| ended >= end);
@@ -539,12 +565,14 @@ impl FailoverRecorder {
             DETECT => is_lost && chain.replacement.is_none(),
             HEALTHY => is_restored(chain.was_healthy),
             ROUTE => is_restored(chain.was_routed),
+            START => is_restored(true),
+            SERVED => is_restored(chain.was_served),
             _ => is_lost,
         }
     }
 
     /// Faults of the warm-up are left out.
-    fn write(&self, placement: &PlacementRecorder, end: Time, metrics: &mut Metrics) {
+    fn write(&self, metrics: &mut Metrics) {
         let mut times = self.without_samples();
         let region_name = |region: RegionId| &*self.spec.regions[region].name;
         let warm = Time::ZERO + self.spec.warmup;
@@ -571,7 +599,7 @@ impl FailoverRecorder {
                     let times = times.entry((name, labels)).or_default();
                     match chain.ends[stage] {
                         Some(ended) => times.record(ended.since(failover.at).as_nanos()),
-                        None if self.is_awaited(chain, stage, end, placement) => times.record_unended(),
+                        None if chain.awaited[stage] => times.record_unended(),
                         None => {}
                     }
                 }

@@ -6,12 +6,14 @@
 
 use std::fmt;
 
-use crate::base::id::Id;
+use crate::base::id::{Id, IdVec};
+use crate::base::time::{Duration, Time};
 use crate::measure::catalogue;
 use crate::measure::catalogue::Kind;
 use crate::measure::catalogue::Metric;
 use crate::measure::catalogue::Unit;
-use crate::world::spec::EntryId;
+use crate::measure::failover::is_fault;
+use crate::world::spec::{Entry, EntryId};
 
 /// One number out of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -541,6 +543,24 @@ fn metric_hint(name: &str) -> String {
         return format!("families are `{}`; `cossim list metrics` shows all", known.join("`, `"));
     }
     format!("known are `{}`", known.join("`, `"))
+}
+
+impl Objective {
+    /// The fault after which a run that ends at `end` is watched for less than this bound on what follows a fault, and
+    /// for how long: what lasts longer than that is never seen to, be it within the bound or not. `None` without such a
+    /// fault, and for objectives of other kinds.
+    pub fn outlasts(&self, timeline: &IdVec<EntryId, Entry>, end: Duration) -> Option<(EntryId, Duration)> {
+        let is_bound = self.metric.name.starts_with("failover.")
+            && self.metric.kind == Kind::Times
+            && self.statistic != Statistic::Count
+            && matches!(self.comparison, Comparison::Less | Comparison::AtMost)
+            && self.window == Window::Whole;
+        let end = Time::ZERO + end;
+        let faults = timeline.iter().filter(|(_, entry)| is_fault(&entry.action) && entry.at < end);
+        let (id, entry) = faults.max_by_key(|(_, entry)| entry.at).filter(|_| is_bound)?;
+        let left = end.since(entry.at);
+        (left.as_millis_f64() < self.bound).then_some((id, left))
+    }
 }
 
 const EXAMPLE: &str = "failover.leader{system=nomad} max < 6s if exercised";

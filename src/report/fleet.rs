@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::analysis::plan::{Break, Fleet, Headroom, Idle, Planned};
+use crate::analysis::plan::{Answers, Break, Fleet, Headroom, Idle, Planned};
 use crate::report::text::{align, line, number, plural, section};
 use crate::scenario::lower::plan::PlanSpec;
 
@@ -54,8 +54,17 @@ struct JsonFleet {
     options: std::collections::BTreeMap<String, String>,
     nodes: u64,
     usd_per_hour: f64,
+    /// Runs of each case behind the next figures: all that were made of this fleet. Absent with them, without traffic
+    /// or if the fleet was given up during the search.
+    runs: Option<u64>,
+    /// Minutes of failed answers in a run of its worst case, on average.
     error_minutes: Option<f64>,
+    /// 95 % interval, by resampling runs; absent with fewer than three.
+    error_minutes_ci95: Option<[f64; 2]>,
+    /// Share of good answers in its worst case, in 0..1.
     good_share: Option<f64>,
+    /// 95 % interval, by resampling runs; absent with fewer than three.
+    good_share_ci95: Option<[f64; 2]>,
     broke: Option<JsonBreak>,
 }
 
@@ -79,7 +88,10 @@ struct JsonIdle {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct JsonHeadroom {
+    /// The largest factor of the traffic that was seen to hold.
     holds: f64,
+    /// Runs of each case it held in.
+    runs: u64,
     breaks: Option<f64>,
     by: Option<JsonBreak>,
 }
@@ -109,6 +121,7 @@ impl Account<'_> {
             frontier: planned.frontier.iter().map(fleet).collect(),
             headroom: planned.headroom.as_ref().map(|headroom| JsonHeadroom {
                 holds: headroom.holds,
+                runs: headroom.runs,
                 breaks: headroom.breaks.as_ref().map(|(factor, _)| *factor),
                 by: headroom.breaks.as_ref().map(|(_, by)| json_break(by)),
             }),
@@ -122,8 +135,11 @@ impl Account<'_> {
             options: axes.zip(fleet.options.iter().cloned()).collect(),
             nodes: fleet.bill.nodes,
             usd_per_hour: dollars(fleet),
-            error_minutes: fleet.error_minutes,
-            good_share: fleet.good_share,
+            runs: fleet.answers.map(|answers| answers.runs),
+            error_minutes: fleet.answers.map(|answers| answers.error_minutes),
+            error_minutes_ci95: fleet.answers.and_then(|answers| answers.error_interval).map(<[f64; 2]>::from),
+            good_share: fleet.answers.map(|answers| answers.good_share),
+            good_share_ci95: fleet.answers.and_then(|answers| answers.good_interval).map(<[f64; 2]>::from),
             broke: fleet.broke.as_ref().map(json_break),
         }
     }
@@ -207,22 +223,24 @@ impl Account<'_> {
             return;
         }
         section(out, "what each nine of good answers costs, in the worst case");
-        let mut rows = vec![["good answers", "fleet", "machines", "USD/h", "more", "seen"].map(str::to_owned)];
+        let head = ["good answers", "fleet", "machines", "USD/h", "more", "seen", "95 %", "runs of each case"];
+        let mut rows = vec![head.map(str::to_owned)];
         let mut last: Option<f64> = None;
         for (nine, fleet) in (1_usize..).zip(&self.planned.nines) {
             let name = if nine == 1 { "90 %".to_owned() } else { format!("99{} %", decimals(nine)) };
             let Some(fleet) = fleet else {
-                rows.push([name.as_str(), "no fleet of the plan", "", "", "", ""].map(str::to_owned));
+                rows.push([name.as_str(), "no fleet of the plan", "", "", "", "", "", ""].map(str::to_owned));
                 continue;
             };
             let cost = dollars(fleet);
             let more = last.map_or(String::new(), |last| format!("+{}", number(cost - last)));
             last = Some(cost);
-            let seen = fleet.good_share.map_or(String::new(), |share| format!("{:.4} %", share * 100.0));
+            let percent = |share: f64| format!("{:.4} %", share * 100.0);
+            let [seen, sure, runs] = figures(fleet, percent, |answers| (answers.good_share, answers.good_interval));
             let (named, nodes) = (self.named(fleet), fleet.bill.nodes.to_string());
-            rows.push([name, named, nodes, number(cost), more, seen]);
+            rows.push([name, named, nodes, number(cost), more, seen, sure, runs]);
         }
-        align(&rows, &[true, false, true, true, true, true], out);
+        align(&rows, &[true, false, true, true, true, true, false, true], out);
     }
 
     fn frontier(&self, out: &mut String) {
@@ -230,12 +248,14 @@ impl Account<'_> {
             return;
         }
         section(out, "frontier: cost against minutes of failed answers per run, of the fleets that were run in full");
-        let mut rows = vec![["fleet", "machines", "USD/h", "error minutes"].map(str::to_owned)];
+        let head = ["fleet", "machines", "USD/h", "error minutes", "95 %", "runs of each case"];
+        let mut rows = vec![head.map(str::to_owned)];
         for fleet in &self.planned.frontier {
-            let minutes = fleet.error_minutes.map_or(String::new(), |minutes| format!("{minutes:.3}"));
-            rows.push([self.named(fleet), fleet.bill.nodes.to_string(), number(dollars(fleet)), minutes]);
+            let minutes = |minutes: f64| format!("{minutes:.3}");
+            let [seen, sure, runs] = figures(fleet, minutes, |answers| (answers.error_minutes, answers.error_interval));
+            rows.push([self.named(fleet), fleet.bill.nodes.to_string(), number(dollars(fleet)), seen, sure, runs]);
         }
-        align(&rows, &[false, true, true, true], out);
+        align(&rows, &[false, true, true, true, false, true], out);
     }
 
     fn named(&self, fleet: &Fleet) -> String {
@@ -246,6 +266,18 @@ impl Account<'_> {
         }
         out
     }
+}
+
+/// A figure of a fleet's answers, its interval, and the runs of each case both rest on.
+fn figures(
+    fleet: &Fleet,
+    show: impl Fn(f64) -> String,
+    pick: impl Fn(&Answers) -> (f64, Option<(f64, f64)>),
+) -> [String; 3] {
+    let Some(answers) = &fleet.answers else { return [const { String::new() }; 3] };
+    let (value, interval) = pick(answers);
+    let sure = interval.map_or(String::new(), |(low, high)| format!("{} … {}", show(low), show(high)));
+    [show(value), sure, answers.runs.to_string()]
 }
 
 /// The decimals of a nine: none for the second, `.9` for the third.
@@ -267,11 +299,12 @@ fn broken(broke: &Break) -> String {
 }
 
 fn grown(headroom: &Headroom) -> String {
+    let runs = format!("in {} of each case", plural(headroom.runs as usize, "run"));
     match &headroom.breaks {
         Some((factor, by)) => {
-            format!("traffic ×{:.2} holds; at ×{factor:.2} {}", headroom.holds, broken(by))
+            format!("traffic ×{:.2} holds {runs}; at ×{factor:.2} {}", headroom.holds, broken(by))
         }
-        None => format!("traffic ×{:.0} holds, more was not tried", headroom.holds),
+        None => format!("traffic ×{:.0} holds {runs}, more was not tried", headroom.holds),
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::judge::Judgement::{Fail, NotExercised, Pass};
 use crate::analysis::judge::{Judgement, Verdict};
+use crate::analysis::sequential::{Known, Stopping};
 use crate::analysis::summary::read::Writer;
 use crate::analysis::summary::{SCHEMA, Summary};
 use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
 use crate::measure::control::Reign;
 use crate::measure::distribution::Distribution;
-use crate::measure::failover::{Chain, Election, Failover, Outage};
+use crate::measure::failover::{Chain, Election, Failover, Outage, STAGES};
 use crate::measure::metric::{Metrics, Value};
 use crate::measure::outcome::{InvariantResult, Outcome};
 use crate::measure::placement::Placement;
@@ -49,8 +50,10 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         place: (JobId(0), "web".into(), 0),
         was_healthy: true,
         was_routed: true,
+        was_served: true,
         replacement: Some(instance(1)),
         ends,
+        awaited: [false; STAGES.len()],
     };
     let elections = slow.then(|| Election { group, elected: Some(at(struck + 2.93)), ready: Some(at(struck + 3.1)) });
     let failover = Failover {
@@ -340,6 +343,78 @@ fn a_stage_has_one_number_wherever_it_is_told_and_the_cases_of_the_scenario() {
     assert!(!text.contains("no leader hit, "), "{text}");
 }
 
+/// Two runs restore the one allocation they lose after 20 s, one gives none of its five up before it ends.
+#[test]
+fn what_was_not_restored_before_the_end_takes_longer_than_all_that_was() {
+    let spec = spec();
+    let run = |seed: u64| {
+        let mut run = outcome(&spec, seed, false);
+        if seed == 3 {
+            let chains = &mut run.failovers[0].chains;
+            (chains[0].ends, chains[0].replacement, chains[0].awaited) = ([None; 6], None, [true; 6]);
+            *chains = vec![chains[0].clone(); 5];
+            run.failovers[0].elections = vec![Election {
+                group: Group { system: System::Nomad, region: RegionId(0) },
+                elected: None,
+                ready: None,
+            }];
+        }
+        run
+    };
+    let ensemble = Ensemble::new(&spec, String::new(), (1..=3).map(run).collect(), Vec::new());
+    let text = text::render(&ensemble);
+    let elected = text.lines().find(|line| line.contains("nomad leader elected")).unwrap_or_default();
+    assert!(elected.ends_with("never (1 never)"), "{text}");
+    check_contains(&text, &["never / never (2, 5 never)", "5 of 7"]);
+    let files: std::collections::BTreeMap<String, Vec<u8>> = folder::files(&ensemble).into_iter().collect();
+    let shown = |name: &str| String::from_utf8(files[name].clone()).expect("a file of text");
+    check_contains(&shown("waterfall.svg"), &[">\nnever\n<", "never: at least half of these waits"]);
+    check_contains(&shown("report.html"), &["never<small>5 of 7 never</small>", "20.0 s<small>1 of 3 never</small>"]);
+    let summary: serde_json::Value = serde_json::from_str(&shown("summary.json")).unwrap();
+    let recovery = &summary["recoveries"][0];
+    for stage in STAGES {
+        let (all, last) = (&recovery["stages"][stage], &recovery["last"][stage]);
+        assert_eq!((&all["samples"], &all["unended"], all.get("p50")), (&2.into(), &5.into(), None), "{all}");
+        assert_eq!((&last["samples"], &last["unended"]), (&2.into(), &1.into()), "{last}");
+        // An end of the interval falls on the wait that did not end.
+        assert!(last["p50"]["value"].is_f64() && last["p50"].get("ci95").is_none(), "{last}");
+    }
+    assert_eq!(recovery["last"]["detect"]["p50"]["value"], 20_000.0);
+}
+
+#[test]
+fn faults_of_one_instant_have_one_kind_and_its_name_stays_whole() {
+    let spec = spec();
+    let run = |seed: u64| {
+        let mut run = outcome(&spec, seed, seed == 2);
+        // Another fault of the same instant hits what this one misses, and a later one hits nothing.
+        let also = |case: &str, after: f64, run: &Outcome| Failover {
+            case: case.to_owned(),
+            at: at(240.0 + after),
+            ..run.failovers[0].clone()
+        };
+        let (same, later) = (also("nomad leader hit", 0.0, &run), also("no leader hit", 60.0, &run));
+        run.failovers.extend([same, later]);
+        run
+    };
+    let ensemble = Ensemble::new(&spec, String::new(), (1..=2).map(run).collect(), Vec::new());
+    let kinds: Vec<(usize, String)> =
+        crate::analysis::recovery::recoveries(&ensemble).into_iter().map(|one| (one.fault, one.case)).collect();
+    let kind = |fault, name: &str| (fault, name.to_owned());
+    let (mixed, both) = ("no leader hit, then nomad leader hit", "nomad leader hit, then nomad leader hit");
+    let expected = [kind(0, mixed), kind(0, both), kind(1, mixed), kind(1, both), kind(2, "no leader hit")];
+    assert_eq!(kinds, expected);
+    let text = text::render(&ensemble);
+    let head = text.lines().position(|line| line.contains("each step: median")).expect("a table of stages");
+    let lines: Vec<&str> = text.lines().collect();
+    check_contains(lines[head], &["no leader hit, then nomad", "nomad leader hit, then"]);
+    check_contains(lines[head + 1], &["leader hit, 1 run", "nomad leader hit, 1 run"]);
+    let files: std::collections::BTreeMap<String, Vec<u8>> = folder::files(&ensemble).into_iter().collect();
+    let waterfall = String::from_utf8(files["waterfall.svg"].clone()).expect("a file of text");
+    check_contains(&waterfall, &["no leader hit, then nomad", "nomad leader hit, then nomad"]);
+    assert!(!waterfall.contains("then nomad lea…"), "{waterfall}");
+}
+
 #[test]
 fn an_ensemble_is_run_again_as_it_was_and_what_nothing_exercised_has_its_own_mark() {
     let mut ensemble = ensemble();
@@ -362,6 +437,49 @@ fn an_ensemble_is_run_again_as_it_was_and_what_nothing_exercised_has_its_own_mar
     failed.verdicts[0].nearest = Some(2);
     assert_eq!(last(&failed), "reproduce: cossim run node-crash.ron --seed 3");
     check_contains(&page(&failed), &["<code>cossim run node-crash.ron --seed 3</code>"]);
+}
+
+#[test]
+fn seeds_that_exercise_nothing_are_not_enough() {
+    let mut ensemble = ensemble();
+    let idle = Known { text: "plan.wait max < 1s".to_owned(), seeds: 0, mean: None, half_width: None };
+    let known = Known { seeds: 3, mean: Some(2.0), half_width: Some(0.01), ..idle.clone() };
+    let stopping = |known, reached| Some(Stopping { half_width: 0.05, max: 200, reached, known });
+    ensemble.stopping = stopping(vec![idle.clone()], false);
+    check_contains(&text::render(&ensemble), &["3 seeds, and no more: nothing was measured, as no seed exercises"]);
+    ensemble.stopping = stopping(vec![known, idle], true);
+    let some = "3 seeds are enough: every mean of what is expected has a half-width of 5 % or less; 1 that no seed";
+    check_contains(&text::render(&ensemble), &[some]);
+}
+
+/// The machine is lost at the fourth of ten minutes.
+#[test]
+fn a_bound_beyond_the_end_of_the_run_is_said_not_to_be_judged_in_full() {
+    let verdict = |text: &str, seen: &str| Verdict {
+        text: text.to_owned(),
+        runs: vec![(seen.to_owned(), Fail)],
+        overall: Fail,
+        met: false,
+        nearest: Some(0),
+    };
+    let spec = spec();
+    let (long, short) = (verdict("failover.detect max < 7m", "never"), verdict("failover.detect max < 5m", "never"));
+    let seen = verdict("failover.detect p50 < 7m", "8m");
+    let rendered = |verdict: &Verdict| {
+        text::render(&Ensemble::new(&spec, String::new(), vec![outcome(&spec, 1, true)], vec![verdict.clone()]))
+    };
+    let note =
+        format!("1 run watched only 6m after `{}`, which is less than the bound", spec.timeline[EntryId(0)].label);
+    check_contains(&rendered(&long), &[&note]);
+    assert!(!rendered(&short).contains("watched only") && !rendered(&seen).contains("watched only"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/node-crash.ron");
+    let warned = |edits: &[&str]| {
+        let edits: Vec<String> = edits.iter().map(|edit| (*edit).to_owned()).collect();
+        crate::scenario::load(&path, &edits).findings.iter().filter(|finding| finding.code == "W007").count()
+    };
+    assert_eq!(warned(&["expect[0]=\"failover.detect max < 7m\""]), 1);
+    assert_eq!(warned(&["expect[0]=\"failover.detect min > 7m\""]), 0, "what has lasted longer was seen to");
+    assert_eq!(warned(&["expect[0]=\"failover.detect max < 7m\"", "duration=12m"]), 0);
 }
 
 #[test]

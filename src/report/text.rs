@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 
 use crate::analysis::across::{Across, Figure};
 use crate::analysis::ensemble::Ensemble;
-use crate::analysis::judge::Judgement;
-use crate::analysis::recovery::{Recovery, over_runs, recoveries};
+use crate::analysis::judge::{Judgement, NEVER, Verdict};
+use crate::analysis::recovery::{Recovery, Wait, over_runs, recoveries, waits_over_runs};
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Election, Failover, Outage, STAGES};
 use crate::measure::metric::Key;
+use crate::measure::objective::Objective;
 use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
 use crate::report::sensitivity::{analysed, found, gathered};
@@ -20,7 +21,7 @@ use crate::world::event::Group;
 
 /// Cases beside each other in one table.
 const CASES_ABREAST: usize = 2;
-/// Widest name of a case above its column.
+/// Widest line of a case's name above its column.
 const CASE_WIDTH: usize = 26;
 
 /// Width of a line of items.
@@ -109,8 +110,15 @@ fn stopping(ensemble: &Ensemble, out: &mut String) {
     let Some(stopping) = &ensemble.stopping else { return };
     let count = ensemble.runs.len();
     let wanted = format!("half-width of {} %", number(100.0 * stopping.half_width));
+    if stopping.measured_nothing() {
+        let nothing = "nothing was measured, as no seed exercises anything that is expected";
+        return line(out, &format!("{count} seeds, and no more: {nothing}"));
+    }
     if stopping.reached {
-        return line(out, &format!("{count} seeds are enough: every mean of what is expected has a {wanted} or less"));
+        let idle = stopping.known.iter().filter(|known| known.seeds == 0).count();
+        let but = if idle > 0 { format!("; {idle} that no seed exercises not counted") } else { String::new() };
+        let means = "every mean of what is expected has a";
+        return line(out, &format!("{count} seeds are enough: {means} {wanted} or less{but}"));
     }
     line(out, &format!("{count} seeds, as many as may be, are not enough for a {wanted}:"));
     let enough = stopping.half_width / (1.0 + stopping.half_width);
@@ -187,6 +195,19 @@ fn expectations(ensemble: &Ensemble, out: &mut String) {
         let long = verdict.text.chars().count() + note.chars().count() > 104;
         let between = if long { "\n        " } else { "  " };
         line(out, &format!("  {mark}  {}{between}{note}", verdict.text));
+        unjudged(ensemble, verdict, out);
+    }
+}
+
+/// That runs ended too soon to tell whether what they never saw was within the bound.
+fn unjudged(ensemble: &Ensemble, verdict: &Verdict, out: &mut String) {
+    let spec = &ensemble.spec;
+    let never = verdict.runs.iter().filter(|(seen, judged)| seen == NEVER && *judged == Judgement::Fail).count();
+    let labels: Vec<&str> = spec.timeline.as_slice().iter().map(|entry| &*entry.label).collect();
+    let found = Objective::parse(&verdict.text, &labels).ok().and_then(|o| o.outlasts(&spec.timeline, spec.duration));
+    if let Some((entry, left)) = found.filter(|_| never > 0) {
+        let sooner = format!("{} watched only {left} after `{}`", plural(never, "run"), spec.timeline[entry].label);
+        line(out, &format!("        {sooner}, which is less than the bound: it could not be judged in full"));
     }
 }
 
@@ -259,16 +280,15 @@ fn failover_table(ensemble: &Ensemble, cases: &[Recovery], out: &mut String) {
             failover.elections.iter().filter(|election| election.group == group).cloned().collect()
         };
         add(name.clone(), &|case| {
-            let elected = |f: &Failover| of_group(f).iter().filter_map(|e| Some(e.elected?.since(f.at))).collect();
-            let hit = of(case).iter().any(|(_, failover)| !of_group(failover).is_empty());
-            if hit { times(&over_runs(&format!("{name}/{}", case.case), &of(case), elected)) } else { String::new() }
+            let elected = |f: &Failover| {
+                let wait = |e: &Election| e.elected.map_or(Wait::Unended, |elected| Wait::Ended(elected.since(f.at)));
+                of_group(f).iter().map(wait).collect()
+            };
+            times(&waits_over_runs(&format!("{name}/{}", case.case), &of(case), elected))
         });
     }
     for (index, name) in STAGE_WORDS.iter().enumerate().take(STAGES.len()) {
-        add((*name).to_owned(), &|case| {
-            let stage = &case.stages[index];
-            if stage.samples.unwrap_or(0) == 0 { String::new() } else { times(stage) }
-        });
+        add((*name).to_owned(), &|case| times(&case.stages[index]));
     }
     add("allocations never replaced, of all lost".to_owned(), &|case| {
         let (never, lost) = of(case).iter().fold((0, 0), |(a, b), (_, f)| (a + f.unreplaced(), b + f.chains.len()));
@@ -287,25 +307,36 @@ fn failover_table(ensemble: &Ensemble, cases: &[Recovery], out: &mut String) {
     }
     let head = |case: &Recovery| {
         let name = if case.case.is_empty() { "no case" } else { &*case.case };
-        format!("{}, {}", shortened(name, CASE_WIDTH), plural(case.members.len(), "run"))
+        broken_up(&format!("{name}, {}", plural(case.members.len(), "run")), CASE_WIDTH)
     };
-    let title = "each step: median [95 %] / longest (samples)".to_owned();
-    rows.insert(0, [title].into_iter().chain(cases.iter().map(head)).collect());
+    let heads: Vec<Vec<String>> = cases.iter().map(head).collect();
+    let title = "each step: median [95 %] / longest (samples)";
+    for at in (0..heads.iter().map(Vec::len).max().unwrap_or(0)).rev() {
+        let title = if at == 0 { title } else { "" };
+        let of_line = heads.iter().map(|head| head.get(at).cloned().unwrap_or_default());
+        rows.insert(0, [title.to_owned()].into_iter().chain(of_line).collect());
+    }
     align(&rows, &vec![false; cases.len() + 1], out);
 }
 
-/// Median with its interval and longest of pooled times, and how many there are.
+/// Median with its interval and longest of pooled times, and how many there are; with waits that never ended, how many
+/// of those, too. Empty if there are none.
 fn times(across: &Across) -> String {
-    let (Some(median), Some(longest)) = (across.figure("p50"), across.figure("max")) else {
-        return "never".to_owned();
-    };
-    if across.samples == Some(1) {
-        return span(longest.value);
+    let samples = across.samples.unwrap_or(0);
+    let shown = |name: &str| across.figure(name).map_or("never".to_owned(), |figure| span(figure.value));
+    let (median, longest) = (shown("p50"), shown("max"));
+    let sure = across.figure("p50").and_then(|median| median.interval);
+    let sure = sure.map(|(low, high)| (span(low), span(high))).filter(|(low, high)| low != high);
+    let sure = sure.map_or(String::new(), |(low, high)| format!(" [{low} … {high}]"));
+    match (samples, across.unended) {
+        (0, None) => String::new(),
+        (1, None) => longest,
+        (0, Some(unended)) => format!("never ({} never)", grouped(unended)),
+        (_, None) => format!("{median}{sure} / {longest} ({})", grouped(samples)),
+        (_, Some(unended)) => {
+            format!("{median}{sure} / {longest} ({}, {} never)", grouped(samples), grouped(unended))
+        }
     }
-    let shown = median.interval.map(|(low, high)| (span(low), span(high))).filter(|(low, high)| low != high);
-    let sure = shown.map_or(String::new(), |(low, high)| format!(" [{low} … {high}]"));
-    let samples = grouped(across.samples.unwrap_or(0));
-    format!("{}{sure} / {} ({samples})", span(median.value), span(longest.value))
 }
 
 fn requests(ensemble: &Ensemble, out: &mut String) {
@@ -451,6 +482,21 @@ fn interval(figure: &Figure, show: fn(f64) -> String) -> String {
 fn bounds((low, high): (f64, f64)) -> String {
     let (low, high) = (number(low), number(high));
     if low == high { String::new() } else { format!("{low} … {high}") }
+}
+
+/// A text in lines of so many characters at most, broken at spaces; a longer word stays whole.
+pub(crate) fn broken_up(text: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The first so many characters.

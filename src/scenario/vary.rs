@@ -80,6 +80,9 @@ pub enum VaryError {
     /// Ends of different units.
     #[error("the ends of a range have the same unit, not `{0}` and `{1}`")]
     Units(String, String),
+    /// A step of another unit than the ends.
+    #[error("the step of a range has the unit of its ends, `{0}`, not `{1}`")]
+    StepUnit(String, String),
     /// A step that leads nowhere.
     #[error("`{0}` is no step: it must be above zero")]
     Step(String),
@@ -103,6 +106,7 @@ impl VaryError {
             Self::Same(_) => "list every value once; `--seeds N` says how often each is run",
             Self::Empty(_) => "swap its ends",
             Self::Units(..) => "write both ends in one unit, as `500ms..2000ms`",
+            Self::StepUnit(..) => "write ends and step in one unit, as `500ms..2000ms/100ms`",
             Self::Step(_) => "write the step after a slash, as `12..36/6`",
             Self::Factor(_) => "write the factor after a star, as `1ms..64ms*2`",
             Self::TooMany(_) => "widen the step, or leave it out and sample the range with `--design lhs`",
@@ -239,7 +243,7 @@ impl Range {
                 let written = written[1..].trim();
                 let (step, step_unit) = number_and_unit(written).ok_or_else(|| VaryError::Step(written.to_owned()))?;
                 if !step_unit.is_empty() && step_unit != unit {
-                    return Err(VaryError::Units(unit, step_unit.to_owned()));
+                    return Err(VaryError::StepUnit(unit, step_unit.to_owned()));
                 }
                 if step <= 0.0 {
                     return Err(VaryError::Step(written.to_owned()));
@@ -407,6 +411,7 @@ mod tests {
             ("a=36..12/6", VaryError::Empty("36..12/6".into()), 2..10),
             ("a=x..y", VaryError::NoNumber("x".into()), 2..6),
             ("a=10s..1m", VaryError::Units("s".into(), "m".into()), 2..9),
+            ("a=1s..9s/1ms", VaryError::StepUnit("s".into(), "ms".into()), 2..12),
             ("a=1..9/0", VaryError::Step("0".into()), 2..8),
             ("a=1..9*1", VaryError::Factor("1".into()), 2..8),
             ("a=0..9*2", VaryError::Factor("2".into()), 2..8),

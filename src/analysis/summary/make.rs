@@ -69,7 +69,7 @@ impl Summary {
 
 fn recovery(ensemble: &Ensemble, of: &recovery::Recovery) -> Recovery {
     let by_stage = |all: &[Across; STAGES.len()]| {
-        let named = STAGES.iter().zip(all).filter(|(_, across)| !across.figures.is_empty());
+        let named = STAGES.iter().zip(all).filter(|(_, a)| !a.figures.is_empty() || a.unended.is_some());
         named.map(|(stage, across)| ((*stage).to_owned(), pooled(across))).collect()
     };
     Recovery {

@@ -77,7 +77,7 @@ pub struct Stopping {
     pub half_width: f64,
     /// Seeds at most.
     pub max: u32,
-    /// Whether every expectation is known that well.
+    /// Whether every expectation that any seed exercises is known that well, and there is one.
     pub reached: bool,
     /// How well each expectation is known.
     pub known: Vec<Known>,
@@ -255,8 +255,8 @@ pub struct Fault {
     pub unreplaced: usize,
     /// Elections it forced.
     pub elections: Vec<Election>,
-    /// Stages of the replacement, in order. `ms` is along the critical path (the allocation restored last), so they add
-    /// up.
+    /// Stages of the replacement, in order. `ms` is along the critical path (the allocation restored last, or one that
+    /// never was), so they add up.
     pub stages: Vec<Stage>,
     /// What users suffered, by source.
     pub outages: BTreeMap<String, Outage>,
@@ -269,13 +269,13 @@ pub struct Recovery {
     pub fault: String,
     /// Which of the `failovers` of a run it is, from 0.
     pub place: usize,
-    /// The kind of run: what the scenario's `group_by` says, or else which leaders the fault hit.
+    /// The kind of run: what the scenario's `group_by` says, or else which leaders the faults of this instant hit.
     pub case: String,
     /// The runs.
     pub seeds: Vec<u64>,
-    /// By stage, over all lost allocations that went through it.
+    /// By stage, over all lost allocations that went through it, or were still to when the run ended (`unended`).
     pub stages: BTreeMap<String, Pooled>,
-    /// By stage, over the allocations that were restored last, one of each run.
+    /// By stage, over the allocations that were restored last, or that never were, one of each run.
     pub last: BTreeMap<String, Pooled>,
 }
 

@@ -396,26 +396,38 @@ fn by_total(indices: &[Index]) -> Vec<usize> {
 }
 
 /// That there are too few rows to share out a variance, where the estimates show it: what inputs make alone cannot be
-/// more than all of it together.
+/// more than all of it together, and no input makes more with the others.
 fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> {
     if !sobol::are_too_few(indices) {
         return None;
     }
     let named = |(dimension, index): (usize, &Index)| {
-        let (low, high) = index.first.interval?;
+        let (low, high) = index.first.interval.filter(|(low, high)| high > low)?;
         // As estimated: what cannot be shows how far off they are.
         Some(format!("`{}` {:.0} % to {:.0} %", path(swept, dimension), 100.0 * low, 100.0 * high))
     };
     let intervals: Vec<String> = indices.iter().enumerate().filter_map(named).collect();
-    let sure =
-        if intervals.is_empty() { String::new() } else { format!(" (95 % intervals: {})", intervals.join(", ")) };
+    let sure = match intervals.as_slice() {
+        [] => " (so few rows make no interval)".to_owned(),
+        intervals => format!(" (95 % intervals: {})", intervals.join(", ")),
+    };
     let sum = sobol::sum_of_first(indices);
-    let shown = match indices.iter().position(|index| index.first.value < -sobol::ERROR_MAX) {
-        Some(below) if sum <= 1.0 + sobol::ERROR_MAX => {
+    let below = indices.iter().position(|index| index.first.value < -sobol::ERROR_MAX);
+    let above = indices.iter().position(|index| index.total.value > 1.0 + sobol::ERROR_MAX);
+    let shown = match (below, above) {
+        _ if sum > 1.0 + sobol::ERROR_MAX => {
+            format!("what each value makes alone adds up to {:.0} %, and cannot be more than 100 %", 100.0 * sum)
+        }
+        (Some(below), _) => {
             let share = 100.0 * indices[below].first.value;
             format!("what `{}` makes alone comes to {share:.0} %, and cannot be less than none", path(swept, below))
         }
-        _ => format!("what each value makes alone adds up to {:.0} %, and cannot be more than 100 %", 100.0 * sum),
+        (None, above) => {
+            let above = above.unwrap_or_default();
+            let share = 100.0 * indices[above].total.value;
+            let with = if indices.len() > 1 { "with the others " } else { "" };
+            format!("what `{}` makes {with}comes to {share:.0} %, and cannot be more than 100 %", path(swept, above))
+        }
     };
     Some(format!("the sample is too small to share out the variance of `{name}`: {shown}{sure}; more rows narrow it"))
 }
@@ -537,7 +549,8 @@ mod tests {
     #[test]
     fn shares_that_cannot_be_are_not_told_as_if_they_were() {
         let vary = ["options.heartbeat_grace=10s..30s", "services[0].image_pull=0s..20s"];
-        let figure = |at: &[f64], _| Some(100.0 + at[0] + at[1]);
+        // Neither value makes anything alone.
+        let figure = |at: &[f64], _| Some((at[0] - 20.0) * (at[1] - 10.0));
         let mut impossible = 0;
         for rows in 3..12 {
             let findings = Findings::of(&swept(Design::Sobol { rows }, &vary, 1, figure));
@@ -549,11 +562,22 @@ mod tests {
             let told = findings.sentences.iter().any(|text| text.contains("of `failover.replace max` comes from"));
             let indices = findings.shares[0].indices.as_ref().expect("it varies");
             let below = indices.iter().any(|index| index.first.value < -0.1);
-            let impossible_now = below || sobol::sum_of_first(indices) > 1.1;
+            let above = indices.iter().any(|index| index.total.value > 1.1);
+            let impossible_now = below || above || sobol::sum_of_first(indices) > 1.1;
             assert_eq!((small, told), (impossible_now, !impossible_now), "{:?}", findings.sentences);
             impossible += usize::from(small);
         }
         assert!(impossible > 0, "few rows come to shares that cannot be");
+        // One of two values in four rows: whatever rows are drawn, the share comes out the same, and cannot be.
+        let two = |rows: usize| {
+            let step = |at: &[f64], _| Some(if at[0] < 20.0 { 1.0 } else { 3.0 });
+            let findings = Findings::of(&swept(Design::Sobol { rows }, &vary[..1], 1, step));
+            findings.sentences.iter().any(|text| text.contains("too small to share out")).then_some(findings)
+        };
+        for findings in (3..12).filter_map(two) {
+            let text = &findings.sentences[0];
+            assert!(text.contains("and cannot be more than 100 %") && !text.contains("100 % to 100 %"), "{text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::Exit;
+use super::Seeds;
 use super::interrupt;
 use super::output::Output;
 use crate::analysis::batch::Wish;
@@ -30,6 +31,7 @@ use crate::report::sweep::store::Store;
 use crate::report::sweep::store::StoreError;
 use crate::report::sweep::text;
 use crate::scenario::Loaded;
+use crate::scenario::lower::Lowered;
 use crate::scenario::parse;
 use args::DesignName;
 use args::Here;
@@ -144,12 +146,17 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
         let message = format!("`{}` is both set and varied", path(both));
         return Err(Stopped::Asked("E100", message, "leave its `--set` out, or do not vary it".to_owned()));
     }
+    let given = design.is_some();
     let design = match design {
         Some(design) => design,
         None => chosen(space, vary.len())?,
     };
     let text = parse::read_text(&space.scenario)
         .map_err(|reason| Stopped::Asked("E001", reason, "the file went away".to_owned()))?;
+    // The second stage of an analysis comes with its design, and has said so with the first.
+    if !(given && matches!(design, Design::Sobol { .. })) {
+        fixed_seeds(&lowered, space.seeds()).iter().for_each(|note| output.say(note));
+    }
     let plan = Plan {
         file: space.scenario.to_string_lossy().into_owned(),
         text,
@@ -162,6 +169,15 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
         measures: space.metric.clone(),
     };
     Ok(plan.gather(space.threads())?)
+}
+
+/// That `seeds: Auto(…)` does not hold here, where every point runs the same seeds; `None` if it is not asked for.
+fn fixed_seeds(lowered: &Lowered, seeds: Seeds) -> Option<String> {
+    lowered.precision.filter(|_| seeds == Seeds::Scenario)?;
+    Some(format!(
+        "note: `seeds: Auto(…)` is for `cossim run`; here every point runs the same {} seeds, or as many as `--seeds N` says",
+        lowered.seeds
+    ))
 }
 
 /// The design that was typed, with its defaults for so many dimensions.
@@ -272,5 +288,21 @@ impl Here {
     /// The folder of the result, by default one of `reports`.
     pub(super) fn target(&self, scenario: &str, what: &str) -> PathBuf {
         self.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(format!("{scenario}-{what}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_seeds_are_fixed_is_said_where_the_scenario_leaves_them_open() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/node-crash.ron");
+        let load = |seeds: &str| crate::scenario::load(&file, &[format!("seeds={seeds}")]).lowered.expect("it loads");
+        let open = load("Auto(half_width: \"5%\", max: 200)");
+        let note = fixed_seeds(&open, Seeds::Scenario).expect("ten seeds are not what was asked for");
+        assert!(note.contains("the same 10 seeds") && note.contains("--seeds N"), "{note}");
+        assert_eq!(fixed_seeds(&open, Seeds::First(4)), None);
+        assert_eq!(fixed_seeds(&load("4"), Seeds::Scenario), None);
     }
 }

@@ -176,14 +176,17 @@ pub(super) fn faults(record: &Record) -> String {
         "seconds below 95 % good",
         "longest gap between good answers",
     ];
-    let mut damage = Table::new("What was lost, and for how long", &columns, 40_000, "failovers.csv");
+    let caption = "What was lost, and for how long: from the least to the most of any run, where runs differ";
+    let mut damage = Table::new(caption, &columns, 40_000, "failovers.csv");
     let columns: Vec<String> = ["fault", "kind of run", "of which"]
         .into_iter()
         .map(str::to_owned)
         .chain(STAGE_WORDS.iter().map(|word| format!("#{word}")))
         .collect();
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let caption = "Time each stage of the replacement took, from the end of the one before: medians, with 95 % intervals over runs";
+    let caption = "Time each stage of the replacement took, from the end of the one before: medians, with 95 % intervals \
+                   by resampling runs. Stages that had not ended with their run, begun or not, count as longer than all \
+                   others";
     let mut stages = Table::new(caption, &columns, 40_000, "failovers.csv");
     for recovery in &summary.recoveries {
         let of_kind = |run: &&Run| recovery.seeds.contains(&run.seed);
@@ -253,15 +256,22 @@ fn stage_rows(recovery: &Recovery) -> Vec<(&'static str, Vec<Cell>)> {
     if recovery.stages.is_empty() {
         return Vec::new();
     }
-    let cell = |pooled: Option<&Pooled>| match pooled.and_then(|pooled| pooled.figures.get("p50")) {
-        None => figure("–"),
-        Some(Estimate { value, ci95: None }) => figure(span(*value)),
-        Some(Estimate { value, ci95: Some([low, high]) }) => {
-            Cell::Sure(span(*value), format!("{} … {}", span(*low), span(*high)))
+    let cell = |pooled: Option<&Pooled>| {
+        let Some(pooled) = pooled else { return figure("–") };
+        let median = pooled.figures.get("p50");
+        let value = median.map_or("never".to_owned(), |median| span(median.value));
+        let interval =
+            median.and_then(|median| median.ci95).map(|[low, high]| format!("{} … {}", span(low), span(high)));
+        let unended = pooled
+            .unended
+            .map(|unended| format!("{} of {} never", grouped(unended), grouped(pooled.samples.unwrap_or(0) + unended)));
+        match [interval, unended].into_iter().flatten().collect::<Vec<_>>() {
+            none if none.is_empty() => figure(value),
+            some => Cell::Sure(value, some.join("; ")),
         }
     };
     let row = |by_stage: &BTreeMap<String, Pooled>| STAGES.iter().map(|stage| cell(by_stage.get(*stage))).collect();
-    vec![("all lost allocations", row(&recovery.stages)), ("those restored last", row(&recovery.last))]
+    vec![("all lost allocations", row(&recovery.stages)), ("those restored last, or never", row(&recovery.last))]
 }
 
 /// Success and latency of each traffic source, over all runs and by kind of run.
@@ -365,7 +375,8 @@ fn nines(percent: f64) -> String {
 pub(super) fn metrics(summary: &Summary) -> String {
     let columns =
         ["metric", "unit", "#runs", "#samples", "#mean or value", "#p50", "#p90", "#p99", "#max", "#at the end"];
-    let caption = "Metrics over all runs. Below a figure its 95 % interval, by resampling seeds";
+    let caption = "Metrics over all runs. Below a figure its 95 % interval: by resampling seeds for percentiles and \
+                   shares, by Student's t over seeds for levels and counts";
     let mut table = Table::new(caption, &columns, 150_000, "summary.json");
     let mut silent = 0;
     for (key, pooled) in &summary.across_runs {
@@ -409,7 +420,9 @@ pub(super) fn modes(summary: &Summary) -> String {
 pub(super) fn stopping(summary: &Summary) -> String {
     let Some(stopping) = &summary.stopping else { return String::new() };
     let (count, wanted) = (plural(summary.runs.len(), "seed"), number(stopping.half_width));
-    let said = if stopping.reached {
+    let said = if stopping.known.iter().all(|known| known.seeds == 0) {
+        format!("{count}, and no more: nothing was measured, as no seed exercises anything that is expected.")
+    } else if stopping.reached {
         format!("{count} were enough: the 95 % interval of every mean reaches no further than {wanted} % of it.")
     } else {
         format!("{count}, as many as may be, were not enough for intervals of {wanted} % of every mean.")

@@ -227,6 +227,22 @@ fn modes_and_the_number_of_seeds_are_told() {
     }
 }
 
+#[test]
+fn seeds_that_measured_nothing_are_not_called_enough() {
+    let mut summary = summary("shop", 2);
+    let idle = Known { text: "plan.wait max < 1s".to_owned(), seeds: 0, mean: None, half_width: None };
+    summary.stopping = Some(Stopping { half_width: 5.0, max: 200, reached: false, known: vec![idle] });
+    let mut files = folder("shop", 2, 60);
+    files[0].1 = json::text(&summary).into_bytes();
+    let page = page(&files).unwrap();
+    assert!(page.contains("2 seeds, and no more: nothing was measured") && !page.contains("were enough"));
+    // What spans from run to run is not taken for an interval, and intervals are named for what they are.
+    for part in ["from the least to the most of any run", "by Student's t over seeds for levels and counts"] {
+        let escaped = part.replace('\'', "&#39;");
+        assert!(page.contains(part) || page.contains(&escaped), "`{part}` is missing");
+    }
+}
+
 /// The file `sensitivity.json` of a folder in which `name` is whatever a scenario can name.
 fn analysis(name: &str) -> String {
     let influence = |path: &str, share: Option<f64>| Influence {

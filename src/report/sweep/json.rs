@@ -196,7 +196,7 @@ pub struct ShareOf {
     pub path: String,
     /// First-order index: alone.
     pub first: f64,
-    /// 95 % interval; absent with fewer than three rows.
+    /// 95 % interval; absent with fewer than three rows, or if resamples agree on what cannot be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_ci95: Option<[f64; 2]>,
     /// Total index: alone and together with others.

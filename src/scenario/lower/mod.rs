@@ -382,6 +382,9 @@ impl Lowering<'_> {
             let labels: Vec<&str> = timeline.as_slice().iter().map(|entry| &*entry.label).collect();
             match Objective::parse(text, &labels) {
                 Ok(objective) => {
+                    if list == "expect" {
+                        self.watched_too_briefly(&path, &objective, timeline);
+                    }
                     let place = self.place(&path);
                     out.push(Expectation { text: text.as_str().into(), objective, place });
                 }
@@ -394,6 +397,20 @@ impl Lowering<'_> {
             }
         }
         out
+    }
+
+    /// Warns of a bound on what follows a fault that is longer than the rest of the run.
+    fn watched_too_briefly(
+        &mut self,
+        path: &str,
+        objective: &Objective,
+        timeline: &IdVec<crate::world::spec::EntryId, crate::world::spec::Entry>,
+    ) {
+        let Ok(end) = quantity::duration(&self.scenario.duration.0) else { return };
+        if let Some((entry, left)) = objective.outlasts(timeline, end) {
+            let message = format!("the run ends {left} after `{}`, sooner than this bound", timeline[entry].label);
+            self.warning("W007", path, message).hint("make `duration` longer, so that the bound can be judged in full");
+        }
     }
 
     /// Where the value at `path` stands.

@@ -69,6 +69,14 @@ fn is_same_axis(a: &Vary, b: &Vary) -> bool {
     }
 }
 
+/// Whether two entries are the same cases, whatever they are called.
+fn is_same_case(a: &Under, b: &Under) -> bool {
+    match (a, b) {
+        (Under::Timeline { entries: a, .. }, Under::Timeline { entries: b, .. }) => a == b,
+        (a, b) => a == b,
+    }
+}
+
 impl Lowering<'_> {
     /// Checks the plan; `None` if there is none.
     pub(super) fn plan(
@@ -254,6 +262,10 @@ impl Lowering<'_> {
         }
         for (at, under) in plan.under.iter().enumerate() {
             let path = format!("plan.under[{at}]");
+            if plan.under[..at].iter().any(|other| is_same_case(other, under)) {
+                self.error("E015", &path, "this case is there already").hint("leave one of the two out");
+                continue;
+            }
             match under {
                 Under::AsWritten => {
                     out.push(Case { name: "as written".to_owned(), entries: Vec::new(), leader: None });
