@@ -137,7 +137,10 @@ impl Lowering<'_> {
         let own = written.update.as_ref().map(|own| {
             let path = format!("{path}.update");
             let own = self.update(&path, own);
-            update.map_or(own.clone(), |base| merged(base, own, |name| self.text.tree.has(&format!("{path}.{name}"))))
+            match update {
+                Some(base) => merged(base, &own, |name| self.text.tree.has(&format!("{path}.{name}"))),
+                None => own,
+            }
         });
         // System jobs are updated by their job's block.
         let inherited = update.filter(|_| kind != JobKind::System).cloned();
@@ -342,7 +345,7 @@ impl Lowering<'_> {
 }
 
 /// A group's `update` block over its job's: what the group says (`said`, by field) wins.
-fn merged(base: &Update, own: Update, said: impl Fn(&str) -> bool) -> Update {
+fn merged(base: &Update, own: &Update, said: impl Fn(&str) -> bool) -> Update {
     fn pick<T>(said: bool, own: T, base: T) -> T {
         if said { own } else { base }
     }
