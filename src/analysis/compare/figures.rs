@@ -153,12 +153,20 @@ fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
                     Verdict::Improvement
                 }
             }
-            (None, None) if row.interval.is_some_and(|(low, high)| 0.0 < low || high < 0.0) => Verdict::Moved,
+            (None, None) if is_moved(row, differences, level) => Verdict::Moved,
             _ => row.verdict,
         };
     }
     name_repeated(&mut measured);
     (measured.into_iter().map(|measured| measured.row).collect(), power)
+}
+
+/// Whether a figure that neither way of which is worse has moved: its interval is off zero, and so did every seed, or
+/// more of them one way than by chance. Its probability is not corrected, and corrects no other.
+fn is_moved(row: &Row, differences: &[f64], level: f64) -> bool {
+    let is_off = row.interval.is_some_and(|(low, high)| 0.0 < low || high < 0.0);
+    let is_clear = || signed_rank::test(differences).is_some_and(|test| test.p_two_sided < level);
+    is_off && (row.moved == row.pairs || is_clear())
 }
 
 /// A statistic of a run; infinite if it falls on a wait that had not ended, `None` without data.

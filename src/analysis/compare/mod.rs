@@ -8,8 +8,9 @@
 //! expectations are compared exactly.
 //!
 //! The effect that is shown is the one that is held to the tolerance: the estimate that belongs to the test, over the
-//! seeds that moved, or the mean difference over all seeds if that is further out ([`crate::analysis::statistics::shift`]). A median over all seeds
-//! would be zero wherever half of them are as they were, however bad the others became.
+//! seeds that moved, or the mean difference over all seeds if that is further out
+//! ([`crate::analysis::statistics::shift`]). A median over all seeds would be zero wherever half of them are as they
+//! were, however bad the others became.
 //!
 //! Figures that are the same to the last digit in every seed are one fact, and count once.
 //!
@@ -99,8 +100,8 @@ pub struct Row {
     pub base: f64,
     /// The same of the head.
     pub head: f64,
-    /// How far it moved, head minus base within a seed: over the seeds that moved, or the mean over all if that is further
-    /// out. This is held to the tolerance.
+    /// How far it moved, head minus base within a seed: over the seeds that moved, or the mean over all if that is
+    /// further out. This is held to the tolerance.
     pub effect: f64,
     /// Seeds in which it moved, of the `pairs`.
     pub moved: usize,
@@ -117,8 +118,8 @@ pub struct Row {
     pub gain: Option<f64>,
     /// What it comes to.
     pub verdict: Verdict,
-    /// The figure before it that it repeats, as `plan.wait{region=a} p50`: it comes to the same and is the same in every
-    /// seed, or differs in the same way and is of the same metric. It is not counted again.
+    /// The figure before it that it repeats, as `plan.wait{region=a} p50`: it comes to the same and is the same in
+    /// every seed, or differs in the same way and is of the same metric. It is not counted again.
     pub same_as: Option<String>,
 }
 
@@ -129,7 +130,8 @@ pub enum Verdict {
     Regression,
     /// Significantly better by more than the tolerance.
     Improvement,
-    /// It moved by more than the tolerance and its interval is off zero, but neither way is worse; not tested.
+    /// It moved by more than the tolerance and its interval is off zero, in every seed or in more than chance moves, but
+    /// neither way is worse; not tested together with the others.
     Moved,
     /// Not significant.
     NoEvidence,
@@ -262,8 +264,8 @@ impl Comparison {
         (self.power.tested > 0 && self.power.able == 0 && self.seeds.len() < needed).then_some(needed)
     }
 
-    /// Whether fewer than half of the base's seeds are compared, because the head lacks the others: what was promised of
-    /// the others nobody has looked at.
+    /// Whether fewer than half of the base's seeds are compared, because the head lacks the others: what was promised
+    /// of the others nobody has looked at.
     pub fn lacks_seeds(&self) -> bool {
         2 * self.seeds.len() < self.seeds.len() + self.only_base.len()
     }

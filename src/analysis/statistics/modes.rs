@@ -3,11 +3,11 @@
 //! Samples fall apart in one of two ways. Groups stand apart if every gap between them is more than twice as wide as
 //! the widest of them, and a tenth of the value above it: groups of equal samples have no width, and would stand apart
 //! by the rounding of their last digit. And, of thirty samples or more, the density is estimated with a normal kernel
-//! (Silverman 1986, equation 3.31: 0.9 min(deviation, quartile range / 1.34) n^-1/5), and a peak is a mode if the valley
-//! beside it is at most 0.6 times as high as the lower of its two peaks, and its middle is a tenth off. Either way a mode
-//! has a tenth of the samples, and three of them at least. Times are looked at by their logarithm, so that a long tail
-//! makes no modes. The rule is meant to be right when it speaks: fewer than ten samples have one mode, and so do two
-//! humps that overlap.
+//! (Silverman 1986, equation 3.31: 0.9 min(deviation, quartile range / 1.34) n^-1/5), and a peak is a mode if the
+//! valley beside it is at most 0.6 times as high as the lower of its two peaks, and its middle is a tenth off. Either
+//! way a mode has a tenth of the samples, and three of them at least. Times are looked at by their logarithm, so that a
+//! long tail makes no modes. The rule is meant to be right when it speaks: fewer than ten samples have one mode, and so
+//! do two humps that overlap.
 
 use crate::base::math::{exp, ln, pow};
 
@@ -33,8 +33,8 @@ pub enum Scale {
     Logarithmic,
 }
 
-/// The modes of finite samples given as ascending (value, count) pairs, in ascending order, `most` of them: one if there
-/// are not clearly several, none of nothing.
+/// The modes of finite samples given as ascending (value, count) pairs, in ascending order, `most` of them: one if
+/// there are not clearly several, none of nothing.
 pub fn modes(samples: &[(f64, u64)], scale: Scale, most: usize) -> Vec<Mode> {
     let total: u64 = samples.iter().map(|&(_, count)| count).sum();
     let spread = spread(samples, scale);

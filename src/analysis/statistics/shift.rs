@@ -119,8 +119,8 @@ mod tests {
         Shift::of(differences).by
     }
 
-    /// Hollander & Wolfe 1973, page 33 (also in R's `wilcox.test(conf.int = TRUE)`): depression factor of nine patients,
-    /// estimate 0.46. The mean is less.
+    /// Hollander & Wolfe 1973, pages 27 to 33 (also in R's `wilcox.test(conf.int = TRUE)`): depression factor of nine
+    /// patients, estimate 0.46. The mean is less.
     #[test]
     fn the_depression_scale_of_hollander_and_wolfe() {
         #[expect(clippy::approx_constant, reason = "a measurement")]

@@ -15,8 +15,8 @@ pub const SCHEMA: u32 = 2;
 pub struct Document {
     /// Version of this format.
     pub schema: u32,
-    /// `regression`, `undecided` (too few seeds to show any), `identical`, `improvement`, `moved`, `different in what is
-    /// measured`, `different, within tolerance` or `no evidence of a difference`; the first of these that holds.
+    /// `regression`, `undecided` (too few seeds to show any), `identical`, `improvement`, `moved`, `different in what
+    /// is measured`, `different, within tolerance` or `no evidence of a difference`; the first of these that holds.
     pub verdict: String,
     /// What is compared with.
     pub base: Result,
@@ -94,8 +94,8 @@ pub struct Figure {
     pub base: Option<f64>,
     /// Median over seeds of the head.
     pub head: Option<f64>,
-    /// How far it moved, head minus base within a seed, and what is held to the tolerance: the Hodges-Lehmann estimate over
-    /// the seeds that moved, or the mean over all seeds if that is further out on the same side.
+    /// How far it moved, head minus base within a seed, and what is held to the tolerance: the Hodges-Lehmann estimate
+    /// over the seeds that moved, or the mean over all seeds if that is further out on the same side.
     pub effect: Option<f64>,
     /// Seeds in which it moved, of the pairs.
     pub moved: usize,
@@ -116,7 +116,8 @@ pub struct Figure {
     /// Variance of two unpaired results over that of the pairs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variance_reduction: Option<f64>,
-    /// The figure of this list that it repeats in every seed, as `plan.wait{region=a} p50`; it counts once. Absent if none.
+    /// The figure of this list that it repeats in every seed, as `plan.wait{region=a} p50`; it counts once. Absent if
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
 }

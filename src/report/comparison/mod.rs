@@ -130,8 +130,8 @@ impl Account {
         let comparison = &self.comparison;
         let few = comparison.seeds_needed().map(|needed| {
             format!(
-                "{} can show no difference among {} at {}, however clear: at least {needed} are needed, as with `--seeds \
-                 {needed}`",
+                "{} can show no difference among {} at {}, however clear: at least {needed} are needed, as with \
+                 `--seeds {needed}`",
                 plural(comparison.seeds.len(), "seed"),
                 plural(comparison.power.tested, "figure"),
                 percent(comparison.level),
@@ -140,8 +140,8 @@ impl Account {
         let common = comparison.seeds.len();
         let lacking = comparison.lacks_seeds().then(|| {
             format!(
-                "only {common} of the {} seeds of the base can be compared, fewer than half; run the head with the seeds \
-                 of the base",
+                "only {common} of the {} seeds of the base can be compared, fewer than half; run the head with the \
+                 seeds of the base",
                 common + comparison.only_base.len()
             )
         });
