@@ -4,14 +4,19 @@
 //! seeds are drawn with replacement and what each drew is pooled; samples within a run are correlated and are never
 //! resampled on their own. Levels and totals are averaged over runs and have Student's interval, within the range of
 //! their unit. Waits that had not ended with their run are part of the pool, longer than any that had.
+//!
+//! A metric can have several modes ([`modes`]). Where most runs have several of them by themselves, the samples are
+//! what tells; where every run has its own, the modes are kinds of runs, and the runs are all there is to tell: each
+//! mode beyond the first takes three of them. What is counted has none: a thing more or less is no kind of run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::statistics::bootstrap::{RESAMPLES, percentile, weights};
 use crate::analysis::statistics::modes::{Mode, Scale, modes};
 use crate::analysis::statistics::student::Range;
-use crate::analysis::statistics::{mean, student};
+use crate::analysis::statistics::{mean, median, student};
 use crate::base::time::Duration;
+use crate::measure::catalogue::Unit;
 use crate::measure::distribution::Distribution;
 use crate::measure::gauge::GaugeSummary;
 use crate::measure::metric::{Key, Value};
@@ -35,7 +40,8 @@ pub struct Figure {
 pub struct Across {
     /// Unit of the figures.
     pub unit: &'static str,
-    /// Runs that had the metric with samples.
+    /// Runs behind the figures: those that had the metric with samples, and of totals those that counted nothing as
+    /// well.
     pub runs: usize,
     /// Samples of all runs; `None` for levels.
     pub samples: Option<u64>,
@@ -90,13 +96,13 @@ pub(super) fn one(key: &Key, values: &[&Value]) -> Across {
         None => Vec::new(),
         Some(Value::Times(_)) => {
             let pool = Pool::new(&present);
-            several = modes(&pool.samples(), Scale::Logarithmic);
+            several = pool.modes();
             pool.figures(&weights(&key.to_string(), present.len(), RESAMPLES))
         }
         Some(Value::Level { .. }) => {
             let levels =
                 |get: fn(&GaugeSummary) -> f64| present.iter().map(|value| level(value, get)).collect::<Vec<_>>();
-            several = single(&levels(|level| level.mean));
+            several = if is_counted(unit) { Vec::new() } else { single(&levels(|level| level.mean), unit) };
             let pick = |name: &'static str, get| average(&levels(get), range).map(|figure| (name, figure));
             let figures = [pick("final", |s| s.last), pick("mean", |s| s.mean), pick("max", |s| s.max)];
             figures.into_iter().flatten().collect()
@@ -105,12 +111,11 @@ pub(super) fn one(key: &Key, values: &[&Value]) -> Across {
             // A count of zero is an observation like any other.
             let count = |v: &&Value| if let Value::Total { count, .. } = v { *count as f64 } else { 0.0 };
             let counts: Vec<f64> = values.iter().map(count).collect();
-            several = single(&counts);
             average(&counts, range).map(|figure| ("mean", figure)).into_iter().collect()
         }
         Some(Value::Share { .. }) => {
             let share = |v: &&Value| v.figures().first().map(|(_, share)| *share);
-            several = single(&present.iter().filter_map(share).collect::<Vec<f64>>());
+            several = single(&present.iter().filter_map(share).collect::<Vec<f64>>(), unit);
             vec![("value", share_of(&present, &weights(&key.to_string(), present.len(), RESAMPLES)))]
         }
     };
@@ -118,7 +123,8 @@ pub(super) fn one(key: &Key, values: &[&Value]) -> Across {
         several.clear();
     }
     let unended = Some(unended).filter(|unended| *unended > 0);
-    Across { unit, runs: present.len(), samples, unended, figures, modes: several, explained: false }
+    let runs = if matches!(present.first(), Some(Value::Total { .. })) { values.len() } else { present.len() };
+    Across { unit, runs, samples, unended, figures, modes: several, explained: false }
 }
 
 fn level(value: &Value, get: impl Fn(&GaugeSummary) -> f64) -> f64 {
@@ -131,11 +137,38 @@ fn average(figures: &[f64], range: Range) -> Option<Figure> {
     mean(figures).map(|value| Figure { value, interval })
 }
 
-/// The modes of one figure per run.
-fn single(figures: &[f64]) -> Vec<Mode> {
-    let mut sorted = figures.to_vec();
+/// Whether values of this unit are counts, or means of counts over time, and no measurements.
+fn is_counted(unit: &str) -> bool {
+    let measured = [Unit::Milliseconds, Unit::Percent, Unit::Ratio, Unit::Megahertz, Unit::Mebibytes];
+    measured.iter().all(|measured| measured.name() != unit)
+}
+
+/// How many kinds so many runs can tell apart.
+fn kinds_max(runs: usize) -> usize {
+    1 + runs / RUNS_PER_KIND
+}
+
+/// Runs that each kind beyond the first takes.
+const RUNS_PER_KIND: usize = 3;
+/// Share of its own samples that a run has in a mode at least, to count as one that has it.
+const OWN_SHARE_MIN: f64 = 0.1;
+
+/// The modes of one figure per run. Shares near all are told apart by what they lack of it.
+fn single(figures: &[f64], unit: &str) -> Vec<Mode> {
+    let lacks = unit == Unit::Percent.name() && median(figures).is_some_and(|middle| middle > 50.0);
+    let turned = |share: f64| if lacks { 100.0 - share } else { share };
+    let mut sorted: Vec<f64> = figures.iter().map(|figure| turned(*figure)).collect();
     sorted.sort_by(f64::total_cmp);
-    modes(&sorted.into_iter().map(|figure| (figure, 1)).collect::<Vec<_>>(), Scale::Linear)
+    let samples: Vec<(f64, u64)> = sorted.into_iter().map(|figure| (figure, 1)).collect();
+    let mut found = modes(&samples, Scale::Linear, kinds_max(figures.len()));
+    if lacks {
+        let turn = |mode: &Mode| {
+            let (low, middle, high) = (turned(mode.high), turned(mode.middle), turned(mode.low));
+            Mode { low, middle, high, ..*mode }
+        };
+        found = found.iter().rev().map(turn).collect();
+    }
+    found
 }
 
 fn share_of(values: &[&Value], resamples: &[Vec<u32>]) -> Figure {
@@ -191,6 +224,32 @@ impl Pool {
     /// Ascending samples in milliseconds.
     fn samples(&self) -> Vec<(f64, u64)> {
         self.pairs.iter().map(|&(nanos, _, count)| (nanos as f64 / 1e6, count)).collect()
+    }
+
+    /// Modes of all samples; if they are kinds of runs, no more than so many runs can tell apart.
+    fn modes(&self) -> Vec<Mode> {
+        let samples = self.samples();
+        let all = modes(&samples, Scale::Logarithmic, usize::MAX);
+        let most = kinds_max(self.unended.len());
+        if all.len() <= most || self.are_within_runs(&all) {
+            return all;
+        }
+        modes(&samples, Scale::Logarithmic, most)
+    }
+
+    /// Whether at least half of the runs have several of these modes by themselves.
+    fn are_within_runs(&self, modes: &[Mode]) -> bool {
+        let runs = self.unended.len();
+        let mut counts = vec![vec![0_u64; modes.len()]; runs];
+        for &(nanos, run, count) in &self.pairs {
+            let mode = modes.partition_point(|mode| mode.high < nanos as f64 / 1e6).min(modes.len() - 1);
+            counts[run][mode] += count;
+        }
+        let has_several = |counts: &&Vec<u64>| {
+            let least = OWN_SHARE_MIN * counts.iter().sum::<u64>() as f64;
+            counts.iter().filter(|&&count| count > 0 && count as f64 >= least).count() > 1
+        };
+        2 * counts.iter().filter(has_several).count() >= runs
     }
 
     fn figures(&self, resamples: &[Vec<u32>]) -> Vec<(&'static str, Figure)> {
@@ -280,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn means_have_students_interval_and_two_kinds_of_runs_are_two_modes() {
+    fn means_of_totals_have_students_interval_over_all_runs_and_counts_have_no_modes() {
         let total = |count| Value::Total { unit: "allocs", count };
         let runs: Vec<Value> = [5, 6, 5, 6, 5, 6, 90, 91, 90, 91].map(total).into_iter().collect();
         let across = one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>());
@@ -289,8 +348,69 @@ mod tests {
         let (low, high) = figure.interval.expect("ten runs");
         assert!((figure.value - 39.5).abs() < 1e-9, "{figure:?}");
         assert!((low - 17.838).abs() < 0.01 && (high - 87.469).abs() < 0.01, "{figure:?}");
-        assert_eq!(across.modes.len(), 2, "{:?}", across.modes);
-        assert!((across.modes[0].share - 0.6).abs() < 1e-9);
+        assert!(across.modes.is_empty(), "{:?}", across.modes);
+        // A run that counted nothing is part of the mean, and so of the runs behind it.
+        let runs = [total(3), total(0), total(0)];
+        let across = one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>());
+        assert_eq!((across.runs, across.samples), (3, Some(3)));
+        assert!((across.figures[0].1.value - 1.0).abs() < 1e-9);
+    }
+
+    fn times(ms: &[u64]) -> Value {
+        let mut times = Distribution::new();
+        ms.iter().for_each(|ms| times.record(ms * 1_000_000));
+        Value::Times(times)
+    }
+
+    fn modes_of(runs: &[Value]) -> usize {
+        one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>()).modes.len()
+    }
+
+    /// Three runs are noticed after some 20 s or after some 300 s: two kinds. Five runs, each of its own time, are five
+    /// runs and no three kinds.
+    #[test]
+    fn kinds_of_runs_take_runs_and_kinds_of_samples_take_samples() {
+        let around = |ms: u64| times(&(0..20).map(|i| ms + i * ms / 100).collect::<Vec<u64>>());
+        assert_eq!(modes_of(&[around(20_000), around(18_000), around(300_000)]), 2);
+        let five = [around(1_000), around(1_100), around(30_000), around(33_000), around(900_000)];
+        assert!(modes_of(&five) < 3);
+        assert_eq!(modes_of(&[around(20_000), around(300_000)]), 0, "two runs are two runs");
+        // A single run that has both kinds tells them apart by its samples.
+        let both: Vec<u64> = (0..20).flat_map(|i| [20_000 + 100 * i, 300_000 + 900 * i]).collect();
+        assert_eq!(modes_of(&[times(&both)]), 2);
+    }
+
+    #[test]
+    fn levels_of_what_is_measured_have_modes_and_those_of_counts_have_none() {
+        let level = |unit: &'static str| {
+            let of = |seed: u32| {
+                let mean = f64::from(seed) + if seed < 6 { 20.0 } else { 60.0 };
+                Value::Level { unit, summary: GaugeSummary { last: mean, mean, min: mean, max: mean } }
+            };
+            (0..10).map(of).collect::<Vec<Value>>()
+        };
+        assert_eq!((modes_of(&level("%")), modes_of(&level("allocs"))), (2, 0));
+    }
+
+    /// A share near all is told apart by what it lacks, as one near nothing by what it has.
+    #[test]
+    fn shares_near_all_have_modes() {
+        let share = |part| Value::Share { part, whole: 10_000 };
+        let of = |some: u64, others: u64| {
+            let runs: Vec<Value> = (0..12).map(|run| share(if run % 3 == 0 { others } else { some })).collect();
+            let found = one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>()).modes;
+            found.iter().map(|mode| (mode.low, mode.share)).collect::<Vec<(f64, f64)>>()
+        };
+        let near = |found: &[(f64, f64)], expected: [(f64, f64); 2]| {
+            assert_eq!(found.len(), 2, "{found:?}");
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found.0 - expected.0).abs() < 1e-9 && (found.1 - expected.1).abs() < 1e-9, "{found:?}");
+            }
+        };
+        let third = 1.0 / 3.0;
+        near(&of(9_999, 9_700), [(97.0, third), (99.99, 1.0 - third)]);
+        near(&of(1, 300), [(0.01, 1.0 - third), (3.0, third)]);
+        assert!(of(4_000, 4_100).is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::base::time::{Duration, Time};
 use crate::measure::control::Reign;
 use crate::measure::distribution::Distribution;
 use crate::measure::failover::{Chain, Election, Failover, Outage, STAGES};
+use crate::measure::gauge::GaugeSummary;
 use crate::measure::metric::{Metrics, Value};
 use crate::measure::outcome::{InvariantResult, Outcome};
 use crate::measure::placement::Placement;
@@ -279,8 +280,9 @@ fn several_modes_and_waits_without_end_are_said() {
     let run = |seed: u64| {
         let mut run = outcome(&spec, seed, false);
         let labels = [("region", "us-east-1")];
-        let count = if seed.is_multiple_of(3) { 90 + seed } else { 5 };
-        run.metrics.put("plan.rejected", &labels, Value::Total { unit: "nodes", count });
+        let skew = if seed.is_multiple_of(3) { 90.0 + seed as f64 } else { 5.0 };
+        let summary = GaugeSummary { last: skew, mean: skew, min: skew, max: skew };
+        run.metrics.put("placement.skew.zone", &labels, Value::Level { unit: "ratio", summary });
         let mut waits = Distribution::new();
         waits.record(20_000_000_000 + seed);
         if seed == 2 {
@@ -290,7 +292,7 @@ fn several_modes_and_waits_without_end_are_said() {
         run
     };
     let mut ensemble = Ensemble::new(&spec, String::new(), (1..=12).map(run).collect(), Vec::new());
-    let modes = "plan.rejected{region=us-east-1}: 67 % near 5 nodes (5 … 5), 33 % near 96 nodes (93 … 102)";
+    let modes = "placement.skew.zone{region=us-east-1}: 67 % near 5 ratio (5 … 5), 33 % near 96 ratio (93 … 102)";
     let unended = "not ended with the run, and longer than any sample\n  plan.wait{region=eu}: 1 of 13";
     let unexplained = "several modes, which the cases do not explain";
     check_contains(&text::render(&ensemble), &[unexplained, modes, unended, "never"]);
@@ -299,7 +301,7 @@ fn several_modes_and_waits_without_end_are_said() {
     check_contains(&text, &["several modes, told apart by the cases", "case A  even", modes]);
     assert!(!text.contains(unexplained));
     let summary = serde_json::to_value(Summary::new(&ensemble)).unwrap();
-    let pooled = &summary["across_runs"]["plan.rejected{region=us-east-1}"];
+    let pooled = &summary["across_runs"]["placement.skew.zone{region=us-east-1}"];
     assert_eq!((&pooled["modes"][1]["middle"], &pooled["explained_by_cases"]), (&96.0.into(), &true.into()));
     let waits = &summary["runs"][1]["metrics"]["plan.wait{region=eu}"];
     assert_eq!((&waits["unended"], waits.get("max")), (&1.into(), None));

@@ -28,13 +28,16 @@ pub fn scores(all: &[Scores]) -> String {
 /// What changed, and the sum of it. `all` lists what did not, too.
 pub fn verdicts(found: &[Judged], all: bool) -> String {
     let mut rows = vec![
-        ["verdict", "workload", "figure", "unit", "before", "after", "effect", "95 % interval"].map(str::to_owned),
+        ["verdict", "workload", "figure", "unit", "before", "after", "effect", "95 % interval", "seeds that moved"]
+            .map(str::to_owned),
     ];
     for judged in found {
         for name in &judged.lost {
             let [verdict, none] = ["lost", "-"].map(str::to_owned);
             let workload = judged.workload.clone();
-            rows.push([verdict, workload, name.clone(), none.clone(), none.clone(), none.clone(), none.clone(), none]);
+            let mut row: [String; 9] = std::array::from_fn(|_| none.clone());
+            [row[0], row[1], row[2]] = [verdict, workload, name.clone()];
+            rows.push(row);
         }
         for row in judged.comparison.rows.iter().filter(|row| all || row.verdict != Verdict::Same) {
             rows.push([
@@ -47,6 +50,7 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
                 signed(row.effect),
                 row.interval
                     .map_or_else(|| "-".to_owned(), |(low, high)| format!("{} to {}", signed(low), signed(high))),
+                format!("{} of {}", row.moved, row.pairs),
             ]);
         }
     }
@@ -57,7 +61,7 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
         }
     }
     if rows.len() > 1 {
-        align(&rows, &[false, false, false, false, true, true, true, true], &mut text);
+        align(&rows, &[false, false, false, false, true, true, true, true, true], &mut text);
         text.push('\n');
     }
     let count = |verdict| found.iter().map(|judged| judged.comparison.count(verdict)).sum::<usize>();
@@ -74,10 +78,18 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
         line(&mut text, &format!("{} broken: what they keep is no matter of quality", plural(broken, "law")));
     }
     for judged in found.iter().filter(|judged| judged.comparison.undecided()) {
-        let (workload, needed) = (&judged.workload, judged.comparison.seeds_needed().unwrap_or(0));
-        line(&mut text, &format!("{workload}: too few seeds to show any difference, at least {needed} are needed"));
+        let (workload, needed) = (&judged.workload, judged.comparison.seeds_needed());
+        let why = match needed {
+            Some(needed) => format!("too few seeds to show any difference, at least {needed} are needed"),
+            None => "fewer than half of the baseline's seeds can be compared".to_owned(),
+        };
+        line(&mut text, &format!("{workload}: {why}"));
     }
-    line(&mut text, "before and after are medians over seeds; effect is the median difference within a seed");
+    line(
+        &mut text,
+        "before and after are medians over seeds; effect is how far the seeds that moved did, or the mean over all if \
+         that is more",
+    );
     text
 }
 

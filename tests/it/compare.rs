@@ -118,7 +118,7 @@ fn a_variant_that_is_worse_is_a_regression_in_every_format() {
     contains(&ended.stdout, &["placement decisions: ", "seed 1: "]);
     let read = |name: &str| std::fs::read_to_string(scratch.path(name)).unwrap();
     let json: Value = serde_json::from_str(&read("json")).unwrap();
-    assert_eq!((&json["schema"], &json["verdict"]), (&1.into(), &"regression".into()));
+    assert_eq!((&json["schema"], &json["verdict"]), (&2.into(), &"regression".into()));
     let figures = json["figures"].as_array().unwrap();
     let queued = figures.iter().find(|figure| figure["metric"] == "placement.queued{region=us-east-1}").unwrap();
     assert_eq!(

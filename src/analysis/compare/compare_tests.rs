@@ -254,3 +254,114 @@ fn results_with_holes_are_paired_as_far_as_they_go() {
     head.scenario = "other".to_owned();
     assert!(same_scenario(&base, &head).unwrap_err().hint().contains("--across-scenarios"));
 }
+
+/// Thirty runs: a wait of some 20 s that is `by(seed)` longer, elections won, and a second wait that is the first.
+fn thirty(digest: u64, by: impl Fn(u64) -> f64) -> Summary {
+    let run = |seed: u64| {
+        let by = by(seed);
+        let wait = 20_000.0 + 100.0 * wobble(seed) + by;
+        let metrics = format!(
+            r#""plan.wait{{region=a}}": {{"unit": "ms", "count": 1, "p50": {wait}, "p99": {wait}}},
+            "plan.wait{{region=b}}": {{"unit": "ms", "count": 1, "p50": {wait}, "p99": {wait}}},
+            "raft.elections{{group=a}}": {{"unit": "elections", "total": {}}}"#,
+            u8::from(by > 1_000.0)
+        );
+        (seed, digest, metrics)
+    };
+    summary(&(1..=30).map(run).collect::<Vec<_>>())
+}
+
+/// Twelve of thirty seeds become minutes slower and the others stay as they are, to the bit or to a hair: the median of
+/// the differences is nothing, and the change is none to let pass.
+#[test]
+fn seeds_that_are_as_they_were_do_not_hide_the_others() {
+    let base = thirty(1, |_| 0.0);
+    for hair in [0.0, 3.0] {
+        let head =
+            thirty(2, |seed| if seed % 5 < 2 { 270_000.0 } else { hair * if seed % 2 == 0 { 1.0 } else { -1.0 } });
+        let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+        assert!(comparison.regressed() && comparison.differs());
+        let row = &comparison.rows[0];
+        let moved = if hair > 0.0 { 30 } else { 12 };
+        assert_eq!((row.verdict, row.moved, row.pairs), (Verdict::Regression, moved, 30), "{row:?}");
+        assert!(row.effect > 100_000.0 && row.p.unwrap().1 < 0.05, "{row:?}");
+        let elections = comparison.rows.iter().find(|row| row.metric.starts_with("raft.elections")).unwrap();
+        // The medians are both zero; what is shown is what twelve seeds came to.
+        assert!(elections.base.abs() < 1e-12 && elections.head.abs() < 1e-12, "{elections:?}");
+        assert_eq!((elections.effect.to_bits(), elections.moved), (1.0_f64.to_bits(), 12), "{elections:?}");
+        assert_eq!(elections.verdict, Verdict::Regression);
+        let back = compare(&head, &base, &Tolerances::default()).unwrap();
+        assert_eq!((back.rows[0].verdict, back.regressed()), (Verdict::Improvement, false));
+    }
+    // Twelve seeds that moved by less than is tolerated are tolerated.
+    let head = thirty(2, |seed| if seed % 5 < 2 { 100.0 } else { 0.0 });
+    let row = &compare(&base, &head, &Tolerances::default()).unwrap().rows[0];
+    assert_eq!((row.verdict, row.moved), (Verdict::Tolerated, 12), "{row:?}");
+    assert!((row.effect - 100.0).abs() < 1e-6, "{row:?}");
+}
+
+/// A figure that neither way of which is worse has not moved because one run of thirty has, or five.
+#[test]
+fn few_seeds_are_no_move() {
+    let of = |digest, seeds: u64| {
+        let run = |seed: u64| {
+            let total = if seed <= seeds { 900 } else { 500 };
+            (seed, digest, format!(r#""request.total{{service=w}}": {{"unit": "requests", "total": {total}}}"#))
+        };
+        summary(&(1..=30).map(run).collect::<Vec<_>>())
+    };
+    let verdict = |seeds| compare(&of(1, 0), &of(2, seeds), &Tolerances::default()).unwrap().rows[0].verdict;
+    assert_eq!([1, 5, 12].map(verdict), [Verdict::NoEvidence, Verdict::NoEvidence, Verdict::Moved]);
+}
+
+/// Both percentiles of both regions are one sample a run, and the same: four regressions that are one.
+#[test]
+fn figures_that_are_the_same_in_every_seed_count_once() {
+    let (base, head) = (thirty(1, |_| 0.0), thirty(2, |seed| 900.0 + seed as f64));
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    let worse: Vec<(&str, Option<&str>)> = comparison
+        .rows
+        .iter()
+        .filter(|row| row.verdict == Verdict::Regression)
+        .map(|row| (row.statistic, row.same_as.as_deref()))
+        .collect();
+    let first = Some("plan.wait{region=a} p50");
+    assert_eq!(worse, [("p50", None), ("p99", first), ("p50", first), ("p99", first)]);
+    assert_eq!(comparison.count(Verdict::Regression), 1);
+    // What is the same in both results is no repetition.
+    assert_eq!(comparison.count(Verdict::Same), 1);
+    // A figure that comes to something else by its own tolerance is its own.
+    let of = |statistic, limit| Tolerance {
+        metric: "plan.wait".into(),
+        labels: vec![("region".into(), "a".into())],
+        statistic: Some(statistic),
+        limit,
+    };
+    let entries = vec![of("p50", Limit::Up { relative: 0.0, absolute: 5_000.0 })];
+    let comparison = compare(&base, &head, &Tolerances { entries, ..Tolerances::default() }).unwrap();
+    let own = comparison.rows.iter().filter(|row| row.same_as.is_none() && row.verdict != Verdict::Same);
+    let own: Vec<(&str, Verdict)> = own.map(|row| (row.statistic, row.verdict)).collect();
+    assert_eq!(own, [("p50", Verdict::Tolerated), ("p99", Verdict::Regression)]);
+}
+
+#[test]
+fn few_of_the_bases_seeds_decide_nothing() {
+    let base = ten(1, |seed| 5.0 + wobble(seed), |_| 99.0);
+    let common = |seeds: usize| {
+        let mut head = base.clone();
+        head.runs.truncate(seeds);
+        compare(&base, &head, &Tolerances::default()).unwrap()
+    };
+    assert!(common(1).undecided() && common(4).undecided() && common(4).lacks_seeds());
+    assert!(!common(5).undecided() && !common(10).undecided());
+    // Seeds that only the head has are no gap.
+    let mut few = base.clone();
+    few.runs.truncate(2);
+    assert!(!compare(&few, &base, &Tolerances::default()).unwrap().undecided());
+    // What is worse even so is a regression.
+    let mut head = base.clone();
+    head.runs.truncate(1);
+    head.expectations[0].verdict = "fail".to_owned();
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    assert!(comparison.regressed() && !comparison.undecided());
+}

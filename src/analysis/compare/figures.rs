@@ -3,23 +3,27 @@
 use std::collections::BTreeSet;
 
 use super::{Limit, Power, Row, Tolerances, Verdict};
-use crate::analysis::statistics::bootstrap::{bca, weights};
 use crate::analysis::statistics::holm::{Tested, holm};
 use crate::analysis::statistics::power::smallest_detectable;
+use crate::analysis::statistics::shift::Shift;
 use crate::analysis::statistics::{deviation, median, signed_rank};
 use crate::analysis::summary::{Metric, Run};
 use crate::measure::catalogue::{self, Kind, Worse};
 use crate::measure::tolerance::{is_worse, shared};
 
-/// Resamples behind an interval: the ends of BCa intervals lie further out than those of percentile intervals.
-const RESAMPLES: usize = 10_000;
 const CONFIDENCE: f64 = 0.95;
 
 /// A larger gain cannot be told from differences that do not vary at all.
 const GAIN_MAX: f64 = 1e9;
 
-/// A figure and its differences by seed.
-type Measured = (Row, Vec<f64>);
+/// A figure by seed.
+struct Measured {
+    row: Row,
+    /// Head minus base.
+    differences: Vec<f64>,
+    /// Both sides.
+    values: Vec<(f64, f64)>,
+}
 
 /// Every figure that both sides have in some seed, judged together; and how many of them were tested. Metrics that say
 /// only what is are not tested: that would cost the others power.
@@ -48,11 +52,13 @@ fn measure(
     let of = |run: &Run| run.metrics.get(key).and_then(|metric| figure(metric, statistic));
     let values: Vec<(Option<f64>, Option<f64>)> = pairs.iter().map(|(base, head)| (of(base), of(head))).collect();
     let unpaired = values.iter().filter(|(base, head)| base.is_some() != head.is_some()).count();
-    let (base, head): (Vec<f64>, Vec<f64>) = values.into_iter().filter_map(|(base, head)| base.zip(head)).unzip();
-    let differences: Vec<f64> = base.iter().zip(&head).map(|(base, head)| difference(*base, *head)).collect();
-    let (base_median, head_median, effect) = (median(&base)?, median(&head)?, median(&differences)?);
+    let values: Vec<(f64, f64)> = values.into_iter().filter_map(|(base, head)| base.zip(head)).collect();
+    let (base, head): (Vec<f64>, Vec<f64>) = values.iter().copied().unzip();
+    let differences: Vec<f64> = values.iter().map(|(base, head)| difference(*base, *head)).collect();
+    let (base_median, head_median) = (median(&base)?, median(&head)?);
+    let shift = Shift::of(&differences);
     let unit = pairs.iter().find_map(|(base, _)| base.metrics.get(key)).map_or("", |metric| &metric.unit);
-    let same = differences.iter().all(|difference| *difference == 0.0);
+    let same = shift.moved == 0;
     let share = if base_median.is_finite() { limit.0 * shared(base_median, kind) } else { 0.0 };
     let row = Row {
         metric: key.to_owned(),
@@ -63,30 +69,60 @@ fn measure(
         unpaired,
         base: base_median,
         head: head_median,
-        effect,
-        interval: if same { Some((0.0, 0.0)) } else { interval(&format!("{key} {statistic}"), effect, &differences) },
+        effect: shift.by,
+        moved: shift.moved,
+        interval: if same { Some((0.0, 0.0)) } else { shift.interval(&format!("{key} {statistic}"), CONFIDENCE) },
         tolerance: share.max(limit.1),
         p: None,
         detectable: None,
         gain: gain(&base, &head, &differences),
         verdict: if same { Verdict::Same } else { Verdict::NoEvidence },
+        same_as: None,
     };
-    Some((row, differences))
+    Some(Measured { row, differences, values })
 }
 
-/// An earlier figure of the same metric that differs in the same way, as the percentiles of one sample a run do. It is
-/// tested for both: one fact is no two.
+/// Whether two figures of one metric differ in the same way, as the percentiles of one sample a run do.
+fn differ_alike(one: &Measured, two: &Measured) -> bool {
+    let bits = |by: &f64| by.to_bits();
+    one.row.metric == two.row.metric && one.differences.iter().map(bits).eq(two.differences.iter().map(bits))
+}
+
+/// Whether two figures, be they of one metric or of two, have the same values on both sides in every seed.
+fn are_equal(one: &Measured, two: &Measured) -> bool {
+    let bits = |(base, head): &(f64, f64)| (base.to_bits(), head.to_bits());
+    let are_alike = (one.row.worse, &one.row.unit) == (two.row.worse, &two.row.unit);
+    are_alike && one.values.iter().map(bits).eq(two.values.iter().map(bits))
+}
+
+/// An earlier figure of the same metric that differs in the same way. It is tested for both: one fact is no two.
 fn twin(measured: &[Measured], at: usize) -> Option<usize> {
-    let (row, differences) = &measured[at];
-    let bits = |differences: &[f64]| differences.iter().map(|difference| difference.to_bits()).collect::<Vec<u64>>();
-    let mut earlier = (0..at).rev().take_while(|&other| measured[other].0.metric == row.metric);
-    earlier.find(|&other| bits(&measured[other].1) == bits(differences))
+    let mut earlier = (0..at).rev().take_while(|&other| measured[other].row.metric == measured[at].row.metric);
+    earlier.find(|&other| differ_alike(&measured[other], &measured[at]))
+}
+
+/// Names the figure that each one repeats, if there is one and both come to the same.
+fn name_repeated(measured: &mut [Measured]) {
+    let mut own: Vec<usize> = Vec::new();
+    for at in 0..measured.len() {
+        let this = &measured[at];
+        let repeats = |&&other: &&usize| {
+            let other = &measured[other];
+            other.row.verdict == this.row.verdict && (differ_alike(other, this) || are_equal(other, this))
+        };
+        let is_alike = this.row.verdict != Verdict::Same;
+        let first = is_alike.then(|| own.iter().find(repeats)).flatten().map(|&other| &measured[other].row);
+        match first.map(|first| format!("{} {}", first.metric, first.statistic)) {
+            None => own.push(at),
+            name => measured[at].row.same_as = name,
+        }
+    }
 }
 
 fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
     let is_tested = |row: &Row| row.verdict != Verdict::Same && row.worse != Worse::Neither;
-    let test = |(row, differences): &Measured| {
-        let test = is_tested(row).then(|| signed_rank::test(differences)).flatten()?;
+    let test = |measured: &Measured| {
+        let test = is_tested(&measured.row).then(|| signed_rank::test(&measured.differences)).flatten()?;
         Some(Tested { p: test.p_two_sided, least: test.least })
     };
     let twins: Vec<Option<usize>> = (0..measured.len()).map(|at| twin(&measured, at)).collect();
@@ -98,7 +134,7 @@ fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
     let strictest = level / corrected.factor as f64;
     let mut corrected = corrected.each.into_iter();
     let mut seen: Vec<Option<(f64, f64)>> = Vec::new();
-    for (((row, differences), test), twin) in measured.iter_mut().zip(each).zip(twins) {
+    for ((Measured { row, differences, .. }, test), twin) in measured.iter_mut().zip(each).zip(twins) {
         row.p = match twin {
             Some(twin) => seen[twin],
             None => test.and_then(|test| Some((test.p, corrected.next()?))),
@@ -117,11 +153,20 @@ fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
                     Verdict::Improvement
                 }
             }
-            (None, None) if row.interval.is_some_and(|(low, high)| 0.0 < low || high < 0.0) => Verdict::Moved,
+            (None, None) if is_moved(row, differences, level) => Verdict::Moved,
             _ => row.verdict,
         };
     }
-    (measured.into_iter().map(|(row, _)| row).collect(), power)
+    name_repeated(&mut measured);
+    (measured.into_iter().map(|measured| measured.row).collect(), power)
+}
+
+/// Whether a figure that neither way of which is worse has moved: its interval is off zero, and so did every seed, or
+/// more of them one way than by chance. Its probability is not corrected, and corrects no other.
+fn is_moved(row: &Row, differences: &[f64], level: f64) -> bool {
+    let is_off = row.interval.is_some_and(|(low, high)| 0.0 < low || high < 0.0);
+    let is_clear = || signed_rank::test(differences).is_some_and(|test| test.p_two_sided < level);
+    is_off && (row.moved == row.pairs || is_clear())
 }
 
 /// A statistic of a run; infinite if it falls on a wait that had not ended, `None` without data.
@@ -134,23 +179,6 @@ fn figure(metric: &Metric, statistic: &str) -> Option<f64> {
 fn difference(base: f64, head: f64) -> f64 {
     let both = base.is_infinite() && head.is_infinite();
     if both { 0.0 } else { head - base }
-}
-
-fn interval(name: &str, effect: f64, differences: &[f64]) -> Option<(f64, f64)> {
-    let drawn = weights(name, differences.len(), RESAMPLES)
-        .iter()
-        .filter_map(|weights| {
-            let drawn = differences.iter().zip(weights);
-            let drawn: Vec<f64> = drawn.flat_map(|(value, weight)| (0..*weight).map(move |_| *value)).collect();
-            median(&drawn)
-        })
-        .collect();
-    let without = |out: usize| {
-        let others = differences.iter().enumerate().filter(|(index, _)| *index != out);
-        median(&others.map(|(_, value)| *value).collect::<Vec<f64>>())
-    };
-    let without: Vec<f64> = (0..differences.len()).filter_map(without).collect();
-    bca(effect, drawn, &without, CONFIDENCE)
 }
 
 fn gain(base: &[f64], head: &[f64], differences: &[f64]) -> Option<f64> {

@@ -2,10 +2,17 @@
 //!
 //! The same seed draws the same arrivals, delays and faults on both sides (common random numbers), so the difference
 //! within a seed says more than two means. Runs that are equal are said to be, and nothing is tested. Otherwise each
-//! figure of each metric is taken per seed and paired: its effect is the median difference, with a BCa interval over
-//! seeds, a signed-rank test, Holm's correction over all figures that could be significant, and the smallest effect
-//! that so many seeds could have shown. A figure is a regression if it is significant *and* moved the wrong way by more
-//! than its tolerance. Laws and expectations are compared exactly.
+//! figure of each metric is taken per seed and paired: its effect, with a BCa interval over seeds, a signed-rank test,
+//! Holm's correction over all figures that could be significant, and the smallest effect that so many seeds could have
+//! shown. A figure is a regression if it is significant *and* moved the wrong way by more than its tolerance. Laws and
+//! expectations are compared exactly.
+//!
+//! The effect that is shown is the one that is held to the tolerance: the estimate that belongs to the test, over the
+//! seeds that moved, or the mean difference over all seeds if that is further out
+//! ([`crate::analysis::statistics::shift`]). A median over all seeds would be zero wherever half of them are as they
+//! were, however bad the others became.
+//!
+//! Figures that are the same to the last digit in every seed are one fact, and count once.
 //!
 //! A figure that falls on a wait that had not ended with its run counts as longer than any; it is kept in the ranks.
 
@@ -93,9 +100,12 @@ pub struct Row {
     pub base: f64,
     /// The same of the head.
     pub head: f64,
-    /// Median of head minus base within a seed.
+    /// How far it moved, head minus base within a seed: over the seeds that moved, or the mean over all if that is
+    /// further out. This is held to the tolerance.
     pub effect: f64,
-    /// Its 95 % interval; `None` with one pair.
+    /// Seeds in which it moved, of the `pairs`.
+    pub moved: usize,
+    /// 95 % interval of the effect; `None` with one pair.
     pub interval: Option<(f64, f64)>,
     /// Tolerated move.
     pub tolerance: f64,
@@ -108,6 +118,9 @@ pub struct Row {
     pub gain: Option<f64>,
     /// What it comes to.
     pub verdict: Verdict,
+    /// The figure before it that it repeats, as `plan.wait{region=a} p50`: it comes to the same and is the same in
+    /// every seed, or differs in the same way and is of the same metric. It is not counted again.
+    pub same_as: Option<String>,
 }
 
 /// What a figure comes to.
@@ -117,7 +130,8 @@ pub enum Verdict {
     Regression,
     /// Significantly better by more than the tolerance.
     Improvement,
-    /// It moved by more than the tolerance and its interval is off zero, but neither way is worse; not tested.
+    /// It moved by more than the tolerance and its interval is off zero, in every seed or in more than chance moves, but
+    /// neither way is worse; not tested together with the others.
     Moved,
     /// Not significant.
     NoEvidence,
@@ -237,9 +251,10 @@ impl Comparison {
         !self.unmatched.is_empty() || !self.unmatched_expectations.is_empty() || self.verdicts().any(is_changed)
     }
 
-    /// How many figures, laws and expectations come to this.
+    /// How many figures, laws and expectations come to this; figures that repeat another one count once.
     pub fn count(&self, wanted: Verdict) -> usize {
-        self.verdicts().filter(|verdict| *verdict == wanted).count()
+        let repeated = self.rows.iter().filter(|row| row.verdict == wanted && row.same_as.is_some()).count();
+        self.verdicts().filter(|verdict| *verdict == wanted).count() - repeated
     }
 
     /// Seeds it takes for a clear figure among these to be significant, if these are too few for any. Then nothing can
@@ -249,9 +264,16 @@ impl Comparison {
         (self.power.tested > 0 && self.power.able == 0 && self.seeds.len() < needed).then_some(needed)
     }
 
-    /// Whether it cannot be told if anything became worse: there are differences, and too few seeds to show any.
+    /// Whether fewer than half of the base's seeds are compared, because the head lacks the others: what was promised
+    /// of the others nobody has looked at.
+    pub fn lacks_seeds(&self) -> bool {
+        2 * self.seeds.len() < self.seeds.len() + self.only_base.len()
+    }
+
+    /// Whether it cannot be told if anything became worse: there are differences and too few seeds to show any, or most
+    /// of the base's seeds are not compared.
     pub fn undecided(&self) -> bool {
-        !self.regressed() && self.seeds_needed().is_some()
+        !self.regressed() && (self.seeds_needed().is_some() || self.lacks_seeds())
     }
 
     fn verdicts(&self) -> impl Iterator<Item = Verdict> {

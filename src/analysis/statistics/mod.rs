@@ -9,6 +9,7 @@ pub mod bootstrap;
 pub mod signed_rank;
 pub mod holm;
 pub mod modes;
+pub mod shift;
 pub mod power;
 
 /// Arithmetic mean; `None` of nothing.

@@ -1,11 +1,13 @@
 //! Several modes: a distribution whose mean or median is a value that hardly occurs should not be summed up by one.
 //!
 //! Samples fall apart in one of two ways. Groups stand apart if every gap between them is more than twice as wide as
-//! the widest of them. And, of thirty samples or more, the density is estimated with a normal kernel (Silverman 1986,
-//! equation 3.31: 0.9 min(deviation, quartile range / 1.34) n^-1/5), and a peak is a mode if the valley beside it is at
-//! most 0.6 times as high as the lower of its two peaks. Either way a mode has a tenth of the samples, and two of them
-//! at least. Times are looked at by their logarithm, so that a long tail makes no modes. The rule is meant to be right
-//! when it speaks: fewer than ten samples have one mode, and so do two humps that overlap.
+//! the widest of them, and a tenth of the value above it: groups of equal samples have no width, and would stand apart
+//! by the rounding of their last digit. And, of thirty samples or more, the density is estimated with a normal kernel
+//! (Silverman 1986, equation 3.31: 0.9 min(deviation, quartile range / 1.34) n^-1/5), and a peak is a mode if the
+//! valley beside it is at most 0.6 times as high as the lower of its two peaks, and its middle is a tenth off. Either
+//! way a mode has a tenth of the samples, and three of them at least. Times are looked at by their logarithm, so that a
+//! long tail makes no modes. The rule is meant to be right when it speaks: fewer than ten samples have one mode, and so
+//! do two humps that overlap.
 
 use crate::base::math::{exp, ln, pow};
 
@@ -31,24 +33,51 @@ pub enum Scale {
     Logarithmic,
 }
 
-/// The modes of finite samples given as ascending (value, count) pairs, in ascending order: one if there are not
-/// clearly several, none of nothing.
-pub fn modes(samples: &[(f64, u64)], scale: Scale) -> Vec<Mode> {
+/// The modes of finite samples given as ascending (value, count) pairs, in ascending order, `most` of them: one if
+/// there are not clearly several, none of nothing.
+pub fn modes(samples: &[(f64, u64)], scale: Scale, most: usize) -> Vec<Mode> {
     let total: u64 = samples.iter().map(|&(_, count)| count).sum();
-    let points = spread(samples, scale);
-    let mut cuts = if total < SAMPLES_MIN { Vec::new() } else { gaps(&points, total) };
+    let spread = spread(samples, scale);
+    let points = Points { samples, spread: &spread, total };
+    let mut cuts = if total < SAMPLES_MIN { Vec::new() } else { gaps(points, most.min(GROUPS_MAX)) };
     if cuts.is_empty() && total >= DENSITY_MIN {
-        cuts = valleys(&points, total);
+        cuts = valleys(&spread, total, most);
     }
-    cuts.push(f64::INFINITY);
-    let mut modes = Vec::new();
-    let mut from = 0;
-    for cut in cuts {
-        let to = points.partition_point(|&(at, _)| at < cut);
-        modes.extend(mode(&samples[from..to.max(from)], total));
-        from = to.max(from);
+    // Peaks whose middles are as good as equal are one.
+    loop {
+        let modes = points.split(&cuts);
+        match modes.windows(2).position(|pair| !is_apart(pair[0].middle, pair[1].middle)) {
+            Some(at) if at < cuts.len() => drop(cuts.remove(at)),
+            _ => return modes,
+        }
     }
-    modes
+}
+
+/// Samples, and where they stand when they are looked at.
+#[derive(Clone, Copy)]
+struct Points<'a> {
+    samples: &'a [(f64, u64)],
+    spread: &'a [(f64, u64)],
+    total: u64,
+}
+
+impl Points<'_> {
+    /// The samples between these cuts.
+    fn split(self, cuts: &[f64]) -> Vec<Mode> {
+        let mut modes = Vec::new();
+        let mut from = 0;
+        for &cut in cuts.iter().chain([&f64::INFINITY]) {
+            let to = self.spread.partition_point(|&(at, _)| at < cut).max(from);
+            modes.extend(mode(&self.samples[from..to], self.total));
+            from = to;
+        }
+        modes
+    }
+}
+
+/// Whether two ascending values differ by what can be called a difference.
+fn is_apart(low: f64, high: f64) -> bool {
+    high - low >= APART_MIN * low.abs().max(high.abs())
 }
 
 const SAMPLES_MIN: u64 = 10;
@@ -60,8 +89,11 @@ const GAP_MIN: f64 = 2.0;
 const ALIKE_MIN: f64 = 0.25;
 /// Groups that are told apart by gaps, at most.
 const GROUPS_MAX: usize = 4;
-/// Share of the samples that a mode has at least.
+/// Width of a gap over the larger of the two values beside it, at least.
+const APART_MIN: f64 = 0.1;
+/// Share of the samples that a mode has at least, and how many.
 const SHARE_MIN: f64 = 0.1;
+const MODE_MIN: u64 = 3;
 /// Height of a valley over that of the lower of its peaks, at most.
 const VALLEY_MAX: f64 = 0.6;
 /// Points at which the density is estimated.
@@ -95,19 +127,21 @@ fn quantile(samples: &[(f64, u64)], total: u64, q: f64) -> f64 {
 
 /// Whether so many of all samples can be a mode.
 fn is_enough(count: u64, total: u64) -> bool {
-    count > 1 && count as f64 >= SHARE_MIN * total as f64
+    count >= MODE_MIN && count as f64 >= SHARE_MIN * total as f64
 }
 
 /// The middles of the gaps between groups that stand apart, as many groups as do.
-fn gaps(points: &[(f64, u64)], total: u64) -> Vec<f64> {
+fn gaps(points: Points<'_>, most: usize) -> Vec<f64> {
+    let Points { samples, spread: points, total } = points;
     let mut widest: Vec<usize> = (1..points.len()).collect();
     let gap = |at: usize| points[at].0 - points[at - 1].0;
     widest.sort_by(|&a, &b| gap(b).total_cmp(&gap(a)).then(a.cmp(&b)));
-    for groups in (2..=GROUPS_MAX.min(points.len())).rev() {
+    for groups in (2..=most.min(points.len())).rev() {
         let mut starts = widest[..groups - 1].to_vec();
         starts.sort_unstable();
         let narrowest = starts.iter().map(|&at| gap(at)).fold(f64::INFINITY, f64::min);
-        if ALIKE_MIN * gap(widest[0]) > narrowest {
+        let are_apart = starts.iter().all(|&at| is_apart(samples[at - 1].0, samples[at].0));
+        if !are_apart || ALIKE_MIN * gap(widest[0]) > narrowest {
             continue;
         }
         let ends = starts.iter().copied().chain([points.len()]);
@@ -123,8 +157,8 @@ fn gaps(points: &[(f64, u64)], total: u64) -> Vec<f64> {
     Vec::new()
 }
 
-/// Where the distribution falls apart: the lowest point between each two neighbouring modes.
-fn valleys(points: &[(f64, u64)], total: u64) -> Vec<f64> {
+/// Where the distribution falls apart: the lowest point between each two neighbouring modes, `most` of them.
+fn valleys(points: &[(f64, u64)], total: u64, most: usize) -> Vec<f64> {
     let Some((density, low, step)) = density(points, total) else { return Vec::new() };
     let height = |at: usize| density[at];
     let mut peaks: Vec<usize> = (0..GRID)
@@ -153,7 +187,7 @@ fn valleys(points: &[(f64, u64)], total: u64) -> Vec<f64> {
                 && (index + 1 == peaks.len() || stands(index, index, index + 1))
         };
         let weakest = (0..peaks.len())
-            .filter(|&index| peaks.len() > 1 && !is_mode(index))
+            .filter(|&index| peaks.len() > 1 && (peaks.len() > most || !is_mode(index)))
             .min_by(|&a, &b| height(peaks[a]).total_cmp(&height(peaks[b])));
         match weakest {
             Some(index) => drop(peaks.remove(index)),
@@ -219,7 +253,7 @@ mod tests {
     fn old_faithful_has_two_modes() {
         let classes = [4, 22, 33, 24, 14, 10, 27, 54, 55, 23, 5, 1];
         let samples: Vec<(f64, u64)> = (0..).map(|i| 42.5 + 5.0 * f64::from(i)).zip(classes).collect();
-        let found = modes(&samples, Scale::Linear);
+        let found = modes(&samples, Scale::Linear, 9);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!((found[0].middle - 52.5).abs() < 5.1 && (found[1].middle - 80.0).abs() < 5.1, "{found:?}");
         assert!((found[0].share + found[1].share - 1.0).abs() < 1e-12);
@@ -230,12 +264,12 @@ mod tests {
     fn two_kinds_of_failover_are_two_modes_and_one_stray_is_none() {
         let mut times: Vec<f64> = (0..6).map(|i| 19.0 + f64::from(i)).collect();
         times.extend((0..4).map(|i| 301.0 + f64::from(i)));
-        let found = modes(&of(&times), Scale::Logarithmic);
+        let found = modes(&of(&times), Scale::Logarithmic, 9);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!((found[0].share - 0.6).abs() < 1e-12 && (found[1].low - 301.0).abs() < 1e-12);
         times.truncate(6);
         times.extend([20.5, 21.5, 22.5, 303.0]);
-        assert_eq!(modes(&of(&times), Scale::Logarithmic).len(), 1);
+        assert_eq!(modes(&of(&times), Scale::Logarithmic, 9).len(), 1);
     }
 
     /// One hump, of several shapes and sizes of sample: a false alarm is rare.
@@ -255,7 +289,7 @@ mod tests {
                 for (law, alarms) in alarms.iter_mut().enumerate() {
                     let values: Vec<f64> = (0..n).map(|_| draw(law)).collect();
                     let scale = if law < 2 { Scale::Linear } else { Scale::Logarithmic };
-                    *alarms += usize::from(modes(&of(&values), scale).len() > 1);
+                    *alarms += usize::from(modes(&of(&values), scale, 9).len() > 1);
                 }
             }
             assert!(alarms.iter().all(|alarms| *alarms <= most), "{n} samples: {alarms:?} of {trials}");
@@ -264,10 +298,37 @@ mod tests {
 
     #[test]
     fn nothing_has_no_mode_and_equal_samples_have_one() {
-        assert!(modes(&[], Scale::Linear).is_empty());
-        assert_eq!(modes(&[(3.0, 50)], Scale::Linear).len(), 1);
-        assert_eq!(modes(&[(0.0, 50)], Scale::Logarithmic).len(), 1);
-        let two = modes(&[(1.0, 50), (9.0, 50)], Scale::Linear);
+        assert!(modes(&[], Scale::Linear, 9).is_empty());
+        assert_eq!(modes(&[(3.0, 50)], Scale::Linear, 9).len(), 1);
+        assert_eq!(modes(&[(0.0, 50)], Scale::Logarithmic, 9).len(), 1);
+        let two = modes(&[(1.0, 50), (9.0, 50)], Scale::Linear, 9);
         assert!(two.len() == 2 && (two[1].middle - 9.0).abs() < 1e-12, "{two:?}");
+    }
+
+    /// Ties have no width, so that any gap is wider; and rounding, two counts or two stray runs make no kinds.
+    #[test]
+    fn what_is_as_good_as_equal_is_one_mode() {
+        let noise = [10.752_688_2, 10.752_688_200_000_002];
+        let count = |samples: &[(f64, u64)]| modes(samples, Scale::Linear, 9).len();
+        assert_eq!(count(&[(noise[0], 6), (noise[1], 6)]), 1);
+        assert_eq!(count(&[(noise[0], 60), (noise[1], 60)]), 1);
+        assert_eq!(count(&[(10.0, 6), (10.9, 6)]), 1);
+        assert_eq!(count(&[(10.0, 6), (11.5, 6)]), 2);
+        assert_eq!(count(&[(10.0, 8), (99.0, 2)]), 1, "two runs of ten");
+        // Two humps of hundreds of samples, a twentieth apart.
+        let humps: Vec<(f64, u64)> = (0..40)
+            .map(|i| (if i < 20 { 100.0 + 0.01 * f64::from(i) } else { 105.0 + 0.01 * f64::from(i) }, 9))
+            .collect();
+        assert_eq!(modes(&humps, Scale::Logarithmic, 9).len(), 1);
+    }
+
+    /// Of more than may be, the clearest are left.
+    #[test]
+    fn there_are_no_more_modes_than_may_be() {
+        let three: Vec<f64> =
+            [1.0, 20.0, 400.0].iter().flat_map(|at| (0..20).map(move |i| at * (1.0 + 0.01 * f64::from(i)))).collect();
+        let count = |most| modes(&of(&three), Scale::Logarithmic, most).len();
+        assert_eq!((count(9), count(1)), (3, 1));
+        assert!(count(2) <= 2);
     }
 }

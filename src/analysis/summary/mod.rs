@@ -148,7 +148,7 @@ pub struct Metric {
 pub struct Pooled {
     /// Unit of every figure.
     pub unit: String,
-    /// Runs that had it.
+    /// Runs behind the figures: those that had samples of it, and of totals those that counted nothing as well.
     pub runs: usize,
     /// Samples of all runs; absent for levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -21,12 +21,14 @@ fn account() -> Account {
         base: 20.0,
         head,
         effect: head - 20.0,
+        moved: 7,
         interval: Some((1.5, head - 19.0)),
         tolerance: 0.2,
         p: Some((0.001_95, 0.003_9)),
         detectable: Some(0.75),
         gain: Some(3.0),
         verdict,
+        same_as: None,
     };
     let changed = |seed, name: &str| Changed {
         seed,
@@ -146,5 +148,108 @@ fn markup_is_escaped_and_infinities_are_no_numbers() {
     let mut always = keys(&schema["properties"]);
     always.retain(|key| key != "seeds_needed");
     assert_eq!(always, keys(&json));
-    assert_eq!(keys(&schema["$defs"]["Figure"]["properties"]), keys(&json["figures"][0]));
+    let mut figure = keys(&schema["$defs"]["Figure"]["properties"]);
+    figure.retain(|key| key != "same_as");
+    assert_eq!(figure, keys(&json["figures"][0]));
+}
+
+/// What is significant and tolerated is a difference; what is not listed has not moved.
+#[test]
+fn the_headline_says_what_differs() {
+    let mut account = account();
+    account.comparison.exact.clear();
+    let word = |account: &Account| {
+        let json: serde_json::Value = serde_json::from_str(&json::render(account)).unwrap();
+        assert_eq!(json["verdict"], account.word());
+        account.word()
+    };
+    account.comparison.rows.iter_mut().for_each(|row| row.verdict = Verdict::NoEvidence);
+    assert_eq!(word(&account), "no evidence of a difference");
+    account.comparison.rows[0].verdict = Verdict::Tolerated;
+    assert_eq!(word(&account), "different, within tolerance");
+    check_contains(
+        &text::render(&account),
+        &["DIFFERENT, WITHIN TOLERANCE  a|b: 1 within tolerance, 2 without evidence\n", "7 of 10"],
+    );
+    // Something is measured that was not: nothing moved, and it is counted.
+    account.comparison.unmatched = vec![("eval.age{region=eu}".to_owned(), false)];
+    assert_eq!(word(&account), "different in what is measured");
+    check_contains(
+        &text::render(&account),
+        &[
+            ": 1 within tolerance, 2 without evidence, 1 in the head alone\n",
+            "note  only the head has eval.age{region=eu}",
+        ],
+    );
+    account.comparison.rows[1].verdict = Verdict::Moved;
+    assert_eq!(word(&account), "moved");
+}
+
+#[test]
+fn a_fact_that_two_figures_tell_counts_once() {
+    let mut account = account();
+    account.comparison.rows[1] = Row {
+        metric: "failover.replace{region=eu}".to_owned(),
+        same_as: Some("plan.wait{region=<eu>} p99".to_owned()),
+        ..account.comparison.rows[0].clone()
+    };
+    check_contains(
+        &text::render(&account),
+        &[
+            "REGRESSION  a|b: 1 regression, 1",
+            "failover.replace{region=eu} p99, the same as plan.wait{region=<eu>} p99",
+        ],
+    );
+    let junit = junit::render(&account);
+    check_contains(&junit, &["tests=\"4\" failures=\"1\"", "regression: failover.replace{region=eu} p99, the same as"]);
+    assert_eq!(junit.matches("<failure").count(), 1);
+    assert_eq!(github::render(&account).matches("::error ").count(), 1);
+    let markdown = markdown::render(&account);
+    check_contains(
+        &markdown,
+        &["| `failover.replace{region=eu} p99`, the same as `plan.wait{region=<eu>} p99` | 20 ms"],
+    );
+    let json: serde_json::Value = serde_json::from_str(&json::render(&account)).unwrap();
+    assert_eq!(json["figures"][1]["same_as"], "plan.wait{region=<eu>} p99");
+}
+
+/// One seed of ten, and that one identical, is no clean bill.
+#[test]
+fn most_of_the_bases_seeds_left_out_are_undecided_in_every_format() {
+    let mut account = account();
+    let comparison = &mut account.comparison;
+    (comparison.rows, comparison.exact, comparison.identical) = (Vec::new(), Vec::new(), true);
+    (comparison.seeds, comparison.only_base) = (vec![1], (2..=10).collect());
+    let few =
+        "only 1 of the 10 seeds of the base can be compared, fewer than half; run the head with the seeds of the base";
+    check_contains(&text::render(&account), &["UNDECIDED  a|b: 1 run equal", &format!("note  {few}\n")]);
+    check_contains(&markdown::render(&account), &["undecided", few]);
+    check_contains(
+        &junit::render(&account),
+        &["errors=\"1\"", &format!("<error type=\"undecided\" message=\"{few}\">")],
+    );
+    check_contains(&github::render(&account), &["title=cossim%3A undecided::only 1 of the 10 seeds"]);
+    account.comparison.only_base.truncate(1);
+    assert_eq!(account.word(), "identical", "half of them are compared");
+}
+
+/// `--set` takes any text, and a backtick in it must not end the code around it.
+#[test]
+fn no_text_is_markup_in_markdown() {
+    let mut account = account();
+    account.head = "s.ron --set a=`<b>x</b>``|".to_owned();
+    account.comparison.head.set = vec!["a=```<i>".to_owned()];
+    account.comparison.exact[0].what = "`<u>`".to_owned();
+    account.comparison.head.scenario = "<s>_a_".to_owned();
+    account.comparison.unmatched_expectations = vec![("x<`<q>`&1".to_owned(), false)];
+    check_contains(
+        &markdown::render(&account),
+        &[
+            "## cossim: \\<s\\>\\_a\\_: regression",
+            "head ```s.ron --set a=`<b>x</b>``|``` (scenario",
+            "- `` `<u>` ``: fail → pass",
+            "> only the head expects `x<`\\<q\\>`&1`",
+            "\n````\ncossim run",
+        ],
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Account, change, interval, name, probability};
+use super::{Account, change, interval, moved, name, probability};
 use crate::analysis::compare::Verdict;
 
 /// Annotations of one kind that are written; GitHub shows ten of each per step.
@@ -15,16 +15,19 @@ pub fn render(account: &Account) -> String {
     let mut out = String::new();
     for (verdict, level) in [(Verdict::Regression, "error"), (Verdict::Improvement, "notice")] {
         let exact = account.exact(verdict).map(|exact| format!("{}: {} → {}", exact.what, exact.base, exact.head));
-        let figures = account.rows(verdict).into_iter().map(|row| {
-            format!("{}: {}, 95 % interval {}, p {}", name(row), change(row), interval(row), probability(row))
+        let own = account.rows(verdict).into_iter().filter(|row| row.same_as.is_none());
+        let figures = own.map(|row| {
+            let (name, change, interval, p, moved) =
+                (name(row), change(row), interval(row), probability(row), moved(row));
+            format!("{name}: {change}, 95 % interval {interval}, p {p}, moved in {moved} seeds")
         });
         let title = property(&format!("cossim: {}", verdict.name()));
         for message in exact.chain(figures).take(ANNOTATIONS_MAX) {
             let _ = writeln!(out, "::{level} file={file},title={title}::{}", data(&message));
         }
     }
-    if let Some(few) = account.too_few().filter(|_| comparison.undecided()) {
-        let _ = writeln!(out, "::error file={file},title=cossim%3A undecided::{}", data(&few));
+    for why in account.why_undecided().iter().filter(|_| comparison.undecided()) {
+        let _ = writeln!(out, "::error file={file},title=cossim%3A undecided::{}", data(why));
     }
     for caveat in account.caveats().iter().take(ANNOTATIONS_MAX) {
         let _ = writeln!(out, "::warning file={file},title=cossim::{}", data(caveat));

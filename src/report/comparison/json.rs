@@ -8,15 +8,15 @@ use crate::analysis::compare::{Exact, Row, Side};
 use crate::analysis::summary::rounded;
 
 /// The version of this format; raised when a field changes its meaning or goes away.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The whole of it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Document {
     /// Version of this format.
     pub schema: u32,
-    /// `identical`, `regression`, `undecided` (too few seeds to show any), `improvement`, `moved` or `no evidence of a
-    /// difference`.
+    /// `regression`, `undecided` (too few seeds to show any), `identical`, `improvement`, `moved`, `different in what
+    /// is measured`, `different, within tolerance` or `no evidence of a difference`; the first of these that holds.
     pub verdict: String,
     /// What is compared with.
     pub base: Result,
@@ -39,7 +39,7 @@ pub struct Document {
     pub level: f64,
     /// What a reader should know before trusting it.
     pub caveats: Vec<String>,
-    /// Figures of metrics; none if the runs are identical.
+    /// Figures of metrics; none if the runs are identical. Those that repeat another one are among them.
     pub figures: Vec<Figure>,
     /// Laws and expectations that fared differently, and metrics and expectations that the head has lost.
     pub exact: Vec<Fared>,
@@ -94,8 +94,11 @@ pub struct Figure {
     pub base: Option<f64>,
     /// Median over seeds of the head.
     pub head: Option<f64>,
-    /// Median of head minus base within a seed.
+    /// How far it moved, head minus base within a seed, and what is held to the tolerance: the Hodges-Lehmann estimate
+    /// over the seeds that moved, or the mean over all seeds if that is further out on the same side.
     pub effect: Option<f64>,
+    /// Seeds in which it moved, of the pairs.
+    pub moved: usize,
     /// Its 95 % interval (BCa bootstrap over seeds); absent with one pair.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ci95: Option<[Option<f64>; 2]>,
@@ -113,6 +116,10 @@ pub struct Figure {
     /// Variance of two unpaired results over that of the pairs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variance_reduction: Option<f64>,
+    /// The figure of this list that it repeats in every seed, as `plan.wait{region=a} p50`; it counts once. Absent if
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
 }
 
 /// A law or an expectation.
@@ -237,12 +244,14 @@ fn figure(row: &Row) -> Figure {
         base: ended(row.base),
         head: ended(row.head),
         effect: ended(row.effect),
+        moved: row.moved,
         ci95: row.interval.map(|(low, high)| [ended(low), ended(high)]),
         tolerance: plain(row.tolerance),
         p: row.p.map(|(p, _)| rounded(p, "")),
         p_holm: row.p.map(|(_, p)| rounded(p, "")),
         smallest_detectable: row.detectable.map(plain),
         variance_reduction: row.gain.map(|gain| rounded(gain, "")),
+        same_as: row.same_as.clone(),
     }
 }
 

@@ -1,9 +1,9 @@
-//! A comparison as JUnit XML: a test per figure, law and expectation; regressions are failures, and too few seeds to
-//! show any are an error. No times.
+//! A comparison as JUnit XML: a test per figure, law and expectation; regressions are failures, each once however many
+//! figures tell of it, and too few seeds to show any are an error. No times.
 
 use std::fmt::Write as _;
 
-use super::{Account, change, detectable, interval, name, probability, value};
+use super::{Account, change, detectable, interval, moved, name, probability, told, value};
 use crate::analysis::compare::{Row, Verdict};
 use crate::report::escape::escaped;
 
@@ -31,23 +31,25 @@ pub fn render(account: &Account) -> String {
         add(&class, "runs", None, &account.counts());
     }
     for row in &comparison.rows {
-        let failure = (row.verdict == Verdict::Regression).then(|| (change(row), detail(row)));
-        add(&format!("{class}.figures"), &name(row), failure, &format!("{}: {}", row.verdict.name(), detail(row)));
+        let fails = row.verdict == Verdict::Regression && row.same_as.is_none();
+        let failure = fails.then(|| (change(row), detail(row)));
+        let said = format!("{}: {}: {}", row.verdict.name(), told(row), detail(row));
+        add(&format!("{class}.figures"), &name(row), failure, &said);
     }
     for exact in &comparison.exact {
         let said = format!("{} → {}", exact.base, exact.head);
         let failure = (exact.verdict == Verdict::Regression).then(|| (said.clone(), said.clone()));
         add(&format!("{class}.exact"), &exact.what, failure, &said);
     }
-    let undecided = account.too_few().filter(|_| comparison.undecided());
+    let undecided = Some(account.why_undecided().join("; ")).filter(|_| comparison.undecided());
     let errors = usize::from(undecided.is_some());
     tests += errors;
-    if let Some(few) = undecided {
-        let (class, few) = (escaped(&class), escaped(&few));
+    if let Some(why) = undecided {
+        let (class, why) = (escaped(&class), escaped(&why));
         let _ = writeln!(
             cases,
             "    <testcase classname=\"{class}\" name=\"seeds\">\n      <error type=\"undecided\" \
-             message=\"{few}\">{few}</error>\n    </testcase>"
+             message=\"{why}\">{why}</error>\n    </testcase>"
         );
     }
     let suite = escaped(&format!("cossim compare {} {}", account.base, account.head));
@@ -63,10 +65,9 @@ pub fn render(account: &Account) -> String {
 fn detail(row: &Row) -> String {
     let (base, head) = (value(row.base, &row.unit), value(row.head, &row.unit));
     let (change, interval, p, shown) = (change(row), interval(row), probability(row), detectable(row));
-    let tolerated = value(row.tolerance, &row.unit);
+    let (tolerated, moved) = (value(row.tolerance, &row.unit), moved(row));
     format!(
-        "{base} → {head}, median change {change}, 95 % interval {interval}, p {p}, tolerated {tolerated}, would have \
-         shown {shown}, {} seeds",
-        row.pairs
+        "{base} → {head}, change {change}, 95 % interval {interval}, p {p}, tolerated {tolerated}, would have shown \
+         {shown}, moved in {moved} seeds"
     )
 }

@@ -1,8 +1,10 @@
 //! A comparison for the summary of a build or a comment on a change.
+//!
+//! Names of metrics, edits of a scenario and texts of expectations can hold any character; none of them is markup here.
 
 use std::fmt::Write as _;
 
-use super::{Account, change, decision, detectable, interval, name, percent, probability, value};
+use super::{Account, change, decision, detectable, interval, moved, name, percent, probability, value};
 use crate::analysis::compare::{Power, Row, Verdict, listed};
 
 /// Changed decisions that are listed.
@@ -16,19 +18,19 @@ pub fn render(account: &Account) -> String {
         out.push_str(&text);
         out.push('\n');
     };
-    add(format!("## cossim: {}: {}\n", cell(&comparison.head.scenario), account.word()));
+    add(format!("## cossim: {}: {}\n", prose(&comparison.head.scenario), account.word()));
     add(format!("{}; seeds {}, paired.", account.counts(), listed(&comparison.seeds)));
     add(format!(
-        "Base `{}` (scenario digest `{}`, cossim {}), head `{}` (scenario digest `{}`, cossim {}).",
-        account.base,
-        comparison.base.scenario_digest,
-        comparison.base.cossim,
-        account.head,
-        comparison.head.scenario_digest,
-        comparison.head.cossim,
+        "Base {} (scenario digest {}, cossim {}), head {} (scenario digest {}, cossim {}).",
+        code(&account.base),
+        code(&comparison.base.scenario_digest),
+        prose(&comparison.base.cossim),
+        code(&account.head),
+        code(&comparison.head.scenario_digest),
+        prose(&comparison.head.cossim),
     ));
     for caveat in account.caveats() {
-        add(format!("\n> {}", cell(&caveat)));
+        add(format!("\n> {}", prose(&caveat)));
     }
     for (verdict, title) in [
         (Verdict::Regression, "Regressions"),
@@ -42,7 +44,7 @@ pub fn render(account: &Account) -> String {
             add(format!("\n### {title}\n"));
         }
         for exact in exact {
-            add(format!("- `{}`: {} → {}", exact.what, exact.base, exact.head));
+            add(format!("- {}: {} → {}", code(&exact.what), prose(&exact.base), prose(&exact.head)));
         }
         if !rows.is_empty() {
             add(table(&rows));
@@ -61,10 +63,12 @@ pub fn render(account: &Account) -> String {
     if let Some(changed) = account.decisions.as_ref().ok().filter(|changed| !changed.is_empty()) {
         add(format!("\n<details><summary>{} placement decisions differ</summary>\n", changed.len()));
         for (count, changed) in account.first_changes().into_iter().take(DECISIONS_MAX) {
-            add(format!("- seed {}: {count} differ, first {}", changed.seed, cell(&decision(changed))));
+            add(format!("- seed {}: {count} differ, first {}", changed.seed, prose(&decision(changed))));
         }
         if let Some(commands) = account.how_to_explain() {
-            add(format!("\nWhat ruled machines out and who else was best:\n\n```\n{}\n```", commands.join("\n")));
+            let commands = commands.join("\n");
+            let fence = "`".repeat(backticks(&commands).max(2) + 1);
+            add(format!("\nWhat ruled machines out and who else was best:\n\n{fence}\n{commands}\n{fence}"));
         }
         add("\n</details>".to_owned());
     }
@@ -73,17 +77,54 @@ pub fn render(account: &Account) -> String {
 
 fn table(rows: &[&Row]) -> String {
     let mut out = String::from(
-        "| figure | base | head | median change | 95 % interval | p | would have shown |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| figure | base | head | change | 95 % interval | seeds that moved | p | would have shown |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     );
     for row in rows {
         let (base, head) = (value(row.base, &row.unit), value(row.head, &row.unit));
-        let (change, interval, p, shown) = (change(row), interval(row), probability(row), detectable(row));
-        let _ = write!(out, "\n| `{}` | {base} | {head} | {change} | {interval} | {p} | {shown} |", cell(&name(row)));
+        let (change, interval, moved, p, shown) =
+            (change(row), interval(row), moved(row), probability(row), detectable(row));
+        let same = row.same_as.as_ref().map(|other| format!(", the same as {}", code(other))).unwrap_or_default();
+        let cells = [format!("{}{same}", code(&name(row))), base, head, change, interval, moved, p, shown];
+        let _ = write!(out, "\n| {} |", cells.map(|text| text.replace('|', "\\|")).join(" | "));
     }
     out
 }
 
-/// Text that breaks no table.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+/// The longest row of backticks in a text.
+fn backticks(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// A text in which nothing is markup, as code: more backticks around it than are in it.
+fn code(text: &str) -> String {
+    let text = text.replace(['\n', '\r'], " ");
+    let fence = "`".repeat(backticks(&text) + 1);
+    // One space at either end is no part of the code.
+    let space = if text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) || text.is_empty() { " " } else { "" };
+    format!("{fence}{space}{text}{space}{fence}")
+}
+
+/// A text in which nothing is markup but code between two backticks.
+fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    let mut out = String::new();
+    for (number, part) in parts.iter().enumerate() {
+        let (within, closed) = (number % 2 == 1, number + 1 < parts.len());
+        if within && closed {
+            out.push_str(&code(part));
+            continue;
+        }
+        if within {
+            out.push_str("\\`");
+        }
+        for c in part.chars() {
+            match c {
+                '\n' | '\r' => out.push(' '),
+                '\\' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '|' | '~' | '#' => out.extend(['\\', c]),
+                c => out.push(c),
+            }
+        }
+    }
+    out
 }

@@ -30,12 +30,14 @@ impl Account {
     /// One word for all of it.
     pub fn word(&self) -> &'static str {
         let comparison = &self.comparison;
-        match (comparison.identical && comparison.exact.is_empty(), comparison.regressed()) {
-            (true, _) => "identical",
-            (_, true) => "regression",
+        match comparison {
+            _ if comparison.regressed() => "regression",
             _ if comparison.undecided() => "undecided",
+            _ if comparison.identical && comparison.exact.is_empty() => "identical",
             _ if comparison.count(Verdict::Improvement) > 0 => "improvement",
-            _ if comparison.differs() => "moved",
+            _ if comparison.count(Verdict::Moved) > 0 => "moved",
+            _ if comparison.differs() => "different in what is measured",
+            _ if comparison.count(Verdict::Tolerated) > 0 => "different, within tolerance",
             _ => "no evidence of a difference",
         }
     }
@@ -62,7 +64,9 @@ impl Account {
                 _ => plural(count, word),
             })
         });
-        let some: Vec<String> = some.collect();
+        let gained = self.gained().len() + self.newly_expected().len();
+        let gained = (gained > 0).then(|| format!("{gained} in the head alone"));
+        let some: Vec<String> = some.chain(gained).collect();
         if some.is_empty() { "no figures in common".to_owned() } else { some.join(", ") }
     }
 
@@ -77,7 +81,7 @@ impl Account {
                 listed(seeds)
             ));
         }
-        caveats.extend(self.too_few());
+        caveats.extend(self.why_undecided());
         for (what, base, head) in [
             ("scenarios", &comparison.base.scenario, &comparison.head.scenario),
             ("versions of cossim", &comparison.base.cossim, &comparison.head.cossim),
@@ -94,13 +98,11 @@ impl Account {
             ));
         }
         // What the head has lost is among the regressions.
-        let gained = comparison.unmatched.iter().filter(|(_, is_base)| !is_base).map(|(key, _)| key.as_str());
-        let gained: Vec<&str> = gained.collect();
+        let gained = self.gained();
         if !gained.is_empty() {
             caveats.push(format!("only the head has {}", gained.join(", ")));
         }
-        let expected = comparison.unmatched_expectations.iter().filter(|(_, is_base)| !is_base);
-        let expected: Vec<String> = expected.map(|(text, _)| format!("`{text}`")).collect();
+        let expected = self.newly_expected().into_iter().map(|text| format!("`{text}`")).collect::<Vec<String>>();
         if !expected.is_empty() {
             caveats.push(format!("only the head expects {}", expected.join(", ")));
         }
@@ -110,17 +112,40 @@ impl Account {
         caveats
     }
 
-    /// That there are too few seeds for any figure, and how many it takes.
-    fn too_few(&self) -> Option<String> {
+    /// Metrics that only the head has.
+    fn gained(&self) -> Vec<&str> {
+        let gained = self.comparison.unmatched.iter().filter(|(_, is_base)| !is_base);
+        gained.map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// Expectations that only the head has.
+    fn newly_expected(&self) -> Vec<&str> {
+        let expected = self.comparison.unmatched_expectations.iter().filter(|(_, is_base)| !is_base);
+        expected.map(|(text, _)| text.as_str()).collect()
+    }
+
+    /// What stands in the way of a verdict, and what to do: too few seeds for any figure, or seeds of the base that the
+    /// head lacks.
+    fn why_undecided(&self) -> Vec<String> {
         let comparison = &self.comparison;
-        let needed = comparison.seeds_needed()?;
-        Some(format!(
-            "{} can show no difference among {} at {}, however clear: at least {needed} are needed, as with `--seeds \
-             {needed}`",
-            plural(comparison.seeds.len(), "seed"),
-            plural(comparison.power.tested, "figure"),
-            percent(comparison.level),
-        ))
+        let few = comparison.seeds_needed().map(|needed| {
+            format!(
+                "{} can show no difference among {} at {}, however clear: at least {needed} are needed, as with \
+                 `--seeds {needed}`",
+                plural(comparison.seeds.len(), "seed"),
+                plural(comparison.power.tested, "figure"),
+                percent(comparison.level),
+            )
+        });
+        let common = comparison.seeds.len();
+        let lacking = comparison.lacks_seeds().then(|| {
+            format!(
+                "only {common} of the {} seeds of the base can be compared, fewer than half; run the head with the \
+                 seeds of the base",
+                common + comparison.only_base.len()
+            )
+        });
+        few.into_iter().chain(lacking).collect()
     }
 
     /// The commands that tell more of the first decision that changed, if the results tell scores alone.
@@ -161,6 +186,12 @@ fn name(row: &Row) -> String {
     format!("{} {}", row.metric, row.statistic)
 }
 
+/// The same for people, who are told which other row it repeats.
+fn told(row: &Row) -> String {
+    let same = row.same_as.as_ref().map(|other| format!(", the same as {other}")).unwrap_or_default();
+    format!("{}{same}", name(row))
+}
+
 /// Effect over base; infinite from nothing.
 fn relative(row: &Row) -> f64 {
     let share = row.effect / row.base.abs();
@@ -189,6 +220,11 @@ fn change(row: &Row) -> String {
     let share = relative(row);
     let share = if share.is_finite() { format!(" ({}%)", signed(100.0 * share)) } else { String::new() };
     format!("{} {}{share}", signed(row.effect), row.unit)
+}
+
+/// In how many seeds of how many it moved.
+fn moved(row: &Row) -> String {
+    format!("{} of {}", row.moved, row.pairs)
 }
 
 fn interval(row: &Row) -> String {

@@ -1,6 +1,6 @@
 //! A comparison for people: the verdict first, then what moved, then what could not have been seen.
 
-use super::{Account, change, decision, detectable, interval, name, percent, probability, value};
+use super::{Account, change, decision, detectable, interval, moved, percent, probability, told, value};
 use crate::analysis::compare::{Power, Row, Side, Verdict, listed};
 use crate::report::text::{align, grouped, line, section};
 
@@ -31,7 +31,7 @@ pub fn render(account: &Account) -> String {
         (Verdict::Moved, "moved, and neither way is worse"),
         (Verdict::Tolerated, "changed by no more than is tolerated"),
     ] {
-        moved(account, verdict, title, &mut out);
+        changed(account, verdict, title, &mut out);
     }
     silent(account, &mut out);
     decisions(account, &mut out);
@@ -43,7 +43,7 @@ fn side(named: &str, side: &Side) -> String {
     format!("{named} ({}{set}, cossim {}, scenario digest {})", side.file, side.cossim, side.scenario_digest)
 }
 
-fn moved(account: &Account, verdict: Verdict, title: &str, out: &mut String) {
+fn changed(account: &Account, verdict: Verdict, title: &str, out: &mut String) {
     let rows = account.rows(verdict);
     let exact: Vec<_> = account.exact(verdict).collect();
     if rows.is_empty() && exact.is_empty() {
@@ -53,14 +53,15 @@ fn moved(account: &Account, verdict: Verdict, title: &str, out: &mut String) {
     for exact in exact {
         line(out, &format!("  {}: {} → {}", exact.what, exact.base, exact.head));
     }
-    let mut table = vec![["figure", "base", "head", "median change", "95 %", "p", "tolerated"].map(str::to_owned)];
+    let header = ["figure", "base", "head", "change", "95 %", "seeds that moved", "p", "tolerated"];
+    let mut table = vec![header.map(str::to_owned)];
     for row in rows {
         let tolerated = value(row.tolerance, &row.unit);
         let (base, head) = (value(row.base, &row.unit), value(row.head, &row.unit));
-        table.push([name(row), base, head, change(row), interval(row), probability(row), tolerated]);
+        table.push([told(row), base, head, change(row), interval(row), moved(row), probability(row), tolerated]);
     }
     if table.len() > 1 {
-        align(&table, &[false, true, true, true, true, true, true], out);
+        align(&table, &[false, true, true, true, true, true, true, true], out);
     }
 }
 
@@ -71,13 +72,13 @@ fn silent(account: &Account, out: &mut String) {
         return;
     }
     section(out, "no evidence of a change");
-    let header = ["figure", "base", "median change", "95 %", "p", "would have shown"];
+    let header = ["figure", "base", "change", "95 %", "seeds that moved", "p", "would have shown"];
     let mut table = vec![header.map(str::to_owned)];
     for row in rows.iter().take(SILENT_MAX) {
         let base = value(row.base, &row.unit);
-        table.push([name(row), base, change(row), interval(row), probability(row), detectable(row)]);
+        table.push([told(row), base, change(row), interval(row), moved(row), probability(row), detectable(row)]);
     }
-    align(&table, &[false, true, true, true, true, true], out);
+    align(&table, &[false, true, true, true, true, true, true], out);
     if rows.len() > SILENT_MAX {
         line(out, &format!("  and {} more; `--format json` has them all", rows.len() - SILENT_MAX));
     }
