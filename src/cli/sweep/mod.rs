@@ -175,7 +175,7 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
 fn fixed_seeds(lowered: &Lowered, seeds: Seeds) -> Option<String> {
     lowered.precision.filter(|_| seeds == Seeds::Scenario)?;
     Some(format!(
-        "note: `seeds: Auto(…)` is for `cossim run`; here every point runs the same {} seeds, or as many as `--seeds N` says",
+        "note: `seeds: Auto(…)` is for `cossim run`; every point runs the same {} seeds, or as many as `--seeds N` says",
         lowered.seeds
     ))
 }
