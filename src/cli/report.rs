@@ -25,6 +25,7 @@ pub(super) fn execute(folder: &Path, sensitivity: Option<&Path>, output: &mut Ou
 const fn code(error: &RebuildError) -> &'static str {
     match error {
         RebuildError::Page { error: PageError::Summary(Flaw::Version { .. } | Flaw::Schema { .. }), .. } => "E093",
+        RebuildError::Page { error: PageError::Edited { .. }, .. } => "E096",
         RebuildError::Page { error: PageError::Sensitivity(_) | PageError::Apart(_), .. } => "E098",
         RebuildError::Page { .. } | RebuildError::Read { .. } => "E092",
         RebuildError::Sensitivity(_) | RebuildError::Apart { .. } => "E098",

@@ -549,8 +549,8 @@ impl FailoverRecorder {
     /// Whether a stage that had not ended when the run did, at `end`, was still waited for.
     ///
     /// Detection is, while the machine is away; what returns in time is not to be detected. Replacement is, of what was
-    /// or is to be detected. Health, a place in a table and requests are what the lost one had had; they and a start are
-    /// waited for as long as its replacement stands or is waited for itself.
+    /// or is to be detected. Health, a place in a table and requests are what the lost one had had; they and a start
+    /// are waited for as long as its replacement stands or is waited for itself.
     fn is_awaited(&self, chain: &Chain, stage: usize, end: Time, placement: &PlacementRecorder) -> bool {
         if chain.ends[stage].is_some() {
             return false;

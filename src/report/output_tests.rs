@@ -454,6 +454,30 @@ fn seeds_that_exercise_nothing_are_not_enough() {
     check_contains(&text::render(&ensemble), &[some]);
 }
 
+#[test]
+fn a_summary_that_was_edited_makes_no_page() {
+    let files: Vec<(String, Vec<u8>)> =
+        folder::files(&ensemble()).into_iter().filter(|(name, _)| name != "report.html").collect();
+    let page = |from: &str, to: &str| {
+        let mut files = files.clone();
+        let (_, bytes) = files.iter_mut().find(|(name, _)| name == "summary.json").expect("a folder has a summary");
+        let text = String::from_utf8(bytes.clone()).expect("JSON is text");
+        assert!(text.contains(from), "`{from}` is missing in\n{text}");
+        *bytes = text.replacen(from, to, 1).into_bytes();
+        crate::report::page::page(&files).map_err(|error| error.to_string())
+    };
+    assert!(page("\"passed\": false", "\"passed\": false").is_ok());
+    for (from, to, what) in [
+        ("\"passed\": false", "\"passed\": true", "it has passed, and something in it has not"),
+        ("\"failed\": 2", "\"failed\": 1", "do not hold and fail `failover.detect max < 45s` as often"),
+        ("\"verdict\": \"fail\"", "\"verdict\": \"pass\"", "do not hold and fail `failover.detect max < 45s` as often"),
+        ("51.000153", "41.000153", "p50 of `plan.wait{region=us-east-1}` in seed 1 is another in `metrics.csv`"),
+    ] {
+        let refused = page(from, to).expect_err("it was edited");
+        assert!(refused.starts_with("`summary.json` is not what its run wrote") && refused.contains(what), "{refused}");
+    }
+}
+
 /// The machine is lost at the fourth of ten minutes.
 #[test]
 fn a_bound_beyond_the_end_of_the_run_is_said_not_to_be_judged_in_full() {
@@ -470,8 +494,7 @@ fn a_bound_beyond_the_end_of_the_run_is_said_not_to_be_judged_in_full() {
     let rendered = |verdict: &Verdict| {
         text::render(&Ensemble::new(&spec, String::new(), vec![outcome(&spec, 1, true)], vec![verdict.clone()]))
     };
-    let note =
-        format!("1 run watched only 6m after `{}`, which is less than the bound", spec.timeline[EntryId(0)].label);
+    let note = format!("1 run watched only 360 s after `{}`\n", spec.timeline[EntryId(0)].label);
     check_contains(&rendered(&long), &[&note]);
     assert!(!rendered(&short).contains("watched only") && !rendered(&seen).contains("watched only"));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/node-crash.ron");

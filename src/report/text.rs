@@ -206,8 +206,9 @@ fn unjudged(ensemble: &Ensemble, verdict: &Verdict, out: &mut String) {
     let labels: Vec<&str> = spec.timeline.as_slice().iter().map(|entry| &*entry.label).collect();
     let found = Objective::parse(&verdict.text, &labels).ok().and_then(|o| o.outlasts(&spec.timeline, spec.duration));
     if let Some((entry, left)) = found.filter(|_| never > 0) {
-        let sooner = format!("{} watched only {left} after `{}`", plural(never, "run"), spec.timeline[entry].label);
-        line(out, &format!("        {sooner}, which is less than the bound: it could not be judged in full"));
+        let label = &spec.timeline[entry].label;
+        line(out, "        the bound could not be judged in full, as it is longer than the rest of the run:");
+        line(out, &format!("        {} watched only {left} after `{label}`", plural(never, "run")));
     }
 }
 

@@ -155,7 +155,7 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
         .map_err(|reason| Stopped::Asked("E001", reason, "the file went away".to_owned()))?;
     // The second stage of an analysis comes with its design, and has said so with the first.
     if !(given && matches!(design, Design::Sobol { .. })) {
-        fixed_seeds(&lowered, space.seeds()).iter().for_each(|note| output.say(note));
+        fixed_seeds(lowered, space.seeds()).iter().for_each(|note| output.say(note));
     }
     let plan = Plan {
         file: space.scenario.to_string_lossy().into_owned(),
@@ -175,7 +175,7 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
 fn fixed_seeds(lowered: &Lowered, seeds: Seeds) -> Option<String> {
     lowered.precision.filter(|_| seeds == Seeds::Scenario)?;
     Some(format!(
-        "note: `seeds: Auto(…)` is for `cossim run`; here every point runs the same {} seeds, or as many as `--seeds N` says",
+        "note: `seeds: Auto(…)` is for `cossim run`; every point runs the same {} seeds, or as many as `--seeds N` says",
         lowered.seeds
     ))
 }

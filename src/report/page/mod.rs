@@ -34,6 +34,12 @@ pub enum PageError {
     /// Its summary is not one of this cossim's.
     #[error("`summary.json` {0}")]
     Summary(#[from] Flaw),
+    /// Somebody changed its summary.
+    #[error("`summary.json` is not what its run wrote: {what}")]
+    Edited {
+        /// What shows it.
+        what: String,
+    },
     /// Its sensitivity analysis is not one of this cossim's.
     #[error("`sensitivity.json` {0}")]
     Sensitivity(Flaw),
@@ -65,6 +71,7 @@ impl PageError {
                 "remove the file from the folder, or replace it: `cossim report DIR --sensitivity` takes the folder of a \
                  finished sensitivity analysis"
             }
+            Self::Edited { .. } => "run the scenario again; reports are not meant to be edited",
             Self::Missing { .. } | Self::Damaged { .. } => {
                 "run the scenario again; `cossim run` writes all files of a report"
             }
