@@ -204,7 +204,7 @@ impl FailoverRecorder {
                 election.ready = election.ready.or(election.elected.map(|_| at));
             }),
             Notice::NodeStatus { machine, ready: false, .. } => self.node_down(at, *machine, placement),
-            Notice::AllocPlaced { .. } => self.placed(at, notice),
+            Notice::AllocPlaced { .. } => self.placed(at, notice, placement),
             Notice::TaskRunning { instance, running: true, .. } => self.stage(at, *instance, START),
             Notice::InstanceHealth { instance, status: CheckStatus::Passing, .. } => {
                 self.healthy.insert(*instance);
@@ -463,15 +463,18 @@ impl FailoverRecorder {
         }
     }
 
-    fn placed(&mut self, at: Time, notice: &Notice) {
+    fn placed(&mut self, at: Time, notice: &Notice, placement: &PlacementRecorder) {
         let Notice::AllocPlaced { instance, alloc, .. } = notice else { return };
         let previous = alloc.previous.map(|alloc| Instance { region: instance.region, alloc });
         if let Some(place) = previous.and_then(|previous| self.by_replacement.get(&previous).copied()) {
-            // The replacement stood on a machine that was lost too, but not yet known to be: the chain goes on.
+            // The replacement stood on a machine that was lost too, but not yet known to be: the chain goes on. One
+            // that ended by itself was a replacement all the same; what comes after its start is still waited for.
+            let stood = previous.and_then(|previous| placement.placement(previous)).map(|placed| placed.machine);
+            let from = if stood.is_some_and(|machine| !self.is_away(machine, at)) { HEALTHY } else { REPLACE };
             let chain = self.chain_mut(place);
             if chain.replacement.is_none_or(|known| Some(known) == previous) && chain.ends[SERVED].is_none() {
                 chain.replacement = Some(*instance);
-                chain.ends[REPLACE..].fill(None);
+                chain.ends[from..].fill(None);
                 end_stage(chain, REPLACE, at);
                 let lost = chain.lost;
                 self.by_replacement.insert(*instance, place);

@@ -59,6 +59,7 @@ job "shop" {
     }
     reschedule {
       attempts       = 3
+      unlimited      = false
       interval       = "1h"
       delay          = "10s"
       delay_function = "fibonacci"
@@ -111,7 +112,7 @@ const INLINE: &str = r#"Inline(Job(
         disk: "500 MiB", sticky_disk: true, host_volumes: ["ro:data"],
         update: Update(max_parallel: 2, canary: 1, auto_promote: true, auto_revert: true, health_check: TaskStates),
         migrate: Migrate(max_parallel: 2),
-        reschedule: Reschedule(attempts: 3, interval: "1h", delay: "10s", delay_function: Fibonacci, max_delay: "5m"),
+        reschedule: Reschedule(attempts: 3, interval: "1h", delay: "10s", delay_function: Fibonacci, max_delay: "5m", unlimited: false),
         restart: Restart(attempts: 1, interval: "10m", mode: Delay),
         shutdown_delay: "5s", max_client_disconnect: "1h",
         services: [GroupService(name: "shop", port: "http", tags: ["urlprefix-/"])],

@@ -381,7 +381,7 @@ fn sensitivity_screens_and_then_shares_out_the_variance() {
         "`failover.healthy max` depends most on",
         "hardly on `scheduler.cost.plan`",
         "design sobol, 8 samples, design seed 0",
-        "the sample is too small to share out the variance of `failover.healthy max`: what each value makes alone adds up",
+        "the sample is too small to share out the variance of `failover.replace max`: what `options.heartbeat_grace` makes",
         "which is an assumed value",
         "which is a default of the product",
     ] {

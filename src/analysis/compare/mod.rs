@@ -130,8 +130,8 @@ pub enum Verdict {
     Regression,
     /// Significantly better by more than the tolerance.
     Improvement,
-    /// It moved by more than the tolerance and its interval is off zero, in every seed or in more than chance moves, but
-    /// neither way is worse; not tested together with the others.
+    /// It moved by more than the tolerance and its interval is off zero, in every seed or in more than chance moves,
+    /// but neither way is worse; not tested together with the others.
     Moved,
     /// Not significant.
     NoEvidence,

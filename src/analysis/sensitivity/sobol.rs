@@ -2,13 +2,14 @@
 //! average, once that input is known; its total index is the share that stays as long as only that input is unknown.
 //!
 //! Design: Saltelli and others 2010, "Variance based sensitivity analysis of model output", with two Latin hypercubes
-//! as sample matrices A and B. First order: Saltelli 2002, "Making best use of model evaluations to compute sensitivity
-//! indices", where the mean of f(A) f(B) stands for the squared mean in both covariance and variance. What A and B have
-//! in common by chance then cancels, so that the first-order indices of a purely additive result add up to exactly one.
-//! Over known functions with 64 rows its error is six to nine tenths of that of the estimator of Saltelli 2010 (table 2,
-//! b) and four to eight tenths of Jansen's of 1999, whose sums for five additive inputs of equal weight scatter by 17
-//! and 43 %. Total index: Jansen 1999, as Saltelli 2010 recommends. Intervals: percentile bootstrap over the rows of the
-//! sample matrices. Results are centred first, which lowers the error of the estimators and changes nothing else.
+//! as sample matrices A and B. First order: Saltelli 2002, "Making best use of model evaluations to compute
+//! sensitivity indices", where the mean of f(A) f(B) stands for the squared mean in both covariance and variance.
+//! What A and B have in common by chance then cancels, so that first-order indices of a purely additive result add up
+//! to exactly one. Over known functions with 64 rows its error is six to nine tenths of that of the estimator of
+//! Saltelli 2010 (table 2, b) and four to eight tenths of Jansen's of 1999, whose sums for five additive inputs of
+//! equal weight scatter by 17 and 43 %. Total index: Jansen 1999, as Saltelli 2010 recommends. Intervals: percentile
+//! bootstrap over the rows of the sample matrices. Results are centred first, which lowers the error of the
+//! estimators and changes nothing else.
 
 use super::bootstrap;
 use super::latin_hypercube;

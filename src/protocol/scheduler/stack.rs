@@ -185,6 +185,16 @@ impl Source {
     }
 }
 
+/// Candidates after which the search stops among so many nodes. The stack of system jobs, which is asked about one node
+/// at a time, has no limit.
+fn limit(kind: JobKind, nodes: u32) -> u32 {
+    match kind {
+        JobKind::System | JobKind::SysBatch => u32::MAX,
+        JobKind::Batch => 2,
+        JobKind::Service => 2.max(nodes.next_power_of_two().trailing_zeros()),
+    }
+}
+
 impl<'a> Stack<'a> {
     /// A stack without nodes for a job.
     pub fn new(state: &'a State, config: &'a SchedulerConfig, job: &'a Arc<Job>, plan: Plan, rng: Rng) -> Self {
@@ -205,7 +215,7 @@ impl<'a> Stack<'a> {
             views: Vec::new(),
             source: Source::default(),
             sources: 0,
-            limit: 2,
+            limit: limit(job.kind, 0),
             evaluated: 0,
             rejected: Vec::new(),
             trace: None,
@@ -272,12 +282,7 @@ impl<'a> Stack<'a> {
     /// Sets the nodes to choose from and the limit that goes with their number (Nomad `SetNodes`).
     pub fn set_nodes(&mut self, nodes: Vec<NodeId>) {
         let count = nodes.len() as u32;
-        self.limit = match self.job.kind {
-            // The stack of system jobs has no limit; it is asked about one node at a time.
-            JobKind::System | JobKind::SysBatch => u32::MAX,
-            JobKind::Batch => 2,
-            JobKind::Service => 2.max(count.next_power_of_two().trailing_zeros()),
-        };
+        self.limit = limit(self.job.kind, count);
         self.sources += 1;
         self.source = Source { number: self.sources, order: nodes, ..Source::default() };
     }

@@ -180,7 +180,8 @@ fn policies_are_merged_over_the_defaults() {
     assert_eq!((restart.attempts, restart.mode), (10, RestartMode::Delay));
     let text = with_task("").replace("group", "reschedule {\n attempts = 3\n interval = \"1h\"\n}\n group");
     let reschedule = read(&text).job.groups[0].reschedule.clone().unwrap();
-    assert_eq!((reschedule.attempts, reschedule.unlimited), (3, false));
+    // The default of service jobs stays, and the two together are refused.
+    assert_eq!((reschedule.attempts, reschedule.unlimited), (3, true));
 }
 
 #[test]

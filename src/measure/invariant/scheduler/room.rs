@@ -90,8 +90,8 @@ impl Room {
         self.hold(at, alloc, None);
     }
 
-    /// The plan written at `index` changed an allocation in place. Returns what it was. One that has ended holds nothing
-    /// then, either: a failed one is told which evaluation will replace it.
+    /// The plan written at `index` changed an allocation in place. Returns what it was. One that has ended holds
+    /// nothing then, either: a failed one is told which evaluation will replace it.
     pub(super) fn updated(&mut self, at: Time, index: u64, alloc: &Arc<Alloc>) -> Option<Arc<Alloc>> {
         self.turn_to(index);
         let same = self.places.get(&alloc.id) == Some(&alloc.node);
