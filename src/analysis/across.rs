@@ -15,9 +15,7 @@ use crate::analysis::statistics::bootstrap::{RESAMPLES, percentile, weights};
 use crate::analysis::statistics::modes::{Mode, Scale, modes};
 use crate::analysis::statistics::student::Range;
 use crate::analysis::statistics::{mean, median, student};
-use crate::base::time::Duration;
 use crate::measure::catalogue::Unit;
-use crate::measure::distribution::Distribution;
 use crate::measure::gauge::GaugeSummary;
 use crate::measure::metric::{Key, Value};
 use crate::measure::outcome::Outcome;
@@ -73,17 +71,7 @@ pub fn across(runs: &[&Outcome]) -> BTreeMap<Key, Across> {
         .collect()
 }
 
-/// Times of several runs, in milliseconds; the name tells resamples apart.
-pub fn of_times(name: &str, runs: &[Vec<Duration>]) -> Across {
-    let of_run = |times: &Vec<Duration>| {
-        let mut distribution = Distribution::new();
-        times.iter().for_each(|time| distribution.record(time.as_nanos()));
-        Value::Times(distribution)
-    };
-    let values: Vec<Value> = runs.iter().map(of_run).collect();
-    one(&Key::new(name, &[]), &values.iter().collect::<Vec<_>>())
-}
-
+/// One metric across runs; its name tells resamples apart.
 pub(super) fn one(key: &Key, values: &[&Value]) -> Across {
     let unit = values.first().map_or("", |value| value.unit());
     let range = Range::of(&key.name, unit);
@@ -288,6 +276,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::distribution::Distribution;
 
     #[test]
     fn percentiles_pool_samples_and_intervals_cover_the_runs() {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::across::{Across, of_times, one};
+use crate::analysis::across::{Across, one};
 use crate::analysis::ensemble::Ensemble;
 use crate::base::time::{Duration, Time};
 use crate::measure::distribution::Distribution;
@@ -108,7 +108,7 @@ pub fn waits_over_runs(name: &str, of: &[(usize, &Failover)], waits: impl Fn(&Fa
 
 /// The times that each of these faults took, pooled.
 pub fn over_runs(name: &str, of: &[(usize, &Failover)], times: impl Fn(&Failover) -> Vec<Duration>) -> Across {
-    of_times(name, &of.iter().map(|(_, failover)| times(failover)).collect::<Vec<_>>())
+    waits_over_runs(name, of, |failover| times(failover).into_iter().map(Wait::Ended).collect())
 }
 
 impl Recovery {
