@@ -16,7 +16,7 @@ use crate::model::node::{DrainStrategy, Eligibility, Node, NodeId, NodeSpec, Nod
 use crate::protocol::scheduler::classes::computed_class;
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, Unblock};
 use crate::protocol::scheduler::plan::{PlanResult, Preemption, Stop};
-use crate::protocol::scheduler::state::{JobEntry, NameHash, NodeEntry, State, capacity};
+use crate::protocol::scheduler::state::{JobEntry, NameHash, NodeEntry, State};
 
 impl State {
     /// Applies one committed entry. `index` must be larger than any applied before.
@@ -148,18 +148,13 @@ impl Writer<'_> {
         self.state.has_pools |= &*spec.pool != POOL_DEFAULT;
         if let Some(entry) = self.state.nodes.get_mut(id) {
             let entry = Arc::make_mut(entry);
-            if entry.node.spec.reserved.ports == spec.reserved.ports {
-                let (available, cores) = capacity(spec);
-                entry.available = available;
-                entry.reservable_cores = Arc::new(cores);
-            }
-            let ports_changed = entry.node.spec.reserved.ports != spec.reserved.ports;
+            let changed = entry.node.spec != *spec;
             let node = Arc::make_mut(&mut entry.node);
             node.spec = Arc::clone(spec);
             node.computed_class = class;
             node.status = status;
             node.modify_index = index;
-            if ports_changed {
+            if changed {
                 self.rebuild_node(id);
             }
         } else {
@@ -182,11 +177,11 @@ impl Writer<'_> {
         }
     }
 
-    /// Counts everything again, after the node's own reservation changed.
+    /// Reads and counts everything again, after the node came back as another one.
     fn rebuild_node(&mut self, id: NodeId) {
         let Some(old) = self.state.nodes.get(id).map(Arc::clone) else { return };
         let mut fresh = NodeEntry::new(Arc::clone(&old.node));
-        fresh.allocs = Arc::clone(&old.allocs);
+        fresh.allocs.clone_from(&old.allocs);
         fresh.allocs_index = old.allocs_index;
         (fresh.silent_index, fresh.reports_index) = (old.silent_index, old.reports_index);
         for alloc in old.live.iter().filter_map(|alloc| self.state.allocs.get(*alloc)) {

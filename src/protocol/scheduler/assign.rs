@@ -78,10 +78,30 @@ pub struct PortsAsk<'a> {
     pub labels: Vec<Arc<str>>,
 }
 
+/// Dynamic ports of a node's default host network that the node does not reserve; zero without such a network.
+pub fn dynamic_ports(spec: &NodeSpec, ports: &PortUse) -> u16 {
+    match addresses(spec, "").next() {
+        Some(_) => DYNAMIC_LAST - DYNAMIC_FIRST + 1 - ports.reserved_within(DYNAMIC_FIRST, DYNAMIC_LAST),
+        None => 0,
+    }
+}
+
 impl<'a> PortsAsk<'a> {
     /// Reads a network block.
     pub fn new(ask: &'a NetworkAsk) -> Self {
         Self { ask, labels: ask.ports.iter().map(|port| port.label.as_str().into()).collect() }
+    }
+
+    /// Whether the draws decide which ports they are, but not whether there are any: all dynamic, of one host network.
+    pub fn is_sure(&self) -> bool {
+        let mut networks = self.ask.ports.iter().map(|port| &port.host_network);
+        let first = networks.next();
+        self.ask.ports.iter().all(|port| port.fixed.is_none()) && networks.all(|other| Some(other) == first)
+    }
+
+    /// Of the default host network, if that is the one of [`PortsAsk::is_sure`].
+    pub fn is_default(&self) -> bool {
+        self.ask.ports.first().is_none_or(|port| matches!(port.host_network.as_str(), "" | "default"))
     }
 }
 

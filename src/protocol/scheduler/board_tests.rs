@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::base::rng::Rng;
 use crate::base::time::Time;
-use crate::base::units::{Mebibytes, MegaHertz};
+use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::constraint::{Affinity, Constraint, Spread, SpreadTarget};
 use crate::model::evaluation::{EvalId, Evaluation, FailedGroup, Trigger};
 use crate::model::job::{Job, JobId, JobKind, TaskGroup};
-use crate::model::node::{NodeCapacity, NodeId, NodeReserved, NodeSpec, NodeStatus};
+use crate::model::node::{NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus};
+use crate::model::resources::{NetworkAsk, PortAsk};
 use crate::model::topology::ZoneId;
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::generic::{Task, new_alloc};
@@ -26,7 +27,7 @@ type Seen = (Option<Ranked>, FailedGroup, Work);
 
 #[test]
 fn the_board_answers_like_the_walk() {
-    let mut from_board = 0;
+    let (mut from_board, mut out_of_ports) = (0, 0);
     for seed in 0..400 {
         let case = Case::new(seed);
         let (short, boards) = case.play(false);
@@ -36,9 +37,11 @@ fn the_board_answers_like_the_walk() {
         assert_eq!(short.len(), plain.len());
         for (step, (short, plain)) in short.iter().zip(&plain).enumerate() {
             assert_eq!(short, plain, "seed {seed}, step {step}");
+            out_of_ports += u32::from(short.1.dimension_exhausted.keys().any(|why| why.contains("dynamic port")));
         }
     }
     assert!(from_board > 3_000, "the board was asked {from_board} times");
+    assert!(out_of_ports > 20, "ports ran out {out_of_ports} times");
 }
 
 struct Case {
@@ -161,10 +164,24 @@ fn node(id: u32, rng: &mut Rng) -> NodeSpec {
             memory: Mebibytes(1_000 * (1 + rng.below(2))),
             disk: Mebibytes(10_000),
         },
-        reserved: NodeReserved::default(),
-        networks: Vec::new(),
+        // Some have ten dynamic ports, some all of them, some no network.
+        reserved: NodeReserved {
+            ports: if rng.chance(0.5) { "20000-31990".into() } else { String::new() },
+            ..NodeReserved::default()
+        },
+        networks: if rng.chance(0.9) { vec![network()] } else { Vec::new() },
         devices: Vec::new(),
         host_volumes: BTreeMap::new(),
+    }
+}
+
+fn network() -> NodeNetwork {
+    NodeNetwork {
+        mode: "host".into(),
+        device: "eth0".into(),
+        ip: "10.0.0.1".into(),
+        alias: "default".into(),
+        bandwidth: MegabitsPerSecond(1_000),
     }
 }
 
@@ -204,6 +221,10 @@ fn group(name: &str, rng: &mut Rng) -> TaskGroup {
     }
     if rng.chance(0.3) {
         group.spreads.push(Spread { attribute: "${attr.os}".into(), weight: 50, targets: Vec::new() });
+    }
+    if rng.chance(0.4) {
+        let ports = (0..rng.below(4)).map(|at| PortAsk { label: format!("p{at}"), ..PortAsk::default() }).collect();
+        group.networks.push(NetworkAsk { ports, ..NetworkAsk::default() });
     }
     group
 }

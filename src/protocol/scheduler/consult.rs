@@ -64,7 +64,10 @@ impl<'a> Stack<'a> {
             let stands = pushed.last().is_some_and(|alloc| alloc.id == *id);
             assert!(stands, "policy `{name}` pushes {id} out for {} on {node}, and may not", self.job.name);
         }
-        let found = self.rank_again(view, node, SelectOptions { preempt: false, ..options });
+        let mut found = self.rank_again(view, node, SelectOptions { preempt: false, ..options });
+        if let Some(found) = &mut found {
+            self.give_ports(&view.scores, found);
+        }
         pushed.iter().for_each(|alloc| self.draft.restore(alloc));
         let mut found = found.unwrap_or_else(|| {
             panic!(

@@ -102,7 +102,7 @@ impl<'a> Draft<'a> {
     }
 
     fn touch(&mut self, entry: &NodeEntry) -> &mut Overlay {
-        let mark = self.marks.at(entry.node.id);
+        let mark = self.marks.at(entry.id);
         if *mark == 0 {
             let (used, cores) = (entry.used, entry.cores.clone());
             self.nodes.push(Overlay { used, cores, ports: None, removed: SmallVec::new() });
@@ -113,22 +113,22 @@ impl<'a> Draft<'a> {
 
     /// What the proposed allocations use.
     pub(super) fn used(&self, entry: &NodeEntry) -> Amounts {
-        self.overlay(entry.node.id).map_or(entry.used, |overlay| overlay.used)
+        self.overlay(entry.id).map_or(entry.used, |overlay| overlay.used)
     }
 
     /// The cores the proposed allocations hold.
     pub(super) fn cores<'d>(&'d self, entry: &'d NodeEntry) -> &'d [u16] {
-        self.overlay(entry.node.id).map_or(&entry.cores, |overlay| &overlay.cores)
+        self.overlay(entry.id).map_or(&entry.cores, |overlay| &overlay.cores)
     }
 
     /// The ports the proposed allocations hold.
     pub(super) fn ports<'d>(&'d self, entry: &'d NodeEntry) -> &'d PortUse {
-        self.overlay(entry.node.id).and_then(|overlay| overlay.ports.as_ref()).unwrap_or(&entry.ports)
+        self.overlay(entry.id).and_then(|overlay| overlay.ports.as_ref()).unwrap_or(&entry.ports)
     }
 
     /// The devices the proposed allocations hold, as if `gone` were not among them. Gathered anew each time.
     pub(super) fn devices<'d>(&self, entry: &'d NodeEntry, gone: &[AllocId]) -> DeviceUse<'d> {
-        let node = entry.node.id;
+        let node = entry.id;
         let removed = self.overlay(node).map_or(&[][..], |overlay| &overlay.removed);
         let mut held = DeviceUse::new(&entry.node.spec);
         let live = entry.live.iter().filter(|id| !removed.contains(id) && !gone.contains(id));
@@ -139,7 +139,7 @@ impl<'a> Draft<'a> {
 
     /// All proposed allocations of the node: those that stay by number, then those of the plan.
     pub(super) fn proposed(&self, entry: &NodeEntry) -> Vec<&Arc<Alloc>> {
-        let node = entry.node.id;
+        let node = entry.id;
         let removed = self.overlay(node).map_or(&[][..], |overlay| &overlay.removed);
         let live = entry.live.iter().filter(|id| !removed.contains(id)).filter_map(|id| self.state.alloc(*id));
         let planned = self.plan.placements.iter().chain(&self.plan.updates);
@@ -158,7 +158,7 @@ impl<'a> Draft<'a> {
 
     /// Proposed allocations of other jobs on the node, by number.
     pub(super) fn others(&self, entry: &NodeEntry) -> Vec<&'a Arc<Alloc>> {
-        let removed = self.overlay(entry.node.id).map_or(&[][..], |overlay| &overlay.removed);
+        let removed = self.overlay(entry.id).map_or(&[][..], |overlay| &overlay.removed);
         let live = entry.live.iter().filter(|id| !removed.contains(id));
         live.filter_map(|id| self.state.alloc(*id)).filter(|alloc| alloc.job_id != self.job).collect()
     }

@@ -11,6 +11,7 @@ use crate::model::node::{Node, NodeNetwork};
 use crate::protocol::scheduler::devices::{Request, has_devices};
 use crate::protocol::scheduler::node_map::NodeMap;
 use crate::protocol::scheduler::operators::{Operator, Rule};
+use crate::protocol::scheduler::state::NodeEntry;
 
 /// Why a node was filtered out. Indexes are into the lists of the job or group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,11 +73,11 @@ pub(super) struct Classes {
 
 impl Classes {
     /// The number of a node's class.
-    pub(super) fn of(&mut self, node: &Node) -> usize {
-        let number = self.by_node.at(node.id);
+    pub(super) fn of(&mut self, entry: &NodeEntry) -> usize {
+        let number = self.by_node.at(entry.id);
         if *number == 0 {
             let next = self.numbers.len() as u32;
-            *number = *self.numbers.entry(node.computed_class).or_insert(next) + 1;
+            *number = *self.numbers.entry(entry.class).or_insert(next) + 1;
         }
         *number as usize - 1
     }
@@ -204,14 +205,14 @@ pub(super) fn check(
     classes: &mut Classes,
     job: &mut JobChecks<'_>,
     group: &mut GroupChecks<'_>,
-    node: &Node,
+    entry: &NodeEntry,
 ) -> Result<(), Filtered> {
-    let class = classes.of(node);
+    let class = classes.of(entry);
     match job.answers.get(class) {
         Answer::Ineligible => return Err(Filtered::Class),
         Answer::Eligible => {}
         Answer::Unknown => {
-            let failed = job.rules.iter().position(|rule| !rule.holds(node.id, &node.spec));
+            let failed = job.rules.iter().position(|rule| !rule.holds(entry.id, &entry.node.spec));
             job.answers.learn(class, failed.is_none());
             if let Some(at) = failed {
                 return Err(Filtered::JobRule(at as u16));
@@ -222,7 +223,7 @@ pub(super) fn check(
         Answer::Ineligible => Err(Filtered::Class),
         Answer::Eligible => Ok(()),
         Answer::Unknown => {
-            let checked = group.check(node);
+            let checked = group.check(&entry.node);
             group.answers.learn(class, checked.is_ok());
             checked
         }

@@ -5,21 +5,23 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 /// Ports of one node: what the node keeps for itself, shared, and what its live allocations hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PortUse {
     /// Reserved by the node on every address: sorted, disjoint, inclusive ranges.
-    reserved: Arc<Vec<(u16, u16)>>,
+    reserved: Arc<[(u16, u16)]>,
     /// Holder counts by address and port.
-    held: Vec<(u32, u16)>,
+    held: SmallVec<[(u32, u16); 4]>,
     /// Ports held more than once, reserved ones included, and values that are no ports.
     collisions: u32,
 }
 
 impl PortUse {
     /// A node without allocations.
-    pub fn new(reserved: Arc<Vec<(u16, u16)>>) -> Self {
-        Self { reserved, held: Vec::new(), collisions: 0 }
+    pub fn new(reserved: Arc<[(u16, u16)]>) -> Self {
+        Self { reserved, held: SmallVec::new(), collisions: 0 }
     }
 
     /// Takes a port, even if it is taken already.
@@ -70,6 +72,17 @@ impl PortUse {
     /// Whether anything is held or reserved.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty() && self.reserved.is_empty()
+    }
+
+    /// Ports held, an address and port once however many hold it.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How many of these ports, both ends included, the node keeps for itself.
+    pub fn reserved_within(&self, first: u16, last: u16) -> u16 {
+        let overlaps = self.reserved.iter().map(|range| (range.0.max(first), range.1.min(last)));
+        overlaps.filter(|(low, high)| low <= high).map(|(low, high)| high - low + 1).sum()
     }
 
     /// Reserved by the node itself.
@@ -139,7 +152,7 @@ mod tests {
 
     #[test]
     fn collisions_come_and_go_with_their_holders() {
-        let mut ports = PortUse::new(Arc::new(vec![(22, 22)]));
+        let mut ports = PortUse::new([(22, 22)].into());
         ports.add(0, 80);
         assert!(!ports.has_collision() && !ports.is_free(0, 80) && ports.is_free(1, 80) && !ports.is_free(0, 22));
         ports.add(0, 80);
@@ -150,5 +163,14 @@ mod tests {
             ports.remove(0, port);
         }
         assert!(!ports.has_collision() && !ports.is_free(0, 80));
+    }
+
+    #[test]
+    fn reserved_ports_are_counted_within_bounds() {
+        let ports = PortUse::new(parse_reserved("22, 100-109, 200-299, 65000-70000").into());
+        for (first, last, count) in [(0, 99, 1), (100, 109, 10), (105, 204, 10), (110, 199, 0), (250, 250, 1)] {
+            assert_eq!(ports.reserved_within(first, last), count, "{first} to {last}");
+        }
+        assert_eq!(ports.reserved_within(0, u16::MAX), 1 + 10 + 100 + 536);
     }
 }

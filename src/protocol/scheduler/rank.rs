@@ -153,8 +153,10 @@ pub(super) struct GroupScores<'a> {
     affinity_escapes: bool,
     affinity_by_class: Vec<Option<f64>>,
     spread: GroupSpread,
+    /// Which ports they are is drawn for the chosen node alone.
+    draws_last: bool,
     /// What is known of each node, until its use changes. Kept only for groups whose answer depends on the node and the
-    /// job's own allocations there: no ports, no cores, no property counts.
+    /// job's own allocations there: no fixed ports, no cores, no property counts.
     kept: NodeMap<Known>,
     keeps: bool,
     fits: Fits,
@@ -181,8 +183,8 @@ impl<'a> GroupScores<'a> {
         let network = group.networks.first().map(PortsAsk::new);
         let ask = ask(group);
         let devices = Request::all(group);
-        let plain = network.is_none() && task_networks.is_empty() && devices.is_empty();
-        let keeps = plain && !ask.wants_cores && keeps;
+        let draws_last = task_networks.is_empty() && network.as_ref().is_none_or(PortsAsk::is_sure);
+        let keeps = draws_last && devices.is_empty() && !ask.wants_cores && keeps;
         let asks = network.iter().chain(task_networks.iter().map(|(_, ask)| ask));
         let fixed_ports = asks.flat_map(|ask| ask.ask.ports.iter().filter_map(|port| port.fixed)).collect();
         let bandwidth = task_networks.iter().map(|(_, ask)| ask.ask.bandwidth.get()).sum();
@@ -200,6 +202,7 @@ impl<'a> GroupScores<'a> {
             affinities,
             affinity_by_class: Vec::new(),
             spread: GroupSpread::new(stack, group),
+            draws_last,
             kept: NodeMap::default(),
             keeps,
             fits: Fits::default(),
@@ -275,7 +278,7 @@ impl<'a> GroupScores<'a> {
         if let Some(Some(score)) = self.affinity_by_class.get(class) {
             return (*score != 0.0).then_some(*score);
         }
-        let matched = self.affinities.iter().filter(|(rule, _)| rule.holds(entry.node.id, &entry.node.spec));
+        let matched = self.affinities.iter().filter(|(rule, _)| rule.holds(entry.id, &entry.node.spec));
         let sum: f64 = matched.map(|(_, weight)| weight).sum();
         let score = sum / self.affinity_weight;
         if !self.affinity_escapes {
@@ -333,7 +336,7 @@ impl<'a> Stack<'a> {
         options: SelectOptions<'_>,
     ) -> Result<Ranked, Option<Exhausted>> {
         let fitted = self.fit_group(scores, entry, options.preempt)?;
-        let node = entry.node.id;
+        let node = entry.id;
         let mut score = self.own_scores(scores, class, entry, fitted.used);
         score.devices = fitted.device_score;
         if !self.is_system() {
@@ -362,6 +365,7 @@ impl<'a> Stack<'a> {
         class: usize,
         entry: &NodeEntry,
     ) -> Result<(f64, f64), Exhausted> {
+        self.has_ports(scores, entry)?;
         let used = self.draft.used(entry).plus(scores.ask.amounts);
         match exhausted(entry.available, used, || true) {
             Some(dimension) => Err(Exhausted::Dimension(dimension)),
@@ -371,7 +375,7 @@ impl<'a> Stack<'a> {
 
     /// The scores that depend on the node and the job's own allocations there alone.
     fn own_scores(&self, scores: &mut GroupScores<'a>, class: usize, entry: &NodeEntry, used: Amounts) -> NodeScore {
-        let node = entry.node.id;
+        let node = entry.id;
         let mut score = NodeScore {
             node,
             fit: scores.fits.score(entry.available, used, self.config.algorithm),
@@ -452,7 +456,12 @@ impl<'a> Stack<'a> {
         preempt: bool,
         fitted: &mut Fitted,
     ) -> Result<(), Option<Exhausted>> {
-        let error = match self.assign(scores, entry, &[]) {
+        let assigned = if scores.draws_last {
+            self.has_ports(scores, entry).map(|()| Vec::new())
+        } else {
+            self.assign(scores, entry, &[])
+        };
+        let error = match assigned {
             Ok(ports) => {
                 fitted.ports = ports;
                 return Ok(());
@@ -503,6 +512,32 @@ impl<'a> Stack<'a> {
         fitted.preempted.extend(found.victims);
         (fitted.devices, fitted.device_score) = (found.devices, found.score);
         Ok(())
+    }
+
+    /// Whether the node has the ports that [`Stack::give_ports`] draws.
+    fn has_ports(&self, scores: &GroupScores<'a>, entry: &NodeEntry) -> Result<(), Exhausted> {
+        let Some(ask) = &scores.network else { return Ok(()) };
+        let ports = self.draft.ports(entry);
+        if ask.is_default() && ports.held() + ask.ask.ports.len() <= usize::from(entry.dynamic_ports) {
+            return Ok(());
+        }
+        // The draws do not matter, so they are none of this selection's.
+        let exclusive = self.config.behaviour.dynamic_ports_exclusive;
+        match assign_group(&entry.node.spec, ports, ask, exclusive, &mut self.rng.branch("probe")) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Exhausted::Ports { task: None, error }),
+        }
+    }
+
+    /// Draws the ports of the chosen node, where they were left open. Of all candidates the original draws them, but
+    /// the others' go nowhere.
+    pub(super) fn give_ports(&mut self, scores: &GroupScores<'a>, chosen: &mut Ranked) {
+        if scores.draws_last
+            && chosen.ports.is_empty()
+            && let Some(entry) = self.state.node(chosen.node)
+        {
+            chosen.ports = self.assign(scores, entry, &[]).expect("the node has such ports, or was not chosen");
+        }
     }
 
     /// Assigns the ports of the group, then of its tasks, as if `freed` were gone.

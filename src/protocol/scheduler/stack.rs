@@ -449,7 +449,7 @@ impl<'a> Stack<'a> {
             self.limit = self.config.behaviour.spread_limit.of(self.job.groups[group].count, self.limit);
         }
         view.scores.begin(self);
-        let best = if self.policy.is_some() && self.source.number > 0 {
+        let mut best = if self.policy.is_some() && self.source.number > 0 {
             self.consult(&mut view, group, options)
         } else {
             match self.best_of_all(&mut view, options) {
@@ -458,6 +458,9 @@ impl<'a> Stack<'a> {
                 Wide::Walk => self.best(&mut view, options),
             }
         };
+        if let Some(ranked) = &mut best {
+            self.give_ports(&view.scores, ranked);
+        }
         self.views[group] = Some(view);
         best
     }
@@ -480,7 +483,7 @@ impl<'a> Stack<'a> {
     ) -> Option<Ranked> {
         let state = self.state;
         let entry = state.node(node)?;
-        let class = self.classes.of(&entry.node);
+        let class = self.classes.of(entry);
         self.rank(&mut view.scores, class, entry, options).ok()
     }
 
@@ -579,7 +582,7 @@ impl<'a> Stack<'a> {
         let known = match self.feasible(view, entry) {
             Err(why) => Known::Rejected(Rejected::Filtered(why)),
             Ok(()) => {
-                let class = self.classes.of(&entry.node);
+                let class = self.classes.of(entry);
                 match self.rank_briefly(&mut view.scores, class, entry) {
                     Ok((sum, count)) => Known::Scored(sum, count),
                     Err(why) => Known::Rejected(Rejected::Exhausted(why)),
@@ -641,7 +644,7 @@ impl<'a> Stack<'a> {
             return None;
         }
         self.work.nodes_scored += 1;
-        let class = self.classes.of(&entry.node);
+        let class = self.classes.of(entry);
         match self.rank(&mut view.scores, class, entry, options) {
             Ok(ranked) => {
                 if let Some(trace) = &mut self.trace {
@@ -657,8 +660,8 @@ impl<'a> Stack<'a> {
     }
 
     fn feasible(&mut self, view: &mut View<'a>, entry: &NodeEntry) -> Result<(), Filtered> {
-        let node = entry.node.id;
-        check(&mut self.classes, &mut self.job_checks, &mut view.checks, &entry.node)?;
+        let node = entry.id;
+        check(&mut self.classes, &mut self.job_checks, &mut view.checks, entry)?;
         let system = matches!(self.job.kind, JobKind::System | JobKind::SysBatch);
         if !system
             && (self.job_distinct_hosts && self.draft.own_of_job(node) > 0

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::persistent::Trie;
@@ -19,6 +20,7 @@ use crate::model::evaluation::{EvalId, Evaluation};
 use crate::model::job::{Job, JobId, JobKind};
 use crate::model::node::{Node, NodeId, NodeSpec};
 use crate::model::resources::Comparable;
+use crate::protocol::scheduler::assign::dynamic_ports;
 use crate::protocol::scheduler::command::SchedulerSwitches;
 use crate::protocol::scheduler::ports::{PortUse, parse_reserved};
 
@@ -75,12 +77,19 @@ impl Amounts {
 /// A node with what its allocations use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeEntry {
-    /// The node.
-    pub node: Arc<Node>,
+    /// Which node. With the next three, what a selection asks of every node it looks at, here so that it need not
+    /// follow `node`.
+    pub(super) id: NodeId,
+    /// Computed class.
+    pub(super) class: u64,
+    /// Dynamic ports of the default host network that the node does not reserve; zero without such a network.
+    pub(super) dynamic_ports: u16,
     /// Capacity minus what the node reserves.
     pub available: Amounts,
+    /// The node.
+    pub node: Arc<Node>,
     /// Cores tasks may reserve, ascending.
-    pub reservable_cores: Arc<Vec<u16>>,
+    pub reservable_cores: Arc<[u16]>,
     /// Sum over its non-terminal allocations.
     pub used: Amounts,
     /// Cores of its non-terminal allocations, ascending, with repeats.
@@ -88,9 +97,9 @@ pub struct NodeEntry {
     /// Ports of its non-terminal allocations and of the node.
     pub ports: PortUse,
     /// Non-terminal allocations, ascending.
-    pub live: Arc<[AllocId]>,
+    pub live: SmallVec<[AllocId; 4]>,
     /// All allocations, ascending, each with the Raft index of its last change by a server: what its client is told.
-    pub allocs: Arc<[(AllocId, u64)]>,
+    pub allocs: SmallVec<[(AllocId, u64); 2]>,
     /// Raft index of the last change by a server to one of its allocations; what its client watches.
     pub allocs_index: u64,
     /// Raft index at which it was last found silent.
@@ -103,16 +112,19 @@ impl NodeEntry {
     /// An empty node.
     pub fn new(node: Arc<Node>) -> Self {
         let (available, reservable_cores) = capacity(&node.spec);
-        let ports = PortUse::new(Arc::new(parse_reserved(&node.spec.reserved.ports)));
+        let ports = PortUse::new(parse_reserved(&node.spec.reserved.ports).into());
         Self {
+            id: node.id,
+            class: node.computed_class,
+            dynamic_ports: dynamic_ports(&node.spec, &ports),
             node,
             available,
-            reservable_cores: Arc::new(reservable_cores),
+            reservable_cores: reservable_cores.into(),
             used: Amounts::default(),
             cores: Vec::new(),
             ports,
-            live: Arc::default(),
-            allocs: Arc::default(),
+            live: SmallVec::new(),
+            allocs: SmallVec::new(),
             allocs_index: 0,
             silent_index: 0,
             reports_index: 0,
@@ -122,7 +134,7 @@ impl NodeEntry {
     /// Counts a non-terminal allocation in.
     pub(super) fn occupy(&mut self, alloc: &Alloc) {
         if let Err(at) = search_back(&self.live, |id| id.cmp(&alloc.id)) {
-            self.live = with(&self.live, at, alloc.id);
+            self.live.insert(at, alloc.id);
             self.used = self.used.plus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
                 let at = self.cores.partition_point(|held| held <= core);
@@ -137,7 +149,7 @@ impl NodeEntry {
     /// Counts an allocation out, if it was counted in. `alloc` must hold what it held then.
     pub(super) fn vacate(&mut self, alloc: &Alloc) {
         if let Ok(at) = search_back(&self.live, |id| id.cmp(&alloc.id)) {
-            self.live = without(&self.live, at);
+            self.live.remove(at);
             self.used = self.used.minus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
                 let at = self.cores.partition_point(|held| held < core);
@@ -157,33 +169,22 @@ impl NodeEntry {
     /// Lists a new allocation of the node.
     pub(super) fn list(&mut self, alloc: &Alloc) {
         let (Ok(at) | Err(at)) = search_back(&self.allocs, |(id, _)| id.cmp(&alloc.id));
-        self.allocs = with(&self.allocs, at, (alloc.id, alloc.alloc_modify_index));
+        self.allocs.insert(at, (alloc.id, alloc.alloc_modify_index));
     }
 
     /// A server changed an allocation. One from before the node was forgotten is not listed, and stays so.
     pub(super) fn relist(&mut self, alloc: &Alloc) {
         if let Ok(at) = search_back(&self.allocs, |(id, _)| id.cmp(&alloc.id)) {
-            Arc::make_mut(&mut self.allocs)[at].1 = alloc.alloc_modify_index;
+            self.allocs[at].1 = alloc.alloc_modify_index;
         }
     }
 
     /// Forgets an allocation of the node.
     pub(super) fn unlist(&mut self, id: AllocId) {
         if let Ok(at) = search_back(&self.allocs, |(known, _)| known.cmp(&id)) {
-            self.allocs = without(&self.allocs, at);
+            self.allocs.remove(at);
         }
     }
-}
-
-/// A list with one item more, in one allocation: an earlier state mostly holds the list as it was.
-fn with<T: Copy>(list: &[T], at: usize, item: T) -> Arc<[T]> {
-    let (before, after) = list.split_at(at);
-    before.iter().chain([&item]).chain(after).copied().collect()
-}
-
-/// The same with one item less.
-fn without<T: Copy>(list: &[T], at: usize) -> Arc<[T]> {
-    list[..at].iter().chain(&list[at + 1..]).copied().collect()
 }
 
 /// Capacity minus reservation, and the cores tasks may reserve.

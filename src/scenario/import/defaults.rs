@@ -53,7 +53,7 @@ pub fn group(name: &str, kind: JobKind) -> TaskGroup {
 }
 
 /// `restart` left out.
-pub const fn restart(kind: JobKind) -> Restart {
+const fn restart(kind: JobKind) -> Restart {
     match kind {
         JobKind::Service | JobKind::System => Restart::SERVICE,
         JobKind::Batch | JobKind::SysBatch => Restart::BATCH,

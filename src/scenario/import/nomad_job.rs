@@ -16,7 +16,9 @@ use hcl::edit::structure;
 use super::defaults;
 use super::legacy;
 use super::policy::Reader;
+use super::rules::Piece;
 use super::spots::GroupSpots;
+use super::spots::Spot;
 use super::spots::Spots;
 use super::tree::Block;
 use super::tree::Body;
@@ -28,6 +30,7 @@ use crate::model::job::Hook;
 use crate::model::job::Job;
 use crate::model::job::JobKind;
 use crate::model::job::Lifecycle;
+use crate::model::job::Restart;
 use crate::model::job::Task;
 use crate::model::job::TaskGroup;
 use crate::scenario::diagnostic::Severity;
@@ -167,6 +170,7 @@ impl Reader {
         }
         self.job_settings(body, &mut job);
         let mut spots = Spots::new(label_span.clone());
+        spots.job.pieces = pieces_of(body);
         spots.datacenters = body.attribute("datacenters").map(|attribute| attribute.value.span.clone());
         let update = self.blocks_one(body, "update");
         let migrate = self.blocks_one(body, "migrate");
@@ -242,7 +246,8 @@ impl Reader {
     ) -> (TaskGroup, GroupSpots) {
         let kind = inherited.kind;
         let mut group = defaults::group(name, kind);
-        let mut spots = GroupSpots { name: span, cpu: None, memory: None, tasks: Vec::new() };
+        let own = Spot { name: span, pieces: pieces_of(body) };
+        let mut spots = GroupSpots { own, cpu: None, memory: None, tasks: Vec::new() };
         if let Some(count) = self.whole(body, "count", 0..=10_000_000) {
             group.count = count as u32;
         }
@@ -277,8 +282,8 @@ impl Reader {
         group.max_client_disconnect = self.span(body, "max_client_disconnect");
         for block in body.blocks("task") {
             let (name, span) = label_of(&block);
-            spots.tasks.push(span);
-            let task = self.task(&name, &block.body, kind, scope, &mut spots);
+            spots.tasks.push(Spot { name: span, pieces: pieces_of(&block.body) });
+            let task = self.task(&name, &block.body, &group.restart, scope, &mut spots);
             group.tasks.push(task);
         }
         // Tasks have the Vault policies and the Consul namespace of their group, or of their job.
@@ -314,7 +319,7 @@ impl Reader {
         }
     }
 
-    fn task(&mut self, name: &str, body: &Body, kind: JobKind, scope: Scope<'_>, spots: &mut GroupSpots) -> Task {
+    fn task(&mut self, name: &str, body: &Body, restarts: &Restart, scope: Scope<'_>, spots: &mut GroupSpots) -> Task {
         let driver = self.text(body, "driver").map(|(driver, _)| driver).unwrap_or_default();
         let mut task = Task::new(name, &driver);
         let scope = Scope { task: Some(name), ..scope };
@@ -331,7 +336,8 @@ impl Reader {
             task.shutdown_delay = delay;
         }
         if let Some(block) = self.blocks_one(body, "restart") {
-            task.restart = Some(self.restart(&block.body, &defaults::restart(kind)));
+            // What it leaves out is as its group says.
+            task.restart = Some(self.restart(&block.body, restarts));
         }
         if let Some(block) = self.blocks_one(body, "lifecycle") {
             let hook = self.text(&block.body, "hook");
@@ -431,6 +437,18 @@ pub(super) struct Scope<'a> {
     pub(super) job: &'a str,
     pub(super) group: &'a str,
     pub(super) task: Option<&'a str>,
+}
+
+/// Where the pieces of a job, a group or a task stand.
+fn pieces_of(body: &Body) -> BTreeMap<Piece, Range<usize>> {
+    let mut out = BTreeMap::new();
+    for (name, _, piece) in Piece::LISTS {
+        out.extend(body.blocks(name).into_iter().enumerate().map(|(at, block)| (piece(at), block.span)));
+    }
+    for (name, piece) in Piece::BLOCKS {
+        out.extend(body.blocks(name).into_iter().take(1).map(|block| (piece, block.span)));
+    }
+    out
 }
 
 fn label_of(block: &Block) -> (String, Range<usize>) {

@@ -7,6 +7,8 @@ use crate::model::job::Payload;
 use crate::model::job::Restart;
 use crate::model::job::RestartMode;
 use crate::scenario::import::rules;
+use crate::scenario::import::rules::Part;
+use crate::scenario::import::rules::Piece;
 
 fn read(text: &str) -> Imported {
     let (imported, findings) = import(text, &BTreeMap::new());
@@ -178,10 +180,36 @@ fn policies_are_merged_over_the_defaults() {
     let text = with_task("restart {\n attempts = 10\n interval = \"5m\"\n delay = \"25s\"\n mode = \"delay\"\n}");
     let restart = read(&text).job.groups[0].tasks[0].restart.clone().unwrap();
     assert_eq!((restart.attempts, restart.mode), (10, RestartMode::Delay));
+    let text = with_task("restart {\n delay = \"9s\"\n}");
+    let text = text.replace("task ", "restart {\n attempts = 7\n interval = \"10m\"\n mode = \"delay\"\n}\n task ");
+    let restart = read(&text).job.groups[0].tasks[0].restart.clone().unwrap();
+    assert_eq!((restart.attempts, restart.mode), (7, RestartMode::Delay), "as its group says");
+    assert_eq!((restart.interval, restart.delay), (Duration::from_mins(10), Duration::from_secs(9)));
     let text = with_task("").replace("group", "reschedule {\n attempts = 3\n interval = \"1h\"\n}\n group");
     let reschedule = read(&text).job.groups[0].reschedule.clone().unwrap();
     // The default of service jobs stays, and the two together are refused.
     assert_eq!((reschedule.attempts, reschedule.unlimited), (3, true));
+}
+
+#[test]
+fn what_is_refused_is_found_where_it_stands() {
+    let text = with_task(
+        "constraint {\n attribute = \"${attr.x}\"\n value = \"y\"\n}\n constraint {\n attribute = \"${attr.x}\"\n regexp = \"[\"\n}\n restart {\n attempts = 1000\n}",
+    );
+    let text = text.replace("group ", "update {\n min_healthy_time = \"10m\"\n}\n group ");
+    let imported = read(&text);
+    let second = text.rfind("constraint").unwrap();
+    for (part, starts) in [
+        (Part::OfTask(0, 0, Piece::Constraint(1)), second),
+        (Part::OfTask(0, 0, Piece::Restart), text.find("restart").unwrap()),
+        // The group has it from the job.
+        (Part::OfGroup(0, Piece::Update), text.find("update").unwrap()),
+    ] {
+        assert!(rules::broken(&imported.job).iter().any(|broken| broken.part == part), "{part:?}");
+        assert_eq!(imported.spots.of(part).start, starts, "{part:?}");
+    }
+    let not_written = imported.spots.of(Part::OfTask(0, 0, Piece::Affinity(3)));
+    assert_eq!(&text[not_written], "\"t\"", "the task's name");
 }
 
 #[test]

@@ -11,11 +11,13 @@ use crate::protocol::scheduler::operators::Operator;
 use crate::protocol::scheduler::operators::is_pattern;
 use crate::protocol::scheduler::versions::Rules;
 use crate::protocol::scheduler::versions::is_list;
+use crate::scenario::import::rules::Piece;
 
 /// Everything that is wrong with these, in order.
-pub fn broken(constraints: &[Constraint], affinities: &[Affinity], spreads: &[Spread]) -> Vec<String> {
-    let mut out = Vec::new();
-    for Constraint { left, operator, right } in constraints {
+pub fn broken(constraints: &[Constraint], affinities: &[Affinity], spreads: &[Spread]) -> Vec<(Piece, String)> {
+    let mut all = Vec::new();
+    for (at, Constraint { left, operator, right }) in constraints.iter().enumerate() {
+        let mut out = Vec::new();
         let found = Operator::parse(operator);
         let whole = format!("{left} {operator} {right}");
         let bare = matches!(found, Operator::IsSet | Operator::IsNotSet | Operator::DistinctHosts);
@@ -26,8 +28,10 @@ pub fn broken(constraints: &[Constraint], affinities: &[Affinity], spreads: &[Sp
         if right.is_empty() && !bare && found != Operator::DistinctProperty {
             out.push(format!("has a constraint without a value: `{}`", whole.trim()));
         }
+        all.extend(out.into_iter().map(|message| (Piece::Constraint(at), message)));
     }
-    for Affinity { left, operator, right, weight } in affinities {
+    for (at, Affinity { left, operator, right, weight }) in affinities.iter().enumerate() {
+        let mut out = Vec::new();
         let found = Operator::parse(operator);
         let whole = format!("{left} {operator} {right}");
         out.extend(operand(found, operator, right, whole.trim()));
@@ -40,8 +44,10 @@ pub fn broken(constraints: &[Constraint], affinities: &[Affinity], spreads: &[Sp
         if *weight == 0 {
             out.push(format!("has an affinity of weight 0: `{}`", whole.trim()));
         }
+        all.extend(out.into_iter().map(|message| (Piece::Affinity(at), message)));
     }
-    for spread in spreads {
+    for (at, spread) in spreads.iter().enumerate() {
+        let mut out = Vec::new();
         let attribute = &spread.attribute;
         if attribute.is_empty() {
             out.push("has a spread without an attribute".to_owned());
@@ -57,8 +63,9 @@ pub fn broken(constraints: &[Constraint], affinities: &[Affinity], spreads: &[Sp
         if percent > 100 {
             out.push(format!("gives the spread over `{attribute}` shares of {percent} % in all"));
         }
+        all.extend(out.into_iter().map(|message| (Piece::Spread(at), message)));
     }
-    out
+    all
 }
 
 fn operand(found: Operator, operator: &str, right: &str, whole: &str) -> Option<String> {
@@ -80,7 +87,7 @@ mod tests {
     use super::*;
     use crate::model::constraint::SpreadTarget;
 
-    fn constraint(left: &str, operator: &str, right: &str) -> Vec<String> {
+    fn constraint(left: &str, operator: &str, right: &str) -> Vec<(Piece, String)> {
         broken(&[Constraint { left: left.into(), operator: operator.into(), right: right.into() }], &[], &[])
     }
 

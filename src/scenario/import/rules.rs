@@ -34,6 +34,47 @@ pub enum Part {
     Cpu(usize),
     /// A group's ask for memory.
     Memory(usize),
+    /// A piece of the job itself.
+    OfJob(Piece),
+    /// A piece of a group.
+    OfGroup(usize, Piece),
+    /// A piece of a task of a group.
+    OfTask(usize, usize, Piece),
+}
+
+/// What a job, a group or a task can be wrong in; lists by place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Piece {
+    /// One of its constraints.
+    Constraint(usize),
+    /// One of its affinities.
+    Affinity(usize),
+    /// One of its spreads.
+    Spread(usize),
+    /// How it is updated.
+    Update,
+    /// How it is moved off draining nodes.
+    Migrate,
+    /// How its tasks are restarted.
+    Restart,
+    /// How it is placed again after a failure.
+    Reschedule,
+}
+
+impl Piece {
+    /// Lists, by the name of one item and of all.
+    pub const LISTS: [(&str, &str, fn(usize) -> Self); 3] = [
+        ("constraint", "constraints", Self::Constraint),
+        ("affinity", "affinities", Self::Affinity),
+        ("spread", "spreads", Self::Spread),
+    ];
+    /// What there is once, by name.
+    pub const BLOCKS: [(&str, Self); 4] = [
+        ("update", Self::Update),
+        ("migrate", Self::Migrate),
+        ("restart", Self::Restart),
+        ("reschedule", Self::Reschedule),
+    ];
 }
 
 /// A rule that a job breaks.
@@ -64,8 +105,8 @@ pub fn broken(job: &Job) -> Vec<Broken> {
     let system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
     let preferences = !job.affinities.is_empty() || !job.spreads.is_empty();
     job_rule(Part::Job, !(system && preferences), "is a system job and may have neither affinities nor spreads");
-    for message in placement_rules::broken(&job.constraints, &job.affinities, &job.spreads) {
-        job_rule(Part::Job, false, &message);
+    for (piece, message) in placement_rules::broken(&job.constraints, &job.affinities, &job.spreads) {
+        job_rule(Part::OfJob(piece), false, &message);
     }
     let largest = job.groups.iter().map(|group| group.tasks.len()).max().unwrap_or(0);
     job_rule(
@@ -104,12 +145,28 @@ fn unprintable(name: &str) -> bool {
 
 fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Broken>) {
     let system = matches!(kind, JobKind::System | JobKind::SysBatch);
-    let mut rule = |fine: bool, message: String| {
+    let mut at = |part: Part, fine: bool, message: String| {
         if !fine {
-            let message = format!("task group `{}` {message}", group.name);
-            out.push(Broken { part: Part::Group(index), message });
+            out.push(Broken { part, message: format!("task group `{}` {message}", group.name) });
         }
     };
+    for (piece, message) in placement_rules::broken(&group.constraints, &group.affinities, &group.spreads) {
+        at(Part::OfGroup(index, piece), false, message);
+    }
+    if let Some(migrate) = group.migrate.as_ref().filter(|migrate| migrate.min_healthy_time >= migrate.healthy_deadline)
+    {
+        let deadline = migrate.healthy_deadline;
+        let message = format!("migrates with a `healthy_deadline` of {deadline} within its `min_healthy_time`");
+        at(Part::OfGroup(index, Piece::Migrate), false, message);
+    }
+    let updates = group.update.as_ref().map_or(Ok(()), update_rules);
+    let reschedules = group.reschedule.as_ref().map_or(Ok(()), reschedule_rules);
+    for (piece, result) in
+        [(Piece::Update, updates), (Piece::Restart, restart_rules(&group.restart)), (Piece::Reschedule, reschedules)]
+    {
+        at(Part::OfGroup(index, piece), result.is_ok(), result.err().unwrap_or_default());
+    }
+    let mut rule = |fine: bool, message: String| at(Part::Group(index), fine, message);
     rule(!group.name.is_empty(), "needs a name".to_owned());
     rule(!group.name.chars().any(char::is_control), CONTROL.to_owned());
     rule(!(system && group.count > 1), "of a system job has a count of 0 or 1".to_owned());
@@ -124,18 +181,10 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
         !(system && group.tasks.iter().any(|task| !task.affinities.is_empty())),
         "of a system job may have no task with affinities".to_owned(),
     );
-    for message in placement_rules::broken(&group.constraints, &group.affinities, &group.spreads) {
-        rule(false, message);
-    }
     rule(
         !(kind != JobKind::Service && group.migrate.is_some()),
         "has a `migrate` block, which only service jobs may".to_owned(),
     );
-    if let Some(migrate) = group.migrate.as_ref().filter(|migrate| migrate.min_healthy_time >= migrate.healthy_deadline)
-    {
-        let deadline = migrate.healthy_deadline;
-        rule(false, format!("migrates with a `healthy_deadline` of {deadline} within its `min_healthy_time`"));
-    }
     rule(
         !(system && group.stop_after_client_disconnect.is_some()),
         "of a system job may not have `stop_after_client_disconnect`".to_owned(),
@@ -144,24 +193,14 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
         group.stop_after_client_disconnect.is_none() || group.max_client_disconnect.is_none(),
         "has both `max_client_disconnect` and `stop_after_client_disconnect`".to_owned(),
     );
-    if let Some(update) = &group.update {
-        rule(
-            matches!(kind, JobKind::Service | JobKind::System),
-            "may only be updated in service and system jobs".to_owned(),
-        );
-        if let Err(message) = update_rules(update) {
-            rule(false, message);
-        }
-    }
-    if let Err(message) = restart_rules(&group.restart) {
-        rule(false, message);
-    }
-    if let Some(reschedule) = &group.reschedule {
-        rule(!system, "of a system job is never rescheduled; remove `reschedule`".to_owned());
-        if let Err(message) = reschedule_rules(reschedule) {
-            rule(false, message);
-        }
-    }
+    rule(
+        group.update.is_none() || matches!(kind, JobKind::Service | JobKind::System),
+        "may only be updated in service and system jobs".to_owned(),
+    );
+    rule(
+        !(system && group.reschedule.is_some()),
+        "of a system job is never rescheduled; remove `reschedule`".to_owned(),
+    );
     let mut fixed = BTreeSet::new();
     for port in
         group.networks.iter().chain(group.tasks.iter().flat_map(|task| &task.resources.networks)).flat_map(|n| &n.ports)
@@ -183,26 +222,27 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
 }
 
 fn task_rules((group, number): (usize, usize), task: &Task, twin: bool, out: &mut Vec<Broken>) {
-    let mut rule = |fine: bool, message: String| {
+    let mut at = |part: Part, fine: bool, message: String| {
         if !fine {
-            out.push(Broken { part: Part::Task(group, number), message: format!("task `{}` {message}", task.name) });
+            out.push(Broken { part, message: format!("task `{}` {message}", task.name) });
         }
     };
+    for (piece, message) in placement_rules::broken(&task.constraints, &task.affinities, &[]) {
+        at(Part::OfTask(group, number, piece), false, message);
+    }
+    if let Some(restart) = &task.restart
+        && let Err(message) = restart_rules(restart)
+    {
+        at(Part::OfTask(group, number, Piece::Restart), false, message);
+    }
+    let mut rule = |fine: bool, message: String| at(Part::Task(group, number), fine, message);
     rule(!twin, "is defined twice".to_owned());
     rule(!task.name.is_empty() && !task.name.contains(['/', '\\']), "needs a name without slashes".to_owned());
     rule(!task.driver.is_empty(), "names no driver".to_owned());
-    for message in placement_rules::broken(&task.constraints, &task.affinities, &[]) {
-        rule(false, message);
-    }
     rule(task.resources.cpu >= MegaHertz(1) || task.resources.cores > 0, "asks for less than 1 MHz".to_owned());
     rule(task.resources.memory >= Mebibytes(10), "asks for less than 10 MiB of memory".to_owned());
     let most = task.resources.memory_max;
     rule(most.is_none_or(|most| most >= task.resources.memory), "has a `memory_max` below its `memory`".to_owned());
-    if let Some(restart) = &task.restart
-        && let Err(message) = restart_rules(restart)
-    {
-        rule(false, message);
-    }
     for service in &task.services {
         if let Err(message) = service_rules(service) {
             rule(false, message);

@@ -1,14 +1,16 @@
 //! Where the parts of a job were written, for findings about them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::rules::Part;
+use super::rules::Piece;
 
 /// Places of a job's parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spots {
-    /// Its name.
-    pub job: Range<usize>,
+    /// The job itself.
+    pub job: Spot,
     /// Its datacenters.
     pub datacenters: Option<Range<usize>>,
     /// Its groups, in order.
@@ -18,36 +20,69 @@ pub struct Spots {
 /// Places of a group's parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSpots {
-    /// Its name.
-    pub name: Range<usize>,
+    /// The group itself.
+    pub own: Spot,
     /// The largest ask for processor.
     pub cpu: Option<Range<usize>>,
     /// The largest ask for memory.
     pub memory: Option<Range<usize>>,
-    /// Names of its tasks, in order.
-    pub tasks: Vec<Range<usize>>,
+    /// Its tasks, in order.
+    pub tasks: Vec<Spot>,
+}
+
+/// Places of a job, a group or a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// Its name.
+    pub name: Range<usize>,
+    /// Its pieces, as far as they were written.
+    pub pieces: BTreeMap<Piece, Range<usize>>,
+}
+
+impl Spot {
+    /// All of it stands at its name.
+    pub const fn new(name: Range<usize>) -> Self {
+        Self { name, pieces: BTreeMap::new() }
+    }
 }
 
 impl Spots {
     /// A job whose parts all stand at its name.
     pub const fn new(job: Range<usize>) -> Self {
-        Self { job, datacenters: None, groups: Vec::new() }
+        Self { job: Spot::new(job), datacenters: None, groups: Vec::new() }
     }
 
     /// Where a part stands, or what holds it.
     pub fn of(&self, part: Part) -> Range<usize> {
         let group = |index: usize| self.groups.get(index);
-        let name = |index: usize| group(index).map(|group| group.name.clone());
+        let own = |index: usize| group(index).map_or(&self.job, |group| &group.own);
+        let task = |index: usize, task: usize| {
+            group(index).and_then(|group| group.tasks.get(task)).unwrap_or_else(|| own(index))
+        };
+        let piece = |spot: &Spot, piece: Piece| spot.pieces.get(&piece).cloned();
         let found = match part {
             Part::Job => None,
             Part::Datacenters => self.datacenters.clone(),
-            Part::Group(index) => name(index),
-            Part::Task(index, task) => {
-                group(index).and_then(|group| group.tasks.get(task).cloned()).or_else(|| name(index))
+            Part::Group(index) => Some(own(index).name.clone()),
+            Part::Task(index, at) => Some(task(index, at).name.clone()),
+            Part::Cpu(index) => {
+                group(index).and_then(|group| group.cpu.clone()).or_else(|| Some(own(index).name.clone()))
             }
-            Part::Cpu(index) => group(index).and_then(|group| group.cpu.clone()).or_else(|| name(index)),
-            Part::Memory(index) => group(index).and_then(|group| group.memory.clone()).or_else(|| name(index)),
+            Part::Memory(index) => {
+                group(index).and_then(|group| group.memory.clone()).or_else(|| Some(own(index).name.clone()))
+            }
+            Part::OfJob(which) => piece(&self.job, which),
+            // Groups take over what their job says of updates and the like.
+            Part::OfGroup(index, which @ (Piece::Constraint(_) | Piece::Affinity(_) | Piece::Spread(_))) => {
+                piece(own(index), which).or_else(|| Some(own(index).name.clone()))
+            }
+            Part::OfGroup(index, which) => {
+                piece(own(index), which).or_else(|| piece(&self.job, which)).or_else(|| Some(own(index).name.clone()))
+            }
+            Part::OfTask(index, at, which) => {
+                piece(task(index, at), which).or_else(|| Some(task(index, at).name.clone()))
+            }
         };
-        found.unwrap_or_else(|| self.job.clone())
+        found.unwrap_or_else(|| self.job.name.clone())
     }
 }

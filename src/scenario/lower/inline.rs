@@ -1,6 +1,7 @@
 //! Jobs written in the scenario itself.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::ALLOCATIONS_MAX;
@@ -26,7 +27,9 @@ use crate::model::service::Check;
 use crate::model::service::CheckKind;
 use crate::model::service::Service;
 use crate::scenario::import::defaults;
+use crate::scenario::import::rules::Piece;
 use crate::scenario::import::spots::GroupSpots;
+use crate::scenario::import::spots::Spot;
 use crate::scenario::import::spots::Spots;
 use crate::scenario::schema;
 
@@ -57,18 +60,19 @@ impl Lowering<'_> {
             job.update.clone_from(&update);
         }
         let find = |path: String| self.text.tree.find(&path);
-        let mut spots = Spots::new(find(format!("{path}.name")));
+        let spot = |path: &str| Spot { name: find(format!("{path}.name")), pieces: self.pieces(path) };
+        let mut spots = Spots { job: spot(path), datacenters: None, groups: Vec::new() };
         spots.datacenters = Some(find(format!("{path}.datacenters")));
         for (index, group) in written.groups.iter().enumerate() {
             let path = format!("{path}.groups[{index}]");
             spots.groups.push(GroupSpots {
-                name: find(format!("{path}.name")),
+                own: spot(&path),
                 cpu: Some(find(format!("{path}.cpu"))),
                 memory: Some(find(format!("{path}.memory"))),
                 tasks: if group.tasks.is_empty() {
-                    vec![find(format!("{path}.name"))]
+                    vec![Spot::new(find(format!("{path}.name")))]
                 } else {
-                    (0..group.tasks.len()).map(|task| find(format!("{path}.tasks[{task}].name"))).collect()
+                    (0..group.tasks.len()).map(|task| spot(&format!("{path}.tasks[{task}]"))).collect()
                 },
             });
         }
@@ -201,6 +205,21 @@ impl Lowering<'_> {
             task.resources.memory = self.size(&format!("{path}.memory"), memory);
         }
         task
+    }
+
+    /// Where the pieces of a job, a group or a task stand.
+    fn pieces(&self, path: &str) -> BTreeMap<Piece, Range<usize>> {
+        let tree = &self.text.tree;
+        let mut out = BTreeMap::new();
+        for (_, name, piece) in Piece::LISTS {
+            let items = (0..).map(|at| (piece(at), format!("{path}.{name}[{at}]")));
+            out.extend(items.take_while(|(_, path)| tree.has(path)).map(|(piece, path)| (piece, tree.find(&path))));
+        }
+        for (name, piece) in Piece::BLOCKS {
+            let path = format!("{path}.{name}");
+            out.extend(tree.has(&path).then(|| (piece, tree.find(&path))));
+        }
+        out
     }
 
     fn task(&mut self, path: &str, written: &schema::Task, group: &schema::Group, restarts: &Restart) -> Task {
