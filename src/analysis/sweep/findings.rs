@@ -40,6 +40,8 @@ pub struct Flip {
     pub cut: Cut,
     /// Unit of the value.
     pub unit: String,
+    /// Points that do not exercise the expectation; they say nothing of it and are left out of the cut.
+    pub left_out: usize,
 }
 
 /// Elementary effects on a measure.
@@ -242,11 +244,15 @@ fn flips(swept: &Swept) -> Vec<Flip> {
     for expectation in 0..swept.sweep.readings.expectations.len() {
         for dimension in 0..swept.sweep.dimensions.len() {
             let Some(numbers) = swept.numbers(dimension) else { continue };
-            let held = |(point, number)| (number, swept.held(point, expectation).met);
-            let points: Vec<(f64, bool)> = numbers.into_iter().enumerate().map(held).collect();
+            let held = |(point, number)| {
+                let held = swept.held(point, expectation);
+                held.is_exercised().then_some((number, held.met))
+            };
+            let points: Vec<(f64, bool)> = numbers.into_iter().enumerate().filter_map(held).collect();
+            let left_out = swept.points() - points.len();
             if let Some(cut) = tipping::cut(&points) {
                 let unit = vary::unit(swept.value(0, dimension)).to_owned();
-                flips.push(Flip { expectation, dimension, cut, unit });
+                flips.push(Flip { expectation, dimension, cut, unit, left_out });
             }
         }
     }
@@ -302,14 +308,19 @@ impl Flip {
         let (text, path) = (&swept.sweep.readings.expectations[self.expectation].0, path(swept, self.dimension));
         let (first, then) = if cut.holds_below { ("holds", "fails") } else { ("fails", "holds") };
         let (below, above) = (shown(cut.below), shown(cut.above));
+        let points = if self.left_out > 0 { "points that exercise it" } else { "points" };
         let agree = if cut.agree == cut.points {
-            format!("all {} points agree", cut.points)
+            format!("all {} {points} agree", cut.points)
         } else {
-            format!("{} of {} points agree", cut.agree, cut.points)
+            format!("{} of {} {points} agree", cut.agree, cut.points)
+        };
+        let (between, others) = match self.left_out {
+            0 => ("nothing was sampled", String::new()),
+            others => ("nothing exercised it", format!("; {others} do not and are left out")),
         };
         format!(
-            "the answer to `{text}` flips between {below} and {above} of `{path}`, between which nothing was sampled: it \
-             {first} up to {below} and {then} from {above} on ({agree}){}",
+            "the answer to `{text}` flips between {below} and {above} of `{path}`, between which {between}: it {first} \
+             up to {below} and {then} from {above} on ({agree}{others}){}",
             match swept.sweep.parameter(path) {
                 Some(parameter) => format!("; the scenario has {}, {}", parameter.value, parameter.is_what()),
                 None => String::new(),
@@ -590,6 +601,24 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("it holds up to 10 s and fails from 60 s on (all 4 points agree)"), "{text}");
+    }
+
+    /// Where nothing happened an expectation is neither held nor failed, whether or not it says `if exercised`.
+    #[test]
+    fn points_that_do_not_exercise_an_expectation_are_no_side_of_a_cut() {
+        let of = |figure: fn(f64) -> Option<f64>| {
+            let vary = ["options.heartbeat_grace=5s,6s,7s,8s"];
+            let swept = swept(Design::Grid, &vary, 2, |at, _| figure(at[0]));
+            (Findings::of(&swept), swept)
+        };
+        let (findings, swept) = of(|at| (at > 6.5).then_some(1e6));
+        assert!(findings.flips.is_empty(), "all points that say anything agree: {:?}", findings.sentences);
+        assert_eq!([0, 2].map(|point| swept.held(point, 0).is_exercised()), [false, true]);
+        let (findings, _) = of(|at| (!(5.5..6.5).contains(&at)).then_some(if at < 6.0 { 1e3 } else { 1e6 }));
+        assert_eq!((findings.flips[0].cut.points, findings.flips[0].left_out), (3, 1));
+        let text = &findings.sentences[0];
+        assert!(text.contains("between 5 s and 7 s of `options.heartbeat_grace`, between which nothing exercised"));
+        assert!(text.contains("(all 3 points that exercise it agree; 1 do not and are left out)"), "{text}");
     }
 
     #[test]
