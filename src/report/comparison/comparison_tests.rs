@@ -59,6 +59,7 @@ fn account() -> Account {
             verdict: Verdict::Improvement,
         }],
         unmatched: Vec::new(),
+        thinned: Vec::new(),
         unmatched_expectations: Vec::new(),
         power: Power { tested: 3, able: 3 },
         level: 0.05,
@@ -252,4 +253,24 @@ fn no_text_is_markup_in_markdown() {
             "\n````\ncossim run",
         ],
     );
+}
+
+/// Which figures have seeds left out is said, and in how many of how many.
+#[test]
+fn figures_that_lack_seeds_are_named() {
+    let mut account = account();
+    account.comparison.rows[0].unpaired = 3;
+    account.comparison.thinned = vec!["failover.replace{region=eu}".to_owned()];
+    account.comparison.rows.iter_mut().for_each(|row| row.verdict = Verdict::NoEvidence);
+    account.comparison.exact.clear();
+    check_contains(
+        &text::render(&account),
+        &[
+            "UNDECIDED  a|b",
+            "one side only and are left out: plan.wait{region=<eu>} p99 (3 of 13)\n",
+            "the base measured failover.replace{region=eu} in every seed and the head in fewer than half",
+        ],
+    );
+    account.comparison.rows = vec![account.comparison.rows[0].clone(); 10];
+    check_contains(&text::render(&account), &["p99 (3 of 13), and 2 more\n"]);
 }
