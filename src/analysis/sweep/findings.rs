@@ -332,8 +332,8 @@ impl Flip {
 impl Shares {
     /// The total share of an input, unless it comes from too few rows to mean anything.
     pub fn total(&self, input: usize) -> Option<Share> {
-        let total = self.indices.as_ref()?.get(input)?.total;
-        (total.value <= 1.0 + sobol::ERROR_MAX).then_some(total)
+        let indices = self.indices.as_ref().filter(|indices| !sobol::are_too_few(indices))?;
+        indices.get(input).map(|index| index.total)
     }
 
     fn in_words(&self, swept: &Swept, out: &mut Vec<String>) {
@@ -383,15 +383,17 @@ fn each_in_words(swept: &Swept, name: &str, indices: &[Index], out: &mut Vec<Str
             .interval
             .map_or(String::new(), |(low, high)| format!(" (95 % interval {} to {})", percent(low), percent(high)));
         // The two are estimated apart; with few rows, what cannot be may come out.
-        let together = if index.total.value > index.first.value {
-            format!("; together with the others {}", percent(index.total.value))
-        } else {
+        let (alone, with) = (percent(index.first.value), percent(index.total.value));
+        let together = if alone == with {
             String::new()
+        } else if index.total.value < index.first.value {
+            format!("; together with the others {with}, and that cannot be less: more rows narrow it")
+        } else {
+            format!("; together with the others {with}")
         };
         let wide = index.first.interval.is_none_or(|(low, high)| high - low > WIDE);
         out.push(format!(
-            "{} of the variance of `{name}` comes from `{}` alone{interval}{}{together}{}",
-            percent(index.first.value),
+            "{alone} of the variance of `{name}` comes from `{}` alone{interval}{}{together}{}",
             path(swept, dimension),
             which_is(swept, dimension),
             if wide { "; the interval is wide, more rows narrow it" } else { "" },
@@ -425,6 +427,7 @@ fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> 
     let sum = sobol::sum_of_first(indices);
     let below = indices.iter().position(|index| index.first.value < -sobol::ERROR_MAX);
     let above = indices.iter().position(|index| index.total.value > 1.0 + sobol::ERROR_MAX);
+    let more = indices.iter().position(Index::exceeds_itself);
     let shown = match (below, above) {
         _ if sum > 1.0 + sobol::ERROR_MAX => {
             format!("what each value makes alone adds up to {:.0} %, and cannot be more than 100 %", 100.0 * sum)
@@ -433,8 +436,13 @@ fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> 
             let share = 100.0 * indices[below].first.value;
             format!("what `{}` makes alone comes to {share:.0} %, and cannot be less than none", path(swept, below))
         }
-        (None, above) => {
-            let above = above.unwrap_or_default();
+        (None, None) => {
+            let more = more.unwrap_or_default();
+            let Index { first, total } = indices[more];
+            let (alone, with, path) = (100.0 * first.value, 100.0 * total.value, path(swept, more));
+            format!("what `{path}` makes alone comes to {alone:.0} %, and cannot be more than the {with:.0} % with others")
+        }
+        (None, Some(above)) => {
             let share = 100.0 * indices[above].total.value;
             let with = if indices.len() > 1 { "with the others " } else { "" };
             format!("what `{}` makes {with}comes to {share:.0} %, and cannot be more than 100 %", path(swept, above))
@@ -574,7 +582,9 @@ mod tests {
             let indices = findings.shares[0].indices.as_ref().expect("it varies");
             let below = indices.iter().any(|index| index.first.value < -0.1);
             let above = indices.iter().any(|index| index.total.value > 1.1);
-            let impossible_now = below || above || sobol::sum_of_first(indices) > 1.1;
+            let more = indices.iter().any(|index| index.first.value > index.total.value + 0.2);
+            let impossible_now = below || above || more || sobol::sum_of_first(indices) > 1.1;
+            assert_eq!(findings.shares[0].total(0).is_none(), impossible_now, "no output tells a share");
             assert_eq!((small, told), (impossible_now, !impossible_now), "{:?}", findings.sentences);
             impossible += usize::from(small);
         }
