@@ -453,3 +453,54 @@ fn a_metric_that_the_head_hardly_ever_has_is_lost() {
     assert_eq!(few.thinned, ["failover.replace{region=a}"]);
     assert!(few.undecided() && !few.regressed(), "{few:?}");
 }
+
+/// The stream of random numbers has the figure's name, and yet equal data have equal intervals.
+#[test]
+fn figures_that_differ_in_the_same_way_have_the_same_interval() {
+    let (base, head) = (thirty(1, |_| 0.0), thirty(2, |seed| 900.0 + 10.0 * (seed % 7) as f64));
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    let intervals: Vec<(f64, f64)> = comparison
+        .rows
+        .iter()
+        .filter(|row| row.metric.starts_with("plan.wait"))
+        .filter_map(|row| row.interval)
+        .collect();
+    assert_eq!(intervals.len(), 4);
+    let bits = |(low, high): &(f64, f64)| (low.to_bits(), high.to_bits());
+    assert!(intervals[0].0 < intervals[0].1 && intervals.iter().all(|one| bits(one) == bits(&intervals[0])));
+}
+
+/// A move of exactly what is tolerated is tolerated, whatever the subtraction rounds to.
+#[test]
+fn the_bound_of_a_tolerance_is_within_it() {
+    let limit = Limit::Up { relative: 0.0, absolute: 0.1 };
+    let entry = Tolerance { metric: "plan.wait".into(), labels: Vec::new(), statistic: None, limit };
+    let tolerances = Tolerances { entries: vec![entry], ..Tolerances::default() };
+    for (from, to, expected) in [
+        (4.1, 4.2, Verdict::Tolerated),
+        (10.1, 10.2, Verdict::Tolerated),
+        (1.1, 1.2, Verdict::Tolerated),
+        (2.2, 2.3, Verdict::Tolerated),
+        (4.1, 4.200_001, Verdict::Regression),
+    ] {
+        let (base, head) = (ten(1, |_| from, |_| 99.0), ten(2, |_| to, |_| 99.0));
+        let comparison = compare(&base, &head, &tolerances).unwrap();
+        assert_eq!(verdict(&comparison, "plan.wait", "p50"), expected, "{from} to {to}");
+    }
+    // Equal moves from different places are ties, and twins of each other.
+    let (low, high) = (ten(1, |seed| 1.1 + seed as f64, |_| 99.0), ten(2, |seed| 1.2 + seed as f64, |_| 99.0));
+    let row = &compare(&low, &high, &Tolerances::default()).unwrap().rows[0];
+    let tenth = 0.1_f64.to_bits();
+    assert_eq!((row.effect.to_bits(), row.interval.map(|(low, _)| low.to_bits())), (tenth, Some(tenth)), "{row:?}");
+}
+
+#[test]
+fn a_comparison_that_nobody_waits_for_ends() {
+    let (base, head) = (ten(1, |_| 5.0, |_| 99.0), ten(2, |_| 6.0, |_| 99.0));
+    let mut heard = Vec::new();
+    let stopped = compare_watched(&base, &head, &Tolerances::default(), &mut |done, all| {
+        heard.push((done, all));
+        if done < 2 { Wish::GoOn } else { Wish::Stop }
+    });
+    assert_eq!((stopped, heard), (Err(CompareError::Interrupted), vec![(0, 4), (1, 4), (2, 4)]));
+}

@@ -20,8 +20,9 @@ pub mod decisions;
 mod figures;
 mod lost;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::analysis::batch::Wish;
 use crate::analysis::judge::{Judgement, over_seeds};
 use crate::analysis::statistics::power::pairs_needed;
 use crate::analysis::summary::{Overall, Run, Summary};
@@ -187,6 +188,9 @@ pub enum CompareError {
         /// Seeds of the head.
         head: String,
     },
+    /// Nobody waits for it any more.
+    #[error("interrupted: nothing was compared")]
+    Interrupted,
     /// Results of two scenarios, where one was meant.
     #[error("the base is of scenario `{base}` and the head of `{head}`")]
     Scenarios {
@@ -202,27 +206,43 @@ impl CompareError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::NoCommonSeed { .. } => "run both with the same seeds, as with `--seeds 10`",
+            Self::Interrupted => "compare them again, with fewer seeds or with a tolerance file that ignores some metrics",
             Self::Scenarios { .. } => "compare results of one scenario, or add `--across-scenarios` if that is meant",
         }
     }
 }
 
+/// Hears how many figures of how many are compared, and says whether to go on.
+pub type Tick<'a> = dyn FnMut(usize, usize) -> Wish + 'a;
+
 /// Compares the runs of the seeds that both have.
 pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Result<Comparison, CompareError> {
+    compare_watched(base, head, tolerances, &mut |_, _| Wish::GoOn)
+}
+
+/// The same; `tick` hears before each figure how far it is. Many figures of thousands of seeds take a while.
+pub fn compare_watched(
+    base: &Summary,
+    head: &Summary,
+    tolerances: &Tolerances,
+    tick: &mut Tick<'_>,
+) -> Result<Comparison, CompareError> {
     let of = |summary: &Summary| summary.runs.iter().map(|run| run.seed).collect::<Vec<u64>>();
     let (base_seeds, head_seeds) = (of(base), of(head));
-    let only = |own: &[u64], other: &[u64]| own.iter().copied().filter(|seed| !other.contains(seed)).collect();
-    let pairs: Vec<(&Run, &Run)> = base
-        .runs
-        .iter()
-        .filter_map(|run| Some((run, head.runs.iter().find(|other| other.seed == run.seed)?)))
-        .collect();
+    let only = |own: &[u64], other: &[u64]| {
+        let other: BTreeSet<u64> = other.iter().copied().collect();
+        own.iter().copied().filter(|seed| !other.contains(seed)).collect()
+    };
+    let of_head: BTreeMap<u64, &Run> = head.runs.iter().rev().map(|run| (run.seed, run)).collect();
+    let pairs: Vec<(&Run, &Run)> =
+        base.runs.iter().filter_map(|run| Some((run, *of_head.get(&run.seed)?))).collect();
     if pairs.is_empty() {
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
     }
     let identical = pairs.iter().all(|(base, head)| same(base, head));
     let presence = Presence::of(&pairs, tolerances);
-    let (rows, power) = if identical { (Vec::new(), Power::default()) } else { rows(&pairs, tolerances) };
+    let found = if identical { Some((Vec::new(), Power::default())) } else { rows(&pairs, tolerances, tick) };
+    let (rows, power) = found.ok_or(CompareError::Interrupted)?;
     Ok(Comparison {
         base: side(base),
         head: side(head),
