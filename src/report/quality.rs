@@ -146,9 +146,13 @@ mod tests {
             figures: statistics.iter().map(|statistic| figure(statistic, seeds)).collect(),
             broken: Vec::new(),
         };
-        let told = |before: Scores, now: Scores| verdicts(&judge(&[before], &[now]).expect("they belong together"), false);
+        let told =
+            |before: Scores, now: Scores| verdicts(&judge(&[before], &[now]).expect("they belong together"), false);
         let text = told(of(4, &["p50"]), of(4, &["p50", "p99"]));
-        assert!(text.contains("w: the baseline has nothing of placement.time_to_running{region=r} p99: write"), "{text}");
+        assert!(
+            text.contains("w: the baseline has nothing of placement.time_to_running{region=r} p99: write"),
+            "{text}"
+        );
         let text = told(of(4, &["p50"]), of(3, &["p50"]));
         assert!(text.contains("w: seeds 4 are only in the baseline and are left out"), "{text}");
         let text = told(of(4, &["p50"]), of(4, &["p50"]));

@@ -156,7 +156,8 @@ impl Dimension {
                 }
                 let plain = |value: &String| value.trim_matches('"').to_owned();
                 for (at, value) in list.iter().enumerate() {
-                    let known = list[..at].iter().find(|known| known == &value || are_equal(&plain(known), &plain(value)));
+                    let known =
+                        list[..at].iter().find(|known| known == &value || are_equal(&plain(known), &plain(value)));
                     match known {
                         None => {}
                         Some(known) if known == value => return Err((VaryError::Same(value.clone()), whole)),

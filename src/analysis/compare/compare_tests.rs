@@ -393,13 +393,13 @@ fn expectations_are_judged_over_the_seeds_that_both_sides_have() {
     let four = judged(text, &["pass", "pass", "pass", "fail"]);
     assert_eq!(of_exact(&three, &four), [], "the seed that fails is left out");
     let worse = judged(text, &["pass", "fail", "pass"]);
-    let told = ("pass".to_owned(), "fail".to_owned(), Verdict::Regression);
-    assert_eq!(of_exact(&four, &worse), [told.clone()], "the base fails in a seed that is left out");
+    let told = [("pass".to_owned(), "fail".to_owned(), Verdict::Regression)];
+    assert_eq!(of_exact(&four, &worse), told, "the base fails in a seed that is left out");
     // As many seeds as it asks for.
     let most = "plan.wait max < 1s in 50% of seeds";
     assert_eq!(of_exact(&judged(most, &["pass"; 4]), &judged(most, &["pass", "fail", "pass", "fail"])), []);
     let head = judged(most, &["pass", "fail", "fail"]);
-    assert_eq!(of_exact(&judged(most, &["pass", "pass", "fail", "fail"]), &head), [told]);
+    assert_eq!(of_exact(&judged(most, &["pass", "pass", "fail", "fail"]), &head), told);
 }
 
 #[test]

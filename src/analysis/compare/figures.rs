@@ -212,16 +212,16 @@ fn figure(metric: &Metric, statistic: &str) -> Option<f64> {
 /// equal to the last bit: 4.2 - 4.1 is 2.3 - 2.2. Of two that never ended there is none.
 fn difference(base: f64, head: f64) -> f64 {
     let size = base.abs().max(head.abs());
-    match size {
-        _ if base.is_infinite() && head.is_infinite() => 0.0,
-        _ if size.is_infinite() || size <= 0.0 => head - base,
-        _ => {
-            let decimals = (DIGITS - 1 - libm::floor(math::log10(size)) as i32).clamp(0, 300) as usize;
-            let text = format!("{:.decimals$}", head - base);
-            // Adding zero turns a negative zero into a plain one.
-            text.parse::<f64>().expect("a formatted number is a number") + 0.0
-        }
+    if base.is_infinite() && head.is_infinite() || size <= 0.0 {
+        return 0.0;
     }
+    if size.is_infinite() {
+        return head - base;
+    }
+    let decimals = (DIGITS - 1 - libm::floor(math::log10(size)) as i32).clamp(0, 300) as usize;
+    let text = format!("{:.decimals$}", head - base);
+    // Adding zero turns a negative zero into a plain one.
+    text.parse::<f64>().expect("a formatted number is a number") + 0.0
 }
 
 fn gain(base: &[f64], head: &[f64], differences: &[f64]) -> Option<f64> {

@@ -206,7 +206,9 @@ impl CompareError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::NoCommonSeed { .. } => "run both with the same seeds, as with `--seeds 10`",
-            Self::Interrupted => "compare them again, with fewer seeds or with a tolerance file that ignores some metrics",
+            Self::Interrupted => {
+                "compare them again, with fewer seeds or with a tolerance file that ignores some metrics"
+            }
             Self::Scenarios { .. } => "compare results of one scenario, or add `--across-scenarios` if that is meant",
         }
     }
@@ -234,8 +236,7 @@ pub fn compare_watched(
         own.iter().copied().filter(|seed| !other.contains(seed)).collect()
     };
     let of_head: BTreeMap<u64, &Run> = head.runs.iter().rev().map(|run| (run.seed, run)).collect();
-    let pairs: Vec<(&Run, &Run)> =
-        base.runs.iter().filter_map(|run| Some((run, *of_head.get(&run.seed)?))).collect();
+    let pairs: Vec<(&Run, &Run)> = base.runs.iter().filter_map(|run| Some((run, *of_head.get(&run.seed)?))).collect();
     if pairs.is_empty() {
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
     }

@@ -88,9 +88,8 @@ pub fn sum_of_first(indices: &[Index]) -> f64 {
 /// Whether indices come from too few rows to mean anything: one of first order is clearly below zero or above its total
 /// one, all of those together are clearly above one, or a total index is.
 pub fn are_too_few(indices: &[Index]) -> bool {
-    let cannot_be = |index: &Index| {
-        index.first.value < -ERROR_MAX || index.total.value > 1.0 + ERROR_MAX || index.exceeds_itself()
-    };
+    let cannot_be =
+        |index: &Index| index.first.value < -ERROR_MAX || index.total.value > 1.0 + ERROR_MAX || index.exceeds_itself();
     sum_of_first(indices) > 1.0 + ERROR_MAX || indices.iter().any(cannot_be)
 }
 

@@ -259,7 +259,7 @@ mod tests {
     fn the_middle_average_is_found_without_writing_them_down() {
         let mut rng = crate::base::rng::Rng::stream(1, "test/walsh");
         for case in 0..400 {
-            let differences: Vec<f64> = (0..1 + case % 31)
+            let differences: Vec<f64> = (0..=case % 31)
                 .map(|_| match rng.below(12) {
                     0 => 0.0,
                     1 => f64::INFINITY,

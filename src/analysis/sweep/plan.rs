@@ -350,7 +350,8 @@ mod tests {
     /// The steps differ and the value is one: what the second writes, the first would be told to have been.
     #[test]
     fn one_value_by_two_paths_is_varied_twice() {
-        let target = |path: &str| format!("{path}=1 random machines of web in us-east-1,2 random machines of web in us-east-1");
+        let target =
+            |path: &str| format!("{path}=1 random machines of web in us-east-1,2 random machines of web in us-east-1");
         let twice = [target("timeline[0].target"), target("timeline[0][1].target")];
         let vary: Vec<&str> = twice.iter().map(String::as_str).collect();
         let error = plan(Design::Grid, &vary, 1).check(Some(1)).expect_err("one overwrites the other");
