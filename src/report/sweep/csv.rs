@@ -18,8 +18,8 @@ const COLUMNS: [&str; 9] = [
 ];
 
 /// One row per point: its values, then mean, interval and counts of every measure and the same of its difference to the
-/// first point within seeds, then whether expectations are met (empty where they are not exercised), and in how many seeds
-/// they held, and had nothing to judge.
+/// first point within seeds, then whether expectations are met (empty where they are not exercised), in how many seeds
+/// they held, and in how many there was nothing to judge.
 pub fn points(swept: &Swept) -> Vec<u8> {
     let readings = &swept.sweep.readings;
     let mut header = vec!["point".to_owned()];
