@@ -8,9 +8,9 @@
 
 //!
 //! The averages of `n` differences are `n (n + 1) / 2`, and are never written down: the sorted differences make a
-//! matrix of averages whose rows and columns ascend, and how many of them are no larger than some value is counted along
-//! its edge in `2 n` steps (Monahan 1984, "Fast computation of the Hodges-Lehmann location estimator"). Halving the
-//! values that are left finds the middle one exactly.
+//! matrix of averages whose rows and columns ascend, and how many of them are no larger than some value is counted
+//! along its edge in `2 n` steps (Monahan 1984, "Fast computation of the Hodges-Lehmann location estimator"). Halving
+//! the values that are left finds the middle one exactly.
 
 use super::bootstrap::{bca, each_weights};
 use super::mean;
