@@ -55,6 +55,11 @@ impl Judgement {
             Self::NotExercised => "not exercised",
         }
     }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Pass, Self::Fail, Self::NotExercised].into_iter().find(|judgement| judgement.name() == name)
+    }
 }
 
 /// An expectation, per run and over all.
@@ -89,11 +94,16 @@ fn verdict(text: &str, objective: &Objective, runs: &[Outcome]) -> Verdict {
 
 /// How an expectation fares over several runs, and whether it is met.
 pub fn over_runs(objective: &Objective, runs: &[Judgement]) -> (Judgement, bool) {
+    over_seeds((objective.quorum, objective.if_exercised), runs)
+}
+
+/// The same of one that asks this of the seeds: the share of them that must hold it, and whether it holds without data.
+pub fn over_seeds((quorum, if_exercised): (f64, bool), runs: &[Judgement]) -> (Judgement, bool) {
     let count = |wanted: Judgement| runs.iter().filter(|judgement| **judgement == wanted).count();
     let (passed, idle) = (count(Judgement::Pass), count(Judgement::NotExercised));
-    let counted = if objective.if_exercised { runs.len() - idle } else { runs.len() };
+    let counted = if if_exercised { runs.len() - idle } else { runs.len() };
     // A share of whole seeds, so that a rounding error cannot decide.
-    let holds = passed as f64 + 1e-9 >= objective.quorum * counted as f64;
+    let holds = passed as f64 + 1e-9 >= quorum * counted as f64;
     let overall = match (passed, holds) {
         _ if idle == runs.len() => Judgement::NotExercised,
         (_, true) => Judgement::Pass,
@@ -103,7 +113,7 @@ pub fn over_runs(objective: &Objective, runs: &[Judgement]) -> (Judgement, bool)
     let met = match overall {
         Judgement::Pass => true,
         Judgement::Fail => false,
-        Judgement::NotExercised => objective.if_exercised,
+        Judgement::NotExercised => if_exercised,
     };
     (overall, met)
 }

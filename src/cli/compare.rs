@@ -8,9 +8,11 @@ use super::Seeds;
 use super::args::{FailOn, Format, Style};
 use super::interrupt;
 use super::output::Output;
+use super::progress::Lines;
 use super::run::{Runnable, Work, ensemble, load};
+use crate::analysis::batch::Wish;
 use crate::analysis::compare::decisions::{self, Placements};
-use crate::analysis::compare::{CompareError, Tolerances, compare, same_scenario};
+use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare_watched, same_scenario};
 use crate::analysis::summary::Summary;
 use crate::analysis::summary::read::{self, Flaw, ReadError, Writer};
 use crate::report::comparison::{Account, github, json, junit, markdown, text};
@@ -174,12 +176,35 @@ fn account(wish: &Compare, output: &mut Output) -> Result<Account, Obstacle> {
     if !scenarios && !wish.across_scenarios {
         same_scenario(&base.summary, &head.summary).map_err(|error| Obstacle::Apart { error })?;
     }
-    let comparison = compare(&base.summary, &head.summary, &tolerances).map_err(|error| Obstacle::Apart { error })?;
+    let comparison = compared(&base.summary, &head.summary, &tolerances, wish.quiet, output)?;
     let decisions = match (&base.placements, &head.placements) {
         (Ok(base), Ok(head)) => Ok(decisions::changed(base, head, &comparison.seeds)),
         (Err(reason), _) | (_, Err(reason)) => Err(reason.clone()),
     };
     Ok(Account { base: base.named, head: head.named, comparison, decisions })
+}
+
+/// Compares them, saying how far it is if that takes a while.
+fn compared(
+    base: &Summary,
+    head: &Summary,
+    tolerances: &Tolerances,
+    quiet: bool,
+    output: &mut Output,
+) -> Result<Comparison, Obstacle> {
+    let mut lines = Lines::new(quiet);
+    let found = compare_watched(base, head, tolerances, &mut |done, all| {
+        lines.show(output, || format!("{done} of {all} figures are compared"));
+        if interrupt::requested() { Wish::Stop } else { Wish::GoOn }
+    });
+    lines.finish();
+    found.map_err(|error| match error {
+        CompareError::Interrupted => {
+            output.say(&error.to_string());
+            Obstacle::Said(Exit::Interrupted)
+        }
+        error => Obstacle::Apart { error },
+    })
 }
 
 fn check_outputs(formats: &[Format]) -> Result<(), Obstacle> {

@@ -60,7 +60,7 @@ pub(super) fn execute(quality: &Quality, output: &mut Output) -> Exit {
             output.data(&verdicts(&found, quality.all));
             if found.iter().any(Judged::is_worse) {
                 Exit::Failed
-            } else if found.iter().any(|judged| judged.comparison.undecided()) {
+            } else if found.iter().any(Judged::is_undecided) {
                 Exit::Undecided
             } else {
                 Exit::Fine

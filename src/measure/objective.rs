@@ -480,22 +480,41 @@ fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64
     if let Some(word) = words.iter().find_map(|word| window_word(word)) {
         return Err(ObjectiveError::WindowPlace { word });
     }
-    let end = words.iter().position(|word| *word == "in" || *word == "if").unwrap_or(words.len());
-    let (value, mut tail) = words.split_at(end);
+    let (value, tail) = words.split_at(bound_end(&words));
     let unit = (statistic != Statistic::Count).then_some(metric.unit);
     let bound = parse_bound(metric.name, unit, &value.concat())?;
-    let mut quorum = 1.0;
-    let trailing = || ObjectiveError::Trailing { text: words[end..].join(" ") };
-    if let ["in", share, "of", "seeds", rest @ ..] = tail {
-        let percent = share.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok());
-        quorum = percent.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(trailing)? / 100.0;
-        tail = rest;
-    }
+    let trailing = || ObjectiveError::Trailing { text: tail.join(" ") };
+    let (quorum, if_exercised) = parse_tail(tail).ok_or_else(trailing)?;
+    Ok((bound, quorum, if_exercised))
+}
+
+/// What stands after the bound: the share of seeds that must hold it, and whether it holds without data.
+fn parse_tail(tail: &[&str]) -> Option<(f64, bool)> {
+    let (quorum, tail) = match tail {
+        ["in", share, "of", "seeds", rest @ ..] => {
+            let percent = share.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok());
+            (percent.filter(|percent| (0.0..=100.0).contains(percent))? / 100.0, rest)
+        }
+        _ => (1.0, tail),
+    };
     match tail {
-        [] => Ok((bound, quorum, false)),
-        ["if", "exercised"] => Ok((bound, quorum, true)),
-        _ => Err(trailing()),
+        [] => Some((quorum, false)),
+        ["if", "exercised"] => Some((quorum, true)),
+        _ => None,
     }
+}
+
+/// What an objective asks of the seeds, whatever timeline it is about: the share of them that must hold it, and whether
+/// it holds without data. `None` if the text is none.
+pub fn asked_of_seeds(text: &str) -> Option<(f64, bool)> {
+    let (at, symbol, _) = find_comparison(text)?;
+    let words: Vec<&str> = text[at + symbol.len()..].split_whitespace().collect();
+    parse_tail(&words[bound_end(&words)..])
+}
+
+/// How many words the bound has.
+fn bound_end(words: &[&str]) -> usize {
+    words.iter().position(|word| *word == "in" || *word == "if").unwrap_or(words.len())
 }
 
 /// A value with its unit, in the metric's unit; a plain number if there is none.

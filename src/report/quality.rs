@@ -1,6 +1,6 @@
 //! The quality of placements as tables for a terminal or a log.
 
-use crate::analysis::compare::Verdict;
+use crate::analysis::compare::{Verdict, listed};
 use crate::analysis::quality::Scores;
 use crate::analysis::quality::judge::Judged;
 use crate::analysis::statistics::median;
@@ -73,6 +73,7 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
         &mut text,
         &format!("{workloads}, {same} identical: {worse} figures worse, {better} better, {none} without evidence"),
     );
+    found.iter().for_each(|judged| holes(judged, &mut text));
     let broken = found.iter().map(|judged| judged.broken.len()).sum::<usize>();
     if broken > 0 {
         line(&mut text, &format!("{} broken: what they keep is no matter of quality", plural(broken, "law")));
@@ -81,7 +82,10 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
         let (workload, needed) = (&judged.workload, judged.comparison.seeds_needed());
         let why = match needed {
             Some(needed) => format!("too few seeds to show any difference, at least {needed} are needed"),
-            None => "fewer than half of the baseline's seeds can be compared".to_owned(),
+            None if judged.comparison.lacks_seeds() => {
+                "fewer than half of the baseline's seeds can be compared".to_owned()
+            }
+            None => format!("too few seeds to tell why most have no {} any more", judged.comparison.thinned.join(", ")),
         };
         line(&mut text, &format!("{workload}: {why}"));
     }
@@ -93,6 +97,24 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
     text
 }
 
+/// What could not be compared of a workload, because one side lacks it.
+fn holes(judged: &Judged, text: &mut String) {
+    let workload = &judged.workload;
+    let is_told = |what: &str| judged.lost.iter().any(|name| name.starts_with(what));
+    let lost = judged.comparison.exact.iter().filter(|exact| exact.verdict == Verdict::Regression);
+    for exact in lost.filter(|exact| !is_told(&exact.what)) {
+        line(text, &format!("{workload}: {} was {} and is {}", exact.what, exact.base, exact.head));
+    }
+    if !judged.unguarded.is_empty() {
+        let figures = judged.unguarded.join(", ");
+        line(text, &format!("{workload}: the baseline has nothing of {figures}: write it anew with `--save`"));
+    }
+    let left_out = &judged.comparison.only_base;
+    if !left_out.is_empty() {
+        line(text, &format!("{workload}: seeds {} are only in the baseline and are left out", listed(left_out)));
+    }
+}
+
 fn shown(value: f64) -> String {
     if value.is_finite() { number(value) } else { "never".to_owned() }
 }
@@ -100,4 +122,40 @@ fn shown(value: f64) -> String {
 fn signed(value: f64) -> String {
     let sign = if value > 0.0 { "+" } else { "" };
     if value.is_finite() { format!("{sign}{}", number(value)) } else { format!("{sign}never") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::quality::Figure;
+    use crate::analysis::quality::judge::judge;
+
+    /// What a gate no longer looks after is said.
+    #[test]
+    fn holes_of_a_baseline_are_told() {
+        let figure = |statistic: &str, seeds: usize| Figure {
+            metric: "placement.time_to_running{region=r}".to_owned(),
+            statistic: statistic.to_owned(),
+            unit: "ms".to_owned(),
+            values: vec![Some(5.0); seeds],
+        };
+        let of = |seeds: usize, statistics: &[&str]| Scores {
+            workload: "w".to_owned(),
+            digest: "d".to_owned(),
+            seeds: (1..=seeds as u64).collect(),
+            figures: statistics.iter().map(|statistic| figure(statistic, seeds)).collect(),
+            broken: Vec::new(),
+        };
+        let told =
+            |before: Scores, now: Scores| verdicts(&judge(&[before], &[now]).expect("they belong together"), false);
+        let text = told(of(4, &["p50"]), of(4, &["p50", "p99"]));
+        assert!(
+            text.contains("w: the baseline has nothing of placement.time_to_running{region=r} p99: write"),
+            "{text}"
+        );
+        let text = told(of(4, &["p50"]), of(3, &["p50"]));
+        assert!(text.contains("w: seeds 4 are only in the baseline and are left out"), "{text}");
+        let text = told(of(4, &["p50"]), of(4, &["p50"]));
+        assert!(!text.contains("w: "), "{text}");
+    }
 }

@@ -62,6 +62,11 @@ pub fn steps(path: &str) -> Option<Vec<Step<'_>>> {
     Some(out)
 }
 
+/// Whether a path is that of what stands at `outer`, or of a part of it, however the two are written.
+pub fn lies_within(path: &str, outer: &str) -> bool {
+    steps(path).zip(steps(outer)).is_some_and(|(path, outer)| path.starts_with(&outer))
+}
+
 impl Node {
     /// The node one step further. A field is also looked for inside the items of `At("10m", ZoneOutage(zone: …))` and
     /// of `Some(…)`, so that paths need not name them.
@@ -347,6 +352,20 @@ Scenario(
         ] {
             assert_eq!(&TEXT[tree.find(path)], expected, "{path}");
             assert_eq!(tree.has(path), path != "regions[0].zones", "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_are_compared_by_their_steps() {
+        for (path, outer, expected) in [
+            ("a[0].count", "a[0].count", true),
+            ("a[ 0 ].count", "a[00].count", true),
+            ("a[0].count", "a[0]", true),
+            ("a[0]", "a[0].count", false),
+            ("a[0].counts", "a[0].count", false),
+            ("a[10]", "a[1]", false),
+        ] {
+            assert_eq!(lies_within(path, outer), expected, "{path} {outer}");
         }
     }
 

@@ -96,6 +96,9 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
         ),
         Error::ExceededRecursionLimit => ("brackets are nested too deeply".to_owned(), None),
         Error::TrailingCharacters => ("a file holds one scenario; something follows it".to_owned(), None),
+        Error::ExpectedComma if is_within_decimals(text, &span, start) => {
+            ("a whole number, 0 or more, belongs here".to_owned(), None)
+        }
         Error::ExpectedComma => ("a comma is missing".to_owned(), None),
         Error::Eof => ("the file ends in the middle".to_owned(), Some("a bracket is not closed".to_owned())),
         Error::IntegerOutOfBounds => ("this number is too large, or negative".to_owned(), None),
@@ -129,6 +132,12 @@ fn token(text: &str, start: usize, end: usize) -> std::ops::Range<usize> {
     let head = text[..start].char_indices().rev().take_while(|(_, c)| word(*c)).last().map_or(start, |(at, _)| at);
     let tail = text[start..].find(|c| !word(c)).map_or(text.len(), |at| start + at);
     if head < tail { head..tail } else { start..end }
+}
+
+/// Whether the reader ended within a number with decimals: it had read a whole one before the point.
+fn is_within_decimals(text: &str, span: &std::ops::Range<usize>, at: usize) -> bool {
+    let word = text.get(span.clone()).unwrap_or_default();
+    at > span.start && word.contains('.') && word.parse::<f64>().is_ok()
 }
 
 /// The last time `name` stands at or before the end of `span`; the span itself if it does not.
@@ -174,6 +183,11 @@ mod tests {
                 "Scenario(name: \"x\",\n  duration: 40)",
                 "s.ron:2:13: a text in double quotes belongs here (quantities are texts with their unit, as `\"40m\"`)",
             ),
+            (
+                "Scenario(name: \"x\", duration: \"1m\", regions: [Region(name: \"a\", clients: [Clients(datacenter: \"d\", count: 3.25)])])",
+                "s.ron:1:107: a whole number, 0 or more, belongs here",
+            ),
+            ("Scenario(name: \"x\" seeds: 3)", "s.ron:1:20: a comma is missing"),
             ("Scenario(name: \"x\")", "s.ron:1:1: field `duration` of `Scenario` is missing"),
             (
                 "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", ZoneOutge(zone: \"b\"))])",

@@ -175,6 +175,15 @@ impl Kind {
     }
 }
 
+/// Whether two texts are one quantity, or one number, written in two ways: `5s` and `5000ms`.
+pub fn are_equal(one: &str, two: &str) -> bool {
+    let number = |text: &str| text.trim().replace('_', "").parse::<f64>().ok();
+    let kinds = [&DURATION, &SIZE, &FREQUENCY, &BANDWIDTH, &RATE, &SHARE, &PRICE];
+    let of_kinds = kinds.into_iter().map(|kind| kind.parse(one).ok().zip(kind.parse(two).ok()));
+    let mut values = of_kinds.chain([number(one).zip(number(two))]).flatten();
+    values.any(|(one, two)| (one - two).abs() <= 1e-12 * one.abs())
+}
+
 /// A span of time: `40m`, `1h30m`, `250 ms`.
 pub fn duration(text: &str) -> Result<Duration, QuantityError> {
     Ok(Duration::from_nanos(libm::rint(DURATION.parse(text)?) as u64))
@@ -237,6 +246,23 @@ mod tests {
         assert_eq!(bandwidth("10 Gbit/s"), Ok(MegabitsPerSecond(10_000)));
         assert_eq!(rate("400/s"), Ok(400.0));
         assert_eq!(share("95%").map(Ratio::get), Ok(0.95));
+    }
+
+    #[test]
+    fn a_quantity_can_be_written_in_two_ways() {
+        for (one, two, expected) in [
+            ("5s", "5000ms", true),
+            ("1h30m", "90min", true),
+            ("1 GiB", "1024MiB", true),
+            ("60/min", "1/s", true),
+            ("4", "4.0", true),
+            ("0s", "0ms", true),
+            ("5s", "5001ms", false),
+            ("5", "5s", false),
+            ("BinPack", "Spread", false),
+        ] {
+            assert_eq!(are_equal(one, two), expected, "{one} {two}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::diagnostic::Place;
 use crate::scenario::diagnostic::SourceId;
 use crate::scenario::locate;
+use crate::scenario::quantity::are_equal;
 
 /// One thing that is varied.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +69,12 @@ pub enum VaryError {
     /// A value that is listed twice.
     #[error("the value `{0}` is listed twice")]
     Same(String),
+    /// A value that is listed twice, written in two ways.
+    #[error("`{0}` and `{1}` are the same value")]
+    Equal(String, String),
+    /// A range among the values of a list.
+    #[error("a range and a list cannot be mixed, as `{0}` among other values")]
+    Mixed(String),
     /// No value, or nothing between two commas.
     #[error("a value is missing")]
     Missing,
@@ -103,7 +110,8 @@ impl VaryError {
                  `services[0].start=1s..60s`"
             }
             Self::Idle(_) => "vary what the scenario describes; `--seeds N` says how many seeds every point runs",
-            Self::Same(_) => "list every value once; `--seeds N` says how often each is run",
+            Self::Mixed(_) => "list every value of the range, or give the range alone, as `5s..30s/5s`",
+            Self::Same(_) | Self::Equal(..) => "list every value once; `--seeds N` says how often each is run",
             Self::Empty(_) => "swap its ends",
             Self::Units(..) => "write both ends in one unit, as `500ms..2000ms`",
             Self::StepUnit(..) => "write ends and step in one unit, as `500ms..2000ms/100ms`",
@@ -139,8 +147,22 @@ impl Dimension {
             _ if pieces.iter().any(|piece| piece.trim().is_empty()) => return Err((VaryError::Missing, whole)),
             _ => {
                 let list: Vec<String> = pieces.iter().map(|piece| piece.trim().to_owned()).collect();
-                if let Some(twice) = (1..list.len()).find(|&at| list[..at].contains(&list[at])) {
-                    return Err((VaryError::Same(list[twice].clone()), whole));
+                let begins_with_number = |low: &str| number_and_unit(low.trim()).is_some();
+                let is_mixed = |piece: &&String| {
+                    is_range(piece) && piece.split_once("..").is_some_and(|(low, _)| begins_with_number(low))
+                };
+                if let Some(range) = list.iter().find(is_mixed) {
+                    return Err((VaryError::Mixed(range.clone()), whole));
+                }
+                let plain = |value: &String| value.trim_matches('"').to_owned();
+                for (at, value) in list.iter().enumerate() {
+                    let known =
+                        list[..at].iter().find(|known| known == &value || are_equal(&plain(known), &plain(value)));
+                    match known {
+                        None => {}
+                        Some(known) if known == value => return Err((VaryError::Same(value.clone()), whole)),
+                        Some(known) => return Err((VaryError::Equal(known.clone(), value.clone()), whole)),
+                    }
                 }
                 Values::List(list)
             }
@@ -377,6 +399,7 @@ mod tests {
             ("a=512 MiB..1536 MiB/512", "512MiB 1024MiB 1536MiB"),
             ("a=7..7/1", "7"),
             ("a=BinPack,Spread", "BinPack Spread"),
+            ("a=../one.nomad,../two.nomad", "../one.nomad ../two.nomad"),
         ] {
             assert_eq!(listed(text).join(" "), expected, "{text}");
         }
@@ -406,6 +429,10 @@ mod tests {
             ("seeds=1,2", VaryError::Idle("seeds".into()), 0..5),
             ("plan.confidence=0.9,0.95", VaryError::Idle("plan.confidence".into()), 0..15),
             ("a=3,4,3", VaryError::Same("3".into()), 2..7),
+            ("a=5s,5000ms", VaryError::Equal("5s".into(), "5000ms".into()), 2..11),
+            ("a=\"1/s\",60/min", VaryError::Equal("\"1/s\"".into(), "60/min".into()), 2..14),
+            ("a=5s..20s/5s,30s", VaryError::Mixed("5s..20s/5s".into()), 2..16),
+            ("a=3,4..6", VaryError::Mixed("4..6".into()), 2..8),
             ("a=", VaryError::Missing, 2..3),
             ("a=1,,2", VaryError::Missing, 2..6),
             ("a=36..12/6", VaryError::Empty("36..12/6".into()), 2..10),

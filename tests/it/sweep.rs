@@ -317,6 +317,17 @@ fn what_cannot_be_varied_is_said_with_its_place_and_a_way_out() {
         ("options.heartbeat_grase=10s", "E002", ["heartbeat_grase", "did you mean `heartbeat_grace`?"]),
         ("regions[0].clients[7].count=1,2", "E016", ["has nothing at", "from `[0]` to `[0]`"]),
         ("options.heartbeat_grace=5s,fast", "E003", ["`fast` does not begin with a number", "at point 2 of 2"]),
+        (
+            "options.heartbeat_grace=5s,5000ms",
+            "E100",
+            ["`5s` and `5000ms` are the same value", "list every value once"],
+        ),
+        (
+            "options.heartbeat_grace=5s..20s/5s,30s",
+            "E100",
+            ["a range and a list cannot be mixed", "give the range alone"],
+        ),
+        ("regions[0].clients[0].count=3..3.5/0.25", "E002", ["a whole number, 0 or more", "--> --vary:1:29"]),
         ("regions[0].clients[0].count=6,many", "E002", ["--> --vary:1:29", "at point 2 of 2"]),
         (
             "expect[0]=failover.detect max < 9s,placement.queued == 0",
@@ -333,6 +344,13 @@ fn what_cannot_be_varied_is_said_with_its_place_and_a_way_out() {
     refused(&with(&["sweep", SCENARIO], &grid), "E101", &["1000000000 points", "--samples"]);
     refused(&["sweep", SCENARIO, "--samples", "5"], "E101", &["takes no `--samples`"]);
     refused(&["sweep", SCENARIO, "--metric", "failover.replac max"], "E103", &["no metric", "failover.replace"]);
+    let (one, two) = ("regions[0].clients[0].count=4,6", "regions[0].clients[ 0 ].count=5,7");
+    refused(&["sweep", SCENARIO, "--vary", one, "--vary", two], "E101", &["is varied twice", "one `--vary`"]);
+    let part = "services[0].start=1s,9s";
+    let whole = "services[0]=Service(name: \"web\", start: \"1s\"),Service(name: \"web\", start: \"2s\")";
+    refused(&["sweep", SCENARIO, "--vary", part, "--vary", whole], "E101", &["lies within `services[0]`"]);
+    let set = "regions[0].clients[00].count=4";
+    refused(&["sweep", SCENARIO, "--set", set, "--vary", two], "E100", &["is both set and varied"]);
     refused(&["sweep", "scenarios/leader-crash.ron"], "E101", &["nothing is varied", "list parameters"]);
     refused(&["sweep", "no/such/file.ron"], "E001", &["no such file"]);
     let taken = scratch.path("taken");

@@ -365,3 +365,142 @@ fn few_of_the_bases_seeds_decide_nothing() {
     let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
     assert!(comparison.regressed() && !comparison.undecided());
 }
+
+/// Four runs that fared so with an expectation, and as their results say over all of them.
+fn judged(text: &str, runs: &[&str]) -> Summary {
+    let mut summary = ten(1, |_| 5.0, |_| 99.0);
+    summary.runs.truncate(runs.len());
+    for (run, verdict) in summary.runs.iter_mut().zip(runs) {
+        let (text, verdict) = (text.to_owned(), (*verdict).to_owned());
+        run.expectations = vec![crate::analysis::summary::Expectation { text, observed: String::new(), verdict }];
+    }
+    let named: Vec<Judgement> = runs.iter().filter_map(|verdict| Judgement::named(verdict)).collect();
+    let (overall, _) = over_seeds(asked_of_seeds(text).expect("an expectation"), &named);
+    (summary.expectations[0].text, summary.expectations[0].verdict) = (text.to_owned(), overall.name().to_owned());
+    summary
+}
+
+fn of_exact(base: &Summary, head: &Summary) -> Vec<(String, String, Verdict)> {
+    let comparison = compare(base, head, &Tolerances::default()).unwrap();
+    comparison.exact.into_iter().map(|exact| (exact.base, exact.head, exact.verdict)).collect()
+}
+
+/// A seed that only one side has says nothing, neither of the head nor of the base.
+#[test]
+fn expectations_are_judged_over_the_seeds_that_both_sides_have() {
+    let text = "plan.wait max < 1s";
+    let three = judged(text, &["pass", "pass", "pass"]);
+    let four = judged(text, &["pass", "pass", "pass", "fail"]);
+    assert_eq!(of_exact(&three, &four), [], "the seed that fails is left out");
+    let worse = judged(text, &["pass", "fail", "pass"]);
+    let told = [("pass".to_owned(), "fail".to_owned(), Verdict::Regression)];
+    assert_eq!(of_exact(&four, &worse), told, "the base fails in a seed that is left out");
+    // As many seeds as it asks for.
+    let most = "plan.wait max < 1s in 50% of seeds";
+    assert_eq!(of_exact(&judged(most, &["pass"; 4]), &judged(most, &["pass", "fail", "pass", "fail"])), []);
+    let head = judged(most, &["pass", "fail", "fail"]);
+    assert_eq!(of_exact(&judged(most, &["pass", "pass", "fail", "fail"]), &head), told);
+}
+
+#[test]
+fn what_was_not_exercised_and_fails_is_told() {
+    let of = |text: &str, base: &str, head: &str| {
+        let told = of_exact(&judged(text, &[base; 3]), &judged(text, &[head; 3]));
+        told.first().map(|(_, _, verdict)| *verdict)
+    };
+    let (plain, lenient) = ("failover.replace max < 10s", "failover.replace max < 10s if exercised");
+    let (none, regression, moved) = ("not exercised", Some(Verdict::Regression), Some(Verdict::Moved));
+    assert_eq!([of(lenient, none, "fail"), of(lenient, none, none)], [regression, None], "it was met");
+    assert_eq!([of(plain, none, "fail"), of(plain, "fail", none)], [moved; 2], "it was not met");
+    assert_eq!(of(lenient, "fail", none), moved, "nobody knows whether it would hold");
+    assert_eq!([of(lenient, "pass", none), of(plain, "pass", none)], [regression; 2]);
+    assert_eq!([of(lenient, none, "pass"), of(plain, "fail", "pass")], [Some(Verdict::Improvement); 2]);
+}
+
+/// Thirty seeds in which a wait is measured where `has` says so, and another one always.
+fn sometimes(digest: u64, seeds: u64, has: impl Fn(u64) -> bool) -> Summary {
+    let run = |seed: u64| {
+        let own = r#""failover.replace{region=a}": {"unit": "ms", "count": 1, "p50": 20}, "#;
+        let other = r#""plan.wait{region=a}": {"unit": "ms", "count": 5, "p50": 5}"#;
+        (seed, digest, format!("{}{other}", if has(seed) { own } else { "" }))
+    };
+    summary(&(1..=seeds).map(run).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_metric_that_the_head_hardly_ever_has_is_lost() {
+    let (always, once) = (sometimes(1, 30, |_| true), sometimes(2, 30, |seed| seed == 1));
+    let comparison = compare(&always, &once, &Tolerances::default()).unwrap();
+    let lost = ("measured in 30 of 30 seeds".to_owned(), "measured in 1 of 30 seeds".to_owned(), Verdict::Regression);
+    assert_eq!(of_exact(&always, &once), [lost]);
+    assert!(comparison.regressed() && comparison.unmatched.is_empty(), "{comparison:?}");
+    assert_eq!(of_exact(&once, &always), [], "something is measured more often than it was");
+    let limit = Limit::Up { relative: 0.1, absolute: 0.0 };
+    let entry = Tolerance { metric: "failover.replace".into(), labels: Vec::new(), statistic: None, limit };
+    let named = Tolerances { entries: vec![entry], ..Tolerances::default() };
+    assert!(!compare(&always, &once, &named).unwrap().regressed());
+    // By chance, now in these seeds and now in those, and be it in few of them: nothing is lost.
+    for (base, head) in [(3, 1), (1, 3), (0, 5), (7, 2)] {
+        let (one, two) = (sometimes(1, 30, |seed| seed % 10 == base), sometimes(2, 30, |seed| seed % 10 == head));
+        let comparison = compare(&one, &two, &Tolerances::default()).unwrap();
+        assert!(!comparison.regressed() && !comparison.undecided(), "{comparison:?}");
+    }
+    // Most of them, on both sides.
+    let most = compare(&always, &sometimes(2, 30, |seed| seed % 3 > 0), &Tolerances::default()).unwrap();
+    assert!(!most.regressed() && !most.undecided(), "{most:?}");
+    // Three seeds are too few to tell.
+    let few = compare(&sometimes(1, 3, |_| true), &sometimes(2, 3, |seed| seed == 1), &Tolerances::default()).unwrap();
+    assert_eq!(few.thinned, ["failover.replace{region=a}"]);
+    assert!(few.undecided() && !few.regressed(), "{few:?}");
+}
+
+/// The stream of random numbers has the figure's name, and yet equal data have equal intervals.
+#[test]
+fn figures_that_differ_in_the_same_way_have_the_same_interval() {
+    let (base, head) = (thirty(1, |_| 0.0), thirty(2, |seed| 900.0 + 10.0 * (seed % 7) as f64));
+    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+    let intervals: Vec<(f64, f64)> = comparison
+        .rows
+        .iter()
+        .filter(|row| row.metric.starts_with("plan.wait"))
+        .filter_map(|row| row.interval)
+        .collect();
+    assert_eq!(intervals.len(), 4);
+    let bits = |(low, high): &(f64, f64)| (low.to_bits(), high.to_bits());
+    assert!(intervals[0].0 < intervals[0].1 && intervals.iter().all(|one| bits(one) == bits(&intervals[0])));
+}
+
+/// A move of exactly what is tolerated is tolerated, whatever the subtraction rounds to.
+#[test]
+fn the_bound_of_a_tolerance_is_within_it() {
+    let limit = Limit::Up { relative: 0.0, absolute: 0.1 };
+    let entry = Tolerance { metric: "plan.wait".into(), labels: Vec::new(), statistic: None, limit };
+    let tolerances = Tolerances { entries: vec![entry], ..Tolerances::default() };
+    for (from, to, expected) in [
+        (4.1, 4.2, Verdict::Tolerated),
+        (10.1, 10.2, Verdict::Tolerated),
+        (1.1, 1.2, Verdict::Tolerated),
+        (2.2, 2.3, Verdict::Tolerated),
+        (4.1, 4.200_001, Verdict::Regression),
+    ] {
+        let (base, head) = (ten(1, |_| from, |_| 99.0), ten(2, |_| to, |_| 99.0));
+        let comparison = compare(&base, &head, &tolerances).unwrap();
+        assert_eq!(verdict(&comparison, "plan.wait", "p50"), expected, "{from} to {to}");
+    }
+    // Equal moves from different places are ties, and twins of each other.
+    let (low, high) = (ten(1, |seed| 1.1 + seed as f64, |_| 99.0), ten(2, |seed| 1.2 + seed as f64, |_| 99.0));
+    let row = &compare(&low, &high, &Tolerances::default()).unwrap().rows[0];
+    let tenth = 0.1_f64.to_bits();
+    assert_eq!((row.effect.to_bits(), row.interval.map(|(low, _)| low.to_bits())), (tenth, Some(tenth)), "{row:?}");
+}
+
+#[test]
+fn a_comparison_that_nobody_waits_for_ends() {
+    let (base, head) = (ten(1, |_| 5.0, |_| 99.0), ten(2, |_| 6.0, |_| 99.0));
+    let mut heard = Vec::new();
+    let stopped = compare_watched(&base, &head, &Tolerances::default(), &mut |done, all| {
+        heard.push((done, all));
+        if done < 2 { Wish::GoOn } else { Wish::Stop }
+    });
+    assert_eq!((stopped, heard), (Err(CompareError::Interrupted), vec![(0, 4), (1, 4), (2, 4)]));
+}

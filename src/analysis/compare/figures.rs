@@ -2,16 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::{Limit, Power, Row, Tolerances, Verdict};
+use super::{Limit, Power, Row, Tick, Tolerances, Verdict};
+use crate::analysis::batch::Wish;
 use crate::analysis::statistics::holm::{Tested, holm};
 use crate::analysis::statistics::power::smallest_detectable;
 use crate::analysis::statistics::shift::Shift;
 use crate::analysis::statistics::{deviation, median, signed_rank};
 use crate::analysis::summary::{Metric, Run};
+use crate::base::math;
 use crate::measure::catalogue::{self, Kind, Worse};
 use crate::measure::tolerance::{is_worse, shared};
 
 const CONFIDENCE: f64 = 0.95;
+
+/// How much further than its tolerance a figure must have moved: less is the rounding of a sum.
+const BEYOND: f64 = 1.0 + 1e-9;
+
+/// Digits of the larger of two values that their difference is known to.
+const DIGITS: i32 = 12;
 
 /// A larger gain cannot be told from differences that do not vary at all.
 const GAIN_MAX: f64 = 1e9;
@@ -26,8 +34,9 @@ struct Measured {
 }
 
 /// Every figure that both sides have in some seed, judged together; and how many of them were tested. Metrics that say
-/// only what is are not tested: that would cost the others power.
-pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>, Power) {
+/// only what is are not tested: that would cost the others power. `tick` hears before each figure how many of how many
+/// are done; `None` if it wants no more.
+pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances, tick: &mut Tick<'_>) -> Option<(Vec<Row>, Power)> {
     let keys: BTreeSet<&String> = pairs.iter().flat_map(|(base, _)| base.metrics.keys()).collect();
     let mut measured: Vec<Measured> = Vec::new();
     for key in keys {
@@ -39,7 +48,28 @@ pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> (Vec<Row>
             }
         }
     }
-    judge(measured, tolerances.level)
+    for at in 0..measured.len() {
+        if tick(at, measured.len()) == Wish::Stop {
+            return None;
+        }
+        measured[at].row.interval = interval(&measured[..at], &measured[at]);
+    }
+    Some(judge(measured, tolerances.level))
+}
+
+/// The interval of a figure; that of an earlier one which differs in the same way, because equal data have equal
+/// intervals.
+fn interval(earlier: &[Measured], this: &Measured) -> Option<(f64, f64)> {
+    if this.row.moved == 0 {
+        return Some((0.0, 0.0));
+    }
+    match earlier.iter().find(|other| are_bits_equal(&other.differences, &this.differences)) {
+        Some(known) => known.row.interval,
+        None => {
+            let name = format!("{} {}", this.row.metric, this.row.statistic);
+            Shift::of(&this.differences).interval(&name, CONFIDENCE)
+        }
+    }
 }
 
 fn measure(
@@ -71,7 +101,7 @@ fn measure(
         head: head_median,
         effect: shift.by,
         moved: shift.moved,
-        interval: if same { Some((0.0, 0.0)) } else { shift.interval(&format!("{key} {statistic}"), CONFIDENCE) },
+        interval: None,
         tolerance: share.max(limit.1),
         p: None,
         detectable: None,
@@ -84,8 +114,11 @@ fn measure(
 
 /// Whether two figures of one metric differ in the same way, as the percentiles of one sample a run do.
 fn differ_alike(one: &Measured, two: &Measured) -> bool {
-    let bits = |by: &f64| by.to_bits();
-    one.row.metric == two.row.metric && one.differences.iter().map(bits).eq(two.differences.iter().map(bits))
+    one.row.metric == two.row.metric && are_bits_equal(&one.differences, &two.differences)
+}
+
+fn are_bits_equal(one: &[f64], two: &[f64]) -> bool {
+    one.iter().map(|by| by.to_bits()).eq(two.iter().map(|by| by.to_bits()))
 }
 
 /// Whether two figures, be they of one metric or of two, have the same values on both sides in every seed.
@@ -142,7 +175,7 @@ fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
         seen.push(row.p);
         let able = test.filter(|test| test.least <= strictest);
         row.detectable = able.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
-        let beyond = row.effect.abs() > row.tolerance;
+        let beyond = row.effect.abs() > BEYOND * row.tolerance;
         row.verdict = match (row.p, is_worse(row.effect, row.worse)) {
             (Some((_, p)), _) if !beyond && p < level => Verdict::Tolerated,
             _ if !beyond => row.verdict,
@@ -175,10 +208,20 @@ fn figure(metric: &Metric, statistic: &str) -> Option<f64> {
     metric.figures.get(statistic).copied().or(never)
 }
 
-/// Head minus base; of two that never ended there is none.
+/// Head minus base, to as many digits as the larger of them has, so that equal moves of values written in decimals are
+/// equal to the last bit: 4.2 - 4.1 is 2.3 - 2.2. Of two that never ended there is none.
 fn difference(base: f64, head: f64) -> f64 {
-    let both = base.is_infinite() && head.is_infinite();
-    if both { 0.0 } else { head - base }
+    let size = base.abs().max(head.abs());
+    if base.is_infinite() && head.is_infinite() || size <= 0.0 {
+        return 0.0;
+    }
+    if size.is_infinite() {
+        return head - base;
+    }
+    let decimals = (DIGITS - 1 - libm::floor(math::log10(size)) as i32).clamp(0, 300) as usize;
+    let text = format!("{:.decimals$}", head - base);
+    // Adding zero turns a negative zero into a plain one.
+    text.parse::<f64>().expect("a formatted number is a number") + 0.0
 }
 
 fn gain(base: &[f64], head: &[f64], differences: &[f64]) -> Option<f64> {

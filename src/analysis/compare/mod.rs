@@ -18,15 +18,20 @@
 
 pub mod decisions;
 mod figures;
+mod lost;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::analysis::batch::Wish;
+use crate::analysis::judge::{Judgement, over_seeds};
 use crate::analysis::statistics::power::pairs_needed;
-use crate::analysis::summary::{Metric, Run, Summary};
+use crate::analysis::summary::{Overall, Run, Summary};
 use crate::measure::catalogue::Worse;
+use crate::measure::objective::asked_of_seeds;
 pub use crate::measure::tolerance::{Limit, Tolerance, Tolerances};
 
 use figures::rows;
+use lost::{Presence, vanished};
 
 /// What came of a comparison.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +54,9 @@ pub struct Comparison {
     pub exact: Vec<Exact>,
     /// Metrics that only one side has, and whether that is the base.
     pub unmatched: Vec<(String, bool)>,
+    /// Metrics that the base has in every seed and the head in fewer than half of them, if that may be chance because
+    /// the seeds are few.
+    pub thinned: Vec<String>,
     /// Expectations that only one side has, and whether that is the base.
     pub unmatched_expectations: Vec<(String, bool)>,
     /// How many figures were tested, and how many of them could have shown anything.
@@ -164,7 +172,8 @@ pub struct Exact {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// Regression or improvement; moved for runs that should have been equal, tolerated for metrics that may vanish.
+    /// Regression or improvement; moved for runs that should have been equal and for expectations that fared otherwise
+    /// and no better, tolerated for metrics that may vanish.
     pub verdict: Verdict,
 }
 
@@ -179,6 +188,9 @@ pub enum CompareError {
         /// Seeds of the head.
         head: String,
     },
+    /// Nobody waits for it any more.
+    #[error("interrupted: nothing was compared")]
+    Interrupted,
     /// Results of two scenarios, where one was meant.
     #[error("the base is of scenario `{base}` and the head of `{head}`")]
     Scenarios {
@@ -194,27 +206,44 @@ impl CompareError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::NoCommonSeed { .. } => "run both with the same seeds, as with `--seeds 10`",
+            Self::Interrupted => {
+                "compare them again, with fewer seeds or with a tolerance file that ignores some metrics"
+            }
             Self::Scenarios { .. } => "compare results of one scenario, or add `--across-scenarios` if that is meant",
         }
     }
 }
 
+/// Hears how many figures of how many are compared, and says whether to go on.
+pub type Tick<'a> = dyn FnMut(usize, usize) -> Wish + 'a;
+
 /// Compares the runs of the seeds that both have.
 pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Result<Comparison, CompareError> {
+    compare_watched(base, head, tolerances, &mut |_, _| Wish::GoOn)
+}
+
+/// The same; `tick` hears before each figure how far it is. Many figures of thousands of seeds take a while.
+pub fn compare_watched(
+    base: &Summary,
+    head: &Summary,
+    tolerances: &Tolerances,
+    tick: &mut Tick<'_>,
+) -> Result<Comparison, CompareError> {
     let of = |summary: &Summary| summary.runs.iter().map(|run| run.seed).collect::<Vec<u64>>();
     let (base_seeds, head_seeds) = (of(base), of(head));
-    let only = |own: &[u64], other: &[u64]| own.iter().copied().filter(|seed| !other.contains(seed)).collect();
-    let pairs: Vec<(&Run, &Run)> = base
-        .runs
-        .iter()
-        .filter_map(|run| Some((run, head.runs.iter().find(|other| other.seed == run.seed)?)))
-        .collect();
+    let only = |own: &[u64], other: &[u64]| {
+        let other: BTreeSet<u64> = other.iter().copied().collect();
+        own.iter().copied().filter(|seed| !other.contains(seed)).collect()
+    };
+    let of_head: BTreeMap<u64, &Run> = head.runs.iter().rev().map(|run| (run.seed, run)).collect();
+    let pairs: Vec<(&Run, &Run)> = base.runs.iter().filter_map(|run| Some((run, *of_head.get(&run.seed)?))).collect();
     if pairs.is_empty() {
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
     }
     let identical = pairs.iter().all(|(base, head)| same(base, head));
-    let unmatched = unmatched(&pairs);
-    let (rows, power) = if identical { (Vec::new(), Power::default()) } else { rows(&pairs, tolerances) };
+    let presence = Presence::of(&pairs, tolerances);
+    let found = if identical { Some((Vec::new(), Power::default())) } else { rows(&pairs, tolerances, tick) };
+    let (rows, power) = found.ok_or(CompareError::Interrupted)?;
     Ok(Comparison {
         base: side(base),
         head: side(head),
@@ -223,8 +252,9 @@ pub fn compare(base: &Summary, head: &Summary, tolerances: &Tolerances) -> Resul
         only_head: only(&head_seeds, &base_seeds),
         identical,
         rows,
-        exact: [exact(base, head, &pairs), vanished(base, head, &unmatched, tolerances)].concat(),
-        unmatched,
+        exact: [exact(base, head, &pairs), vanished(base, head, &presence, tolerances)].concat(),
+        unmatched: presence.unmatched,
+        thinned: presence.thinned,
         unmatched_expectations: unmatched_expectations(base, head),
         power,
         level: tolerances.level,
@@ -271,9 +301,9 @@ impl Comparison {
     }
 
     /// Whether it cannot be told if anything became worse: there are differences and too few seeds to show any, or most
-    /// of the base's seeds are not compared.
+    /// of the base's seeds are not compared, or most of a metric's.
     pub fn undecided(&self) -> bool {
-        !self.regressed() && (self.seeds_needed().is_some() || self.lacks_seeds())
+        !self.regressed() && (self.seeds_needed().is_some() || self.lacks_seeds() || !self.thinned.is_empty())
     }
 
     fn verdicts(&self) -> impl Iterator<Item = Verdict> {
@@ -306,23 +336,6 @@ fn same(base: &Run, head: &Run) -> bool {
     base.digest == head.digest && base.metrics == head.metrics && base.invariants == head.invariants
 }
 
-/// Metrics that something was measured of, be it a wait that had not ended.
-fn with_data(run: &Run) -> impl Iterator<Item = &String> {
-    let measured = |metric: &Metric| !metric.figures.is_empty() || metric.unended.is_some_and(|unended| unended > 0);
-    run.metrics.iter().filter(move |(_, metric)| measured(metric)).map(|(key, _)| key)
-}
-
-/// Metrics that have data on one side only, in any of the seeds, and whether that is the base.
-fn unmatched(pairs: &[(&Run, &Run)]) -> Vec<(String, bool)> {
-    let mut sides: BTreeMap<&String, (bool, bool)> = BTreeMap::new();
-    for (base, head) in pairs {
-        with_data(base).for_each(|key| sides.entry(key).or_default().0 = true);
-        with_data(head).for_each(|key| sides.entry(key).or_default().1 = true);
-    }
-    let single = sides.into_iter().filter(|(_, (base, head))| base != head);
-    single.map(|(key, (base, _))| (key.clone(), base)).collect()
-}
-
 fn unmatched_expectations(base: &Summary, head: &Summary) -> Vec<(String, bool)> {
     let only = |own: &Summary, other: &Summary, is_base: bool| {
         let missing = own.expectations.iter().filter(|one| other.expectations.iter().all(|two| two.text != one.text));
@@ -343,25 +356,6 @@ fn unlike(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Option<Exac
     })
 }
 
-/// What the head has lost: metrics without data in any of its runs and expectations it no longer has. Nobody looks
-/// after those any more, which is worse than a figure that moved. Metrics that the tolerances name are tolerated.
-fn vanished(base: &Summary, head: &Summary, unmatched: &[(String, bool)], tolerances: &Tolerances) -> Vec<Exact> {
-    let metrics = unmatched.iter().filter(|(_, is_base)| *is_base).map(|(key, _)| Exact {
-        what: key.clone(),
-        base: "measured".to_owned(),
-        head: "nothing measured".to_owned(),
-        verdict: if tolerances.names(key) { Verdict::Tolerated } else { Verdict::Regression },
-    });
-    let gone = base.expectations.iter().filter(|one| head.expectations.iter().all(|two| two.text != one.text));
-    let expectations = gone.map(|one| Exact {
-        what: one.text.clone(),
-        base: one.verdict.clone(),
-        head: "not expected".to_owned(),
-        verdict: Verdict::Regression,
-    });
-    metrics.chain(expectations).collect()
-}
-
 fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
     let mut laws: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (base, head) in pairs {
@@ -377,15 +371,30 @@ fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
     });
     let expectations = head.expectations.iter().filter_map(|after| {
         let before = base.expectations.iter().find(|before| before.text == after.text)?;
-        let passes = |verdict: &str| verdict == "pass";
-        (passes(&before.verdict) != passes(&after.verdict)).then(|| Exact {
-            what: after.text.clone(),
-            base: before.verdict.clone(),
-            head: after.verdict.clone(),
-            verdict: verdict(passes(&before.verdict)),
-        })
+        let (was, was_met) = fared(before, pairs.iter().map(|(base, _)| *base))?;
+        let (is, _) = fared(after, pairs.iter().map(|(_, head)| *head))?;
+        let verdict = match (was, is) {
+            _ if was == is => return None,
+            (_, Judgement::Pass) => Verdict::Improvement,
+            (Judgement::Pass, _) => Verdict::Regression,
+            (_, Judgement::Fail) if was_met => Verdict::Regression,
+            // Not met before and after, or not known to be any better.
+            _ => Verdict::Moved,
+        };
+        Some(Exact { what: after.text.clone(), base: was.name().to_owned(), head: is.name().to_owned(), verdict })
     });
     laws.chain(expectations).chain(unlike(base, head, pairs)).collect()
+}
+
+/// How an expectation fared in these runs, and whether that counts as met: the runs that only one side has are left out
+/// of it as of everything. If the runs tell nothing of it, how it fared over all.
+fn fared<'a>(overall: &Overall, runs: impl Iterator<Item = &'a Run>) -> Option<(Judgement, bool)> {
+    let own = runs.filter_map(|run| run.expectations.iter().find(|one| one.text == overall.text));
+    let mut judged: Vec<Judgement> = own.filter_map(|one| Judgement::named(&one.verdict)).collect();
+    if judged.is_empty() {
+        judged.push(Judgement::named(&overall.verdict)?);
+    }
+    Some(over_seeds(asked_of_seeds(&overall.text).unwrap_or((1.0, false)), &judged))
 }
 
 #[cfg(test)]

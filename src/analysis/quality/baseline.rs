@@ -108,8 +108,20 @@ fn parse(text: &str) -> Result<Scores, (usize, String)> {
     let (workload, digest) = (header("workload", 2)?, header("digest", 3)?);
     let seeds: Result<Vec<u64>, _> = header("seeds", 4)?.split(' ').map(str::parse).collect();
     let seeds = seeds.map_err(|_| (4, "a seed is not a whole number".to_owned()))?;
-    let figures =
-        lines.map(|(line, at)| figure(line, seeds.len()).map_err(|what| (at, what))).collect::<Result<_, _>>()?;
+    if seeds.windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Err((4, "the seeds are not in order, each once".to_owned()));
+    }
+    let mut figures: Vec<Figure> = Vec::new();
+    for (line, at) in lines {
+        let read = figure(line, seeds.len()).map_err(|what| (at, what))?;
+        if figures.iter().any(|known| (&known.metric, &known.statistic) == (&read.metric, &read.statistic)) {
+            return Err((at, format!("`{} {}` stands there twice", read.metric, read.statistic)));
+        }
+        figures.push(read);
+    }
+    if !text.ends_with('\n') {
+        return Err((text.lines().count(), "the file ends within a line: its end is missing".to_owned()));
+    }
     Ok(Scores { workload, digest, seeds, figures, broken: Vec::new() })
 }
 
@@ -178,5 +190,14 @@ mod tests {
             assert_eq!(mistake.0, line, "{from} {mistake:?}");
         }
         assert_eq!(parse("").expect_err("nothing is there").0, 1);
+        for seeds in ["seeds 2 1", "seeds 1 1"] {
+            assert_eq!(parse(&text.replace("seeds 1 2", seeds)).expect_err(seeds).0, 4);
+        }
+        let twice = format!("{text}placement.queued{{region=r}} mean allocs = 1 2\n");
+        let (line, what) = parse(&twice).expect_err("one figure has two lines");
+        assert_eq!((line, &*what), (8, "`placement.queued{region=r} mean` stands there twice"));
+        // Cut off within a number, which is one all the same.
+        let end = text.find("2.5").expect("a value") + 1;
+        assert_eq!(parse(&text[..end]).expect_err("its end is missing").0, 5);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare};
+use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare, listed};
 use crate::analysis::quality::{Figure, Scores};
 use crate::analysis::summary::{Metric, Run, SCHEMA, Summary};
 
@@ -18,6 +18,8 @@ pub struct Judged {
     pub comparison: Comparison,
     /// Figures that had data in the baseline and have none any more.
     pub lost: Vec<String>,
+    /// Figures that the baseline has nothing of: nobody looks after them.
+    pub unguarded: Vec<String>,
     /// Laws that were broken, and how.
     pub broken: Vec<String>,
 }
@@ -26,6 +28,11 @@ impl Judged {
     /// Whether it should fail a build.
     pub fn is_worse(&self) -> bool {
         self.comparison.regressed() || !self.lost.is_empty() || !self.broken.is_empty()
+    }
+
+    /// Whether it cannot be told, because the seeds are too few or the baseline has holes.
+    pub fn is_undecided(&self) -> bool {
+        !self.is_worse() && (self.comparison.undecided() || !self.unguarded.is_empty())
     }
 }
 
@@ -37,6 +44,16 @@ pub enum Mismatch {
     Changed {
         /// Which.
         workload: String,
+    },
+    /// The workload runs seeds that the baseline has nothing of.
+    #[error("the baseline of `{workload}` has seeds {baseline}, and the workload runs {now}")]
+    Fewer {
+        /// Which.
+        workload: String,
+        /// Its baseline's.
+        baseline: String,
+        /// Its own.
+        now: String,
     },
     /// No seed in common.
     #[error("workload `{workload}`: {cause}")]
@@ -60,17 +77,28 @@ fn judge_one(before: &Scores, after: &Scores, tolerances: &Tolerances) -> Result
     if before.workload != after.workload || before.digest != after.digest {
         return Err(Mismatch::Changed { workload });
     }
+    if after.seeds.iter().any(|seed| !before.seeds.contains(seed)) {
+        let (baseline, now) = (listed(&before.seeds), listed(&after.seeds));
+        return Err(Mismatch::Fewer { workload, baseline, now });
+    }
     match compare(&summary(before), &summary(after), tolerances) {
-        Ok(comparison) => Ok(Judged { workload, comparison, lost: lost(before, after), broken: after.broken.clone() }),
+        Ok(comparison) => Ok(Judged {
+            workload,
+            comparison,
+            lost: missing(before, after),
+            unguarded: missing(after, before),
+            broken: after.broken.clone(),
+        }),
         Err(cause) => Err(Mismatch::Seeds { workload, cause }),
     }
 }
 
-fn lost(before: &Scores, after: &Scores) -> Vec<String> {
+/// Figures with data in `one` and without any in `other`.
+fn missing(one: &Scores, other: &Scores) -> Vec<String> {
     let name = |figure: &Figure| format!("{} {}", figure.metric, figure.statistic);
     let has_data = |figure: &&Figure| figure.values.iter().any(Option::is_some);
-    let kept: Vec<String> = after.figures.iter().filter(has_data).map(name).collect();
-    before.figures.iter().filter(has_data).map(name).filter(|name| !kept.contains(name)).collect()
+    let kept: Vec<String> = other.figures.iter().filter(has_data).map(name).collect();
+    one.figures.iter().filter(has_data).map(name).filter(|name| !kept.contains(name)).collect()
 }
 
 /// Scores as the result of a scenario, with nothing in it but these figures.
@@ -185,6 +213,28 @@ mod tests {
         let others = Scores { seeds: (17..=32).collect(), ..before.clone() };
         let judge = |after| judge(std::slice::from_ref(&before), &[after]).expect_err("they differ").to_string();
         assert_eq!(judge(changed), "the workload `w` has changed since its baseline was written");
-        assert!(judge(others).contains("no seed in common"));
+        assert_eq!(judge(others), "the baseline of `w` has seeds 1–16, and the workload runs 17–32");
+    }
+
+    /// A baseline that lost lines or seeds guards nothing of what they were about.
+    #[test]
+    fn holes_in_a_baseline_are_no_pass() {
+        let now = scores(&[
+            ("placement.queued{region=r}", "mean", shifted(0.0)),
+            ("placement.time_to_running{region=r}", "p50", shifted(0.0)),
+        ]);
+        let mut cut_off = now.clone();
+        cut_off.figures.truncate(1);
+        let found = judged(&cut_off, &now).remove(0);
+        assert_eq!(found.unguarded, ["placement.time_to_running{region=r} p50"]);
+        assert!(found.is_undecided() && !found.is_worse(), "{found:?}");
+        assert!(!judged(&now, &now)[0].is_undecided());
+        let mut one_seed = now.clone();
+        one_seed.seeds.truncate(1);
+        one_seed.figures.iter_mut().for_each(|figure| figure.values.truncate(1));
+        let error = judge(std::slice::from_ref(&one_seed), std::slice::from_ref(&now)).expect_err("seeds are missing");
+        assert_eq!(error.to_string(), "the baseline of `w` has seeds 1, and the workload runs 1–16");
+        // The other way round, fewer are run, which an edit may ask for.
+        assert!(judge(&[now], &[one_seed]).expect("one is common")[0].is_undecided());
     }
 }

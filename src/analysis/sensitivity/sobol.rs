@@ -85,11 +85,19 @@ pub fn sum_of_first(indices: &[Index]) -> f64 {
     indices.iter().map(|index| index.first.value).sum()
 }
 
-/// Whether indices come from too few rows to mean anything: one of first order is clearly below zero, all of those
-/// together are clearly above one, or a total index is.
+/// Whether indices come from too few rows to mean anything: one of first order is clearly below zero or above its total
+/// one, all of those together are clearly above one, or a total index is.
 pub fn are_too_few(indices: &[Index]) -> bool {
-    let cannot_be = |index: &Index| index.first.value < -ERROR_MAX || index.total.value > 1.0 + ERROR_MAX;
+    let cannot_be =
+        |index: &Index| index.first.value < -ERROR_MAX || index.total.value > 1.0 + ERROR_MAX || index.exceeds_itself();
     sum_of_first(indices) > 1.0 + ERROR_MAX || indices.iter().any(cannot_be)
+}
+
+impl Index {
+    /// Whether the input makes clearly more alone than together with others: both are estimated, and each may be off.
+    pub fn exceeds_itself(&self) -> bool {
+        self.first.value > self.total.value + 2.0 * ERROR_MAX
+    }
 }
 
 /// Estimates from enough rows are no further from where they can be.
@@ -190,6 +198,14 @@ mod tests {
             let found = indices(inputs, &points.iter().map(sum).collect::<Vec<_>>()).unwrap();
             assert!((sum_of_first(&found) - 1.0).abs() < 1e-9 && !are_too_few(&found), "{inputs} inputs: {found:?}");
         }
+    }
+
+    /// What an input makes alone is part of what it makes at all.
+    #[test]
+    fn more_alone_than_together_cannot_be() {
+        let share = |value| Share { value, interval: None };
+        let of = |first, total| are_too_few(&[Index { first: share(first), total: share(total) }]);
+        assert!(of(0.756, 0.402) && of(1.0, 0.624) && !of(0.756, 0.6) && !of(0.4, 0.9));
     }
 
     /// One input of two values, in four rows of which each has both: the total index comes to 200 % in every resample.

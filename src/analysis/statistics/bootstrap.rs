@@ -10,19 +10,20 @@ pub const RESAMPLES: usize = 2_000;
 /// For each resample, how often each unit was drawn; none for fewer than two units. `name` names the random stream, so
 /// that equal data have equal intervals whatever else is computed.
 pub fn weights(name: &str, units: usize, resamples: usize) -> Vec<Vec<u32>> {
-    if units < 2 {
-        return Vec::new();
-    }
+    each_weights(name, units, resamples).collect()
+}
+
+/// The same, one resample after the other: many units need no memory for all.
+pub fn each_weights(name: &str, units: usize, resamples: usize) -> impl Iterator<Item = Vec<u32>> {
     let mut rng = Rng::stream(0, &format!("bootstrap/{name}"));
-    (0..resamples)
-        .map(|_| {
-            let mut weights = vec![0; units];
-            for _ in 0..units {
-                weights[rng.below(units as u64) as usize] += 1;
-            }
-            weights
-        })
-        .collect()
+    let resamples = if units < 2 { 0 } else { resamples };
+    (0..resamples).map(move |_| {
+        let mut weights = vec![0; units];
+        for _ in 0..units {
+            weights[rng.below(units as u64) as usize] += 1;
+        }
+        weights
+    })
 }
 
 /// The percentile interval of the figures of resamples at this `confidence` (as 0.95); `None` without any.

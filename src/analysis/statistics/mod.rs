@@ -17,9 +17,13 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Standard deviation of a sample (divisor n - 1); `None` of fewer than two.
+/// Standard deviation of a sample (divisor n - 1); `None` of fewer than two. That of equal values is nothing, whatever
+/// their mean rounds to.
 pub fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;
+    if values.windows(2).all(|pair| pair[0].total_cmp(&pair[1]).is_eq()) {
+        return Some(0.0);
+    }
     let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
     Some(libm::sqrt(squares / (values.len() - 1) as f64))
 }
@@ -47,5 +51,6 @@ mod tests {
         assert!(near(median(&[6.0, 1.0, 2.0]), 2.0) && near(median(&[4.0, 1.0, 2.0, 9.0]), 3.0));
         assert!(median(&[1.0, f64::INFINITY, f64::INFINITY]).is_some_and(f64::is_infinite));
         assert_eq!((mean(&[]), median(&[]), deviation(&[1.0])), (None, None, None));
+        assert_eq!(deviation(&[0.1; 30]).map(f64::to_bits), Some(0));
     }
 }

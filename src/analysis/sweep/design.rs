@@ -1,6 +1,7 @@
 //! Which points of the space of a sweep are run.
 
 use crate::analysis::sensitivity::{latin_hypercube, morris, sobol};
+use crate::scenario::locate::lies_within;
 use crate::scenario::vary::Dimension;
 
 /// A way of choosing points.
@@ -39,6 +40,14 @@ pub enum DesignError {
     /// Two dimensions of one path.
     #[error("`{0}` is varied twice")]
     Twice(String),
+    /// A dimension that is part of another.
+    #[error("`{part}` lies within `{whole}`, which is varied, too")]
+    Within {
+        /// The path of the part.
+        part: String,
+        /// The other path.
+        whole: String,
+    },
     /// A free range in a grid or list.
     #[error("a {design} needs values, and the range of `{path}` has no step")]
     Free {
@@ -80,6 +89,7 @@ impl DesignError {
                 .to_owned(),
             Self::TooManyDimensions(_) => "vary fewer values at once".to_owned(),
             Self::Twice(_) => "put all its values into one `--vary`".to_owned(),
+            Self::Within { .. } => "vary one of the two, and write the part into the values of the whole".to_owned(),
             Self::Free { .. } => {
                 "write a step, as `12..36/6`, or sample the range with `--design lhs`, `morris` or `sobol`".to_owned()
             }
@@ -163,11 +173,24 @@ fn check(dimensions: &[Dimension]) -> Result<(), DesignError> {
     if dimensions.len() > DIMENSIONS_MAX {
         return Err(DesignError::TooManyDimensions(dimensions.len()));
     }
-    let twin = dimensions.iter().enumerate().find(|(index, d)| dimensions[..*index].iter().any(|o| o.path == d.path));
-    match twin {
-        Some((_, dimension)) => Err(DesignError::Twice(dimension.path.clone())),
-        None => Ok(()),
+    apart(dimensions, lies_within)
+}
+
+/// Refuses dimensions of which one would overwrite the other; whether a path lies within another one is told by the
+/// caller.
+pub(super) fn apart(dimensions: &[Dimension], is_within: impl Fn(&str, &str) -> bool) -> Result<(), DesignError> {
+    for (index, one) in dimensions.iter().enumerate() {
+        for two in &dimensions[..index] {
+            let (one, two) = (&one.path, &two.path);
+            match (is_within(one, two), is_within(two, one)) {
+                (false, false) => {}
+                (true, true) => return Err(DesignError::Twice(one.clone())),
+                (true, false) => return Err(DesignError::Within { part: one.clone(), whole: two.clone() }),
+                (false, true) => return Err(DesignError::Within { part: two.clone(), whole: one.clone() }),
+            }
+        }
     }
+    Ok(())
 }
 
 fn lists(dimensions: &[Dimension], design: &'static str) -> Result<Vec<Vec<String>>, DesignError> {
@@ -234,6 +257,10 @@ mod tests {
         for (design, vary, part) in [
             (Design::Grid, &[] as &[&str], "nothing is varied"),
             (Design::Grid, &["a=1", "a=2"], "`a` is varied twice"),
+            (Design::Grid, &["a[0].n=1", "a[ 0 ].n=2"], "`a[ 0 ].n` is varied twice"),
+            (Design::Grid, &["a[0].n=1", "a[00].n=2"], "`a[00].n` is varied twice"),
+            (Design::Grid, &["a[0].n=1", "a[0]=A(n: 1),A(n: 2)"], "`a[0].n` lies within `a[0]`"),
+            (Design::Grid, &["a[0]=A(n: 1),A(n: 2)", "a[0].n=1"], "`a[0].n` lies within `a[0]`"),
             (Design::Grid, &["a=1..2"], "has no step"),
             (Design::List, &["a=1,2", "b=1"], "`a` has 2 and `b` has 1"),
             (Design::Latin { points: usize::MAX }, &["a=1..2"], "more than 100000"),

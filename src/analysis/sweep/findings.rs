@@ -40,6 +40,8 @@ pub struct Flip {
     pub cut: Cut,
     /// Unit of the value.
     pub unit: String,
+    /// Points that do not exercise the expectation; they say nothing of it and are left out of the cut.
+    pub left_out: usize,
 }
 
 /// Elementary effects on a measure.
@@ -242,11 +244,15 @@ fn flips(swept: &Swept) -> Vec<Flip> {
     for expectation in 0..swept.sweep.readings.expectations.len() {
         for dimension in 0..swept.sweep.dimensions.len() {
             let Some(numbers) = swept.numbers(dimension) else { continue };
-            let held = |(point, number)| (number, swept.held(point, expectation).met);
-            let points: Vec<(f64, bool)> = numbers.into_iter().enumerate().map(held).collect();
+            let held = |(point, number)| {
+                let held = swept.held(point, expectation);
+                held.is_exercised().then_some((number, held.met))
+            };
+            let points: Vec<(f64, bool)> = numbers.into_iter().enumerate().filter_map(held).collect();
+            let left_out = swept.points() - points.len();
             if let Some(cut) = tipping::cut(&points) {
                 let unit = vary::unit(swept.value(0, dimension)).to_owned();
-                flips.push(Flip { expectation, dimension, cut, unit });
+                flips.push(Flip { expectation, dimension, cut, unit, left_out });
             }
         }
     }
@@ -302,14 +308,19 @@ impl Flip {
         let (text, path) = (&swept.sweep.readings.expectations[self.expectation].0, path(swept, self.dimension));
         let (first, then) = if cut.holds_below { ("holds", "fails") } else { ("fails", "holds") };
         let (below, above) = (shown(cut.below), shown(cut.above));
+        let points = if self.left_out > 0 { "points that exercise it" } else { "points" };
         let agree = if cut.agree == cut.points {
-            format!("all {} points agree", cut.points)
+            format!("all {} {points} agree", cut.points)
         } else {
-            format!("{} of {} points agree", cut.agree, cut.points)
+            format!("{} of {} {points} agree", cut.agree, cut.points)
+        };
+        let (between, others) = match self.left_out {
+            0 => ("nothing was sampled", String::new()),
+            others => ("nothing exercised it", format!("; {others} do not and are left out")),
         };
         format!(
-            "the answer to `{text}` flips between {below} and {above} of `{path}`, between which nothing was sampled: it \
-             {first} up to {below} and {then} from {above} on ({agree}){}",
+            "the answer to `{text}` flips between {below} and {above} of `{path}`, between which {between}: it {first} \
+             up to {below} and {then} from {above} on ({agree}{others}){}",
             match swept.sweep.parameter(path) {
                 Some(parameter) => format!("; the scenario has {}, {}", parameter.value, parameter.is_what()),
                 None => String::new(),
@@ -321,8 +332,8 @@ impl Flip {
 impl Shares {
     /// The total share of an input, unless it comes from too few rows to mean anything.
     pub fn total(&self, input: usize) -> Option<Share> {
-        let total = self.indices.as_ref()?.get(input)?.total;
-        (total.value <= 1.0 + sobol::ERROR_MAX).then_some(total)
+        let indices = self.indices.as_ref().filter(|indices| !sobol::are_too_few(indices))?;
+        indices.get(input).map(|index| index.total)
     }
 
     fn in_words(&self, swept: &Swept, out: &mut Vec<String>) {
@@ -372,15 +383,17 @@ fn each_in_words(swept: &Swept, name: &str, indices: &[Index], out: &mut Vec<Str
             .interval
             .map_or(String::new(), |(low, high)| format!(" (95 % interval {} to {})", percent(low), percent(high)));
         // The two are estimated apart; with few rows, what cannot be may come out.
-        let together = if index.total.value > index.first.value {
-            format!("; together with the others {}", percent(index.total.value))
-        } else {
+        let (alone, with) = (percent(index.first.value), percent(index.total.value));
+        let together = if alone == with {
             String::new()
+        } else if index.total.value < index.first.value {
+            format!("; together with the others {with}, though that cannot be less")
+        } else {
+            format!("; together with the others {with}")
         };
         let wide = index.first.interval.is_none_or(|(low, high)| high - low > WIDE);
         out.push(format!(
-            "{} of the variance of `{name}` comes from `{}` alone{interval}{}{together}{}",
-            percent(index.first.value),
+            "{alone} of the variance of `{name}` comes from `{}` alone{interval}{}{together}{}",
             path(swept, dimension),
             which_is(swept, dimension),
             if wide { "; the interval is wide, more rows narrow it" } else { "" },
@@ -414,6 +427,7 @@ fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> 
     let sum = sobol::sum_of_first(indices);
     let below = indices.iter().position(|index| index.first.value < -sobol::ERROR_MAX);
     let above = indices.iter().position(|index| index.total.value > 1.0 + sobol::ERROR_MAX);
+    let more = indices.iter().position(Index::exceeds_itself);
     let shown = match (below, above) {
         _ if sum > 1.0 + sobol::ERROR_MAX => {
             format!("what each value makes alone adds up to {:.0} %, and cannot be more than 100 %", 100.0 * sum)
@@ -422,8 +436,15 @@ fn too_few_rows(swept: &Swept, name: &str, indices: &[Index]) -> Option<String> 
             let share = 100.0 * indices[below].first.value;
             format!("what `{}` makes alone comes to {share:.0} %, and cannot be less than none", path(swept, below))
         }
-        (None, above) => {
-            let above = above.unwrap_or_default();
+        (None, None) => {
+            let more = more.unwrap_or_default();
+            let Index { first, total } = indices[more];
+            let (alone, with, path) = (100.0 * first.value, 100.0 * total.value, path(swept, more));
+            format!(
+                "what `{path}` makes alone comes to {alone:.0} %, and cannot be more than the {with:.0} % with the others"
+            )
+        }
+        (None, Some(above)) => {
             let share = 100.0 * indices[above].total.value;
             let with = if indices.len() > 1 { "with the others " } else { "" };
             format!("what `{}` makes {with}comes to {share:.0} %, and cannot be more than 100 %", path(swept, above))
@@ -563,7 +584,9 @@ mod tests {
             let indices = findings.shares[0].indices.as_ref().expect("it varies");
             let below = indices.iter().any(|index| index.first.value < -0.1);
             let above = indices.iter().any(|index| index.total.value > 1.1);
-            let impossible_now = below || above || sobol::sum_of_first(indices) > 1.1;
+            let more = indices.iter().any(|index| index.first.value > index.total.value + 0.2);
+            let impossible_now = below || above || more || sobol::sum_of_first(indices) > 1.1;
+            assert_eq!(findings.shares[0].total(0).is_none(), impossible_now, "no output tells a share");
             assert_eq!((small, told), (impossible_now, !impossible_now), "{:?}", findings.sentences);
             impossible += usize::from(small);
         }
@@ -576,7 +599,7 @@ mod tests {
         };
         for findings in (3..12).filter_map(two) {
             let text = &findings.sentences[0];
-            assert!(text.contains("and cannot be more than 100 %") && !text.contains("100 % to 100 %"), "{text}");
+            assert!(text.contains("and cannot be more than ") && !text.contains("100 % to 100 %"), "{text}");
         }
     }
 
@@ -590,6 +613,24 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("it holds up to 10 s and fails from 60 s on (all 4 points agree)"), "{text}");
+    }
+
+    /// Where nothing happened an expectation is neither held nor failed, whether or not it says `if exercised`.
+    #[test]
+    fn points_that_do_not_exercise_an_expectation_are_no_side_of_a_cut() {
+        let of = |figure: fn(f64) -> Option<f64>| {
+            let vary = ["options.heartbeat_grace=5s,6s,7s,8s"];
+            let swept = swept(Design::Grid, &vary, 2, |at, _| figure(at[0]));
+            (Findings::of(&swept), swept)
+        };
+        let (findings, swept) = of(|at| (at > 6.5).then_some(1e6));
+        assert!(findings.flips.is_empty(), "all points that say anything agree: {:?}", findings.sentences);
+        assert_eq!([0, 2].map(|point| swept.held(point, 0).is_exercised()), [false, true]);
+        let (findings, _) = of(|at| (!(5.5..6.5).contains(&at)).then_some(if at < 6.0 { 1e3 } else { 1e6 }));
+        assert_eq!((findings.flips[0].cut.points, findings.flips[0].left_out), (3, 1));
+        let text = &findings.sentences[0];
+        assert!(text.contains("between 5 s and 7 s of `options.heartbeat_grace`, between which nothing exercised"));
+        assert!(text.contains("(all 3 points that exercise it agree; 1 do not and are left out)"), "{text}");
     }
 
     #[test]

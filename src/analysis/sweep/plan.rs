@@ -8,13 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use crate::analysis::judge::{judgement, observed, windows};
-use crate::analysis::sweep::design::{Design, DesignError, Layout};
+use crate::analysis::sweep::design::{self, Design, DesignError, Layout};
 use crate::analysis::sweep::work::Row;
 use crate::measure::objective::{Objective, Window};
 use crate::measure::outcome::Outcome;
 use crate::scenario;
 use crate::scenario::Loaded;
 use crate::scenario::diagnostic::{Diagnostic, Sources};
+use crate::scenario::locate;
 use crate::scenario::lower::{Files, Lowered};
 use crate::scenario::parameters::Parameter;
 use crate::scenario::vary::Dimension;
@@ -123,6 +124,14 @@ impl Plan {
     fn check_with<F: Files + Sync>(&self, files: &F, threads: Option<usize>) -> Result<Checked, PlanError> {
         let dimensions = self.dimensions()?;
         let layout = self.design.points(&dimensions, self.seeds.len(), self.design_seed).map_err(PlanError::Design)?;
+        // Two paths can lead to one value by different steps, as `timeline[0].zone` and `timeline[0][1].zone`.
+        if let Some(tree) = locate::scan(&self.text) {
+            let is_within = |path: &str, outer: &str| {
+                let (own, other) = (tree.find(path), tree.find(outer));
+                tree.has(path) && tree.has(outer) && other.start <= own.start && own.end <= other.end
+            };
+            design::apart(&dimensions, is_within).map_err(PlanError::Design)?;
+        }
         let base = self.load(&[], files);
         let failed =
             |point: Option<(usize, usize)>, loaded: Loaded| PlanError::Scenario { point, loaded: Box::new(loaded) };
@@ -330,5 +339,22 @@ fn in_pool<T: Send>(threads: Option<usize>, work: impl FnOnce() -> T + Send) -> 
     match rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build() {
         Ok(pool) => pool.install(work),
         Err(_) => work(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::sweep::testing::plan;
+
+    /// The steps differ and the value is one: what the second writes, the first would be told to have been.
+    #[test]
+    fn one_value_by_two_paths_is_varied_twice() {
+        let target =
+            |path: &str| format!("{path}=1 random machines of web in us-east-1,2 random machines of web in us-east-1");
+        let twice = [target("timeline[0].target"), target("timeline[0][1].target")];
+        let vary: Vec<&str> = twice.iter().map(String::as_str).collect();
+        let error = plan(Design::Grid, &vary, 1).check(Some(1)).expect_err("one overwrites the other");
+        assert!(matches!(&error, PlanError::Design(DesignError::Twice(path)) if path == "timeline[0][1].target"));
     }
 }

@@ -58,7 +58,16 @@ pub struct Held {
     /// Seeds without anything to judge.
     pub idle: usize,
     /// Whether it holds for the point.
+    pub overall: Judgement,
+    /// Whether it counts as met; without anything to judge only if it says `if exercised`.
     pub met: bool,
+}
+
+impl Held {
+    /// Whether the point says anything of it.
+    pub fn is_exercised(&self) -> bool {
+        self.overall != Judgement::NotExercised
+    }
 }
 
 impl Swept {
@@ -112,9 +121,9 @@ impl Swept {
     pub fn held(&self, point: usize, expectation: usize) -> Held {
         let all: Vec<Judgement> = self.runs(point).iter().map(|row| row.judgements[expectation]).collect();
         let count = |wanted| all.iter().filter(|judgement| **judgement == wanted).count();
-        let (_, met) = over_runs(&self.sweep.readings.expectations[expectation].1, &all);
+        let (overall, met) = over_runs(&self.sweep.readings.expectations[expectation].1, &all);
         let (passed, failed) = (count(Judgement::Pass), count(Judgement::Fail));
-        Held { passed, failed, idle: count(Judgement::NotExercised), met }
+        Held { passed, failed, idle: count(Judgement::NotExercised), overall, met }
     }
 
     /// Violations of invariants over all runs.

@@ -14,7 +14,14 @@ const SCENARIO: &str = include_str!("../../../scenarios/sweep-heartbeat.ron");
 /// A sweep of these dimensions, with so many seeds, in which every measure of a run comes to `figure` of the numbers of
 /// its point and its seed, in the unit of the measure.
 pub(crate) fn swept(design: Design, vary: &[&str], seeds: u64, figure: impl Fn(&[f64], u64) -> Option<f64>) -> Swept {
-    let plan = Plan {
+    let sweep = plan(design, vary, seeds).check(Some(1)).unwrap_or_else(|error| panic!("no mistakes: {error:?}"));
+    let rows = (0..sweep.runs()).map(|run| row(&sweep, run, &figure)).collect();
+    Swept { sweep, digest: "ab".repeat(8), rows }
+}
+
+/// The plan of such a sweep, unchecked.
+pub(crate) fn plan(design: Design, vary: &[&str], seeds: u64) -> Plan {
+    Plan {
         file: "s.ron".to_owned(),
         text: SCENARIO.to_owned(),
         files: std::collections::BTreeMap::new(),
@@ -24,10 +31,7 @@ pub(crate) fn swept(design: Design, vary: &[&str], seeds: u64, figure: impl Fn(&
         design_seed: 0,
         seeds: (1..=seeds).collect(),
         measures: Vec::new(),
-    };
-    let sweep = plan.check(Some(1)).unwrap_or_else(|error| panic!("a plan without mistakes: {error:?}"));
-    let rows = (0..sweep.runs()).map(|run| row(&sweep, run, &figure)).collect();
-    Swept { sweep, digest: "ab".repeat(8), rows }
+    }
 }
 
 fn row(sweep: &Checked, run: usize, figure: impl Fn(&[f64], u64) -> Option<f64>) -> Row {

@@ -31,6 +31,7 @@ use crate::report::sweep::store::Store;
 use crate::report::sweep::store::StoreError;
 use crate::report::sweep::text;
 use crate::scenario::Loaded;
+use crate::scenario::locate::lies_within;
 use crate::scenario::lower::Lowered;
 use crate::scenario::parse;
 use args::DesignName;
@@ -141,9 +142,8 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
     };
     super::run::say_findings(&loaded, output);
     let vary = if space.vary.is_empty() { lowered.vary.clone() } else { space.vary.clone() };
-    let path = |text: &str| text.split_once('=').map_or(text, |(path, _)| path).trim().to_owned();
-    if let Some(both) = space.set.iter().find(|edit| vary.iter().any(|varied| path(varied) == path(edit))) {
-        let message = format!("`{}` is both set and varied", path(both));
+    if let Some(both) = set_and_varied(&space.set, &vary) {
+        let message = format!("`{both}` is both set and varied");
         return Err(Stopped::Asked("E100", message, "leave its `--set` out, or do not vary it".to_owned()));
     }
     let given = design.is_some();
@@ -169,6 +169,15 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
         measures: space.metric.clone(),
     };
     Ok(plan.gather(space.threads())?)
+}
+
+/// The path of an edit that has no effect, because the same value is varied, or one that it is a part of.
+fn set_and_varied<'a>(edits: &'a [String], vary: &[String]) -> Option<&'a str> {
+    let path = |text: &'a str| text.split_once('=').map_or(text, |(path, _)| path).trim();
+    let is_varied = |edited: &&str| {
+        vary.iter().filter_map(|varied| varied.split_once('=')).any(|(outer, _)| lies_within(edited, outer.trim()))
+    };
+    edits.iter().map(|edit| path(edit)).find(is_varied)
 }
 
 /// That `seeds: Auto(…)` does not hold here, where every point runs the same seeds; `None` if it is not asked for.
@@ -294,6 +303,15 @@ impl Here {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_of_what_is_varied_is_found_however_it_is_written() {
+        let of = |edit: &str, varied: &str| set_and_varied(&[edit.to_owned()], &[varied.to_owned()]).map(str::to_owned);
+        assert_eq!(of("a[00].n=4", "a[0].n=5,7").as_deref(), Some("a[00].n"));
+        assert_eq!(of("a[0].n=4", "a[0]=A(n: 1),A(n: 2)").as_deref(), Some("a[0].n"));
+        assert_eq!(of("a[0]=A(n: 1)", "a[0].n=5,7"), None, "its other parts hold");
+        assert_eq!(of("a[1].n=4", "a[0].n=5,7"), None);
+    }
 
     #[test]
     fn that_seeds_are_fixed_is_said_where_the_scenario_leaves_them_open() {

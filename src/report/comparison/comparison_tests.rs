@@ -59,6 +59,7 @@ fn account() -> Account {
             verdict: Verdict::Improvement,
         }],
         unmatched: Vec::new(),
+        thinned: Vec::new(),
         unmatched_expectations: Vec::new(),
         power: Power { tested: 3, able: 3 },
         level: 0.05,
@@ -252,4 +253,47 @@ fn no_text_is_markup_in_markdown() {
             "\n````\ncossim run",
         ],
     );
+}
+
+/// Which figures have seeds left out is said, and in how many of how many.
+#[test]
+fn figures_that_lack_seeds_are_named() {
+    let mut account = account();
+    account.comparison.rows[0].unpaired = 3;
+    account.comparison.thinned = vec!["failover.replace{region=eu}".to_owned()];
+    account.comparison.rows.iter_mut().for_each(|row| row.verdict = Verdict::NoEvidence);
+    account.comparison.exact.clear();
+    check_contains(
+        &text::render(&account),
+        &[
+            "UNDECIDED  a|b",
+            "one side only and are left out: plan.wait{region=<eu>} p99 (3 of 13)\n",
+            "the base measured failover.replace{region=eu} in every seed and the head in fewer than half",
+        ],
+    );
+    account.comparison.rows = vec![account.comparison.rows[0].clone(); 10];
+    check_contains(&text::render(&account), &["p99 (3 of 13), and 2 more\n"]);
+}
+
+/// GitHub shows ten annotations of a level and drops the others: what it comes to is the first, and what is dropped is
+/// counted.
+#[test]
+fn annotations_begin_with_the_verdict_and_count_what_is_left_out() {
+    let mut account = account();
+    let exact = |at: usize, verdict| Exact {
+        what: format!("x{at} < 1"),
+        base: "fail".to_owned(),
+        head: "pass".to_owned(),
+        verdict,
+    };
+    account.comparison.exact = (0..10).map(|at| exact(at, Verdict::Improvement)).collect();
+    account.comparison.exact.extend((0..10).map(|at| exact(at, Verdict::Regression)));
+    let text = github::render(&account);
+    assert!(text.starts_with("::notice file=s%2C1.ron,title=cossim::regression: 12 regressions, 10 impr"), "{text}");
+    let of = |level: &str| text.lines().filter(|line| line.starts_with(level)).collect::<Vec<&str>>();
+    let (notices, errors) = (of("::notice "), of("::error "));
+    assert_eq!((notices.len(), errors.len()), (10, 10));
+    assert!(notices[9].contains("::2 more are not annotated") && errors[9].contains("::3 more are not"), "{text}");
+    account.comparison.exact.truncate(8);
+    assert!(!github::render(&account).contains("not annotated"));
 }

@@ -5,35 +5,45 @@ use std::fmt::Write as _;
 use super::{Account, change, interval, moved, name, probability};
 use crate::analysis::compare::Verdict;
 
-/// Annotations of one kind that are written; GitHub shows ten of each per step.
+/// Annotations of one level that are written; GitHub shows ten of each per step.
 const ANNOTATIONS_MAX: usize = 10;
 
-/// The commands, one a line.
+/// The commands, one a line: what it comes to first.
 pub fn render(account: &Account) -> String {
-    let comparison = &account.comparison;
-    let file = property(&comparison.head.file);
+    let said = ("cossim".to_owned(), format!("{}: {}", account.word(), account.counts()));
+    let why = account.why_undecided().into_iter().filter(|_| account.comparison.undecided());
+    let errors = why.map(|why| ("cossim: undecided".to_owned(), why)).chain(told(account, Verdict::Regression));
+    let caveats = account.caveats().into_iter().map(|caveat| ("cossim".to_owned(), caveat));
+    let file = property(&account.comparison.head.file);
+    [
+        level("notice", &file, [said].into_iter().chain(told(account, Verdict::Improvement)).collect()),
+        level("error", &file, errors.collect()),
+        level("warning", &file, caveats.collect()),
+    ]
+    .concat()
+}
+
+/// What came to this, each with its title.
+fn told(account: &Account, verdict: Verdict) -> impl Iterator<Item = (String, String)> {
+    let exact = account.exact(verdict).map(|exact| format!("{}: {} → {}", exact.what, exact.base, exact.head));
+    let own = account.rows(verdict).into_iter().filter(|row| row.same_as.is_none());
+    let figures = own.map(|row| {
+        let (name, change, interval, p, moved) = (name(row), change(row), interval(row), probability(row), moved(row));
+        format!("{name}: {change}, 95 % interval {interval}, p {p}, moved in {moved} seeds")
+    });
+    exact.chain(figures).map(move |message| (format!("cossim: {}", verdict.name()), message))
+}
+
+/// Annotations of one level; of more than are shown, the last one says how many are not.
+fn level(level: &str, file: &str, mut all: Vec<(String, String)>) -> String {
+    if all.len() > ANNOTATIONS_MAX {
+        let left_out = all.split_off(ANNOTATIONS_MAX - 1).len();
+        all.push(("cossim".to_owned(), format!("{left_out} more are not annotated; `--format markdown` has them all")));
+    }
     let mut out = String::new();
-    for (verdict, level) in [(Verdict::Regression, "error"), (Verdict::Improvement, "notice")] {
-        let exact = account.exact(verdict).map(|exact| format!("{}: {} → {}", exact.what, exact.base, exact.head));
-        let own = account.rows(verdict).into_iter().filter(|row| row.same_as.is_none());
-        let figures = own.map(|row| {
-            let (name, change, interval, p, moved) =
-                (name(row), change(row), interval(row), probability(row), moved(row));
-            format!("{name}: {change}, 95 % interval {interval}, p {p}, moved in {moved} seeds")
-        });
-        let title = property(&format!("cossim: {}", verdict.name()));
-        for message in exact.chain(figures).take(ANNOTATIONS_MAX) {
-            let _ = writeln!(out, "::{level} file={file},title={title}::{}", data(&message));
-        }
+    for (title, message) in all {
+        let _ = writeln!(out, "::{level} file={file},title={}::{}", property(&title), data(&message));
     }
-    for why in account.why_undecided().iter().filter(|_| comparison.undecided()) {
-        let _ = writeln!(out, "::error file={file},title=cossim%3A undecided::{}", data(why));
-    }
-    for caveat in account.caveats().iter().take(ANNOTATIONS_MAX) {
-        let _ = writeln!(out, "::warning file={file},title=cossim::{}", data(caveat));
-    }
-    let said = data(&format!("{}: {}", account.word(), account.counts()));
-    let _ = writeln!(out, "::notice file={file},title=cossim::{said}");
     out
 }
 

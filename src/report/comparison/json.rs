@@ -131,8 +131,8 @@ pub struct Fared {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// `regression` or `improvement`; `moved` for runs that should have been equal, `tolerated` for metrics that may
-    /// vanish.
+    /// `regression` or `improvement`; `moved` for runs that should have been equal and for expectations that fared
+    /// otherwise and no better, `tolerated` for metrics that may vanish.
     pub verdict: String,
 }
 

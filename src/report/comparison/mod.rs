@@ -13,6 +13,9 @@ use crate::analysis::compare::decisions::Changed;
 use crate::analysis::compare::{Comparison, Exact, Row, Side, Verdict, listed};
 use crate::report::text::{number, plural, quoted};
 
+/// Figures with seeds left out that are named; the JSON has all.
+const UNPAIRED_MAX: usize = 8;
+
 /// A comparison and what its sides are called.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -90,11 +93,16 @@ impl Account {
                 caveats.push(format!("the sides are of different {what}: {base} and {head}"));
             }
         }
-        let unpaired = comparison.rows.iter().filter(|row| row.unpaired > 0).count();
-        if unpaired > 0 {
+        let unpaired: Vec<&Row> = comparison.rows.iter().filter(|row| row.unpaired > 0).collect();
+        if !unpaired.is_empty() {
+            let named = |row: &&Row| format!("{} ({} of {})", name(row), row.unpaired, row.unpaired + row.pairs);
+            let mut all: Vec<String> = unpaired.iter().take(UNPAIRED_MAX).map(named).collect();
+            let more = unpaired.len() - all.len();
+            all.extend((more > 0).then(|| format!("and {more} more")));
             caveats.push(format!(
-                "in {}, some seeds have data on one side only and are left out",
-                plural(unpaired, "figure")
+                "in {}, some seeds have data on one side only and are left out: {}",
+                plural(unpaired.len(), "figure"),
+                all.join(", ")
             ));
         }
         // What the head has lost is among the regressions.
@@ -145,7 +153,15 @@ impl Account {
                 common + comparison.only_base.len()
             )
         });
-        few.into_iter().chain(lacking).collect()
+        let thinned = (!comparison.thinned.is_empty()).then(|| {
+            format!(
+                "the base measured {} in every seed and the head in fewer than half of them, and {} are too few to tell \
+                 whether that is chance; run more",
+                comparison.thinned.join(", "),
+                plural(common, "seed")
+            )
+        });
+        few.into_iter().chain(lacking).chain(thinned).collect()
     }
 
     /// The commands that tell more of the first decision that changed, if the results tell scores alone.

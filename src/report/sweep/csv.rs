@@ -18,7 +18,8 @@ const COLUMNS: [&str; 9] = [
 ];
 
 /// One row per point: its values, then mean, interval and counts of every measure and the same of its difference to the
-/// first point within seeds, then whether expectations are met.
+/// first point within seeds, then whether expectations are met (empty where they are not exercised), in how many seeds
+/// they held, and in how many there was nothing to judge.
 pub fn points(swept: &Swept) -> Vec<u8> {
     let readings = &swept.sweep.readings;
     let mut header = vec!["point".to_owned()];
@@ -31,7 +32,7 @@ pub fn points(swept: &Swept) -> Vec<u8> {
         header.extend(COLUMNS.map(|column| format!("{name} {column}")));
     }
     for (text, ..) in &readings.expectations {
-        header.extend([format!("{text} met"), format!("{text} passed")]);
+        header.extend(["met", "passed", "not_exercised"].map(|column| format!("{text} {column}")));
     }
     let mut rows = vec![header];
     for point in 0..swept.points() {
@@ -54,7 +55,8 @@ pub fn points(swept: &Swept) -> Vec<u8> {
         }
         for expectation in 0..readings.expectations.len() {
             let held = swept.held(point, expectation);
-            row.extend([held.met.to_string(), held.passed.to_string()]);
+            let met = if held.is_exercised() { held.met.to_string() } else { String::new() };
+            row.extend([met, held.passed.to_string(), held.idle.to_string()]);
         }
         rows.push(row);
     }

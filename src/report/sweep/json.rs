@@ -103,7 +103,9 @@ pub struct FromFirst {
 /// An expectation at a point.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Holds {
-    /// Whether it counts as met.
+    /// `pass`, `fail`, or `not exercised` if too few seeds have anything to judge.
+    pub verdict: String,
+    /// Whether it counts as met; one that is not exercised does only if it says `if exercised`.
     pub met: bool,
     /// Seeds in which it held.
     pub passed: usize,
@@ -149,7 +151,7 @@ pub struct FlipsAt {
     pub holds_below: bool,
     /// Points that agree.
     pub agree: usize,
-    /// All points.
+    /// Points that exercise the expectation; the others say nothing of it.
     pub points: usize,
 }
 
@@ -265,7 +267,8 @@ fn point(swept: &Swept, point: usize) -> Point {
     let readings = &swept.sweep.readings;
     let holds = |expectation: usize| {
         let held = swept.held(point, expectation);
-        Holds { met: held.met, passed: held.passed, failed: held.failed, not_exercised: held.idle }
+        let verdict = held.overall.name().to_owned();
+        Holds { verdict, met: held.met, passed: held.passed, failed: held.failed, not_exercised: held.idle }
     };
     Point {
         point,

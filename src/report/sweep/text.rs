@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::analysis::judge::Judgement;
 use crate::analysis::sweep::design::Design;
 use crate::analysis::sweep::findings::Findings;
 use crate::analysis::sweep::table::{Difference, Estimate, Swept};
@@ -39,10 +40,14 @@ fn taught(findings: &Findings, out: &mut String) {
 
 fn header(swept: &Swept, out: &mut String) {
     let plan = &swept.sweep.plan;
-    let met = (0..swept.points()).filter(|&point| all_met(swept, point)).count();
-    let expected = match swept.sweep.readings.expectations.len() {
+    let all = swept.sweep.readings.expectations.len();
+    let fared: Vec<Fared> = (0..swept.points()).map(|point| Fared::of(swept, point)).collect();
+    let met = fared.iter().filter(|fared| fared.met == all).count();
+    let idle = fared.iter().filter(|fared| fared.idle > 0).count();
+    let idle = if idle > 0 { format!(" (not all exercised at {idle})") } else { String::new() };
+    let expected = match all {
         0 => "no expectations".to_owned(),
-        _ => format!("all expectations met at {met} of {} points", swept.points()),
+        _ => format!("all expectations met at {met} of {} points{idle}", swept.points()),
     };
     let _ = writeln!(out, "sweep  {}: {expected}; {} violations", swept.sweep.name, swept.violations());
     let runs = format!("{} runs: {} points with seeds", swept.rows.len(), swept.points());
@@ -59,8 +64,21 @@ pub(super) fn design(swept: &Swept) -> String {
     }
 }
 
-fn all_met(swept: &Swept, point: usize) -> bool {
-    (0..swept.sweep.readings.expectations.len()).all(|expectation| swept.held(point, expectation).met)
+/// How the expectations fared at a point.
+struct Fared {
+    /// Exercised and met.
+    met: usize,
+    /// Not exercised, whether or not that counts as met.
+    idle: usize,
+}
+
+impl Fared {
+    fn of(swept: &Swept, point: usize) -> Self {
+        let all = 0..swept.sweep.readings.expectations.len();
+        let all: Vec<_> = all.map(|expectation| swept.held(point, expectation)).collect();
+        let count = |wanted| all.iter().filter(|held| held.overall == wanted).count();
+        Self { met: count(Judgement::Pass), idle: count(Judgement::NotExercised) }
+    }
 }
 
 fn points(swept: &Swept, out: &mut String) {
@@ -88,9 +106,9 @@ fn points(swept: &Swept, out: &mut String) {
             }
         }
         if !readings.expectations.is_empty() {
-            let all = 0..readings.expectations.len();
-            let met = all.clone().filter(|&expectation| swept.held(point, expectation).met).count();
-            row.push(format!("{met} of {}", all.len()));
+            let Fared { met, idle } = Fared::of(swept, point);
+            let idle = if idle > 0 { format!(", {idle} not exercised") } else { String::new() };
+            row.push(format!("{met} of {}{idle}", readings.expectations.len()));
         }
         rows.push(row);
     }
@@ -139,4 +157,27 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::sweep::testing::swept;
+    use crate::report::sweep::csv;
+
+    /// In the table, in its first line and in `points.csv` alike, nothing that happened is neither held nor failed.
+    #[test]
+    fn what_no_run_exercises_is_not_told_as_met() {
+        let vary = ["options.heartbeat_grace=5s,6s,7s"];
+        let figure = |at: &[f64], _| (at[0] > 5.5).then_some(if at[0] > 6.5 { 1e6 } else { 0.0 });
+        let swept = swept(Design::Grid, &vary, 2, figure);
+        let text = render(&swept, &Findings::of(&swept));
+        let all = swept.sweep.readings.expectations.len();
+        assert!(text.contains("met at 1 of 3 points (not all exercised at 1); 0 violations"), "{text}");
+        assert!(text.contains(&format!("0 of {all}, {all} not exercised\n")), "{text}");
+        assert!(text.contains(&format!("{all} of {all}\n")) && text.contains(&format!("0 of {all}\n")), "{text}");
+        let table = String::from_utf8(csv::points(&swept)).expect("text");
+        let ends: Vec<&str> = table.lines().skip(1).filter_map(|line| line.get(line.len() - 9..)).collect();
+        assert!(ends[0].ends_with(",,0,2") && ends[1].ends_with(",true,2,0") && ends[2].ends_with("false,0,0"));
+    }
 }
