@@ -248,6 +248,18 @@ fn a_table_of_values_has_units_and_no_noise() {
 }
 
 #[test]
+fn an_election_that_nobody_won_is_not_counted() {
+    let spec = spec();
+    let mut run = outcome(&spec, 1, true);
+    let election = &mut run.failovers[0].elections[0];
+    (election.elected, election.ready) = (None, None);
+    let ensemble = Ensemble::new(&spec, String::new(), vec![run], Vec::new());
+    let mut bytes = Vec::new();
+    crate::report::table::failovers(&ensemble, &mut bytes).unwrap();
+    check_contains(std::str::from_utf8(&bytes).unwrap(), &[",elect nomad us-east-1,,,,0,\n"]);
+}
+
+#[test]
 fn the_summary_keeps_to_its_schema() {
     let summary: serde_json::Value = serde_json::from_str(&file("summary.json")).unwrap();
     assert_eq!(summary["schema"], SCHEMA);
