@@ -697,6 +697,36 @@ mod tests {
         }
     }
 
+    /// Each case adds a second outage to the one of the scenario, so that its name no longer tells which is meant.
+    #[test]
+    fn an_expectation_about_several_entries_of_one_case_is_refused() {
+        let path = std::path::Path::new("scenarios/plan-zone-loss.ron");
+        let outage = "timeline=[At(\"70s\", ZoneOutage(zone: \"us-east-1/c\", lasts: \"2s\"))]";
+        for expect in ["plan.expect", "expect"] {
+            let edit = |entry: &str| format!("{expect}=[\"placement.queued max during {entry} == 0\"]");
+            let edits = [outage.to_owned(), edit("zone-outage")];
+            let (loaded, _) = Fleets::load(path, &edits);
+            let messages: Vec<&str> = loaded.findings.iter().map(|found| &*found.message).collect();
+            assert_eq!(loaded.errors(), 1, "{messages:?}");
+            let several = "`zone-outage` is not one entry of the timeline but several, in the case `zone us-east-1/a lost`";
+            assert_eq!((loaded.findings[0].code, messages[0]), ("E009", several));
+            let (loaded, _) = Fleets::load(path, &[outage.to_owned(), edit("#1")]);
+            assert_eq!(loaded.errors(), 0, "{:?}", loaded.findings);
+        }
+        // What operators do is called something only when a case is built.
+        let edits = [
+            "timeline=[At(\"70s\", Scale(job: \"shop\", count: 11))]".to_owned(),
+            "plan.under=[AsWritten, Timeline(name: \"again\", entries: [At(\"80s\", Scale(job: \"shop\", count: 12))])]"
+                .to_owned(),
+            "plan.expect=[\"placement.queued max during scale == 0\"]".to_owned(),
+        ];
+        let (loaded, fleets) = Fleets::load(path, &edits);
+        let (fleets, spec) = (fleets.unwrap(), loaded.lowered.unwrap().plan.unwrap());
+        assert_eq!(fleets.world(&[0, 0], &spec.cases[0]).unwrap().expectations.len(), 1);
+        let refused = fleets.world(&[0, 0], &spec.cases[1]).unwrap_err();
+        assert!(refused.findings.iter().any(|found| found.code == "E009" && found.message.contains("but several")));
+    }
+
     #[test]
     fn the_frontier_has_no_fleet_that_another_beats() {
         let fleet = |cost, minutes: Option<f64>| Fleet {
