@@ -550,8 +550,7 @@ impl Bench<'_> {
     /// none of the cheaper ones was run, one that fails and is no smaller than the dearest of them, and that one.
     fn binding(&self, space: &Space<'_>, found: Found) -> (Option<usize>, Option<usize>) {
         let best = found.best.unwrap_or(space.candidates.len());
-        let failed: Vec<usize> =
-            self.broke.keys().filter(|(_, load)| *load == Load::AsIs).map(|(at, _)| *at).collect();
+        let failed: Vec<usize> = self.broke.keys().filter(|(_, load)| *load == Load::AsIs).map(|(at, _)| *at).collect();
         let below = failed.iter().copied().filter(|at| *at < best).max();
         let ruled_out = || {
             let by = |at: usize| Some((failed.iter().copied().find(|failed| space.is_within(at, *failed))?, at));
@@ -744,7 +743,8 @@ mod tests {
             let (loaded, _) = Fleets::load(path, &edits);
             let messages: Vec<&str> = loaded.findings.iter().map(|found| &*found.message).collect();
             assert_eq!(loaded.errors(), 1, "{messages:?}");
-            let several = "`zone-outage` is not one entry of the timeline but several, in the case `zone us-east-1/a lost`";
+            let several =
+                "`zone-outage` is not one entry of the timeline but several, in the case `zone us-east-1/a lost`";
             assert_eq!((loaded.findings[0].code, messages[0]), ("E009", several));
             let (loaded, _) = Fleets::load(path, &[outage.to_owned(), edit("#1")]);
             assert_eq!(loaded.errors(), 0, "{:?}", loaded.findings);
@@ -828,7 +828,8 @@ mod tests {
             fleet.answers = fleet.answers.map(|answers| Answers { good_share: share.unwrap_or(0.0), ..answers });
             (at, fleet)
         };
-        let tried = [seen(1, Some(0.89)), seen(3, Some(0.905)), seen(4, None), seen(6, Some(0.85)), seen(8, Some(0.91))];
+        let tried =
+            [seen(1, Some(0.89)), seen(3, Some(0.905)), seen(4, None), seen(6, Some(0.85)), seen(8, Some(0.91))];
         let found = |best| Found { best, monotone: true };
         let told = |good: &[(f64, Found)]| {
             let (fleets, in_order) = cheapest_seen(good, &tried);

@@ -429,7 +429,8 @@ mod tests {
         assert!(text.contains("90 % sure that everything holds in at least 95 % of runs"), "{text}");
         assert!(!text.contains("in a share") && json["in_share_of_seeds"] == serde_json::json!([]), "{text}{json}");
         let (text, json) = told(vec![strict(), shared()], None);
-        let named = "no part of what is sure\n  `placement.queued max == 0 in 10% of seeds` failed in 75 of 100 runs (as";
+        let named =
+            "no part of what is sure\n  `placement.queued max == 0 in 10% of seeds` failed in 75 of 100 runs (as";
         assert!(text.contains("90 % sure that everything else holds") && text.contains(named), "{text}");
         assert_eq!((&json["in_share_of_seeds"][0]["failed"], &json["confirming_runs"]), (&75.into(), &80.into()));
         let (text, _) = told(vec![shared()], None);

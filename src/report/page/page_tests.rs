@@ -253,7 +253,10 @@ fn what_never_ended_is_on_the_page() {
         unended: Some(unended),
         modes: Vec::new(),
         explained_by_cases: None,
-        figures: figures.iter().map(|(name, value)| ((*name).to_owned(), Estimate { value: *value, ci95: None })).collect(),
+        figures: figures
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Estimate { value: *value, ci95: None }))
+            .collect(),
     };
     summary.across_runs.insert("failover.detect".to_owned(), waits(31, 10, &[("p50", 16_250.0)]));
     summary.across_runs.insert("failover.leader".to_owned(), waits(0, 2, &[]));

@@ -372,9 +372,10 @@ impl Lowering<'_> {
                 })
                 .collect();
             let nowhere = errors.iter().flatten().next().filter(|_| of_plan && errors.iter().all(Option::is_some));
-            let several = errors.iter().zip(cases).find_map(|(error, case)| {
-                Some((error.as_ref().filter(|error| is_several(error))?, case))
-            });
+            let several = errors
+                .iter()
+                .zip(cases)
+                .find_map(|(error, case)| Some((error.as_ref().filter(|error| is_several(error))?, case)));
             if let Some((error, case)) = several.filter(|_| of_plan || parsed(text, &labels(&[])).is_none()) {
                 found.push((at, of_case(error, &case.name), error.hint()));
             } else if let Some(error) = nowhere {
