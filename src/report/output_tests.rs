@@ -425,6 +425,7 @@ fn faults_of_one_instant_have_one_kind_and_its_name_stays_whole() {
     check_contains(lines[head + 1], &["leader hit, 1 run", "nomad leader hit, 1 run"]);
     let files: std::collections::BTreeMap<String, Vec<u8>> = folder::files(&ensemble).into_iter().collect();
     let waterfall = String::from_utf8(files["waterfall.svg"].clone()).expect("a file of text");
+    check_contains(&waterfall, &["all lost allocations: medians", "last of each run, or never: medians"]);
     check_contains(&waterfall, &["no leader hit, then nomad", "nomad leader hit, then nomad"]);
     assert!(!waterfall.contains("then nomad lea…"), "{waterfall}");
 }
