@@ -805,6 +805,25 @@ mod tests {
         assert_eq!(bench.binding(&space, found(Some(1))), (Some(0), None));
     }
 
+    #[test]
+    fn what_a_plan_says_twice_or_for_no_time_is_refused_where_it_stands() {
+        for (edit, messages) in [
+            ("plan.vary[1].among=[\"m5.large\", \"m5.xlarge\", \"m5.large\"]", ["this is there already"].as_slice()),
+            ("plan.vary[1]=Zones(clients: \"apps\", among: [[\"a\", \"a\"], [\"b\"]])", &["zone `a` is there twice"]),
+            ("plan.vary[1]=Zones(clients: \"apps\", among: [[\"a\"], [\"a\"]])", &["this is there already"]),
+            ("plan.under=[EachZone(at: \"80s\", lasts: \"0s\")]", &["must be longer than zero"]),
+            ("plan.under=[EachZone(at: \"80s\", lasts: \"1s\")]", &[]),
+        ] {
+            let (loaded, _) = Fleets::load(std::path::Path::new("scenarios/plan-zone-loss.ron"), &[edit.to_owned()]);
+            let found: Vec<(&str, &str)> = loaded.findings.iter().map(|found| (found.code, &*found.message)).collect();
+            let expected: Vec<(&str, &str)> = messages.iter().map(|message| ("E015", *message)).collect();
+            assert_eq!(found, expected, "{edit}");
+            // It points at the value, and not at the whole scenario.
+            let spans = loaded.findings.iter().filter_map(|found| found.place.as_ref()).map(|place| place.span.len());
+            assert!(spans.into_iter().all(|length| length < 30), "{:?}", loaded.findings);
+        }
+    }
+
     fn fleet(cost: u64, minutes: Option<f64>) -> Fleet {
         Fleet {
             options: Vec::new(),

@@ -3,6 +3,7 @@
 use super::LIST_MAX;
 use super::Lowering;
 use crate::base::id::IdVec;
+use crate::base::time::Duration;
 use crate::measure::objective::Objective;
 use crate::measure::objective::ObjectiveError;
 use crate::model::topology::RegionId;
@@ -147,6 +148,7 @@ impl Lowering<'_> {
             }
             Vary::Instance { clients, region, among } => {
                 self.client_group(&path, clients, region.as_deref());
+                self.once(&path, among);
                 for (number, name) in among.iter().enumerate() {
                     self.instance_type(&format!("{path}.among[{number}]"), name);
                 }
@@ -154,11 +156,15 @@ impl Lowering<'_> {
             }
             Vary::Zones { clients, region, among } => {
                 self.client_group(&path, clients, region.as_deref());
+                self.once(&path, among);
                 let known = self.geography.zone_names();
                 for (number, zones) in among.iter().enumerate() {
                     let path = format!("{path}.among[{number}]");
                     if zones.is_empty() {
                         self.error("E015", &path, "machines are in at least one zone");
+                    }
+                    if let Some((_, twice)) = zones.iter().enumerate().find(|(at, zone)| zones[..*at].contains(*zone)) {
+                        self.error("E015", &path, format!("zone `{twice}` is there twice")).hint("name each zone once");
                     }
                     for zone in zones {
                         let is = |full: &String| full.rsplit_once('/').is_some_and(|(_, name)| name == zone);
@@ -183,6 +189,14 @@ impl Lowering<'_> {
             self.error("E015", &format!("{path}.among"), "there is nothing to choose from");
         }
         Some(Axis { name, options, ordered })
+    }
+
+    /// What may be chosen is there once.
+    fn once<T: PartialEq>(&mut self, path: &str, among: &[T]) {
+        for (at, _) in among.iter().enumerate().filter(|(at, option)| among[..*at].contains(*option)) {
+            self.error("E015", &format!("{path}.among[{at}]"), "this is there already")
+                .hint("leave one of the two out");
+        }
     }
 
     fn range(&mut self, path: &str, (from, to, step): (u64, u64, u64)) -> Vec<String> {
@@ -277,8 +291,9 @@ impl Lowering<'_> {
                     }
                     out.push(Case { name: name.clone(), entries: entries.clone(), leader: None });
                 }
-                Under::EachZone { at, region, .. } => {
+                Under::EachZone { at, lasts, region, .. } => {
                     self.within_run(&format!("{path}.at"), at);
+                    self.span_or(&format!("{path}.lasts"), lasts.as_ref(), Duration::MAX);
                     let only = match region {
                         Some(name) => match self.region(&format!("{path}.region"), name) {
                             Some(region) => Some(region),
