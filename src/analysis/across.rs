@@ -75,7 +75,10 @@ pub fn across(runs: &[&Outcome]) -> BTreeMap<Key, Across> {
 pub(super) fn one(key: &Key, values: &[&Value]) -> Across {
     let unit = values.first().map_or("", |value| value.unit());
     let range = Range::of(&key.name, unit);
-    let has_data = |value: &&Value| value.samples() != Some(0) || value.unended().is_some();
+    // A count of zero is an observation like any other.
+    let has_data = |value: &&Value| {
+        matches!(value, Value::Total { .. }) || value.samples() != Some(0) || value.unended().is_some()
+    };
     let present: Vec<&Value> = values.iter().copied().filter(has_data).collect();
     let samples = values.iter().map(|value| value.samples()).collect::<Option<Vec<u64>>>().map(|all| all.iter().sum());
     let unended: u64 = values.iter().filter_map(|value| value.unended()).sum();
@@ -96,9 +99,8 @@ pub(super) fn one(key: &Key, values: &[&Value]) -> Across {
             figures.into_iter().flatten().collect()
         }
         Some(Value::Total { .. }) => {
-            // A count of zero is an observation like any other.
             let count = |v: &&Value| if let Value::Total { count, .. } = v { *count as f64 } else { 0.0 };
-            let counts: Vec<f64> = values.iter().map(count).collect();
+            let counts: Vec<f64> = present.iter().map(count).collect();
             average(&counts, range).map(|figure| ("mean", figure)).into_iter().collect()
         }
         Some(Value::Share { .. }) => {
@@ -111,8 +113,7 @@ pub(super) fn one(key: &Key, values: &[&Value]) -> Across {
         several.clear();
     }
     let unended = Some(unended).filter(|unended| *unended > 0);
-    let runs = if matches!(present.first(), Some(Value::Total { .. })) { values.len() } else { present.len() };
-    Across { unit, runs, samples, unended, figures, modes: several, explained: false }
+    Across { unit, runs: present.len(), samples, unended, figures, modes: several, explained: false }
 }
 
 fn level(value: &Value, get: impl Fn(&GaugeSummary) -> f64) -> f64 {
@@ -343,6 +344,11 @@ mod tests {
         let across = one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>());
         assert_eq!((across.runs, across.samples), (3, Some(3)));
         assert!((across.figures[0].1.value - 1.0).abs() < 1e-9);
+        // So are runs of which none counted anything.
+        let runs = [total(0), total(0), total(0)];
+        let across = one(&Key::new("x", &[]), &runs.iter().collect::<Vec<_>>());
+        assert_eq!((across.runs, across.samples, across.figures.len()), (3, Some(0), 1));
+        assert!(across.figures[0].1.value.abs() < 1e-9);
     }
 
     fn times(ms: &[u64]) -> Value {

@@ -58,6 +58,19 @@ pub struct Compacted {
     pub surviving: Vec<Trial>,
     /// What does not fit on the largest cell that was tried, if the work never fits.
     pub homeless: Vec<Homeless>,
+    /// What does not fit after the loss of a zone, if the work fits but never survives that.
+    pub bereft: Option<Bereft>,
+}
+
+/// Work that has no place after the loss of a zone.
+#[derive(Debug, Clone)]
+pub struct Bereft {
+    /// The zone: the first of the region with such work.
+    pub zone: ZoneId,
+    /// Copies of the cell that were packed before that, the most that are.
+    pub copies: u32,
+    /// What has no place.
+    pub homeless: Vec<Homeless>,
 }
 
 /// What one trial came to.
@@ -87,6 +100,13 @@ struct Work<'a> {
     /// Allocations that may stay without a place.
     may_wait: u64,
     zones: &'a [ZoneId],
+}
+
+/// Why some machines are too few.
+struct Misfit {
+    /// The zone that was lost; `None` if the work does not fit even on all of them.
+    zone: Option<ZoneId>,
+    homeless: Vec<Homeless>,
 }
 
 /// Compacts the cell of every region that has work.
@@ -140,11 +160,16 @@ fn compacted(
     let mut go_on = || tick(0) == Wish::GoOn;
     work.grow(machines, false, &mut go_on)?;
     let enough = work.nodes.len();
-    let survivable = work.zones.len() > 1 && work.grow(machines, true, &mut go_on)?;
+    let several = work.zones.len() > 1;
+    let lost = if several { work.grow(machines, true, &mut go_on)? } else { None };
+    let survivable = several && lost.is_none();
+    let copies = |work: &Work<'_>| u32::try_from(work.nodes.len() / machines).unwrap_or(COPIES_MAX);
+    let bereft =
+        lost.and_then(|Misfit { zone, homeless }| Some(Bereft { zone: zone?, copies: copies(&work), homeless }));
     if !survivable {
         work.nodes.truncate(enough);
     }
-    let copies = u32::try_from(work.nodes.len() / machines).unwrap_or(COPIES_MAX);
+    let copies = copies(&work);
     let numbers: Vec<u64> = (0..u64::from(trials.count)).collect();
     let trial = |seed: &u64, shared: &Shared| {
         let order = work.order(*seed);
@@ -163,7 +188,7 @@ fn compacted(
     let surviving = sorted(results.iter().map(|(_, surviving)| *surviving).collect());
     let mut go_on = || tick(numbers.len()) == Wish::GoOn;
     let homeless = if needed.is_empty() { work.packed(&work.nodes, 0, &mut go_on)?.homeless() } else { Vec::new() };
-    Ok(Compacted { region, machines, wanted, softened, copies, needed, surviving, homeless })
+    Ok(Compacted { region, machines, wanted, softened, copies, needed, surviving, homeless, bereft })
 }
 
 /// Takes the constraints of jobs that are larger than half the cell as preferences; the names of those that have some.
@@ -216,15 +241,20 @@ fn preferences(constraints: Vec<Constraint>) -> (Vec<Affinity>, Vec<Spread>) {
 }
 
 impl Work<'_> {
-    /// Clones the cell until the work fits; tells whether it does.
-    fn grow(&mut self, machines: usize, survives: bool, go_on: &mut dyn FnMut() -> bool) -> Result<bool, RunError> {
-        while !self.fits(&self.nodes, 0, survives, go_on)? {
+    /// Clones the cell until the work fits; tells what does not fit on the largest.
+    fn grow(
+        &mut self,
+        machines: usize,
+        survives: bool,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Misfit>, RunError> {
+        while let Some(misfit) = self.misfit(&self.nodes, 0, survives, go_on)? {
             if self.nodes.len() >= machines * COPIES_MAX as usize {
-                return Ok(false);
+                return Ok(Some(misfit));
             }
             self.clone_cell(machines);
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Twice the machines, as far as there are not too many copies.
@@ -266,9 +296,20 @@ impl Work<'_> {
         survives: bool,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, RunError> {
+        Ok(self.misfit(nodes, seed, survives, go_on)?.is_none())
+    }
+
+    /// What does not fit; `None` if the work fits.
+    fn misfit(
+        &self,
+        nodes: &[(NodeId, Arc<NodeSpec>)],
+        seed: u64,
+        survives: bool,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Misfit>, RunError> {
         let cell = self.packed(nodes, seed, go_on)?;
         if cell.homeless_count() > self.may_wait {
-            return Ok(false);
+            return Ok(Some(Misfit { zone: None, homeless: cell.homeless() }));
         }
         for zone in self.zones.iter().filter(|_| survives) {
             let lost: Vec<NodeId> = nodes.iter().filter(|(_, node)| node.zone == *zone).map(|(id, _)| *id).collect();
@@ -277,10 +318,10 @@ impl Work<'_> {
                 return Err(RunError::Interrupted);
             }
             if rest.homeless_count() > self.may_wait {
-                return Ok(false);
+                return Ok(Some(Misfit { zone: Some(*zone), homeless: rest.homeless() }));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// The fewest machines that the work fits on, of each datacenter and pool the first ones of an order.
@@ -335,5 +376,33 @@ mod tests {
         assert_eq!(p90(&trials).map(|trial| trial.machines), Some(10));
         assert_eq!(p90(&trials[..1]).map(|trial| trial.machines), Some(1));
         assert_eq!(p90(&[]), None);
+    }
+
+    /// One machine, and so one zone, however often it is cloned.
+    #[test]
+    fn what_does_not_survive_the_loss_of_a_zone_is_told_with_the_cell_that_was_tried() {
+        let compacted = |edits: &[&str]| {
+            let edits: Vec<String> = edits.iter().map(|edit| (*edit).to_owned()).collect();
+            let loaded = crate::scenario::load(std::path::Path::new("scenarios/plan-zone-loss.ron"), &edits);
+            let spec = loaded.lowered.unwrap().world;
+            let trials = Trials { count: 1, homeless: 0.0, hard: false };
+            let cells = compact(&spec, trials, Some(1), &mut |_, _| Wish::GoOn).unwrap();
+            let text = crate::report::cell::compacted_text(&spec, &cells);
+            let json: serde_json::Value =
+                serde_json::from_str(&crate::report::cell::compacted_json(&spec, &cells)).unwrap();
+            (text, json)
+        };
+        let (text, json) = compacted(&["regions[0].clients[0].count=1", "jobs[0].groups[0].count=5"]);
+        assert!(text.contains("us-east-1, any one zone lost") && text.contains("does not fit on 16"), "{text}");
+        assert!(text.contains("us-east-1, zone a lost: shop.web: 5 without a place"), "{text}");
+        assert_eq!((&json[0]["copies"], &json[0]["needed"]["p90"]), (&2.into(), &2.into()), "{json}");
+        let lost = &json[0]["unplaced_with_zone_lost"];
+        assert_eq!((&lost["zone"], &lost["copies"], &lost["groups"][0]["count"]), (&"a".into(), &16.into(), &5.into()));
+        // Here nothing is lost, and there nothing fits to begin with.
+        let (_, json) = compacted(&["jobs[0].groups[0].count=5"]);
+        assert!(json[0]["unplaced_with_zone_lost"].is_null(), "{json}");
+        let (text, json) = compacted(&["regions[0].clients[0].count=1", "jobs[0].groups[0].count=80"]);
+        assert!(json[0]["unplaced_with_zone_lost"].is_null() && json[0]["unplaced"][0]["count"] == 16, "{json}");
+        assert_eq!(text.matches("does not fit on 16").count(), 2, "{text}");
     }
 }

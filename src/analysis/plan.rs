@@ -6,7 +6,7 @@
 //! case would have come so far with a chance below `m·pⁿ`. If a confirmation fails, the fleet counts as one that does
 //! not hold and the search goes on; the j-th confirmation may err with a chance of 2⁻ʲ of what the answer as a whole
 //! may, and so takes a few runs more. What may hold in a share of the seeds only (`in 90% of seeds`) is judged over
-//! the runs of each stage, and is not part of that statement.
+//! the runs of each stage, and is not part of that statement; the answer says how often it failed.
 //!
 //! Where more machines are taken to do no harm, fleets are bisected. Where nothing orders them, or where what was seen
 //! contradicts the order, they are searched by successive halving, which assumes nothing.
@@ -92,14 +92,18 @@ pub struct Break {
     pub seed: Option<u64>,
 }
 
-/// An expectation that nothing exercised in some of the runs behind an answer; they say nothing about it.
+/// How an expectation fared in the runs behind an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idle {
+pub struct Judged {
     /// In which case.
     pub case: String,
     /// As written.
     pub expectation: String,
-    /// Runs of the case in which nothing exercised it.
+    /// Whether it has to hold in every run, and not in a share of them only.
+    pub of_every_run: bool,
+    /// Runs of the case it did not hold in.
+    pub failed: usize,
+    /// Runs of the case in which nothing exercised it; they say nothing about it.
     pub idle: usize,
     /// Runs of the case behind the answer, of the search and of the confirmation.
     pub runs: usize,
@@ -110,13 +114,16 @@ pub struct Idle {
 pub struct Planned {
     /// The cheapest fleet that was confirmed; `None` if none holds.
     pub best: Option<Fleet>,
-    /// What the answer does not rest on: expectations that some of its runs did not exercise, by case.
-    pub idle: Vec<Idle>,
-    /// What the nearest cheaper fleet that was tried failed by; of the largest fleet, if none holds.
+    /// What the answer rests on: every expectation, by case; empty without an answer.
+    pub judged: Vec<Judged>,
+    /// A fleet that failed, and why: the dearest of those cheaper than the answer; if none of them was run, one that
+    /// ruled out the dearest of them; of all that were run, if none holds. `None` if the answer is the cheapest fleet.
     pub binding: Option<Fleet>,
+    /// The fleet that [`Self::binding`] ruled out, where that is not cheaper than the answer itself.
+    pub ruled_out: Option<Fleet>,
     /// Whether all that was seen agrees with the search's assumption that more machines do no harm.
     pub monotone: bool,
-    /// Runs of each case that confirmed the answer, none of which failed.
+    /// Runs of each case that confirmed the answer. None failed, but for what may fail in a share of them.
     pub confirmations: u64,
     /// Runs of each case a fleet was found on.
     pub search_seeds: u64,
@@ -188,32 +195,46 @@ pub fn plan(
         }
         refuted.push(best);
     };
-    let binding = bench.binding(&space, found);
-    let mut nines = Vec::new();
+    let (binding, ruled_out) = bench.binding(&space, found);
+    let mut good = Vec::new();
     for nine in 1..=spec.nines {
         let wanted = 1.0 - math::exp(-f64::from(nine) * math::ln(10.0));
-        let found = space.cheapest(|at| bench.is_good(at, wanted, search_seeds))?;
-        nines.push(found.best.map(|at| bench.fleet(at, search_seeds)));
+        good.push((wanted, space.cheapest(|at| bench.is_good(at, wanted, search_seeds))?));
     }
     let headroom = match found.best {
         Some(best) if fleets.headroom() => Some(bench.headroom(best, search_seeds)?),
         Some(_) | None => None,
     };
-    let idle = found.best.map_or(Ok(Vec::new()), |best| bench.idle(best, search_seeds + confirmed))?;
-    let tried: Vec<usize> = bench.tried();
+    let judged = found.best.map_or(Ok(Vec::new()), |best| bench.judged(best, search_seeds + confirmed))?;
+    let tried: Vec<(usize, Fleet)> = bench.tried().into_iter().map(|at| (at, bench.fleet(at, search_seeds))).collect();
+    let (nines, in_order) = cheapest_seen(&good, &tried);
     Ok(Planned {
         best: found.best.map(|at| bench.fleet(at, search_seeds)),
-        idle,
+        judged,
         binding: binding.map(|at| bench.fleet(at, search_seeds)),
-        monotone: found.monotone,
+        ruled_out: ruled_out.map(|at| bench.fleet(at, search_seeds)),
+        monotone: found.monotone && in_order,
         confirmations: confirmed,
         search_seeds,
         fleets: (candidates.len(), tried.len()),
         runs: bench.runs.len() as u64,
         nines,
-        frontier: frontier(tried.iter().map(|at| bench.fleet(*at, search_seeds)).collect()),
+        frontier: frontier(tried.into_iter().map(|(_, fleet)| fleet).collect()),
         headroom,
     })
+}
+
+/// The cheapest fleets that were seen to give these shares of good answers, among those that were run, from the
+/// cheapest; and whether they are those that were found. If not, the order by which they were looked for is none: one
+/// that it ruled out was run for another reason.
+fn cheapest_seen(good: &[(f64, Found)], tried: &[(usize, Fleet)]) -> (Vec<Option<Fleet>>, bool) {
+    let seen = |wanted: f64| {
+        let is_good = |(_, fleet): &&(usize, Fleet)| fleet.answers.is_some_and(|answers| answers.good_share >= wanted);
+        tried.iter().find(is_good)
+    };
+    let is_found = |(wanted, found): &(f64, Found)| found.monotone && seen(*wanted).map(|(at, _)| *at) == found.best;
+    let fleets = good.iter().map(|(wanted, _)| seen(*wanted).map(|(_, fleet)| fleet.clone())).collect();
+    (fleets, good.iter().all(is_found))
 }
 
 /// The first fleet that holds on the seeds of the search and is not among those that were refuted since.
@@ -462,20 +483,23 @@ impl Bench<'_> {
         Ok(None)
     }
 
-    /// What some runs of a fleet did not exercise, on these seeds.
-    fn idle(&mut self, fleet: usize, seeds: u64) -> Result<Vec<Idle>, PlanError> {
+    /// How each expectation fared in the runs of a fleet, on these seeds.
+    fn judged(&mut self, fleet: usize, seeds: u64) -> Result<Vec<Judged>, PlanError> {
         let mut out = Vec::new();
         for case in 0..self.spec.cases.len() {
             let (_, expectations) = self.world(fleet, Load::AsIs, case)?;
             let runs: Vec<&Seen> =
                 (1..=seeds).filter_map(|seed| self.runs.get(&(fleet, Load::AsIs, case, seed))).collect();
             for (at, expectation) in expectations.iter().enumerate() {
-                let unexercised = |seen: &&&Seen| seen.expectations[at].1 == Judgement::NotExercised;
-                let idle = runs.iter().filter(unexercised).count();
-                if idle > 0 {
-                    let (case, expectation) = (self.spec.cases[case].name.clone(), expectation.text.to_string());
-                    out.push(Idle { case, expectation, idle, runs: runs.len() });
-                }
+                let count = |wanted| runs.iter().filter(|seen| seen.expectations[at].1 == wanted).count();
+                out.push(Judged {
+                    case: self.spec.cases[case].name.clone(),
+                    expectation: expectation.text.to_string(),
+                    of_every_run: expectation.objective.quorum >= 1.0,
+                    failed: count(Judgement::Fail),
+                    idle: count(Judgement::NotExercised),
+                    runs: runs.len(),
+                });
             }
         }
         Ok(out)
@@ -522,10 +546,20 @@ impl Bench<'_> {
         }
     }
 
-    /// The dearest fleet that fails and is cheaper than the answer; without an answer, the dearest that was tried.
-    fn binding(&self, space: &Space<'_>, found: Found) -> Option<usize> {
+    /// The dearest fleet that fails and is cheaper than the answer; without an answer, the dearest that was tried. Where
+    /// none of the cheaper ones was run, one that fails and is no smaller than the dearest of them, and that one.
+    fn binding(&self, space: &Space<'_>, found: Found) -> (Option<usize>, Option<usize>) {
         let best = found.best.unwrap_or(space.candidates.len());
-        self.broke.keys().filter(|(at, load)| *at < best && *load == Load::AsIs).map(|(at, _)| *at).max()
+        let failed: Vec<usize> = self.broke.keys().filter(|(_, load)| *load == Load::AsIs).map(|(at, _)| *at).collect();
+        let below = failed.iter().copied().filter(|at| *at < best).max();
+        let ruled_out = || {
+            let by = |at: usize| Some((failed.iter().copied().find(|failed| space.is_within(at, *failed))?, at));
+            (0..best).rev().find_map(by)
+        };
+        match below.map_or_else(ruled_out, |below| Some((below, below))) {
+            Some((below, at)) => (Some(below), Some(at).filter(|at| *at != below)),
+            None => (None, None),
+        }
     }
 
     /// Doubles the traffic until something breaks, then halves the distance.
@@ -609,6 +643,16 @@ mod tests {
         PlanSpec { axes: Vec::new(), cases: (0..cases).map(case).collect(), confidence, holds_in, nines: 0 }
     }
 
+    fn bench<'a>(
+        fleets: &'a Fleets,
+        spec: &'a PlanSpec,
+        candidates: &'a [(Bill, Choice)],
+        tick: &'a mut dyn FnMut(&Far) -> Wish,
+    ) -> Bench<'a> {
+        let (runs, worlds, broke) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Bench { fleets, spec, candidates, threads: Some(1), tick, runs, worlds, minutes: 0.0, broke }
+    }
+
     /// The chance that a fleet just short of what is asked for comes through is at most what the attempt may err.
     #[test]
     fn a_fleet_short_of_the_promise_is_confirmed_no_more_often_than_allowed() {
@@ -635,17 +679,8 @@ mod tests {
         let (loaded, fleets) = Fleets::load(std::path::Path::new("scenarios/plan-nines.ron"), &edits);
         let (fleets, spec) = (fleets.unwrap(), loaded.lowered.unwrap().plan.unwrap());
         let candidates = candidates(&fleets, &spec);
-        let mut bench = Bench {
-            fleets: &fleets,
-            spec: &spec,
-            candidates: &candidates,
-            threads: Some(1),
-            tick: &mut |_| Wish::GoOn,
-            runs: BTreeMap::new(),
-            worlds: BTreeMap::new(),
-            minutes: 0.0,
-            broke: BTreeMap::new(),
-        };
+        let mut tick = |_: &Far| Wish::GoOn;
+        let mut bench = bench(&fleets, &spec, &candidates, &mut tick);
         bench.world(0, Load::AsIs, 0).unwrap();
         let mut add = |seed: u64, of_case: &dyn Fn(usize) -> u64| {
             for case in 0..spec.cases.len() {
@@ -697,9 +732,100 @@ mod tests {
         }
     }
 
+    /// Each case adds a second outage to the one of the scenario, so that its name no longer tells which is meant.
     #[test]
-    fn the_frontier_has_no_fleet_that_another_beats() {
-        let fleet = |cost, minutes: Option<f64>| Fleet {
+    fn an_expectation_about_several_entries_of_one_case_is_refused() {
+        let path = std::path::Path::new("scenarios/plan-zone-loss.ron");
+        let outage = "timeline=[At(\"70s\", ZoneOutage(zone: \"us-east-1/c\", lasts: \"2s\"))]";
+        for expect in ["plan.expect", "expect"] {
+            let edit = |entry: &str| format!("{expect}=[\"placement.queued max during {entry} == 0\"]");
+            let edits = [outage.to_owned(), edit("zone-outage")];
+            let (loaded, _) = Fleets::load(path, &edits);
+            let messages: Vec<&str> = loaded.findings.iter().map(|found| &*found.message).collect();
+            assert_eq!(loaded.errors(), 1, "{messages:?}");
+            let several =
+                "`zone-outage` is not one entry of the timeline but several, in the case `zone us-east-1/a lost`";
+            assert_eq!((loaded.findings[0].code, messages[0]), ("E009", several));
+            let (loaded, _) = Fleets::load(path, &[outage.to_owned(), edit("#1")]);
+            assert_eq!(loaded.errors(), 0, "{:?}", loaded.findings);
+        }
+        // What operators do is called something only when a case is built.
+        let edits = [
+            "timeline=[At(\"70s\", Scale(job: \"shop\", count: 11))]".to_owned(),
+            "plan.under=[AsWritten, Timeline(name: \"again\", entries: [At(\"80s\", Scale(job: \"shop\", count: 12))])]"
+                .to_owned(),
+            "plan.expect=[\"placement.queued max during scale == 0\"]".to_owned(),
+        ];
+        let (loaded, fleets) = Fleets::load(path, &edits);
+        let (fleets, spec) = (fleets.unwrap(), loaded.lowered.unwrap().plan.unwrap());
+        assert_eq!(fleets.world(&[0, 0], &spec.cases[0]).unwrap().expectations.len(), 1);
+        let refused = fleets.world(&[0, 0], &spec.cases[1]).unwrap_err();
+        assert!(refused.findings.iter().any(|found| found.code == "E009" && found.message.contains("but several")));
+    }
+
+    #[test]
+    fn what_may_fail_in_a_share_of_the_seeds_is_counted_apart() {
+        let path = std::path::Path::new("scenarios/plan-zone-loss.ron");
+        let expect = "plan.expect=[\"placement.queued final == 0\", \"placement.queued max == 0 in 10% of seeds\"]";
+        let edits = [expect.to_owned(), "plan.under=[AsWritten]".to_owned()];
+        let (loaded, fleets) = Fleets::load(path, &edits);
+        let (fleets, spec) = (fleets.unwrap(), loaded.lowered.unwrap().plan.unwrap());
+        let candidates = candidates(&fleets, &spec);
+        let mut tick = |_: &Far| Wish::GoOn;
+        let mut bench = bench(&fleets, &spec, &candidates, &mut tick);
+        for seed in 1..=10 {
+            let shared = if seed < 3 { Judgement::Pass } else { Judgement::Fail };
+            let expectations = vec![(String::new(), Judgement::Pass), (String::new(), shared)];
+            bench.runs.insert((0, Load::AsIs, 0, seed), Seen { expectations, answers: (0, 0), broken: None });
+        }
+        let judged = bench.judged(0, 10).unwrap();
+        let told: Vec<_> = judged.iter().map(|of| (of.of_every_run, of.failed, of.idle, of.runs)).collect();
+        assert_eq!(told, [(true, 0, 0, 10), (false, 8, 0, 10)]);
+    }
+
+    /// Three large machines are found; three small ones come before them and were ruled out by four, which come after.
+    #[test]
+    fn the_fleet_that_rules_out_all_cheaper_ones_binds() {
+        let path = std::path::Path::new("scenarios/plan-zone-loss.ron");
+        let (loaded, fleets) = Fleets::load(path, &["plan.minimise=Nodes".to_owned()]);
+        let (fleets, spec) = (fleets.unwrap(), loaded.lowered.unwrap().plan.unwrap());
+        let candidates = candidates(&fleets, &spec);
+        let choices: Vec<Choice> = candidates.iter().map(|(_, choice)| choice.clone()).collect();
+        assert_eq!(choices[..3], [vec![0, 0], vec![0, 1], vec![1, 0]]);
+        let space = Space { candidates: &choices, ordered: &[true, false] };
+        let mut tick = |_: &Far| Wish::GoOn;
+        let mut bench = bench(&fleets, &spec, &candidates, &mut tick);
+        let broke = || Break { case: String::new(), expectation: String::new(), observed: String::new(), seed: None };
+        let found = |best| Found { best, monotone: true };
+        bench.broke.insert((2, Load::AsIs), broke());
+        assert_eq!(bench.binding(&space, found(Some(1))), (Some(2), Some(0)));
+        assert_eq!(bench.binding(&space, found(Some(0))), (None, None));
+        assert_eq!(bench.binding(&space, found(None)), (Some(2), None));
+        bench.broke.insert((0, Load::AsIs), broke());
+        assert_eq!(bench.binding(&space, found(Some(1))), (Some(0), None));
+    }
+
+    #[test]
+    fn what_a_plan_says_twice_or_for_no_time_is_refused_where_it_stands() {
+        for (edit, messages) in [
+            ("plan.vary[1].among=[\"m5.large\", \"m5.xlarge\", \"m5.large\"]", ["this is there already"].as_slice()),
+            ("plan.vary[1]=Zones(clients: \"apps\", among: [[\"a\", \"a\"], [\"b\"]])", &["zone `a` is there twice"]),
+            ("plan.vary[1]=Zones(clients: \"apps\", among: [[\"a\"], [\"a\"]])", &["this is there already"]),
+            ("plan.under=[EachZone(at: \"80s\", lasts: \"0s\")]", &["must be longer than zero"]),
+            ("plan.under=[EachZone(at: \"80s\", lasts: \"1s\")]", &[]),
+        ] {
+            let (loaded, _) = Fleets::load(std::path::Path::new("scenarios/plan-zone-loss.ron"), &[edit.to_owned()]);
+            let found: Vec<(&str, &str)> = loaded.findings.iter().map(|found| (found.code, &*found.message)).collect();
+            let expected: Vec<(&str, &str)> = messages.iter().map(|message| ("E015", *message)).collect();
+            assert_eq!(found, expected, "{edit}");
+            // It points at the value, and not at the whole scenario.
+            let spans = loaded.findings.iter().filter_map(|found| found.place.as_ref()).map(|place| place.span.len());
+            assert!(spans.into_iter().all(|length| length < 30), "{:?}", loaded.findings);
+        }
+    }
+
+    fn fleet(cost: u64, minutes: Option<f64>) -> Fleet {
+        Fleet {
             options: Vec::new(),
             bill: Bill { nodes: 1, micros_per_hour: cost },
             answers: minutes.map(|error_minutes| Answers {
@@ -710,7 +836,34 @@ mod tests {
                 error_interval: None,
             }),
             broke: None,
+        }
+    }
+
+    /// The second fleet is good enough, was ruled out by one that is not, and was run for another reason.
+    #[test]
+    fn a_cheaper_fleet_that_was_seen_to_be_good_enough_is_the_answer() {
+        let seen = |at: usize, share: Option<f64>| {
+            let mut fleet = fleet(at as u64, share.map(|_| 1.0));
+            fleet.answers = fleet.answers.map(|answers| Answers { good_share: share.unwrap_or(0.0), ..answers });
+            (at, fleet)
         };
+        let tried =
+            [seen(1, Some(0.89)), seen(3, Some(0.905)), seen(4, None), seen(6, Some(0.85)), seen(8, Some(0.91))];
+        let found = |best| Found { best, monotone: true };
+        let told = |good: &[(f64, Found)]| {
+            let (fleets, in_order) = cheapest_seen(good, &tried);
+            let costs: Vec<Option<u64>> =
+                fleets.iter().map(|fleet| fleet.as_ref().map(|fleet| fleet.bill.micros_per_hour)).collect();
+            (costs, in_order)
+        };
+        assert_eq!(told(&[(0.9, found(Some(8))), (0.99, found(None))]), (vec![Some(3), None], false));
+        assert_eq!(told(&[(0.9, found(Some(3))), (0.99, found(None))]), (vec![Some(3), None], true));
+        assert_eq!(told(&[(0.9, found(None))]), (vec![Some(3)], false));
+        assert_eq!(told(&[(0.91, Found { best: Some(8), monotone: false })]), (vec![Some(8)], false));
+    }
+
+    #[test]
+    fn the_frontier_has_no_fleet_that_another_beats() {
         let all = vec![
             fleet(5, Some(1.0)),
             fleet(3, Some(2.0)),

@@ -46,7 +46,7 @@ pub struct Removed {
     pub machines: usize,
     /// How many went.
     pub gone: usize,
-    /// Allocations that ran on them.
+    /// Allocations that were placed anew, on other machines.
     pub moved: usize,
     /// Work that had no place before.
     pub before: Vec<Homeless>,
@@ -124,13 +124,13 @@ fn taken_away(
         if !cell.place(&jobs(spec, region), &mut go_on) {
             return Err(RunError::Interrupted);
         }
-        let (before, moved) = (cell.homeless(), cell.count_on(&lost));
+        let (before, placed) = (cell.homeless(), cell.live());
         at.fetch_add(1, Ordering::Relaxed);
         if !cell.lose(&lost, &mut go_on) {
             return Err(RunError::Interrupted);
         }
         at.fetch_add(1, Ordering::Relaxed);
-        let after = cell.homeless();
+        let (after, moved) = (cell.homeless(), cell.live().difference(&placed).count());
         out.push(Removed { region, machines: of.clients.len(), gone: lost.len(), moved, before, after });
     }
     Ok(out)
@@ -174,5 +174,37 @@ fn chosen(spec: &WorldSpec, gone: &Gone) -> Result<BTreeSet<crate::world::spec::
             }
             Ok(clients().filter(|(_, machine, _)| full(machine.zone) == *zone).map(|(id, ..)| id).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(edits: &[&str], gone: &str) -> (usize, bool) {
+        let edits: Vec<String> = edits.iter().map(|edit| (*edit).to_owned()).collect();
+        let loaded = crate::scenario::load(std::path::Path::new("scenarios/plan-zone-loss.ron"), &edits);
+        let spec = loaded.lowered.unwrap_or_else(|| panic!("{:?}", loaded.findings)).world;
+        let regions = remove(&spec, &Gone::Nodes(vec![gone.to_owned()]), &mut |_, _| Wish::GoOn).unwrap();
+        assert_eq!(regions.len(), 1);
+        (regions[0].moved, regions[0].fits())
+    }
+
+    /// Two machines, a system job on both, and one allocation on one of them.
+    #[test]
+    fn what_is_placed_again_has_moved_and_nothing_else() {
+        let job = |name: &str, rest: &str| {
+            let group = format!("Group(name: \"web\", cpu: \"500 MHz\", memory: \"1 GiB\", {rest})");
+            let kind = if name == "watch" { "kind: System, " } else { "" };
+            format!("Inline(Job(name: \"{name}\", {kind}datacenters: [\"apps\"], groups: [{group}]))")
+        };
+        let jobs = |shop: &str| format!("jobs=[{}, {}]", job("watch", ""), job("shop", shop));
+        let machines = ["us-east-1/apps-1", "us-east-1/apps-2"];
+        let of_both = |jobs: &str| machines.map(|gone| moved(&["regions[0].clients[0].count=2", jobs], gone));
+        let mut one = of_both(&jobs("count: 1"));
+        one.sort_unstable();
+        assert_eq!(one, [(0, true), (1, true)]);
+        // Two that may not share a machine: the second has nowhere to go.
+        assert_eq!(of_both(&jobs("count: 2, constraints: [\"distinct_hosts\"]")), [(0, false), (0, false)]);
     }
 }

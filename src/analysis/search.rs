@@ -24,7 +24,7 @@ pub struct Found {
 
 impl Space<'_> {
     /// Whether a candidate has as much as another or less on every ordered axis, and the same on the others.
-    fn is_within(&self, less: usize, more: usize) -> bool {
+    pub(super) fn is_within(&self, less: usize, more: usize) -> bool {
         let axes = self.candidates[less].iter().zip(&self.candidates[more]).zip(self.ordered);
         axes.into_iter().all(|((less, more), ordered)| if *ordered { less <= more } else { less == more })
     }

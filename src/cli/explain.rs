@@ -183,7 +183,11 @@ impl Report {
         let path = folder.to_owned();
         let summary = read(folder, Writer::This).map_err(|error| match error.flaw {
             Flaw::Version { found } => Obstacle::Version { path, version: found },
-            flaw => Obstacle::NoReport { path, reason: format!("`summary.json` {flaw}") },
+            Flaw::Edited(difference) => Obstacle::Edited { path: error.path, what: difference.to_string() },
+            flaw => {
+                let file = error.path.file_name().map_or("".into(), std::ffi::OsStr::to_string_lossy);
+                Obstacle::NoReport { path, reason: format!("`{file}` {flaw}") }
+            }
         })?;
         Ok(Self {
             folder: folder.to_owned(),

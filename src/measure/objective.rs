@@ -192,9 +192,17 @@ pub enum ObjectiveError {
         /// `during` or `after`.
         word: &'static str,
     },
-    /// The timeline has no such entry, or several.
+    /// The timeline has no such entry.
     #[error("`{entry}` is not one entry of the timeline")]
     UnknownEntry {
+        /// As written.
+        entry: String,
+        /// Entries there are.
+        known: String,
+    },
+    /// The timeline has several such entries.
+    #[error("`{entry}` is not one entry of the timeline but several")]
+    SeveralEntries {
         /// As written.
         entry: String,
         /// Entries there are.
@@ -232,7 +240,7 @@ impl ObjectiveError {
                 format!("its labels are `{}`", known.join("`, `"))
             }),
             Self::UnknownStatistic { known, .. } => Some(format!("its statistics are {known}")),
-            Self::UnknownEntry { known, .. } => Some(if known.is_empty() {
+            Self::UnknownEntry { known, .. } | Self::SeveralEntries { known, .. } => Some(if known.is_empty() {
                 "the timeline is empty".to_owned()
             } else {
                 format!("its entries are {known}; `#1` is the first")
@@ -457,18 +465,24 @@ fn parse_window(metric: &'static Metric, text: &str, entries: &[&str]) -> Result
         return Err(ObjectiveError::UnknownStatistic { metric, word, known });
     }
     let number = entry.strip_prefix('#').and_then(|number| number.parse::<usize>().ok());
-    let matching = |found: &dyn Fn(&str) -> bool| {
-        let mut all = entries.iter().enumerate().filter(|(_, label)| found(label)).map(|(index, _)| index);
-        all.next().filter(|_| all.next().is_none())
+    let matching = |found: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        entries.iter().enumerate().filter(|(_, label)| found(label)).map(|(index, _)| index).collect()
     };
-    let index = match number {
-        Some(number) => number.checked_sub(1).filter(|index| *index < entries.len()),
-        None if entry.is_empty() => None,
-        None => matching(&|label| label == entry).or_else(|| matching(&|label| label.starts_with(entry))),
+    let found = match number {
+        Some(number) => number.checked_sub(1).filter(|index| *index < entries.len()).into_iter().collect(),
+        None if entry.is_empty() => Vec::new(),
+        None => Some(matching(&|label| label == entry))
+            .filter(|exact| exact.len() == 1)
+            .unwrap_or_else(|| matching(&|label| label.starts_with(entry))),
     };
-    let Some(index) = index else {
+    let [index] = found[..] else {
         let known = entries.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
-        return Err(ObjectiveError::UnknownEntry { entry: entry.to_owned(), known });
+        let entry = entry.to_owned();
+        return Err(if found.is_empty() {
+            ObjectiveError::UnknownEntry { entry, known }
+        } else {
+            ObjectiveError::SeveralEntries { entry, known }
+        });
     };
     let entry = EntryId::from_index(index);
     Ok(if word == "during" { Window::During(entry) } else { Window::After(entry) })
@@ -615,6 +629,21 @@ mod tests {
         assert!((objective.bound - 6_000.0).abs() < 1e-9 && (objective.quorum - 0.9).abs() < 1e-9);
         assert!(objective.if_exercised);
         assert_eq!(objective.to_string(), "failover.leader{region=us-east-1,system=nomad} p99 < 6s");
+    }
+
+    #[test]
+    fn no_entry_and_several_entries_are_told_apart() {
+        let entries = ["zone-outage eu/a", "zone-outage eu/b", "zone-outage eu/b"];
+        let parse = |entry: &str| Objective::parse(&format!("placement.queued during {entry} == 0"), &entries);
+        let index = |entry: &str| parse(entry).map(|objective| objective.window);
+        assert_eq!(index("zone-outage eu/a"), Ok(Window::During(EntryId(0))));
+        assert_eq!(index("#3"), Ok(Window::During(EntryId(2))));
+        for entry in ["zone-outage", "zone-outage eu/b"] {
+            assert!(matches!(parse(entry), Err(ObjectiveError::SeveralEntries { .. })), "{entry}");
+        }
+        for entry in ["flood", "#4", ""] {
+            assert!(matches!(parse(entry), Err(ObjectiveError::UnknownEntry { .. })), "{entry}");
+        }
     }
 
     #[test]

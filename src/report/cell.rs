@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::analysis::compact::{Compacted, Trial, p90};
+use crate::analysis::compact::{Bereft, Compacted, Trial, p90};
 use crate::analysis::remove::Removed;
 use crate::analysis::summary::Refusals;
 use crate::report::text::{align, line, number, plural};
@@ -28,6 +28,7 @@ struct JsonRemoved {
     region: String,
     machines: usize,
     removed: usize,
+    /// Allocations that were placed anew, on other machines.
     allocations_moved: usize,
     fits: bool,
     unplaced: Vec<JsonGroup>,
@@ -52,7 +53,18 @@ struct JsonCompacted {
     copies: u32,
     needed: Option<JsonTrials>,
     needed_with_any_zone_lost: Option<JsonTrials>,
+    /// What fits on no number of copies.
     unplaced: Vec<JsonGroup>,
+    /// What does not survive the loss of a zone on any number of copies, though it fits before.
+    unplaced_with_zone_lost: Option<JsonBereft>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonBereft {
+    zone: String,
+    /// Copies of the cell that were packed.
+    copies: u32,
+    groups: Vec<JsonGroup>,
 }
 
 /// The result of a compaction as text.
@@ -63,11 +75,17 @@ pub fn compacted_text(spec: &WorldSpec, cells: &[Compacted]) -> String {
     for cell in cells {
         let name = &spec.regions[cell.region].name;
         let now = cell.machines.to_string();
-        rows.push(trial_row([name.to_string(), now, cell.wanted.to_string()], &cell.needed, cell));
+        rows.push(trial_row(
+            [name.to_string(), now, cell.wanted.to_string()],
+            &cell.needed,
+            cell.machines,
+            cell.copies,
+        ));
         let label = format!("{name}, any one zone lost");
         let zones = spec.regions[cell.region].zones.len();
         if zones > 1 {
-            rows.push(trial_row([label, String::new(), String::new()], &cell.surviving, cell));
+            let copies = cell.bereft.as_ref().map_or(cell.copies, |bereft| bereft.copies);
+            rows.push(trial_row([label, String::new(), String::new()], &cell.surviving, cell.machines, copies));
         }
     }
     align(&rows, &[false, true, true, true, true, true], &mut out);
@@ -85,16 +103,22 @@ pub fn compacted_text(spec: &WorldSpec, cells: &[Compacted]) -> String {
         for group in &cell.homeless {
             line(&mut out, &format!("{name}: {}", homeless(group, group.count)));
         }
+        if let Some(Bereft { zone, homeless: groups, .. }) = &cell.bereft {
+            let zone = &spec.zones[*zone].name;
+            for group in groups {
+                line(&mut out, &format!("{name}, zone {zone} lost: {}", homeless(group, group.count)));
+            }
+        }
     }
     let trials = cells.iter().map(|cell| cell.needed.len()).max().unwrap_or(0);
     line(&mut out, &format!("{}; each removes machines in its own random order", plural(trials, "trial")));
     out
 }
 
-fn trial_row(first: [String; 3], trials: &[Trial], cell: &Compacted) -> [String; 6] {
+fn trial_row(first: [String; 3], trials: &[Trial], machines: usize, copies: u32) -> [String; 6] {
     let [name, now, wanted] = first;
     let (Some(p90), Some(least), Some(most)) = (p90(trials), trials.first(), trials.last()) else {
-        let never = format!("does not fit on {}", cell.machines * cell.copies as usize);
+        let never = format!("does not fit on {}", machines * copies as usize);
         return [name, now, wanted, never, String::new(), String::new()];
     };
     let range = format!("{} … {}", least.machines, most.machines);
@@ -124,6 +148,11 @@ pub fn compacted_json(spec: &WorldSpec, cells: &[Compacted]) -> String {
             needed: trials(&cell.needed),
             needed_with_any_zone_lost: trials(&cell.surviving),
             unplaced: cell.homeless.iter().map(|group| json_group(group, 0)).collect(),
+            unplaced_with_zone_lost: cell.bereft.as_ref().map(|bereft| JsonBereft {
+                zone: spec.zones[bereft.zone].name.to_string(),
+                copies: bereft.copies,
+                groups: bereft.homeless.iter().map(|group| json_group(group, group.count)).collect(),
+            }),
         })
         .collect();
     serde_json::to_string_pretty(&all).expect("plain JSON") + "\n"

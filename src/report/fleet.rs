@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::analysis::plan::{Answers, Break, Fleet, Headroom, Idle, Planned};
+use crate::analysis::plan::{Answers, Break, Fleet, Headroom, Judged, Planned};
 use crate::report::text::{align, line, number, plural, section};
 use crate::scenario::lower::plan::PlanSpec;
 
@@ -33,11 +33,19 @@ struct Json {
     /// Expectations that nothing exercised in some of the runs behind the answer, by case: those say nothing about
     /// them.
     not_exercised: Vec<JsonIdle>,
-    /// The nearest cheaper fleet that was tried, or the largest if none holds, with what it failed by.
+    /// Expectations that may fail in a share of the seeds (`in 90% of seeds`), by case: they are judged over the runs of
+    /// each stage together, and are no part of what `confidence`, `holds_in` and `confirming_runs` say.
+    in_share_of_seeds: Vec<JsonShare>,
+    /// The nearest cheaper fleet that was tried, or the largest if none holds, with what it failed by. Where no cheaper
+    /// one was tried, the fleet that ruled out `ruled_out`; absent only if the answer is the cheapest fleet.
     binding: Option<JsonFleet>,
+    /// The nearest cheaper fleet, where it was not tried: it has as many machines as `binding` or fewer, and differs in
+    /// nothing else.
+    ruled_out: Option<JsonFleet>,
     confidence: f64,
     holds_in: f64,
-    /// Runs of each case that confirmed the answer without a failure.
+    /// Runs of each case that confirmed the answer. In none of them a law was broken, or an expectation failed that has
+    /// to hold in every run.
     confirming_runs: u64,
     search_runs: u64,
     fleets: usize,
@@ -87,6 +95,16 @@ struct JsonIdle {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+struct JsonShare {
+    case: String,
+    expectation: String,
+    /// Runs of the case in which it failed.
+    failed: usize,
+    /// Runs of the case behind the answer, of the search and of the confirmation.
+    runs: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 struct JsonHeadroom {
     /// The largest factor of the traffic that was seen to hold.
     holds: f64,
@@ -107,8 +125,10 @@ impl Account<'_> {
             scenario_digest: self.digest.to_owned(),
             cases: self.spec.cases.iter().map(|case| case.name.clone()).collect(),
             best: planned.best.as_ref().map(fleet),
-            not_exercised: planned.idle.iter().map(json_idle).collect(),
+            not_exercised: idle(planned).map(json_idle).collect(),
+            in_share_of_seeds: in_share(planned).map(json_share).collect(),
             binding: planned.binding.as_ref().map(fleet),
+            ruled_out: planned.ruled_out.as_ref().map(fleet),
             confidence: self.spec.confidence,
             holds_in: self.spec.holds_in,
             confirming_runs: planned.confirmations,
@@ -152,14 +172,7 @@ impl Account<'_> {
             Some(best) => {
                 let costs = format!("{} machines, {}", best.bill.nodes, price(best));
                 line(&mut out, &format!("PLAN  {}: {}; {costs}", self.scenario, self.named(best)));
-                let sure = format!(
-                    "{} % sure that everything holds in at least {} % of runs of each of {}: {} each, none failed",
-                    number(spec.confidence * 100.0),
-                    number(spec.holds_in * 100.0),
-                    plural(spec.cases.len(), "case"),
-                    plural(planned.confirmations as usize, "run"),
-                );
-                line(&mut out, &sure);
+                line(&mut out, &self.sure());
             }
             None => {
                 let reason = "none of the fleets holds everything that is expected";
@@ -179,9 +192,10 @@ impl Account<'_> {
         let version = env!("CARGO_PKG_VERSION");
         line(&mut out, &format!("cossim {version}  |  scenario digest {}", self.digest));
         if !planned.monotone {
-            let note = "a fleet with fewer machines held where one with more did not";
+            let note = "a fleet with fewer machines did where one with more did not";
             line(&mut out, &format!("note: {note}; write `search: EachFleet` to be exact"));
         }
+        self.in_share(&mut out);
         self.idle(&mut out);
         self.binding(&mut out);
         self.nines(&mut out);
@@ -195,12 +209,36 @@ impl Account<'_> {
         out
     }
 
-    fn idle(&self, out: &mut String) {
-        if self.planned.idle.is_empty() {
-            return;
+    /// How sure the answer is, of what.
+    fn sure(&self) -> String {
+        let (planned, spec) = (self.planned, self.spec);
+        let (cases, runs) = (plural(spec.cases.len(), "case"), plural(planned.confirmations as usize, "run"));
+        if !planned.judged.iter().any(|judged| judged.of_every_run) {
+            let why = "all that is expected may fail in a share of the seeds";
+            return format!("there is nothing to be sure of, as {why}; confirmed on {runs} of each of {cases}");
         }
-        section(out, "not exercised in runs behind the answer, which say nothing about it");
-        for Idle { case, expectation, idle, runs } in &self.planned.idle {
+        let what = if in_share(planned).next().is_some() { "everything else" } else { "everything" };
+        format!(
+            "{} % sure that {what} holds in at least {} % of runs of each of {cases}: {runs} each, none failed",
+            number(spec.confidence * 100.0),
+            number(spec.holds_in * 100.0),
+        )
+    }
+
+    fn in_share(&self, out: &mut String) {
+        for (at, Judged { case, expectation, failed, runs, .. }) in in_share(self.planned).enumerate() {
+            if at == 0 {
+                section(out, "may fail in a share of the seeds, and no part of what is sure");
+            }
+            line(out, &format!("  `{expectation}` failed in {failed} of {} ({case})", plural(*runs, "run")));
+        }
+    }
+
+    fn idle(&self, out: &mut String) {
+        for (at, Judged { case, expectation, idle, runs, .. }) in idle(self.planned).enumerate() {
+            if at == 0 {
+                section(out, "not exercised in runs behind the answer, which say nothing about it");
+            }
             let never = if idle == runs { ": the plan does not test it there" } else { "" };
             line(out, &format!("  --  `{expectation}` in {idle} of {} ({case}){never}", plural(*runs, "run")));
         }
@@ -216,6 +254,10 @@ impl Account<'_> {
             },
         };
         line(out, &format!("  {text}"));
+        if let Some(fleet) = &self.planned.ruled_out {
+            let (named, price) = (self.named(fleet), price(fleet));
+            line(out, &format!("  which rules out {named} ({price}) without a run: it has no more machines"));
+        }
     }
 
     fn nines(&self, out: &mut String) {
@@ -308,8 +350,22 @@ fn grown(headroom: &Headroom) -> String {
     }
 }
 
-fn json_idle(idle: &Idle) -> JsonIdle {
-    JsonIdle { case: idle.case.clone(), expectation: idle.expectation.clone(), idle: idle.idle, runs: idle.runs }
+/// What some runs behind the answer did not exercise.
+fn idle(planned: &Planned) -> impl Iterator<Item = &Judged> {
+    planned.judged.iter().filter(|judged| judged.idle > 0)
+}
+
+/// What may fail in a share of the seeds.
+fn in_share(planned: &Planned) -> impl Iterator<Item = &Judged> {
+    planned.judged.iter().filter(|judged| !judged.of_every_run)
+}
+
+fn json_idle(of: &Judged) -> JsonIdle {
+    JsonIdle { case: of.case.clone(), expectation: of.expectation.clone(), idle: of.idle, runs: of.runs }
+}
+
+fn json_share(of: &Judged) -> JsonShare {
+    JsonShare { case: of.case.clone(), expectation: of.expectation.clone(), failed: of.failed, runs: of.runs }
 }
 
 fn json_break(broke: &Break) -> JsonBreak {
@@ -318,5 +374,79 @@ fn json_break(broke: &Break) -> JsonBreak {
         expectation: broke.expectation.clone(),
         observed: broke.observed.clone(),
         seed: broke.seed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::fleet::Bill;
+    use crate::scenario::lower::plan::{Axis, Case};
+
+    fn fleet(machines: &str, broke: Option<Break>) -> Fleet {
+        let bill = Bill { nodes: 9, micros_per_hour: 500_000 };
+        Fleet { options: vec![machines.to_owned()], bill, answers: None, broke }
+    }
+
+    fn told(judged: Vec<Judged>, ruled_out: Option<Fleet>) -> (String, serde_json::Value) {
+        let case = Case { name: "as written".to_owned(), entries: Vec::new(), leader: None };
+        let axis = Axis { name: "apps machines".to_owned(), options: Vec::new(), ordered: true };
+        let spec = PlanSpec { axes: vec![axis], cases: vec![case], confidence: 0.9, holds_in: 0.95, nines: 0 };
+        let broke = Break {
+            case: "as written".to_owned(),
+            expectation: "placement.queued final == 0".to_owned(),
+            observed: "4 allocs".to_owned(),
+            seed: Some(1),
+        };
+        let planned = Planned {
+            best: Some(fleet("3", None)),
+            judged,
+            binding: ruled_out.as_ref().map(|_| fleet("4", Some(broke))),
+            ruled_out,
+            monotone: true,
+            confirmations: 80,
+            search_seeds: 20,
+            fleets: (8, 4),
+            runs: 100,
+            nines: Vec::new(),
+            frontier: Vec::new(),
+            headroom: None,
+        };
+        let account = Account { scenario: "shop", digest: "ab", spec: &spec, planned: &planned };
+        (account.text(), serde_json::from_str(&account.json()).unwrap())
+    }
+
+    fn judged(expectation: &str, of_every_run: bool, failed: usize) -> Judged {
+        let case = "as written".to_owned();
+        Judged { case, expectation: expectation.to_owned(), of_every_run, failed, idle: 0, runs: 100 }
+    }
+
+    #[test]
+    fn what_may_fail_in_a_share_of_the_seeds_is_no_part_of_what_is_sure() {
+        let strict = || judged("placement.queued final == 0", true, 0);
+        let shared = || judged("placement.queued max == 0 in 10% of seeds", false, 75);
+        let (text, json) = told(vec![strict()], None);
+        assert!(text.contains("90 % sure that everything holds in at least 95 % of runs"), "{text}");
+        assert!(!text.contains("in a share") && json["in_share_of_seeds"] == serde_json::json!([]), "{text}{json}");
+        let (text, json) = told(vec![strict(), shared()], None);
+        let named =
+            "no part of what is sure\n  `placement.queued max == 0 in 10% of seeds` failed in 75 of 100 runs (as";
+        assert!(text.contains("90 % sure that everything else holds") && text.contains(named), "{text}");
+        assert_eq!((&json["in_share_of_seeds"][0]["failed"], &json["confirming_runs"]), (&75.into(), &80.into()));
+        let (text, _) = told(vec![shared()], None);
+        assert!(text.contains("there is nothing to be sure of") && text.contains(named), "{text}");
+        assert!(!text.contains("% sure") && !text.contains("none failed"), "{text}");
+    }
+
+    #[test]
+    fn a_fleet_that_was_ruled_out_is_named_with_the_one_that_did() {
+        let (text, json) = told(vec![judged("placement.queued final == 0", true, 0)], Some(fleet("2", None)));
+        let reason = "  apps machines 4 (0.5 USD/h): `placement.queued final == 0` was 4 allocs (as written, seed 1)\n  \
+                      which rules out apps machines 2 (0.5 USD/h) without a run";
+        assert!(text.contains(reason) && !text.contains("none: the cheapest fleet"), "{text}");
+        assert_eq!(json["ruled_out"]["options"]["apps machines"], "2", "{json}");
+        let (text, json) = told(vec![judged("placement.queued final == 0", true, 0)], None);
+        assert!(text.contains("none: the cheapest fleet of the plan holds everything"), "{text}");
+        assert!(json["binding"].is_null() && json["ruled_out"].is_null(), "{json}");
     }
 }

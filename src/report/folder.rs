@@ -4,7 +4,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
 use crate::analysis::ensemble::Ensemble;
+use crate::analysis::summary::checksums::{self, Checksums};
 use crate::analysis::summary::read::{Flaw, ReadError, Writer};
 use crate::analysis::summary::sensitivity::{self, OtherScenario};
 use crate::analysis::summary::{self, Summary};
@@ -137,8 +140,9 @@ impl Folder {
         if entries.is_empty() {
             return Ok((Self::open(target)?, None));
         }
-        let is_kept = |entry: &fs::DirEntry| [SUMMARY, PLACEMENTS].iter().any(|name| entry.file_name() == *name);
-        let older = summary::read::read(target, Writer::Any);
+        let kept = [SUMMARY, PLACEMENTS, CHECKSUMS];
+        let is_kept = |entry: &fs::DirEntry| kept.iter().any(|name| entry.file_name() == *name);
+        let older = summary::read::unchecked(target, Writer::Any);
         if !entries.iter().all(is_kept) {
             return Err(taken());
         }
@@ -157,8 +161,10 @@ impl Folder {
     /// was before.
     pub fn write(self, ensemble: &Ensemble) -> Result<Vec<String>, FolderError> {
         let files = contents(ensemble);
-        self.stage(&files)?;
+        let sums = self.stage(&files)?;
+        self.stage(&[sealed(&sums)])?;
         let mut names: Vec<String> = files.into_iter().map(|(name, _)| name).collect();
+        names.push(CHECKSUMS.to_owned());
         if !ensemble.runs.is_empty() {
             let written = read(&self.staging).map_err(|(path, cause)| FolderError::Write { path, cause })?;
             let page = page(&written).expect("what was written can be read");
@@ -173,23 +179,26 @@ impl Folder {
     pub fn write_baseline(self, ensemble: &Ensemble) -> Result<(), FolderError> {
         let summary = Content::Text(json::text(&Summary::new(ensemble)).into_bytes());
         let placements = Content::Rows(ensemble, table::placements);
-        self.stage(&[(SUMMARY.to_owned(), summary), (PLACEMENTS.to_owned(), placements)])?;
+        let sums = self.stage(&[(SUMMARY.to_owned(), summary), (PLACEMENTS.to_owned(), placements)])?;
+        self.stage(&[sealed(&sums)])?;
         self.replace()
     }
 
-    /// Writes files beside the target.
-    fn stage(&self, files: &[(String, Content<'_>)]) -> Result<(), FolderError> {
+    /// Writes files beside the target. Returns their checksums.
+    fn stage(&self, files: &[(String, Content<'_>)]) -> Result<Checksums, FolderError> {
         fs::create_dir_all(&self.staging).map_err(failed(&self.staging))?;
+        let mut sums = Checksums::default();
         for (name, content) in files {
             let path = self.staging.join(name);
-            let write = || -> io::Result<()> {
-                let mut file = io::BufWriter::new(fs::File::create(&path)?);
+            let write = || -> io::Result<u64> {
+                let mut file = Summed { to: io::BufWriter::new(fs::File::create(&path)?), sum: Xxh3::new() };
                 content.write(&mut file)?;
-                file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+                file.to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+                Ok(file.sum.digest())
             };
-            write().map_err(failed(&path))?;
+            sums.0.insert(name.clone(), write().map_err(failed(&path))?);
         }
-        Ok(())
+        Ok(sums)
     }
 
     /// Puts what is staged in the target's place.
@@ -207,6 +216,29 @@ impl Folder {
         let _ = fs::remove_dir_all(&old);
         Ok(())
     }
+}
+
+/// A writer that works out the checksum of all it writes.
+struct Summed<W> {
+    to: W,
+    sum: Xxh3,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The file of these checksums.
+fn sealed(sums: &Checksums) -> (String, Content<'static>) {
+    (CHECKSUMS.to_owned(), Content::Text(sums.text().into_bytes()))
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> FolderError {
@@ -251,13 +283,15 @@ fn is_of_a_report(name: &str) -> bool {
         let seed = |rest: &str| rest.strip_prefix("-seed-").is_some_and(|seed| seed.parse::<u64>().is_ok());
         rest.is_some_and(|rest| rest.is_empty() || seed(rest))
     };
-    let single = [SUMMARY, SCENARIO, SENSITIVITY, WATERFALL, PAGE].contains(&name);
+    let single = [SUMMARY, SCENARIO, SENSITIVITY, WATERFALL, CHECKSUMS, PAGE].contains(&name);
     single || TABLES.iter().any(|(known, _)| name == *known) || CHARTS.iter().any(chart)
 }
 
 const SUMMARY: &str = crate::analysis::summary::read::FILE;
 const PLACEMENTS: &str = crate::analysis::compare::decisions::FILE;
 const SENSITIVITY: &str = sensitivity::FILE;
+/// Of all files but itself and the page.
+const CHECKSUMS: &str = checksums::FILE;
 /// As it was read.
 const SCENARIO: &str = "scenario.ron";
 /// Made of the other files.
@@ -316,6 +350,8 @@ pub fn files(ensemble: &Ensemble) -> Vec<(String, Vec<u8>)> {
         bytes
     };
     let mut files: Vec<_> = contents(ensemble).into_iter().map(|(name, content)| (name, bytes(&content))).collect();
+    let sums = Checksums(files.iter().map(|(name, bytes)| (name.clone(), xxh3_64(bytes))).collect());
+    files.push((CHECKSUMS.to_owned(), sums.text().into_bytes()));
     if !ensemble.runs.is_empty() {
         let page = page(&files).expect("what was written can be read");
         files.push((PAGE.to_owned(), page.into_bytes()));
@@ -357,17 +393,41 @@ pub fn rebuild(target: &Path, analysed: Option<&Path>) -> Result<PathBuf, Rebuil
     let unread = |(path, cause)| RebuildError::Read { path, cause };
     let mut files = read(target).map_err(unread)?;
     let found = analysed.map(sensitivity::in_folder).transpose()?;
+    // Another cossim's folder is refused as such, whatever else is in it.
+    let digest = page::scenario_digest(&files).map_err(refused)?;
     if let Some((found, path)) = found.as_ref().zip(analysed) {
-        let digest = page::scenario_digest(&files).map_err(refused)?;
         found.check(&digest).map_err(|error| RebuildError::Apart { path: path.to_owned(), error })?;
+    }
+    let mut sums = checked(&files, found.as_ref().map(|_| SENSITIVITY)).map_err(refused)?;
+    if let Some(found) = &found {
         files.retain(|(name, _)| name != SENSITIVITY);
         files.push((SENSITIVITY.to_owned(), found.text().into_bytes()));
     }
     let page = page(&files).map_err(refused)?;
     if let Some(found) = &found {
+        sums.0.insert(SENSITIVITY.to_owned(), xxh3_64(found.text().as_bytes()));
         put(target, SENSITIVITY, found.text().as_bytes())?;
+        put(target, CHECKSUMS, sums.text().as_bytes())?;
     }
     put(target, PAGE, page.as_bytes())
+}
+
+/// The checksums of a folder with these files, which all have to be there and to be what its run wrote; but for one that
+/// is going to be replaced.
+pub fn checked(files: &[(String, Vec<u8>)], replaced: Option<&str>) -> Result<Checksums, PageError> {
+    let of = |name: &str| files.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes);
+    let missing = |name: &str| PageError::Missing { file: name.to_owned() };
+    let text = of(CHECKSUMS).ok_or_else(|| missing(CHECKSUMS))?;
+    let sums = Checksums::parse(&String::from_utf8_lossy(text))
+        .map_err(|reason| PageError::Damaged { file: CHECKSUMS.to_owned(), reason })?;
+    let kept = |name: &str| replaced != Some(name);
+    if let Some(name) = sums.0.keys().find(|name| kept(name) && of(name).is_none()) {
+        return Err(missing(name));
+    }
+    for (name, bytes) in files.iter().filter(|(name, _)| kept(name) && ![CHECKSUMS, PAGE].contains(&&**name)) {
+        sums.check(name, bytes).map_err(|what| PageError::Edited { file: name.clone(), what })?;
+    }
+    Ok(sums)
 }
 
 /// Puts a file into a folder, whole or not at all. Returns where it is.

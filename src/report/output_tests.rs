@@ -248,6 +248,18 @@ fn a_table_of_values_has_units_and_no_noise() {
 }
 
 #[test]
+fn an_election_that_nobody_won_is_not_counted() {
+    let spec = spec();
+    let mut run = outcome(&spec, 1, true);
+    let election = &mut run.failovers[0].elections[0];
+    (election.elected, election.ready) = (None, None);
+    let ensemble = Ensemble::new(&spec, String::new(), vec![run], Vec::new());
+    let mut bytes = Vec::new();
+    crate::report::table::failovers(&ensemble, &mut bytes).unwrap();
+    check_contains(std::str::from_utf8(&bytes).unwrap(), &[",elect nomad us-east-1,,,,0,\n"]);
+}
+
+#[test]
 fn the_summary_keeps_to_its_schema() {
     let summary: serde_json::Value = serde_json::from_str(&file("summary.json")).unwrap();
     assert_eq!(summary["schema"], SCHEMA);
@@ -413,6 +425,7 @@ fn faults_of_one_instant_have_one_kind_and_its_name_stays_whole() {
     check_contains(lines[head + 1], &["leader hit, 1 run", "nomad leader hit, 1 run"]);
     let files: std::collections::BTreeMap<String, Vec<u8>> = folder::files(&ensemble).into_iter().collect();
     let waterfall = String::from_utf8(files["waterfall.svg"].clone()).expect("a file of text");
+    check_contains(&waterfall, &["all lost allocations: medians", "last of each run, or never: medians"]);
     check_contains(&waterfall, &["no leader hit, then nomad", "nomad leader hit, then nomad"]);
     assert!(!waterfall.contains("then nomad lea…"), "{waterfall}");
 }
@@ -455,27 +468,31 @@ fn seeds_that_exercise_nothing_are_not_enough() {
 }
 
 #[test]
-fn a_summary_that_was_edited_makes_no_page() {
-    let files: Vec<(String, Vec<u8>)> =
-        folder::files(&ensemble()).into_iter().filter(|(name, _)| name != "report.html").collect();
-    let page = |from: &str, to: &str| {
-        let mut files = files.clone();
-        let (_, bytes) = files.iter_mut().find(|(name, _)| name == "summary.json").expect("a folder has a summary");
-        let text = String::from_utf8(bytes.clone()).expect("JSON is text");
-        assert!(text.contains(from), "`{from}` is missing in\n{text}");
-        *bytes = text.replacen(from, to, 1).into_bytes();
-        crate::report::page::page(&files).map_err(|error| error.to_string())
-    };
-    assert!(page("\"passed\": false", "\"passed\": false").is_ok());
-    for (from, to, what) in [
-        ("\"passed\": false", "\"passed\": true", "it has passed, and something in it has not"),
-        ("\"failed\": 2", "\"failed\": 1", "do not hold and fail `failover.detect max < 45s` as often"),
-        ("\"verdict\": \"fail\"", "\"verdict\": \"pass\"", "do not hold and fail `failover.detect max < 45s` as often"),
-        ("51.000153", "41.000153", "p50 of `plan.wait{region=us-east-1}` in seed 1 is another in `metrics.csv`"),
-    ] {
-        let refused = page(from, to).expect_err("it was edited");
-        assert!(refused.starts_with("`summary.json` is not what its run wrote") && refused.contains(what), "{refused}");
+fn holes_and_edits_in_any_file_are_noticed() {
+    let files = folder::files(&ensemble());
+    assert!(folder::checked(&files, None).is_ok());
+    for (at, (name, bytes)) in files.iter().enumerate().filter(|(_, (name, _))| name != "report.html") {
+        let refused = |files: &[(String, Vec<u8>)]| folder::checked(files, None).map_err(|error| error.to_string());
+        let mut without = files.clone();
+        without.remove(at);
+        assert_eq!(refused(&without), Err(format!("`{name}` is missing")));
+        if name == "checksums.txt" {
+            continue;
+        }
+        let text = String::from_utf8(bytes.clone()).expect("all files are text");
+        // A digit more, and the last line less.
+        let end = text.trim_end().rfind('\n').expect("every file has several lines") + 1;
+        for edited in [text.replacen(|c: char| c.is_ascii_digit(), "17", 1), text[..end].to_owned()] {
+            let mut others = files.clone();
+            others[at].1 = edited.into_bytes();
+            let reason = "is not what its run wrote: its checksum is another than in `checksums.txt`";
+            assert_eq!(refused(&others), Err(format!("`{name}` {reason}")));
+            assert!(folder::checked(&others, Some(name)).is_ok(), "it is going to be replaced");
+        }
     }
+    let strange = ("zones-seed-9.svg".to_owned(), Vec::new());
+    let error = folder::checked(&[files, vec![strange]].concat(), None).unwrap_err().to_string();
+    assert_eq!(error, "`zones-seed-9.svg` is not what its run wrote: `checksums.txt` does not name it");
 }
 
 /// The machine is lost at the fourth of ten minutes.
@@ -515,6 +532,6 @@ fn the_same_runs_give_the_same_bytes() {
 #[test]
 fn nothing_at_all_is_reported_too() {
     let empty = Ensemble::new(&spec(), String::new(), Vec::new(), Vec::new());
-    assert_eq!(folder::files(&empty).len(), 7, "a summary and six tables");
+    assert_eq!(folder::files(&empty).len(), 8, "a summary, six tables and their checksums");
     assert!(text::render(&empty).starts_with("PASS  node-crash: no expectations"));
 }

@@ -59,7 +59,8 @@ pub fn failovers(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
                 let region = &ensemble.spec.regions[election.group.region].name;
                 let stage = format!("elect {} {region}", election.group.system.name());
                 let ms = shown(election.elected.map(|end| end.since(failover.at).as_millis_f64()));
-                table.row(&[&run.seed, label, &at, &failover.case, &stage, &ms, &ms, &ms, &1, &""])?;
+                let count = usize::from(election.elected.is_some());
+                table.row(&[&run.seed, label, &at, &failover.case, &stage, &ms, &ms, &ms, &count, &""])?;
             }
             for stage in stages(failover) {
                 let (ms, p50, max) = (shown(stage.ms), shown(stage.p50_ms), shown(stage.max_ms));

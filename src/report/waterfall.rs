@@ -1,5 +1,6 @@
 //! The failover waterfall: for every kind of run, how long each stage of replacement took, one after the other; once
-//! for a typical allocation and once for the one that was restored last, or never. The figures stand beneath, because
+//! over all lost allocations and once over those that were restored last, or never, one of each run. Both are medians,
+//! of different allocations: where runs differ, either may be the longer one. The figures stand beneath, because
 //! stages of milliseconds and of minutes do not fit one axis.
 
 use crate::analysis::across::Across;
@@ -29,7 +30,7 @@ const FIGURES: i32 = 40;
 /// Height of a line of text, and the most characters of a label in one.
 const LINE: i32 = 16;
 const LABEL: usize = 30;
-const TITLES: [&str; 2] = ["typical: median of each stage", "worst: the allocation restored last, or never"];
+const TITLES: [&str; 2] = ["all lost allocations: medians", "last of each run, or never: medians"];
 /// Left and right of the two plots, in pixels.
 const PLOTS: [(i32, i32); 2] = [(236, 610), (690, 1_040)];
 
@@ -132,7 +133,7 @@ fn figures(sheet: &Sheet, top: i32, height: i32, rows: &[Row]) {
         for (at, line) in (0..).zip(&row.label) {
             sheet.text((24, y + LINE * at), line, PLAIN, Anchor::Start);
         }
-        for (line, (bar, name)) in (0..).zip(row.bars.iter().zip(["typical", "worst"])) {
+        for (line, (bar, name)) in (0..).zip(row.bars.iter().zip(["all", "last"])) {
             let y = y + LINE * line;
             sheet.text((310, y), name, SOFT, Anchor::End);
             for (index, ms) in bar.iter().enumerate() {

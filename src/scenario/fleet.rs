@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::measure::objective::Objective;
+use crate::measure::objective::{Objective, ObjectiveError};
 use crate::scenario::Folder;
 use crate::scenario::Loaded;
 use crate::scenario::Parsed;
+use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::diagnostic::Place;
 use crate::scenario::diagnostic::Sources;
 use crate::scenario::locate;
@@ -107,15 +108,24 @@ impl Fleets {
         let mut sources = self.sources.clone();
         let tree = locate::scan(&sources.get(self.parsed.source).text).expect("it was scanned when it was loaded");
         let text = lower::Text { source: self.parsed.source, tree: &tree };
-        let (lowered, findings) = lower::lower(&scenario, text, &mut sources, &self.folder);
+        let (lowered, mut findings) = lower::lower(&scenario, text, &mut sources, &self.folder);
         let Some(mut lowered) = lowered else { return Err(Box::new(Loaded { lowered, findings, sources })) };
         self.set_job_counts(choice, &mut lowered);
         let labels: Vec<&str> = lowered.world.timeline.as_slice().iter().map(|entry| &*entry.label).collect();
         for (at, text) in texts.iter().enumerate() {
-            // One about an entry of another case has nothing to say here.
-            let Ok(objective) = Objective::parse(text, &labels) else { continue };
             let place = Place { source: self.parsed.source, span: tree.find(&format!("{path}[{at}]")) };
-            lowered.expectations.push(Expectation { text: text.as_str().into(), objective, place });
+            match Objective::parse(text, &labels) {
+                Ok(objective) => {
+                    lowered.expectations.push(Expectation { text: text.as_str().into(), objective, place });
+                }
+                // One about an entry of another case has nothing to say here.
+                Err(ObjectiveError::UnknownEntry { .. }) => {}
+                Err(error) => {
+                    let found = Diagnostic::error("E009", lower::plan::of_case(&error, &case.name)).at(Some(place));
+                    findings.push(Diagnostic { hint: error.hint(), ..found });
+                    return Err(Box::new(Loaded { lowered: None, findings, sources }));
+                }
+            }
         }
         Ok(lowered)
     }

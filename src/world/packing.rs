@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::time::Time;
+use crate::model::alloc::AllocId;
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, FailedGroup, Trigger};
 use crate::model::job::{Job, JobId};
 use crate::model::node::{NodeId, NodeSpec, NodeStatus};
@@ -100,9 +101,9 @@ impl Cell {
         self.homeless.values().map(|(count, _)| u64::from(*count)).sum()
     }
 
-    /// Allocations on these machines.
-    pub fn count_on(&self, nodes: &[NodeId]) -> usize {
-        nodes.iter().filter_map(|&node| self.state.node(node)).map(|entry| entry.live.len()).sum()
+    /// Allocations that have a place.
+    pub fn live(&self) -> BTreeSet<AllocId> {
+        self.state.nodes().iter().flat_map(|(_, entry)| entry.live.iter().copied()).collect()
     }
 
     /// Machines with at least one allocation.

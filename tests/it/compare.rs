@@ -64,7 +64,7 @@ fn a_baseline_is_kept_and_equal_runs_are_identical() {
     let mut kept: Vec<_> =
         std::fs::read_dir(scratch.path("kept/main")).unwrap().map(|e| e.unwrap().file_name()).collect();
     kept.sort();
-    assert_eq!(kept, ["placements.csv", "summary.json"]);
+    assert_eq!(kept, ["checksums.txt", "placements.csv", "summary.json"]);
     let report = scratch.path("report");
     let ended = cossim(&["compare", "main", &report, "--baselines", &baselines, "--fail-on", "difference"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
@@ -200,18 +200,25 @@ fn what_cannot_be_compared_is_said_clearly() {
         ),
         ("foreign", "\"cossim\"", "\"other\"", ["E111", "was not written by cossim", "`cossim run`"]),
         ("damaged", "\"digest\"", "\"digits\"", ["E111", "is damaged: `runs[0]", "missing field `digest`"]),
-        (
-            "scenario",
-            "\"scenario\": \"crowded\"",
-            "\"scenario\": \"other\"",
-            ["E112", "of scenario `other`", "--across-scenarios"],
-        ),
-        ("seed", "\"seed\": 1", "\"seed\": 7", ["E112", "no seed in common: 7 against 1", "--seeds"]),
+        ("edited", "\"seed\": 1", "\"seed\": 7", ["E111", "is not what its run wrote", "run the scenario again"]),
     ] {
         scratch.run(name, &["--seed", "1"]);
         scratch.edit(&format!("{name}/summary.json"), from, to);
         check_refused(&compare(&[&scratch.path(name), "main"]), &parts);
     }
+    for (name, options, parts) in [
+        ("seed", ["--seed", "7"].as_slice(), ["E112", "no seed in common: 7 against 1", "--seeds"]),
+        (
+            "scenario",
+            &["--seed", "1", "--set", "name=\"other\""],
+            ["E112", "of scenario `other`", "--across-scenarios"],
+        ),
+    ] {
+        scratch.run(name, options);
+        check_refused(&compare(&[&scratch.path(name), "main"]), &parts);
+    }
+    // Another version may have written no checksums.
+    std::fs::remove_file(scratch.path("version/checksums.txt")).unwrap();
     let (version, scenario) = (scratch.path("version"), scratch.path("scenario"));
     for words in [[&version, "main", "--across-versions"], [&scenario, "main", "--across-scenarios"]] {
         let ended = compare(&words.map(|word| word));

@@ -82,6 +82,49 @@ fn what_is_no_report_is_refused_with_a_way_out() {
     assert!(ended.stderr.starts_with("error[E092]: cannot read `no/such/folder`"), "{}", ended.stderr);
 }
 
+#[test]
+fn a_folder_that_was_edited_is_refused() {
+    let scratch = Scratch::new("edited");
+    let folder = scratch.report();
+    let path = folder.to_str().expect("the path is text");
+    let refused = |code: &str, reason: &str| {
+        let ended = cossim(&["report", path]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{reason}");
+        assert!(
+            ended.stderr.starts_with(&format!("error[{code}]")) && ended.stderr.contains(reason),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains("\nhint: run the scenario again"), "{}", ended.stderr);
+    };
+    for (file, from, to) in [
+        ("summary.json", "\"verdict\": \"pass\"", "\"verdict\": \"fail\""),
+        ("summary.json", "\"lost\": ", "\"lost\": 9"),
+        ("timeline.csv", "warm-up,0,", "warm-up,1,"),
+        ("scenario.ron", "Scenario(", "Scenario( "),
+    ] {
+        let whole = fs::read_to_string(folder.join(file)).expect("a run writes it");
+        assert!(whole.contains(from), "{file}");
+        fs::write(folder.join(file), whole.replacen(from, to, 1)).expect("it can be written");
+        refused("E096", &format!("`{file}` is not what its run wrote"));
+        fs::write(folder.join(file), whole).expect("it can be written");
+    }
+    for file in ["series.csv", "placements.csv", "machines.csv", "metrics.csv"] {
+        let whole = fs::read_to_string(folder.join(file)).expect("a run writes it");
+        let half: Vec<&str> = whole.lines().take(5).collect();
+        fs::write(folder.join(file), half.join("\n") + "\n").expect("it can be written");
+        refused("E096", &format!("`{file}` is not what its run wrote"));
+        fs::write(folder.join(file), whole).expect("it can be written");
+    }
+    for file in ["failovers.csv", "waterfall.svg", "scenario.ron", "checksums.txt"] {
+        let whole = fs::read(folder.join(file)).expect("a run writes it");
+        fs::remove_file(folder.join(file)).expect("it can be removed");
+        refused("E092", &format!("`{file}` is missing"));
+        fs::write(folder.join(file), whole).expect("it can be written");
+    }
+    assert_eq!(cossim(&["report", path]).code, Some(0));
+}
+
 /// Chromium, if it is in the path.
 fn browser() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"]

@@ -5,6 +5,7 @@
 //! The one place of this layer that knows serialisation. What later versions add is optional here, so that files of the
 //! same schema stay readable.
 
+pub mod checksums;
 pub mod make;
 pub mod read;
 pub mod sensitivity;

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::checksums::{self, Checksums, Difference};
 use super::{SCHEMA, Summary};
+use crate::analysis::compare::decisions::FILE as PLACEMENTS;
 
 /// Name of the file in a report folder.
 pub const FILE: &str = "summary.json";
@@ -56,6 +58,9 @@ pub enum Flaw {
         /// Who wrote it.
         found: String,
     },
+    /// Somebody changed it.
+    #[error("is not what its run wrote: {0}")]
+    Edited(Difference),
     /// A field is missing or not what it should be.
     #[error("is damaged: `{field}`: {reason}")]
     Field {
@@ -72,7 +77,9 @@ impl Flaw {
         match self {
             Self::Unreadable(_) => "name the folder of a finished run; `cossim run FILE --out DIR` makes one",
             Self::Foreign { .. } => "name a folder that `cossim run` wrote",
-            Self::Damaged { .. } | Self::Field { .. } => "run the scenario again; reports are not meant to be edited",
+            Self::Damaged { .. } | Self::Field { .. } | Self::Edited(_) => {
+                "run the scenario again; reports are not meant to be edited"
+            }
             Self::Schema { .. } | Self::Version { .. } => "run the scenario again with this cossim",
         }
     }
@@ -87,8 +94,26 @@ pub enum Writer {
     Any,
 }
 
-/// The summary in a report folder.
+/// The summary in a report folder. It has to be what its run wrote, and the placements beside it as well.
 pub fn read(folder: &Path, writer: Writer) -> Result<Summary, ReadError> {
+    let summary = unchecked(folder, writer)?;
+    let path = folder.join(checksums::FILE);
+    // Another version may know no checksums.
+    if summary.cossim != env!("CARGO_PKG_VERSION") && !path.exists() {
+        return Ok(summary);
+    }
+    let sums = file(path, |text| Checksums::parse(text).map_err(|reason| Flaw::Damaged { reason }))?;
+    for name in [FILE, PLACEMENTS] {
+        let path = folder.join(name);
+        // Whoever needs what is not there says so.
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        sums.check(name, &bytes).map_err(|difference| ReadError { path, flaw: Flaw::Edited(difference) })?;
+    }
+    Ok(summary)
+}
+
+/// The summary in a report folder, whether or not somebody edited it.
+pub fn unchecked(folder: &Path, writer: Writer) -> Result<Summary, ReadError> {
     file(folder.join(FILE), |text| parse(text, writer))
 }
 
@@ -207,7 +232,31 @@ mod tests {
         let error = read(&folder, Writer::This).unwrap_err().to_string();
         assert!(error.contains("was written by cossim 9.9.9, and this is cossim"), "{error}");
         assert_eq!(read(&folder, Writer::Any).unwrap().scenario, "s");
+        std::fs::write(folder.join(checksums::FILE), "0000000000000001  summary.json\n").unwrap();
+        assert!(matches!(read(&folder, Writer::Any).unwrap_err().flaw, Flaw::Edited(Difference::Changed)));
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(matches!(read(&folder, Writer::This).unwrap_err().flaw, Flaw::Unreadable(_)));
+    }
+
+    #[test]
+    fn a_result_that_was_edited_is_refused() {
+        let folder = std::env::temp_dir().join(format!("cossim-sums-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let here = GOOD.replace("9.9.9", env!("CARGO_PKG_VERSION"));
+        let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        let flaw = || read(&folder, Writer::This).map_err(|error| error.to_string());
+        put(FILE, &here);
+        assert!(flaw().unwrap_err().contains("checksums.txt` cannot be read"));
+        let sum = |text: &str| xxhash_rust::xxh3::xxh3_64(text.as_bytes());
+        let sums = Checksums([(FILE.to_owned(), sum(&here)), (PLACEMENTS.to_owned(), sum("seed\n"))].into());
+        put(checksums::FILE, &sums.text());
+        assert!(flaw().is_ok(), "who needs the placements says that they are missing");
+        put(PLACEMENTS, "seed\n1\n");
+        assert!(flaw().unwrap_err().contains("placements.csv` is not what its run wrote: its checksum is another"));
+        put(PLACEMENTS, "seed\n");
+        assert!(flaw().is_ok());
+        put(FILE, &here.replace("\"passed\": true", "\"passed\": false"));
+        assert!(flaw().unwrap_err().contains("summary.json` is not what its run wrote"));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

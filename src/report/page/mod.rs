@@ -21,6 +21,7 @@ use crate::report::escape::escaped;
 use held::{Ground, Shares};
 use record::{Record, Shown};
 
+use crate::analysis::summary::checksums::Difference;
 use crate::analysis::summary::read::Flaw;
 use crate::analysis::summary::sensitivity::OtherScenario;
 use crate::report::text::plural;
@@ -34,11 +35,13 @@ pub enum PageError {
     /// Its summary is not one of this cossim's.
     #[error("`summary.json` {0}")]
     Summary(#[from] Flaw),
-    /// Somebody changed its summary.
-    #[error("`summary.json` is not what its run wrote: {what}")]
+    /// Somebody changed a file.
+    #[error("`{file}` is not what its run wrote: {what}")]
     Edited {
+        /// Its name.
+        file: String,
         /// What shows it.
-        what: String,
+        what: Difference,
     },
     /// Its sensitivity analysis is not one of this cossim's.
     #[error("`sensitivity.json` {0}")]
@@ -173,7 +176,7 @@ fn after(record: &Record) -> String {
          <h2 id=\"scenario\">Scenario</h2>\n{}</main>\n\
          <footer><p>cossim {} · scenario digest {} · the same scenario, seeds and version give the same bytes.</p>\
          <p>Beside this page: summary.json, metrics.csv, series.csv, failovers.csv, placements.csv, machines.csv, \
-         timeline.csv and the charts. Charts one can zoom: uPlot 1.6.32, MIT licence, © 2022 Leon Sorokin.</p></footer>\n",
+         timeline.csv, checksums.txt and the charts. Charts one can zoom: uPlot 1.6.32, MIT licence, © 2022 Leon Sorokin.</p></footer>\n",
         overall::metrics(summary),
         overall::modes(summary),
         rests::sensitivity(record),

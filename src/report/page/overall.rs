@@ -226,10 +226,16 @@ fn damage_row(recovery: &Recovery, of: &[(u64, Fault)]) -> [Cell; 8] {
         sources.extend(fault.outages.keys());
     }
     let elected = |(system, region): (&String, &String)| {
-        let after = |fault: &Fault| {
-            fault.elections.iter().find(|one| one.system == *system && one.region == *region)?.elected_ms
+        let election =
+            |fault: &Fault| fault.elections.iter().find(|one| one.system == *system && one.region == *region).cloned();
+        let hit: Vec<_> = of.iter().filter_map(|(_, fault)| election(fault)).collect();
+        let never = hit.iter().filter(|election| election.elected_ms.is_none()).count();
+        let after = match never {
+            0 => range(&|fault| election(fault)?.elected_ms, &span),
+            all if all == hit.len() => "never".to_owned(),
+            some => format!("{}, never in {some} of {}", range(&|fault| election(fault)?.elected_ms, &span), hit.len()),
         };
-        format!("{system} {region}: {}", range(&after, &span))
+        format!("{system} {region}: {after}")
     };
     let outage = |show: &dyn Fn(&String) -> String| {
         let one = |name: &&String| format!("{name}: {}", show(name));
@@ -262,9 +268,7 @@ fn stage_rows(recovery: &Recovery) -> Vec<(&'static str, Vec<Cell>)> {
         let value = median.map_or("never".to_owned(), |median| span(median.value));
         let interval =
             median.and_then(|median| median.ci95).map(|[low, high]| format!("{} … {}", span(low), span(high)));
-        let unended = pooled
-            .unended
-            .map(|unended| format!("{} of {} never", grouped(unended), grouped(pooled.samples.unwrap_or(0) + unended)));
+        let unended = pooled.unended.map(|unended| never(unended, pooled));
         match [interval, unended].into_iter().flatten().collect::<Vec<_>>() {
             none if none.is_empty() => figure(value),
             some => Cell::Sure(value, some.join("; ")),
@@ -272,6 +276,11 @@ fn stage_rows(recovery: &Recovery) -> Vec<(&'static str, Vec<Cell>)> {
     };
     let row = |by_stage: &BTreeMap<String, Pooled>| STAGES.iter().map(|stage| cell(by_stage.get(*stage))).collect();
     vec![("all lost allocations", row(&recovery.stages)), ("those restored last, or never", row(&recovery.last))]
+}
+
+/// How many waits never ended, of all.
+fn never(unended: u64, pooled: &Pooled) -> String {
+    format!("{} of {} never", grouped(unended), grouped(pooled.samples.unwrap_or(0) + unended))
 }
 
 /// Success and latency of each traffic source, over all runs and by kind of run.
@@ -371,16 +380,17 @@ fn nines(percent: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Every metric that had samples.
+/// Every metric that had samples, or waits that never ended.
 pub(super) fn metrics(summary: &Summary) -> String {
     let columns =
         ["metric", "unit", "#runs", "#samples", "#mean or value", "#p50", "#p90", "#p99", "#max", "#at the end"];
     let caption = "Metrics over all runs. Below a figure its 95 % interval: by resampling seeds for percentiles and \
-                   shares, by Student's t over seeds for levels and counts";
+                   shares, by Student's t over seeds for levels and counts. Waits that had not ended with their run \
+                   count as longer than all others";
     let mut table = Table::new(caption, &columns, 150_000, "summary.json");
     let mut silent = 0;
     for (key, pooled) in &summary.across_runs {
-        if pooled.figures.is_empty() {
+        if pooled.figures.is_empty() && pooled.unended.is_none() {
             silent += 1;
             continue;
         }
@@ -388,10 +398,19 @@ pub(super) fn metrics(summary: &Summary) -> String {
             let found = names.iter().find_map(|name| pooled.figures.get(*name));
             found.map_or(figure(""), |estimate| sure(estimate, number))
         };
+        let quantile = |name: &str| match pooled.unended {
+            Some(_) if !pooled.figures.contains_key(name) => figure("never"),
+            Some(_) | None => cell(&[name]),
+        };
         let samples = pooled.samples.map_or(String::new(), grouped);
+        let samples = match pooled.unended {
+            Some(unended) => Cell::Sure(samples, never(unended, pooled)),
+            None => figure(samples),
+        };
         let (runs, unit) = (figure(pooled.runs.to_string()), text(&*pooled.unit));
-        let [p50, p90, p99, most, end] = ["p50", "p90", "p99", "max", "final"].map(|name| cell(&[name]));
-        table.row(&[head(&**key), unit, runs, figure(samples), cell(&["mean", "value"]), p50, p90, p99, most, end]);
+        let [p50, p90, p99, most] = ["p50", "p90", "p99", "max"].map(quantile);
+        let (middle, end) = (cell(&["mean", "value"]), cell(&["final"]));
+        table.row(&[head(&**key), unit, runs, samples, middle, p50, p90, p99, most, end]);
     }
     let note = match silent {
         0 => String::new(),

@@ -243,6 +243,47 @@ fn seeds_that_measured_nothing_are_not_called_enough() {
     }
 }
 
+#[test]
+fn what_never_ended_is_on_the_page() {
+    let mut summary = summary("shop", 3);
+    let waits = |samples, unended, figures: &[(&str, f64)]| Pooled {
+        unit: "ms".to_owned(),
+        runs: 3,
+        samples: Some(samples),
+        unended: Some(unended),
+        modes: Vec::new(),
+        explained_by_cases: None,
+        figures: figures
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Estimate { value: *value, ci95: None }))
+            .collect(),
+    };
+    summary.across_runs.insert("failover.detect".to_owned(), waits(31, 10, &[("p50", 16_250.0)]));
+    summary.across_runs.insert("failover.leader".to_owned(), waits(0, 2, &[]));
+    // One kind of run, in which a leader was elected once of three times.
+    let recovery = Recovery { seeds: vec![1, 2, 3], ..summary.recoveries[0].clone() };
+    summary.recoveries = vec![recovery];
+    for run in &mut summary.runs[1..] {
+        run.failovers[0].elections[0].elected_ms = None;
+    }
+    let mut files = folder("shop", 3, 60);
+    files[0].1 = json::text(&summary).into_bytes();
+    let some = page(&files).unwrap();
+    let cell = |text: &str| format!("<td class=\"n\">{text}</td>");
+    let never = cell("never").repeat(3);
+    for part in [
+        "nomad shop: 2.9 s, never in 2 of 3".to_owned(),
+        format!("{}{}{}{never}", cell("31<small>10 of 41 never</small>"), cell(""), cell("16 250")),
+        format!("{}{}{}{never}", cell("0<small>2 of 2 never</small>"), cell(""), cell("never")),
+    ] {
+        assert!(some.contains(&part), "`{part}` is missing");
+    }
+    assert!(!some.contains("without samples"));
+    summary.runs[0].failovers[0].elections[0].elected_ms = None;
+    files[0].1 = json::text(&summary).into_bytes();
+    assert!(page(&files).unwrap().contains("nomad shop: never<"));
+}
+
 /// The file `sensitivity.json` of a folder in which `name` is whatever a scenario can name.
 fn analysis(name: &str) -> String {
     let influence = |path: &str, share: Option<f64>| Influence {

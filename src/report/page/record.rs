@@ -100,22 +100,10 @@ struct Point {
     value: f64,
 }
 
-/// A row of `metrics.csv`.
-#[derive(Debug, Deserialize)]
-struct Figure {
-    seed: u64,
-    metric: String,
-    statistic: String,
-    value: Option<f64>,
-}
-
 impl Record {
     /// Reads the files of a folder.
     pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<Self, PageError> {
         let summary = summary(files)?;
-        if let Some(what) = edited(&summary, files)? {
-            return Err(PageError::Edited { what });
-        }
         let mut shown = shown(&summary);
         values(files, &mut shown)?;
         let seeds: BTreeMap<u64, usize> = shown.iter().enumerate().map(|(at, run)| (run.seed, at)).collect();
@@ -158,7 +146,6 @@ impl Record {
 }
 
 /// The files, by name.
-const METRICS: &str = "metrics.csv";
 const SERIES: &str = "series.csv";
 const PLACEMENTS: &str = "placements.csv";
 const TIMELINE: &str = "timeline.csv";
@@ -186,43 +173,6 @@ fn unknown(seed: u64) -> String {
 /// The summary of a folder.
 pub(super) fn summary(files: &[(String, Vec<u8>)]) -> Result<Summary, PageError> {
     Ok(parse(text(files, SUMMARY)?, Writer::This)?)
-}
-
-/// What shows that a summary is not what its run wrote: its parts, or it and the figures of its runs, disagree.
-fn edited(summary: &Summary, files: &[(String, Vec<u8>)]) -> Result<Option<String>, PageError> {
-    let broken = summary.runs.iter().flat_map(|run| &run.invariants).any(|law| law.violations > 0);
-    if summary.passed && (broken || summary.expectations.iter().any(|all| all.verdict == "fail")) {
-        return Ok(Some("it has passed, and something in it has not".to_owned()));
-    }
-    for (at, all) in summary.expectations.iter().enumerate() {
-        let of = |wanted: &str| {
-            let verdicts = summary.runs.iter().filter_map(|run| run.expectations.get(at));
-            verdicts.filter(|one| one.text == all.text && one.verdict == wanted).count()
-        };
-        if (all.passed, all.failed, all.not_exercised) != (of("pass"), of("fail"), of("not exercised")) {
-            return Ok(Some(format!("its runs do not hold and fail `{}` as often as it says", all.text)));
-        }
-    }
-    let mut differs = None;
-    if has(files, METRICS) {
-        rows(files, METRICS, |row: Figure| {
-            let run = summary.runs.iter().find(|run| run.seed == row.seed).ok_or_else(|| unknown(row.seed))?;
-            let metric = run.metrics.get(&row.metric);
-            let told = match (&*row.statistic, metric) {
-                ("", Some(_)) => return Ok(()),
-                ("unended", Some(metric)) => metric.unended.map(|unended| unended as f64),
-                (statistic, metric) => metric.and_then(|metric| metric.figures.get(statistic).copied()),
-            };
-            // Reading a number back may cost its last bit.
-            let is_same = |(told, value): (f64, f64)| (told - value).abs() <= 1e-12 * value.abs();
-            if !told.zip(row.value).is_some_and(is_same) {
-                let Figure { seed, metric, statistic, .. } = row;
-                differs.get_or_insert(format!("{statistic} of `{metric}` in seed {seed} is another in `{METRICS}`"));
-            }
-            Ok(())
-        })?;
-    }
-    Ok(differs)
 }
 
 /// The sensitivity analysis of a folder, which has to be of the same scenario.

@@ -3,6 +3,7 @@
 use super::LIST_MAX;
 use super::Lowering;
 use crate::base::id::IdVec;
+use crate::base::time::Duration;
 use crate::measure::objective::Objective;
 use crate::measure::objective::ObjectiveError;
 use crate::model::topology::RegionId;
@@ -106,8 +107,9 @@ impl Lowering<'_> {
             .hint("narrow the ranges, or take longer steps");
         }
         let cases = self.cases(plan, machines);
-        for (at, text) in plan.expect.iter().enumerate() {
-            self.expected_somewhere(at, text, &cases);
+        match &plan.expect[..] {
+            [] => self.expected(false, &self.scenario.expect, &cases),
+            texts => self.expected(true, texts, &cases),
         }
         if plan.expect.is_empty() && self.scenario.expect.is_empty() {
             self.error("E015", "plan", "nothing is expected, so that every fleet would do")
@@ -146,6 +148,7 @@ impl Lowering<'_> {
             }
             Vary::Instance { clients, region, among } => {
                 self.client_group(&path, clients, region.as_deref());
+                self.once(&path, among);
                 for (number, name) in among.iter().enumerate() {
                     self.instance_type(&format!("{path}.among[{number}]"), name);
                 }
@@ -153,11 +156,15 @@ impl Lowering<'_> {
             }
             Vary::Zones { clients, region, among } => {
                 self.client_group(&path, clients, region.as_deref());
+                self.once(&path, among);
                 let known = self.geography.zone_names();
                 for (number, zones) in among.iter().enumerate() {
                     let path = format!("{path}.among[{number}]");
                     if zones.is_empty() {
                         self.error("E015", &path, "machines are in at least one zone");
+                    }
+                    if let Some((_, twice)) = zones.iter().enumerate().find(|(at, zone)| zones[..*at].contains(*zone)) {
+                        self.error("E015", &path, format!("zone `{twice}` is there twice")).hint("name each zone once");
                     }
                     for zone in zones {
                         let is = |full: &String| full.rsplit_once('/').is_some_and(|(_, name)| name == zone);
@@ -182,6 +189,14 @@ impl Lowering<'_> {
             self.error("E015", &format!("{path}.among"), "there is nothing to choose from");
         }
         Some(Axis { name, options, ordered })
+    }
+
+    /// What may be chosen is there once.
+    fn once<T: PartialEq>(&mut self, path: &str, among: &[T]) {
+        for (at, _) in among.iter().enumerate().filter(|(at, option)| among[..*at].contains(*option)) {
+            self.error("E015", &format!("{path}.among[{at}]"), "this is there already")
+                .hint("leave one of the two out");
+        }
     }
 
     fn range(&mut self, path: &str, (from, to, step): (u64, u64, u64)) -> Vec<String> {
@@ -276,8 +291,9 @@ impl Lowering<'_> {
                     }
                     out.push(Case { name: name.clone(), entries: entries.clone(), leader: None });
                 }
-                Under::EachZone { at, region, .. } => {
+                Under::EachZone { at, lasts, region, .. } => {
                     self.within_run(&format!("{path}.at"), at);
+                    self.span_or(&format!("{path}.lasts"), lasts.as_ref(), Duration::MAX);
                     let only = match region {
                         Some(name) => match self.region(&format!("{path}.region"), name) {
                             Some(region) => Some(region),
@@ -345,27 +361,55 @@ impl Lowering<'_> {
         out
     }
 
-    /// An expectation that cannot be understood, or that names an entry which no case has.
-    fn expected_somewhere(&mut self, at: usize, text: &str, cases: &[Case]) {
-        let entry = |error: &ObjectiveError| matches!(error, ObjectiveError::UnknownEntry { .. });
-        let errors: Vec<Option<ObjectiveError>> = cases
-            .iter()
-            .map(|case| {
-                let all = self.scenario.timeline.iter().chain(&case.entries);
-                let labels: Vec<String> = all.map(|schema::At(_, action)| label(action)).collect();
-                let error = Objective::parse(text, &labels.iter().map(String::as_str).collect::<Vec<_>>()).err();
-                // What an entry is called is known here for faults only.
-                error.filter(|error| !entry(error) || !labels.iter().any(String::is_empty))
-            })
-            .collect();
-        if let Some(Some(error)) = errors.first().filter(|_| errors.iter().all(Option::is_some)) {
-            let (message, hint) = (error.to_string(), error.hint());
-            let finding = self.error("E009", &format!("plan.expect[{at}]"), message);
+    /// Expectations that cannot be understood, that name an entry which no case has, or that name several of one case.
+    /// Those of the scenario itself are known to be understood in it, or have been reported.
+    fn expected(&mut self, of_plan: bool, texts: &[String], cases: &[Case]) {
+        let labels = |entries: &[schema::At]| -> Vec<String> {
+            let all = self.scenario.timeline.iter().chain(entries);
+            all.map(|schema::At(_, action)| label(action)).collect()
+        };
+        let parsed = |text: &String, labels: &[String]| {
+            Objective::parse(text, &labels.iter().map(String::as_str).collect::<Vec<_>>()).err()
+        };
+        let is_several = |error: &ObjectiveError| matches!(error, ObjectiveError::SeveralEntries { .. });
+        let mut found: Vec<(usize, String, Option<String>)> = Vec::new();
+        for (at, text) in texts.iter().enumerate() {
+            let errors: Vec<Option<ObjectiveError>> = cases
+                .iter()
+                .map(|case| {
+                    let labels = labels(&case.entries);
+                    // What an entry is called is known here for faults only.
+                    let is_told = |error: &ObjectiveError| match error {
+                        ObjectiveError::UnknownEntry { .. } => !labels.iter().any(String::is_empty),
+                        _ => true,
+                    };
+                    parsed(text, &labels).filter(is_told)
+                })
+                .collect();
+            let nowhere = errors.iter().flatten().next().filter(|_| of_plan && errors.iter().all(Option::is_some));
+            let several = errors
+                .iter()
+                .zip(cases)
+                .find_map(|(error, case)| Some((error.as_ref().filter(|error| is_several(error))?, case)));
+            if let Some((error, case)) = several.filter(|_| of_plan || parsed(text, &labels(&[])).is_none()) {
+                found.push((at, of_case(error, &case.name), error.hint()));
+            } else if let Some(error) = nowhere {
+                found.push((at, error.to_string(), error.hint()));
+            }
+        }
+        for (at, message, hint) in found {
+            let path = if of_plan { format!("plan.expect[{at}]") } else { format!("expect[{at}]") };
+            let finding = self.error("E009", &path, message);
             if let Some(hint) = hint {
                 finding.hint(hint);
             }
         }
     }
+}
+
+/// What is wrong with an expectation in one case of a plan.
+pub(in crate::scenario) fn of_case(error: &ObjectiveError, case: &str) -> String {
+    format!("{error}, in the case `{case}`")
 }
 
 /// What a fault is called in windows; nothing for other entries.
