@@ -267,11 +267,18 @@ impl<P: Actor> Core<P> {
         sent: u32,
     ) -> Option<Duration> {
         // Bit 63 keeps streams apart from the datagrams between the same two.
-        let number = self.link_number(from, to, 1 << 63 | u64::from(sent));
-        let queued = self.queued(from, to, bytes);
+        let number = 1 << 63 | u64::from(sent);
         if self.rules.is_empty() {
-            return Some(queued + network::segment(self.link(from, to), None, self.link_draws, number));
+            return Some(self.free_transit(from, to, bytes, number));
         }
+        self.ruled_transit(from, to, bytes, number)
+    }
+
+    /// The same under the rules in force.
+    #[inline(never)]
+    fn ruled_transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Option<Duration> {
+        let number = self.link_number(from, to, number);
+        let queued = self.queued(from, to, bytes);
         match self.judge(from, to, Channel::Stream, bytes) {
             Ruling::Drop => None,
             Ruling::Deliver(delay) => Some(delay),
@@ -283,9 +290,16 @@ impl<P: Actor> Core<P> {
     }
 
     /// How long something takes that comes in a series of its own.
+    #[inline]
     pub(super) fn item_transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Duration {
         // Told apart from the numbers of datagrams and segments, which are small but for bit 63.
-        let number = self.link_number(from, to, !number.rotate_left(32));
+        self.free_transit(from, to, bytes, !number.rotate_left(32))
+    }
+
+    /// How long what must not get lost takes if no rule is in force. It takes its turn at the sender's interface.
+    #[inline(never)]
+    fn free_transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Duration {
+        let number = self.link_number(from, to, number);
         self.queued(from, to, bytes) + network::segment(self.link(from, to), None, self.link_draws, number)
     }
 
