@@ -7,16 +7,16 @@ use crate::base::machine::{Channel, Kept, Message, Slot, Token};
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
 use crate::base::units::MegabitsPerSecond;
-use crate::sim::digest::Digest;
 use crate::sim::disk::DiskProfile;
 use crate::sim::engine::{Actor, HostSpec};
 use crate::sim::fault::{Degrade, End, Rules, Ruling, occupy};
 use crate::sim::network::{self, Link, Network, Transit};
 use crate::sim::parcel::{Parcel, Parcels, Ticket, Work};
 use crate::sim::queue::{Entry, Queue};
+use crate::sim::record::Record;
 use crate::sim::stream::Streams;
 use crate::sim::timers::Timers;
-use crate::sim::trace::{Cause, Causes, Trace};
+use crate::sim::trace::{Cause, Causes};
 
 /// A host.
 #[derive(Debug, Clone)]
@@ -110,8 +110,7 @@ pub(super) struct Core<P: Actor> {
     pub(super) lockers: IdVec<ProcessId, Locker>,
     pub(super) streams: Streams,
     pub(super) causes: Causes,
-    pub(super) digest: Digest,
-    pub(super) trace: Trace,
+    pub(super) record: Record,
     /// Events handled at this very instant.
     pub(super) at_instant: u32,
     ties: BTreeSet<u32>,
@@ -134,8 +133,7 @@ impl<P: Actor> Core<P> {
             lockers: IdVec::new(),
             streams: Streams::default(),
             causes: Causes::default(),
-            digest: Digest::new(seed),
-            trace: Trace::default(),
+            record: Record::new(seed),
             at_instant: 0,
             ties: BTreeSet::new(),
             link_draws: Draws::new(seed, "sim/link"),
@@ -218,6 +216,7 @@ impl<P: Actor> Core<P> {
         }
     }
 
+    #[inline(never)]
     fn send_datagram(&mut self, from: ProcessId, cause: Cause, to: ProcessId, msg: P::Msg) {
         let seat = &mut self.seats[from];
         seat.datagrams += 1;
