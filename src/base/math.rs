@@ -1,6 +1,7 @@
 //! Functions whose last bit does not depend on the platform. The standard library calls the system's mathematics
 //! for these; `libm` is the same Rust code everywhere.
 
+use std::array;
 use std::sync::LazyLock;
 
 /// Natural logarithm.
@@ -65,9 +66,10 @@ pub fn exp_short(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0;
     const C: [f64; 8] = RECIPROCAL_FACTORIALS;
     let x = x.clamp(-700.0, 700.0);
-    let power = (x * std::f64::consts::LOG2_E + ROUND) - ROUND;
-    let r = x - power * std::f64::consts::LN_2;
-    let scale = f64::from_bits(((power as i64 + 1_023) as u64) << 52);
+    let shifted = x * std::f64::consts::LOG2_E + ROUND;
+    let r = x - (shifted - ROUND) * std::f64::consts::LN_2;
+    // The integer is also what the last bits of the sum say.
+    let scale = f64::from_bits(shifted.to_bits().wrapping_add(1_023) << 52);
     // Estrin's scheme: the pairs do not wait for each other.
     let (r2, r4) = (r * r, (r * r) * (r * r));
     let low = (C[0] + C[1] * r) + (C[2] + C[3] * r) * r2;
@@ -77,21 +79,21 @@ pub fn exp_short(x: f64) -> f64 {
 
 #[inline]
 fn normal_quantile_short(p: f64) -> f64 {
-    static QUANTILES: LazyLock<Box<[f64]>> = LazyLock::new(|| {
-        let knots = 0..=(HALVINGS - 1) << KNOT_BITS;
-        knots.map(|knot| normal_quantile(f64::from_bits((FIRST_KNOT + knot) << (52 - KNOT_BITS)))).collect()
+    static QUANTILES: LazyLock<[f64; KNOTS]> = LazyLock::new(|| {
+        array::from_fn(|knot| normal_quantile(f64::from_bits((FIRST_KNOT + knot as u64) << (52 - KNOT_BITS))))
     });
-    let tail = p.min(1.0 - p);
+    let is_lower = p < 0.5;
+    let tail = if is_lower { p } else { 1.0 - p };
     // The exponent and the first bits of the fraction number the knots; the rest says where between two of them.
     let knot = (tail.to_bits() >> (52 - KNOT_BITS)).wrapping_sub(FIRST_KNOT) as usize;
-    let z = match QUANTILES.get(knot..knot.saturating_add(2)) {
-        Some(&[low, high]) => {
-            let rest = tail.to_bits() & ((1 << (52 - KNOT_BITS)) - 1);
-            low + (high - low) * (rest as f64 * (1.0 / (1_u64 << (52 - KNOT_BITS)) as f64))
-        }
-        _ => normal_quantile(tail),
+    let z = if knot < KNOTS - 1 {
+        let (low, high) = (QUANTILES[knot], QUANTILES[knot + 1]);
+        let rest = tail.to_bits() & ((1 << (52 - KNOT_BITS)) - 1);
+        low + (high - low) * (rest as f64 * (1.0 / (1_u64 << (52 - KNOT_BITS)) as f64))
+    } else {
+        normal_quantile(tail)
     };
-    if p < 0.5 { z } else { -z }
+    if is_lower { z } else { -z }
 }
 
 /// Horner's scheme; `coefficients` from the constant term up.
@@ -105,6 +107,8 @@ const HALVINGS: u64 = 24;
 const KNOT_BITS: u64 = 6;
 /// Exponent and first bits of the fraction of 2^-`HALVINGS`.
 const FIRST_KNOT: u64 = (1_023 - HALVINGS) << KNOT_BITS;
+/// Knots in all, both ends included.
+const KNOTS: usize = ((HALVINGS - 1) << KNOT_BITS) as usize + 1;
 const RECIPROCAL_FACTORIALS: [f64; 8] =
     [1.0, 1.0, 1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5_040.0];
 

@@ -10,13 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::id::IdVec;
+use crate::base::id::{Id as _, IdVec};
 use crate::base::time::{Duration, Time};
 use crate::measure::control::ControlRecorder;
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
 use crate::measure::placement::{Placement, PlacementRecorder};
 use crate::measure::requests::RequestRecorder;
+use crate::model::alloc::AllocId;
 use crate::model::job::{JobId, JobKind};
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
@@ -133,7 +134,7 @@ impl Failover {
 pub struct FailoverRecorder {
     spec: Arc<WorldSpec>,
     failovers: Vec<Failover>,
-    by_replacement: BTreeMap<Instance, Place>,
+    by_replacement: ByInstance<Place>,
     waiting_by_lost: BTreeMap<Instance, Place>,
     /// Chains whose wait another one has taken over, from a machine that was back unnoticed.
     over: BTreeSet<Place>,
@@ -150,9 +151,49 @@ pub struct FailoverRecorder {
     /// What has stood in some proxy's table at some time.
     routed: BTreeSet<Instance>,
     /// What was sent some request.
-    served: BTreeSet<Instance>,
+    served: ByInstance<()>,
     /// Good answers of replacements that have had none yet, on their way to the users.
     first_served: BTreeMap<RequestNumber, Place>,
+}
+
+/// Something for some instances, asked for with every request: by region and allocation, both of which are dense.
+#[derive(Debug, Clone)]
+struct ByInstance<T>(Vec<Vec<Option<T>>>);
+
+impl<T: Copy> ByInstance<T> {
+    fn get(&self, Instance { region, alloc }: Instance) -> Option<T> {
+        *self.0.get(region.index())?.get(alloc.index())?
+    }
+
+    fn insert(&mut self, Instance { region, alloc }: Instance, what: T) {
+        let place = self.0.get_mut(region.index()).and_then(|allocs| allocs.get_mut(alloc.index()));
+        match place {
+            Some(place) => *place = Some(what),
+            None => self.extend(region.index(), alloc.index(), what),
+        }
+    }
+
+    #[cold]
+    fn extend(&mut self, region: usize, alloc: usize, what: T) {
+        if self.0.len() <= region {
+            self.0.resize(region + 1, Vec::new());
+        }
+        self.0[region].resize(alloc + 1, None);
+        self.0[region][alloc] = Some(what);
+    }
+
+    fn remove(&mut self, Instance { region, alloc }: Instance) -> Option<T> {
+        self.0.get_mut(region.index())?.get_mut(alloc.index())?.take()
+    }
+
+    /// In order.
+    fn iter(&self) -> impl Iterator<Item = (Instance, T)> {
+        self.0.iter().enumerate().flat_map(|(region, allocs)| {
+            let region = RegionId::from_index(region);
+            let instance = move |alloc| Instance { region, alloc: AllocId::from_index(alloc) };
+            allocs.iter().enumerate().filter_map(move |(alloc, what)| Some((instance(alloc), (*what)?)))
+        })
+    }
 }
 
 /// Where a chain is: which failover, and which of its chains.
@@ -164,7 +205,7 @@ impl FailoverRecorder {
         Self {
             spec: Arc::clone(spec),
             failovers: Vec::new(),
-            by_replacement: BTreeMap::new(),
+            by_replacement: ByInstance(Vec::new()),
             waiting_by_lost: BTreeMap::new(),
             over: BTreeSet::new(),
             last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
@@ -173,27 +214,16 @@ impl FailoverRecorder {
             in_office: BTreeMap::new(),
             healthy: BTreeSet::new(),
             routed: BTreeSet::new(),
-            served: BTreeSet::new(),
+            served: ByInstance(Vec::new()),
             first_served: BTreeMap::new(),
         }
     }
 
-    /// Takes in a notice; `placement` and `control` have seen it already.
+    /// Takes in a notice that is not about a request; `placement` and `control` have seen it already.
     pub fn observe(&mut self, at: Time, notice: &Notice, placement: &PlacementRecorder, control: &ControlRecorder) {
         match notice {
             Notice::EntryBegins { entry, machines } if is_fault(&self.spec.timeline[*entry].action) => {
                 self.begin(at, *entry, machines, placement, control);
-            }
-            Notice::RequestServed { number, instance } => {
-                self.served.insert(instance.instance);
-                if let Some(&place) = self.by_replacement.get(&instance.instance)
-                    && self.chain(place).ends[SERVED].is_none()
-                {
-                    self.first_served.insert(*number, place);
-                }
-            }
-            Notice::RequestEnded { traffic, number, outcome, .. } => {
-                self.request_ended(at, *traffic, *number, *outcome);
             }
             Notice::LeaderLost { group, .. } => self.office_lost(*group),
             Notice::LeaderElected { group, .. } => {
@@ -328,7 +358,7 @@ impl FailoverRecorder {
         if let Some(place) = self.waiting_by_lost.remove(&chain.lost) {
             self.over.insert(place);
         }
-        if let Some(place) = self.by_replacement.remove(&chain.lost) {
+        if let Some(place) = self.by_replacement.remove(chain.lost) {
             let earlier = self.chain(place);
             chain.was_healthy |= earlier.was_healthy;
             chain.was_routed |= earlier.was_routed;
@@ -358,8 +388,18 @@ impl FailoverRecorder {
             .is_some_and(|(_, job)| matches!(job.kind, JobKind::System | JobKind::SysBatch))
     }
 
-    /// A request of the replacements' users is over.
-    fn request_ended(&mut self, at: Time, traffic: TrafficId, number: RequestNumber, outcome: Outcome) {
+    /// An instance answers a request well.
+    pub fn request_served(&mut self, number: RequestNumber, instance: Instance) {
+        self.served.insert(instance, ());
+        if let Some(place) = self.by_replacement.get(instance)
+            && self.chain(place).ends[SERVED].is_none()
+        {
+            self.first_served.insert(number, place);
+        }
+    }
+
+    /// A request is over.
+    pub fn request_ended(&mut self, at: Time, traffic: TrafficId, number: RequestNumber, outcome: Outcome) {
         let served = if self.first_served.is_empty() { None } else { self.first_served.remove(&number) };
         if outcome != Outcome::Ok {
             return;
@@ -413,7 +453,7 @@ impl FailoverRecorder {
             place: (p.job, Arc::clone(&p.group), p.index),
             was_healthy: self.healthy.contains(&p.instance),
             was_routed: self.routed.contains(&p.instance),
-            was_served: self.served.contains(&p.instance),
+            was_served: self.served.get(p.instance).is_some(),
             replacement: None,
             ends: [None; STAGES.len()],
             awaited: [false; STAGES.len()],
@@ -428,15 +468,14 @@ impl FailoverRecorder {
         // A replacement that stood on a machine which its own fault, or a later one, has taken.
         let is_in_turn = |(number, _): &Place| *number >= cause || self.hit[*number].contains(&machine);
         let is_lost = |placed: &Placement| {
-            let goes_on = self.by_replacement.get(&placed.instance).is_some_and(is_in_turn);
+            let goes_on = self.by_replacement.get(placed.instance).is_some_and(|place| is_in_turn(&place));
             placed.machine == machine && !goes_on && !self.waiting_by_lost.contains_key(&placed.instance)
         };
         let given_up: Vec<Chain> = self.chains(placement, is_lost).collect();
-        let stood_here = |(instance, place): &(&Instance, &Place)| {
-            is_in_turn(place) && placement.placement(**instance).is_some_and(|placed| placed.machine == machine)
+        let stood_here = |(instance, place): &(Instance, Place)| {
+            is_in_turn(place) && placement.placement(*instance).is_some_and(|placed| placed.machine == machine)
         };
-        let in_turn: Vec<(Instance, Place)> =
-            self.by_replacement.iter().filter(stood_here).map(|(instance, place)| (*instance, *place)).collect();
+        let in_turn: Vec<(Instance, Place)> = self.by_replacement.iter().filter(stood_here).collect();
         for mut chain in given_up {
             self.take_over(&mut chain);
             let chains = &mut self.failovers[cause].chains;
@@ -466,7 +505,7 @@ impl FailoverRecorder {
     fn placed(&mut self, at: Time, notice: &Notice, placement: &PlacementRecorder) {
         let Notice::AllocPlaced { instance, alloc, .. } = notice else { return };
         let previous = alloc.previous.map(|alloc| Instance { region: instance.region, alloc });
-        if let Some(place) = previous.and_then(|previous| self.by_replacement.get(&previous).copied()) {
+        if let Some(place) = previous.and_then(|previous| self.by_replacement.get(previous)) {
             // The replacement stood on a machine that was lost too, but not yet known to be: the chain goes on. One
             // that ended by itself was a replacement all the same; what comes after its start is still waited for.
             let stood = previous.and_then(|previous| placement.placement(previous)).map(|placed| placed.machine);
@@ -502,7 +541,7 @@ impl FailoverRecorder {
     }
 
     fn stage(&mut self, at: Time, instance: Instance, stage: usize) {
-        if let Some(&place) = self.by_replacement.get(&instance) {
+        if let Some(place) = self.by_replacement.get(instance) {
             end_stage(self.chain_mut(place), stage, at);
         }
     }

@@ -53,10 +53,15 @@ impl Recorder {
 
     /// Takes in a notice.
     pub fn observe(&mut self, at: Time, notice: &Notice) {
-        if let Notice::RequestServed { .. } | Notice::RequestEnded { .. } = notice {
-            self.requests.observe(at, notice);
-            self.failover.observe(at, notice, &self.placement, &self.control);
-            return;
+        match *notice {
+            Notice::RequestServed { number, instance } => {
+                return self.failover.request_served(number, instance.instance);
+            }
+            Notice::RequestEnded { traffic, number, sent, outcome } => {
+                self.requests.ended(at, traffic, number, sent, outcome);
+                return self.failover.request_ended(at, traffic, number, outcome);
+            }
+            _ => {}
         }
         // A fault is judged by who led when it struck, so the breakdown comes before the change of leadership it
         // causes.

@@ -7,7 +7,8 @@ use crate::base::time::{Duration, Time};
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
 use crate::measure::series::{Counts, Percentiles, Series, bucket};
-use crate::world::event::{Notice, Outcome};
+use crate::protocol::proxy::message::RequestNumber;
+use crate::world::event::Outcome;
 use crate::world::spec::{TrafficId, WorldSpec};
 
 /// Measures requests.
@@ -48,25 +49,24 @@ impl RequestRecorder {
         Self { spec: Arc::clone(spec), sources: spec.traffic.ids().map(|_| source()).collect() }
     }
 
-    /// Takes in a notice.
-    pub fn observe(&mut self, at: Time, notice: &Notice) {
-        let Notice::RequestEnded { traffic, number, sent, outcome } = notice else { return };
-        let source = &mut self.sources[*traffic];
-        let good = *outcome == Outcome::Ok;
+    /// A request is over that was issued at `sent`.
+    pub fn ended(&mut self, at: Time, traffic: TrafficId, number: RequestNumber, sent: Time, outcome: Outcome) {
+        let source = &mut self.sources[traffic];
+        let good = outcome == Outcome::Ok;
         let second = bucket(at, SECOND);
         if good {
             source.good.record(second);
-            source.percentiles.record(second / SECONDS, at.since(*sent).as_nanos());
+            source.percentiles.record(second / SECONDS, at.since(sent).as_nanos());
         } else {
             source.bad.record(second);
         }
         if sent.since(Time::ZERO) < self.spec.warmup {
             return;
         }
-        source.outcomes[*outcome as usize] += 1;
+        source.outcomes[outcome as usize] += 1;
         source.retries += u64::from(number.attempt());
         if good {
-            source.latency.record(at.since(*sent).as_nanos());
+            source.latency.record(at.since(sent).as_nanos());
         }
     }
 

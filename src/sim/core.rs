@@ -7,16 +7,16 @@ use crate::base::machine::{Channel, Kept, Message, Slot, Token};
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
 use crate::base::units::MegabitsPerSecond;
-use crate::sim::digest::Digest;
 use crate::sim::disk::DiskProfile;
 use crate::sim::engine::{Actor, HostSpec};
 use crate::sim::fault::{Degrade, End, Rules, Ruling, occupy};
 use crate::sim::network::{self, Link, Network, Transit};
 use crate::sim::parcel::{Parcel, Parcels, Ticket, Work};
 use crate::sim::queue::{Entry, Queue};
+use crate::sim::record::Record;
 use crate::sim::stream::Streams;
 use crate::sim::timers::Timers;
-use crate::sim::trace::{Cause, Causes, Trace};
+use crate::sim::trace::{Cause, Causes};
 
 /// A host.
 #[derive(Debug, Clone)]
@@ -110,8 +110,7 @@ pub(super) struct Core<P: Actor> {
     pub(super) lockers: IdVec<ProcessId, Locker>,
     pub(super) streams: Streams,
     pub(super) causes: Causes,
-    pub(super) digest: Digest,
-    pub(super) trace: Trace,
+    pub(super) record: Record,
     /// Events handled at this very instant.
     pub(super) at_instant: u32,
     ties: BTreeSet<u32>,
@@ -134,8 +133,7 @@ impl<P: Actor> Core<P> {
             lockers: IdVec::new(),
             streams: Streams::default(),
             causes: Causes::default(),
-            digest: Digest::new(seed),
-            trace: Trace::default(),
+            record: Record::new(seed),
             at_instant: 0,
             ties: BTreeSet::new(),
             link_draws: Draws::new(seed, "sim/link"),
@@ -218,6 +216,7 @@ impl<P: Actor> Core<P> {
         }
     }
 
+    #[inline(never)]
     fn send_datagram(&mut self, from: ProcessId, cause: Cause, to: ProcessId, msg: P::Msg) {
         let seat = &mut self.seats[from];
         seat.datagrams += 1;
@@ -267,11 +266,18 @@ impl<P: Actor> Core<P> {
         sent: u32,
     ) -> Option<Duration> {
         // Bit 63 keeps streams apart from the datagrams between the same two.
-        let number = self.link_number(from, to, 1 << 63 | u64::from(sent));
-        let queued = self.queued(from, to, bytes);
+        let number = 1 << 63 | u64::from(sent);
         if self.rules.is_empty() {
-            return Some(queued + network::segment(self.link(from, to), None, self.link_draws, number));
+            return Some(self.free_transit(from, to, bytes, number));
         }
+        self.ruled_transit(from, to, bytes, number)
+    }
+
+    /// The same under the rules in force.
+    #[inline(never)]
+    fn ruled_transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Option<Duration> {
+        let number = self.link_number(from, to, number);
+        let queued = self.queued(from, to, bytes);
         match self.judge(from, to, Channel::Stream, bytes) {
             Ruling::Drop => None,
             Ruling::Deliver(delay) => Some(delay),
@@ -283,9 +289,16 @@ impl<P: Actor> Core<P> {
     }
 
     /// How long something takes that comes in a series of its own.
+    #[inline]
     pub(super) fn item_transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Duration {
         // Told apart from the numbers of datagrams and segments, which are small but for bit 63.
-        let number = self.link_number(from, to, !number.rotate_left(32));
+        self.free_transit(from, to, bytes, !number.rotate_left(32))
+    }
+
+    /// How long what must not get lost takes if no rule is in force. It takes its turn at the sender's interface.
+    #[inline(never)]
+    fn free_transit(&mut self, from: ProcessId, to: ProcessId, bytes: u32, number: u64) -> Duration {
+        let number = self.link_number(from, to, number);
         self.queued(from, to, bytes) + network::segment(self.link(from, to), None, self.link_draws, number)
     }
 

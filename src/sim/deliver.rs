@@ -3,29 +3,33 @@
 use std::collections::VecDeque;
 
 use crate::base::id::ProcessId;
-use crate::base::machine::{Channel, Input, Message, Slot};
+use crate::base::machine::{Channel, Message, Token};
 use crate::base::time::Time;
 use crate::sim::core::{Core, Held, SHORTEST, State, TIMER, timer_item};
 use crate::sim::engine::Actor;
 use crate::sim::network::{RETRANSMIT_FIRST, RETRANSMIT_MAX};
 use crate::sim::parcel::{Parcel, Segment, Ticket, Work};
 use crate::sim::queue::Entry;
+use crate::sim::record::Kind;
 use crate::sim::stream::{CONNECT_GIVE_UP, CONNECT_RETRY, GIVE_UP, Stalled, StreamState, WAITING_MAX, Waiting};
 use crate::sim::timers::Pop;
 use crate::sim::trace::Cause;
 
-/// An input ready for a machine.
-type Ready<P> =
-    (ProcessId, Cause, Input<<P as crate::base::machine::Machine>::Msg, <P as crate::base::machine::Machine>::Timer>);
+/// What is due for a process and is not a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Due {
+    /// It starts.
+    Start,
+    /// A peer refused.
+    Refused(ProcessId),
+    /// A write or computation is done.
+    Done(Token),
+}
 
 impl<P: Actor> Core<P> {
-    /// Turns a queue entry into an input, if it still means one.
+    /// A pop has come from the queue: the alarm that goes off with it, if one does, its slot, and what caused it.
     #[inline]
-    pub(super) fn open(&mut self, entry: Entry) -> Option<Ready<P>> {
-        if entry.item & TIMER == 0 {
-            return self.open_parcel(entry.item as u32);
-        }
-        let process = ProcessId(entry.item as u32);
+    pub(super) fn ring(&mut self, process: ProcessId, entry: Entry) -> Option<(P::Timer, usize, Cause)> {
         let slot = ((entry.item & !TIMER) >> 32) as usize;
         let seat = &mut self.seats[process];
         let (pop, timer) = seat.timers.pop(slot, self.now, entry.rank as u32);
@@ -36,7 +40,7 @@ impl<P: Actor> Core<P> {
                 self.lockers[process].held.push_back(Held::Timer(slot));
                 None
             }
-            Pop::Due(cause) => Some((process, cause, Input::Fired(timer?))),
+            Pop::Due(cause) => Some((timer?, slot, cause)),
             Pop::Again(time, count) => {
                 let rank = seat.rank_of(count);
                 self.queue.push(Entry { time: time.as_nanos(), rank, item: timer_item(process, slot) });
@@ -45,26 +49,29 @@ impl<P: Actor> Core<P> {
         }
     }
 
+    /// Whether a datagram that lies at `place` is handed out now; otherwise it is kept, or gone.
     #[inline]
-    fn open_parcel(&mut self, place: u32) -> Option<Ready<P>> {
-        match self.parcels.at(place) {
-            Parcel::Segment(segment) => self.open_segment(segment, place),
-            Parcel::Datagram { from, to, cause } => {
-                let seat = &self.seats[to];
-                if seat.paused {
-                    self.hold(to, place);
-                    return None;
-                }
-                let is_running = seat.state == State::Running;
-                let msg = self.parcels.take(place).filter(|_| is_running)?;
-                Some((to, cause, Input::Message { from, msg }))
-            }
-            parcel => self.open_other(parcel, place),
+    pub(super) fn admits_datagram(&mut self, to: ProcessId, place: u32) -> bool {
+        let seat = &self.seats[to];
+        let is_heard = seat.state == State::Running && !seat.paused;
+        if !is_heard {
+            self.miss_datagram(to, place);
+        }
+        is_heard
+    }
+
+    #[cold]
+    fn miss_datagram(&mut self, to: ProcessId, place: u32) {
+        if self.seats[to].paused {
+            self.hold(to, place);
+        } else {
+            self.parcels.take(place);
         }
     }
 
     /// What carries no message.
-    fn open_other(&mut self, parcel: Parcel, place: u32) -> Option<Ready<P>> {
+    #[inline(never)]
+    pub(super) fn open_other(&mut self, parcel: Parcel, place: u32) -> Option<(ProcessId, Cause, Due)> {
         match parcel {
             Parcel::Start(ticket) => {
                 self.parcels.take(place);
@@ -73,10 +80,10 @@ impl<P: Actor> Core<P> {
                     return None;
                 }
                 seat.state = State::Running;
-                Some((ticket.process, ticket.cause, Input::Start))
+                Some((ticket.process, ticket.cause, Due::Start))
             }
             Parcel::Refused { ticket, peer } => {
-                self.due(ticket, place).then_some((ticket.process, ticket.cause, Input::Refused { to: peer }))
+                self.due(ticket, place).then_some((ticket.process, ticket.cause, Due::Refused(peer)))
             }
             Parcel::Done { ticket, token, work } => {
                 if work == Work::Write && self.is_current(ticket) && self.disk_stalls(ticket.process) {
@@ -91,7 +98,7 @@ impl<P: Actor> Core<P> {
                     let first = self.lockers[ticket.process].writes.pop_front();
                     assert_eq!(first.map(|(first, _)| first), Some(token), "writes complete in order");
                 }
-                Some((ticket.process, ticket.cause, Input::Done(token)))
+                Some((ticket.process, ticket.cause, Due::Done(token)))
             }
             Parcel::Retry { stream, side, attempt } => {
                 self.parcels.take(place);
@@ -139,59 +146,61 @@ impl<P: Actor> Core<P> {
         true
     }
 
+    /// Whether a segment that lies at `place` is handed out now; otherwise it is kept, or gone.
     #[inline]
-    fn open_segment(&mut self, segment: Segment, place: u32) -> Option<Ready<P>> {
-        let Segment { from, to, cause, stream: index, generation, number } = segment;
+    pub(super) fn admits_segment(&mut self, segment: Segment, place: u32) -> bool {
+        let Segment { from, to, cause, stream: index, generation, .. } = segment;
         let stream = &mut self.streams[index];
         let side = stream.side_of(from);
         if stream.lanes[side].generation != generation {
             self.parcels.take(place);
-            return None;
+            return false;
         }
         let seat = &self.seats[to];
         if seat.state != State::Running {
-            if self.hosts[seat.host].up {
-                self.parcels.take(place);
-                self.refuse(index, side, cause);
-            } else {
-                self.stall(index, side, number, place);
-            }
-            return None;
+            self.miss_segment(place, side);
+            return false;
         }
         let life = &mut stream.lives[1 - side];
         if *life.get_or_insert(seat.incarnation) != seat.incarnation {
             self.parcels.take(place);
             self.refuse(index, side, cause);
-            return None;
+            return false;
         }
         if stream.state == StreamState::Opening {
             stream.state = StreamState::Established;
         }
         if seat.paused {
             self.hold(to, place);
-            return None;
+            return false;
         }
-        let msg = self.parcels.take(place)?;
-        Some((to, cause, Input::Message { from, msg }))
+        true
+    }
+
+    /// A segment came to a process that does not run.
+    #[cold]
+    fn miss_segment(&mut self, place: u32, side: usize) {
+        let Parcel::Segment(segment) = self.parcels.at(place) else { return };
+        if self.hosts[self.seats[segment.to].host].up {
+            self.parcels.take(place);
+            self.refuse(segment.stream, side, segment.cause);
+        } else {
+            self.stall(segment.stream, side, segment.number, place);
+        }
     }
 
     #[inline]
     pub(super) fn send_segment(&mut self, from: ProcessId, cause: Cause, to: ProcessId, msg: P::Msg) {
         let (index, is_new) = self.streams.between(from, to);
         if is_new {
-            self.lockers[from].streams.push(index);
-            if from != to {
-                self.lockers[to].streams.push(index);
-            }
+            self.enlist(index, from, to);
         }
+        let life = Some(self.seats[from].incarnation);
         let stream = &mut self.streams[index];
         let side = stream.side_of(from);
-        let life = Some(self.seats[from].incarnation);
-        if stream.state == StreamState::Closed || stream.lives[side] != life {
-            self.open_stream(index, side, cause);
-        }
-        if self.streams[index].lanes[side].stalled.is_some() && self.is_way_open(index, side) {
-            self.send_waiting(index, side);
+        let is_bound = stream.state != StreamState::Closed && stream.lives[side] == life;
+        if !is_bound || stream.lanes[side].stalled.is_some() {
+            self.clear_way(index, side, is_bound, cause);
         }
         let lane = &mut self.streams[index].lanes[side];
         let number = lane.sent;
@@ -208,6 +217,26 @@ impl<P: Actor> Core<P> {
         match self.segment_transit(from, to, bytes, number) {
             Some(delay) => self.dispatch(index, side, place, self.now + delay.max(SHORTEST)),
             None => self.stall(index, side, number, place),
+        }
+    }
+
+    /// A stream is new.
+    #[cold]
+    fn enlist(&mut self, index: u32, from: ProcessId, to: ProcessId) {
+        self.lockers[from].streams.push(index);
+        if from != to {
+            self.lockers[to].streams.push(index);
+        }
+    }
+
+    /// Before something is sent on a stream that is not bound to the sender's life, or on which something waits.
+    #[cold]
+    fn clear_way(&mut self, index: u32, side: usize, is_bound: bool, cause: Cause) {
+        if !is_bound {
+            self.open_stream(index, side, cause);
+        }
+        if self.streams[index].lanes[side].stalled.is_some() && self.is_way_open(index, side) {
+            self.send_waiting(index, side);
         }
     }
 
@@ -382,36 +411,69 @@ impl<P: Actor> Core<P> {
         }
     }
 
-    /// Feeds the digest, and the trace if it looks.
+    /// A process handles the message that lies at `place`: takes it out.
     #[inline]
-    pub(super) fn note(&mut self, at: Time, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
-        let number = self.digest.events();
-        let (kind, content) = match input {
-            Input::Start => (0, 0),
-            Input::Message { from, msg } => (1, msg.fingerprint() ^ u64::from(from.0).rotate_left(40)),
-            Input::Refused { to } => (2, u64::from(to.0)),
-            Input::Fired(timer) => (3, timer.slot() as u64),
-            Input::Done(token) => (4, token.0),
+    pub(super) fn hand_out(&mut self, from: ProcessId, to: ProcessId, place: u32) -> P::Msg {
+        let print = self.parcels.message(place).map_or(0, |msg| print_of(from, msg));
+        if self.record.note(self.now, to, Kind::Message, print) {
+            self.tell_place(from, to, place);
+        }
+        self.parcels.take(place).expect("a message lies where its parcel is")
+    }
+
+    /// Notes a message that its receiver has been told of in another way.
+    pub(super) fn attest(&mut self, at: Time, from: ProcessId, to: ProcessId, msg: &P::Msg) {
+        if self.record.note(at, to, Kind::Message, print_of(from, msg)) {
+            let words = format!("{} <- {}: {msg}", self.lockers[to].name, self.lockers[from].name);
+            self.record.tell(at, &words);
+        }
+    }
+
+    /// A process handles an alarm.
+    #[inline]
+    pub(super) fn note_fired(&mut self, process: ProcessId, timer: P::Timer, slot: usize) {
+        if self.record.note(self.now, process, Kind::Fired, slot as u64) {
+            self.tell_fired(process, timer);
+        }
+    }
+
+    /// A process handles anything else.
+    pub(super) fn note_other(&mut self, process: ProcessId, due: Due) {
+        let (kind, content) = match due {
+            Due::Start => (Kind::Start, 0),
+            Due::Refused(peer) => (Kind::Refused, u64::from(peer.0)),
+            Due::Done(token) => (Kind::Done, token.0),
         };
-        self.digest.feed(at, u64::from(process.0) << 8 | kind, content);
-        if self.trace.covers(number) {
-            self.describe(number, at, process, input);
+        if self.record.note(self.now, process, kind, content) {
+            let name = &self.lockers[process].name;
+            let words = match due {
+                Due::Start => format!("{name} starts"),
+                Due::Refused(peer) => format!("{name} refused by {}", self.lockers[peer].name),
+                Due::Done(token) => format!("{name} done {}", token.0),
+            };
+            self.record.tell(self.now, &words);
         }
     }
 
     #[cold]
-    fn describe(&mut self, number: u64, at: Time, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
-        let name = |process: ProcessId| &self.lockers[process].name;
-        let what = match input {
-            Input::Start => "starts".to_owned(),
-            Input::Message { from, msg } => format!("<- {}: {msg}", name(*from)),
-            Input::Refused { to } => format!("refused by {}", name(*to)),
-            Input::Fired(timer) => format!("fires {timer:?}"),
-            Input::Done(token) => format!("done {}", token.0),
-        };
-        let line = format!("#{number} {} ns {} {what}", at.as_nanos(), name(process));
-        self.trace.lines.push(line);
+    fn tell_place(&mut self, from: ProcessId, to: ProcessId, place: u32) {
+        if let Some(msg) = self.parcels.message(place) {
+            let words = format!("{} <- {}: {msg}", self.lockers[to].name, self.lockers[from].name);
+            self.record.tell(self.now, &words);
+        }
     }
+
+    #[cold]
+    fn tell_fired(&mut self, process: ProcessId, timer: P::Timer) {
+        let words = format!("{} fires {timer:?}", self.lockers[process].name);
+        self.record.tell(self.now, &words);
+    }
+}
+
+/// A message's part of the digest.
+#[inline]
+fn print_of(from: ProcessId, msg: &impl Message) -> u64 {
+    msg.fingerprint() ^ u64::from(from.0).rotate_left(40)
 }
 
 /// A TCP segment without data, with headers.

@@ -20,9 +20,9 @@ pub struct Checkpoint {
 #[derive(Debug, Clone)]
 pub(super) struct Digest {
     chain: u64,
+    /// The last of them, which fill no block yet, are the first of `block`.
     events: u64,
-    filled: usize,
-    block: Box<[u8; BLOCK_EVENTS * EVENT_BYTES]>,
+    block: Box<[[u8; EVENT_BYTES]; BLOCK_EVENTS]>,
     checkpoints: Vec<Checkpoint>,
     /// Checkpoints are kept at multiples of this many events; doubles whenever there are too many.
     spacing: u64,
@@ -33,8 +33,7 @@ impl Digest {
         Self {
             chain: seed,
             events: 0,
-            filled: 0,
-            block: Box::new([0; BLOCK_EVENTS * EVENT_BYTES]),
+            block: Box::new([[0; EVENT_BYTES]; BLOCK_EVENTS]),
             checkpoints: Vec::new(),
             spacing: BLOCK_EVENTS as u64,
         }
@@ -43,13 +42,12 @@ impl Digest {
     /// One handled event: `subject` packs process and kind of input, `content` its fingerprint.
     #[inline]
     pub(super) fn feed(&mut self, at: Time, subject: u64, content: u64) {
-        let place = &mut self.block[self.filled..self.filled + EVENT_BYTES];
+        let place = &mut self.block[self.events as usize % BLOCK_EVENTS];
         place[..8].copy_from_slice(&at.as_nanos().to_le_bytes());
         place[8..16].copy_from_slice(&subject.to_le_bytes());
         place[16..].copy_from_slice(&content.to_le_bytes());
-        self.filled += EVENT_BYTES;
         self.events += 1;
-        if self.filled == BLOCK_EVENTS * EVENT_BYTES {
+        if (self.events as usize).is_multiple_of(BLOCK_EVENTS) {
             self.close(at);
         }
     }
@@ -59,7 +57,8 @@ impl Digest {
     }
 
     pub(super) fn value(&self) -> u64 {
-        xxh3_64_with_seed(&self.block[..self.filled], self.chain)
+        let block = &self.block[..self.events as usize % BLOCK_EVENTS];
+        xxh3_64_with_seed(block.as_flattened(), self.chain)
     }
 
     pub(super) fn checkpoints(&self) -> &[Checkpoint] {
@@ -68,8 +67,7 @@ impl Digest {
 
     #[cold]
     fn close(&mut self, at: Time) {
-        self.chain = self.value();
-        self.filled = 0;
+        self.chain = xxh3_64_with_seed(self.block.as_flattened(), self.chain);
         if self.events.is_multiple_of(self.spacing) {
             self.checkpoints.push(Checkpoint { events: self.events, at, digest: self.value() });
         }

@@ -14,7 +14,8 @@ use crate::base::id::{HostId, IdVec, ProcessId};
 use crate::base::machine::{Fx, Input, Machine, Slot, Token};
 use crate::base::time::{Duration, Time};
 use crate::base::units::MegabitsPerSecond;
-use crate::sim::core::{Core, State};
+use crate::sim::core::{Core, State, TIMER};
+use crate::sim::deliver::Due;
 use crate::sim::digest::Checkpoint;
 use crate::sim::disk::DiskProfile;
 use crate::sim::fault::{End, Rule, RuleId};
@@ -155,15 +156,41 @@ impl<P: Actor> Engine<P> {
                 self.core.now = at;
                 self.core.at_instant = 0;
             }
-            let Some((process, cause, input)) = self.core.open(entry) else { continue };
-            self.core.at_instant += 1;
-            if self.core.at_instant > LIVELOCK_EVENTS {
-                return Err(self.livelock(process));
+            if entry.item & TIMER != 0 {
+                let process = ProcessId(entry.item as u32);
+                let Some((timer, slot, cause)) = self.core.ring(process, entry) else { continue };
+                self.count(process)?;
+                self.core.note_fired(process, timer, slot);
+                self.hand(process, cause, Input::Fired(timer), observer);
+                return Ok(true);
             }
-            self.hand(process, cause, input, observer);
+            let place = entry.item as u32;
+            let (from, to, cause) = match self.core.parcels.at(place) {
+                Parcel::Segment(segment) if self.core.admits_segment(segment, place) => {
+                    (segment.from, segment.to, segment.cause)
+                }
+                Parcel::Datagram { from, to, cause } if self.core.admits_datagram(to, place) => (from, to, cause),
+                Parcel::Segment(_) | Parcel::Datagram { .. } => continue,
+                parcel => {
+                    let Some((process, cause, due)) = self.core.open_other(parcel, place) else { continue };
+                    self.count(process)?;
+                    self.hand_other(process, cause, due, observer);
+                    return Ok(true);
+                }
+            };
+            self.count(to)?;
+            let msg = self.core.hand_out(from, to, place);
+            self.hand(to, cause, Input::Message { from, msg }, observer);
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// One more event at this instant.
+    #[inline]
+    fn count(&mut self, process: ProcessId) -> Result<(), Livelock> {
+        self.core.at_instant += 1;
+        if self.core.at_instant > LIVELOCK_EVENTS { Err(self.livelock(process)) } else { Ok(()) }
     }
 
     #[inline]
@@ -175,9 +202,19 @@ impl<P: Actor> Engine<P> {
         observer: &mut impl Observer<P>,
     ) {
         let now = self.core.now;
-        self.core.note(now, process, &input);
         let mut fx = Effects { core: &mut self.core, observer, process, cause };
         self.machines[process].handle(now, input, &mut fx);
+    }
+
+    #[inline(never)]
+    fn hand_other(&mut self, process: ProcessId, cause: Cause, due: Due, observer: &mut impl Observer<P>) {
+        self.core.note_other(process, due);
+        let input = match due {
+            Due::Start => Input::Start,
+            Due::Refused(to) => Input::Refused { to },
+            Due::Done(token) => Input::Done(token),
+        };
+        self.hand(process, cause, input, observer);
     }
 
     #[cold]
@@ -236,17 +273,17 @@ impl<P: Actor> Engine<P> {
 
     /// Events handled so far.
     pub fn events(&self) -> u64 {
-        self.core.digest.events()
+        self.core.record.digest.events()
     }
 
     /// XXH3 over everything handled so far.
     pub fn digest(&self) -> u64 {
-        self.core.digest.value()
+        self.core.record.digest.value()
     }
 
     /// The digest at regular event numbers, for [`crate::sim::digest::first_difference`].
     pub fn checkpoints(&self) -> &[Checkpoint] {
-        self.core.digest.checkpoints()
+        self.core.record.digest.checkpoints()
     }
 
     /// Entries in the queue, those of replaced timers included.
@@ -257,12 +294,12 @@ impl<P: Actor> Engine<P> {
     /// Records a line for each event whose number (from 0) lies in `window`. Replaces an earlier window, keeps its
     /// lines.
     pub fn trace(&mut self, window: Range<u64>) {
-        self.core.trace.window = window;
+        self.core.record.trace.window = window;
     }
 
     /// The lines recorded.
     pub fn trace_lines(&self) -> &[String] {
-        &self.core.trace.lines
+        &self.core.record.trace.lines
     }
 
     /// How many processes there are.
@@ -347,9 +384,9 @@ impl<P: Actor> Engine<P> {
         self.core.carry(from, to, delay, cause, msg);
     }
 
-    /// Counts an input as handled that its process has been told of in another way.
-    pub fn attest(&mut self, at: Time, process: ProcessId, input: &Input<P::Msg, P::Timer>) {
-        self.core.note(at, process, input);
+    /// Counts a message as handled that its receiver has been told of in another way.
+    pub fn attest(&mut self, at: Time, from: ProcessId, to: ProcessId, msg: &P::Msg) {
+        self.core.attest(at, from, to, msg);
     }
 
     /// The network, to change distances during a run.

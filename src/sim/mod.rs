@@ -21,6 +21,7 @@ pub mod fault;
 pub mod network;
 mod parcel;
 pub mod queue;
+mod record;
 mod stream;
 mod timers;
 pub mod trace;

@@ -126,8 +126,14 @@ pub(super) fn datagram(link: &Link, degrade: Option<&Degrade>, draws: Draws, num
 /// A stream's segment over `link`: a loss is a timeout and another try (RFC 6298: 200 ms on Linux, doubling).
 #[inline]
 pub(super) fn segment(link: &Link, degrade: Option<&Degrade>, draws: Draws, number: u64) -> Duration {
-    let mut delay = link.delay(draws, number, DELAY);
-    let mut loss = link.loss;
+    let delay = link.delay(draws, number, DELAY);
+    if degrade.is_none() && link.loss <= 0.0 { delay } else { delay + trouble(link, degrade, draws, number) }
+}
+
+/// What degradation and losses add to a segment's delay.
+#[cold]
+fn trouble(link: &Link, degrade: Option<&Degrade>, draws: Draws, number: u64) -> Duration {
+    let (mut delay, mut loss) = (Duration::ZERO, link.loss);
     if let Some(degrade) = degrade {
         delay += worse(degrade, draws, number);
         loss = 1.0 - (1.0 - loss) * (1.0 - degrade.loss);

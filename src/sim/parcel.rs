@@ -1,11 +1,11 @@
-//! What is under way besides timers, in one slab; queue entries name the place. Messages lie apart from what says for
-//! whom they are, so that each is moved twice: in by its sender, out to its receiver.
+//! What is under way besides timers, in one slab; queue entries name the place. A message is moved twice: in by its
+//! sender, out to its receiver.
 
 use crate::base::id::ProcessId;
 use crate::base::machine::Token;
 use crate::sim::trace::Cause;
 
-/// What is due at its place's time. Those that carry a message have it in the slab beside them.
+/// What is due at its place's time. Those that carry a message have it beside them.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Parcel {
     /// A process starts.
@@ -53,45 +53,43 @@ pub(super) enum Work {
 /// The slab.
 #[derive(Debug, Clone)]
 pub(super) struct Parcels<M> {
-    places: Vec<Parcel>,
-    messages: Vec<Option<M>>,
+    places: Vec<(Parcel, Option<M>)>,
     free: Vec<u32>,
 }
 
 impl<M> Parcels<M> {
     pub(super) fn new() -> Self {
-        Self { places: Vec::new(), messages: Vec::new(), free: Vec::new() }
+        Self { places: Vec::new(), free: Vec::new() }
     }
 
     /// Keeps a parcel and the message it carries, if it carries one.
     #[inline]
     pub(super) fn put(&mut self, parcel: Parcel, message: Option<M>) -> u32 {
         if let Some(place) = self.free.pop() {
-            self.places[place as usize] = parcel;
-            self.messages[place as usize] = message;
+            self.places[place as usize] = (parcel, message);
             return place;
         }
         let place = u32::try_from(self.places.len()).expect("fewer than 2^32 messages are under way");
-        self.places.push(parcel);
-        self.messages.push(message);
+        self.places.push((parcel, message));
         place
     }
 
     /// What lies at a place in use.
     #[inline]
     pub(super) fn at(&self, place: u32) -> Parcel {
-        self.places[place as usize]
+        self.places[place as usize].0
     }
 
     /// The message at a place whose parcel carries one.
+    #[inline]
     pub(super) fn message(&self, place: u32) -> Option<&M> {
-        self.messages[place as usize].as_ref()
+        self.places[place as usize].1.as_ref()
     }
 
     /// Frees a place in use; the message it held, if any.
     #[inline]
     pub(super) fn take(&mut self, place: u32) -> Option<M> {
         self.free.push(place);
-        self.messages[place as usize].take()
+        self.places[place as usize].1.take()
     }
 }

@@ -60,7 +60,6 @@ pub struct Queue {
     occupied: [u64; LEVELS],
     buckets: Vec<Bucket>,
     chunks: Chunks,
-    len: usize,
 }
 
 impl Default for Queue {
@@ -82,26 +81,25 @@ impl Queue {
             occupied: [0; LEVELS],
             buckets: vec![Bucket::EMPTY; LEVELS * SLOTS],
             chunks: Chunks::default(),
-            len: 0,
         }
     }
 
-    /// How many events wait.
+    /// How many events wait. Counted when asked for.
     pub fn len(&self) -> usize {
-        self.len
+        let later: usize = self.buckets.iter().map(|bucket| bucket.len as usize).sum();
+        self.front.len() - self.front_next + self.late.soon.len() + self.late.others.len() + later
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Adds an event. Its time is not before the last one popped.
     #[inline]
     pub fn push(&mut self, entry: Entry) {
-        self.len += 1;
         if entry.time < self.edge {
-            self.late.push(entry);
+            self.late.push(entry.time, entry.rank, entry.item);
         } else {
             self.place(entry);
         }
@@ -120,7 +118,6 @@ impl Queue {
                         return None;
                     }
                     self.front_next += 1;
-                    self.len -= 1;
                     return Some(front);
                 }
                 (None, Some(late)) => late,
@@ -134,12 +131,11 @@ impl Queue {
             if entry.time >= limit {
                 return None;
             }
-            self.len -= 1;
             return self.late.pop();
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn place(&mut self, entry: Entry) {
         let level = ((entry.time ^ self.base) | 1).ilog2() / BITS;
         let slot = entry.time >> (BITS * level) & (SLOTS as u64 - 1);
@@ -218,18 +214,35 @@ impl Late {
         self.soon.last()
     }
 
-    #[inline]
-    fn push(&mut self, entry: Entry) {
-        let key = entry.key();
-        if !self.others.is_empty() && self.soon.first().is_some_and(|last| last.key() < key) {
-            return self.others.push(entry);
+    fn push(&mut self, time: u64, rank: u64, item: u64) {
+        let entry = Entry { time, rank, item };
+        if !self.others.is_empty() && self.soon.first().is_some_and(|last| last.key() < entry.key()) {
+            return self.defer(entry);
         }
         // Most are due before all but a few: the search begins with the soonest.
-        let at = self.soon.iter().rposition(|other| other.key() > key).map_or(0, |before| before + 1);
+        let is_sooner = |at: usize| self.soon[at].key() < entry.key();
+        let mut at = self.soon.len();
+        while at >= STRIDE && is_sooner(at - STRIDE) {
+            at -= STRIDE;
+        }
+        while at > 0 && is_sooner(at - 1) {
+            at -= 1;
+        }
         self.soon.insert(at, entry);
         if self.soon.len() > SOON_MAX {
-            self.others.extend(self.soon.drain(..SOON_MAX / 2));
+            self.thin();
         }
+    }
+
+    #[inline(never)]
+    fn defer(&mut self, entry: Entry) {
+        self.others.push(entry);
+    }
+
+    /// Moves the later half of the list to the heap.
+    #[cold]
+    fn thin(&mut self) {
+        self.others.extend(self.soon.drain(..SOON_MAX / 2));
     }
 
     #[inline]
@@ -345,6 +358,8 @@ const LEVELS: usize = 11;
 const CROWD: u32 = 512;
 /// So many late events are kept sorted; found by measurement.
 const SOON_MAX: usize = 64;
+/// The list is searched in steps of so many first.
+const STRIDE: usize = 4;
 /// Entries per chunk.
 const CHUNK: usize = 16;
 const NONE: u32 = u32::MAX;

@@ -102,10 +102,15 @@ impl Streams {
         if let Some(known) = self.index.find(hash, |place| self.list[place].ends == ends) {
             return (known, false);
         }
+        (self.add(ends, hash), true)
+    }
+
+    #[cold]
+    fn add(&mut self, ends: [ProcessId; 2], hash: u64) -> u32 {
         let fresh = self.index.push(hash, |place| hash_of(self.list[place].ends));
         let lanes = [Lane::default(), Lane::default()];
         self.list.push(Stream { ends, lives: [None, None], state: StreamState::Closed, lanes });
-        (fresh, true)
+        fresh
     }
 }
 

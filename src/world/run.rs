@@ -282,13 +282,14 @@ pub(super) use ear;
 
 impl Ear<'_> {
     /// Tells what was known ahead and has happened by `now`.
-    #[inline]
+    #[inline(never)]
     fn catch_up(&mut self, now: Time) {
         while let Some((at, (process, event))) = self.ahead.pop(now) {
             self.tell(at, process, &event);
         }
     }
 
+    #[inline(never)]
     fn tell(&mut self, at: Time, process: ProcessId, event: &Event) {
         self.witness.event(at, process, event);
         let witness = &mut *self.witness;
@@ -305,7 +306,9 @@ impl Observer<Process> for Ear<'_> {
             }
             _ => {}
         }
-        self.catch_up(at);
+        if self.ahead.is_due(at) {
+            self.catch_up(at);
+        }
         self.tell(at, process, event);
     }
 }

@@ -1,14 +1,14 @@
 //! What comes to requests, each thing at its time: a small queue of the world's own.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::VecDeque;
 
 use crate::base::time::Time;
 use crate::protocol::proxy::message::RequestNumber;
 
-/// One thing per request at a time, soonest first; at one instant, by the request's number.
+/// One thing per request at a time, soonest first; at one instant, by the request's number. Things come about as they
+/// were added, so that a new one's place is near the end.
 #[derive(Debug, Clone)]
-pub(super) struct Upcoming<T>(BinaryHeap<Entry<T>>);
+pub(super) struct Upcoming<T>(VecDeque<Entry<T>>);
 
 #[derive(Debug, Clone)]
 struct Entry<T> {
@@ -20,7 +20,7 @@ struct Entry<T> {
 impl<T> Upcoming<T> {
     /// Nothing.
     pub(super) const fn new() -> Self {
-        Self(BinaryHeap::new())
+        Self(VecDeque::new())
     }
 
     /// How many things are to come.
@@ -29,44 +29,24 @@ impl<T> Upcoming<T> {
     }
 
     /// Adds what comes to this request at `at`.
-    #[inline]
     pub(super) fn push(&mut self, at: Time, number: RequestNumber, what: T) {
-        self.0.push(Entry { at, number, what });
+        let is_earlier = |other: &Entry<T>| (other.at, other.number) < (at, number);
+        let place = self.0.iter().rposition(is_earlier).map_or(0, |before| before + 1);
+        self.0.insert(place, Entry { at, number, what });
+    }
+
+    /// Whether the time of the next has come.
+    #[inline]
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        self.0.front().is_some_and(|entry| entry.at <= now)
     }
 
     /// Takes the next, if its time has come.
     #[inline]
     pub(super) fn pop(&mut self, now: Time) -> Option<(Time, T)> {
-        if self.0.peek().is_none_or(|entry| entry.at > now) {
+        if !self.is_due(now) {
             return None;
         }
-        self.0.pop().map(|Entry { at, what, .. }| (at, what))
-    }
-}
-
-impl<T> Entry<T> {
-    fn key(&self) -> (Time, RequestNumber) {
-        (self.at, self.number)
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    /// Reversed, since the standard heap puts the largest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.key().cmp(&self.key())
+        self.0.pop_front().map(|Entry { at, what, .. }| (at, what))
     }
 }

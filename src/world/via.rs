@@ -64,12 +64,20 @@ where
 
 /// Hands a process everything that waits in one of its buffers, in order; what that adds to the buffer waits for the
 /// next call. True if anything waited.
-pub fn hear_out<P, E>(process: &mut P, buffer: fn(&mut P) -> &mut Vec<E>, mut hear: impl FnMut(&mut P, E)) -> bool {
-    if buffer(process).is_empty() {
-        return false;
+#[inline]
+pub fn hear_out<P, E>(process: &mut P, buffer: fn(&mut P) -> &mut Vec<E>, hear: impl FnMut(&mut P, E)) -> bool {
+    let waits = !buffer(process).is_empty();
+    if waits {
+        hand_over(process, buffer, hear);
     }
+    waits
+}
+
+#[inline(never)]
+fn hand_over<P, E>(process: &mut P, buffer: fn(&mut P) -> &mut Vec<E>, mut hear: impl FnMut(&mut P, E)) {
     let mut events = mem::take(buffer(process));
-    for event in events.drain(..) {
+    events.reverse();
+    while let Some(event) = events.pop() {
         hear(process, event);
     }
     let place = buffer(process);
@@ -77,7 +85,6 @@ pub fn hear_out<P, E>(process: &mut P, buffer: fn(&mut P) -> &mut Vec<E>, mut he
         // Nothing was added, so that the buffer need not grow anew.
         *place = events;
     }
-    true
 }
 
 /// A part's token as the process's.

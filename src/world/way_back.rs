@@ -13,7 +13,7 @@
 //! nobody.
 
 use crate::base::id::ProcessId;
-use crate::base::machine::{Fx, Input, Message};
+use crate::base::machine::{Fx, Message};
 use crate::base::time::{Duration, Time};
 use crate::protocol::proxy::message::{Exchange, HttpMsg};
 use crate::sim::trace::Cause;
@@ -82,7 +82,7 @@ impl World {
     /// Tells the hops and the user what will have happened, unless something strikes before it has.
     fn pass_on(&mut self, answer: &Answer, way: &Way, strikes: Time) -> bool {
         let Exchange { id, number } = way.user.1;
-        let response = Wire::Http(HttpMsg::Response { id, number, status: answer.status });
+        let response = HttpMsg::Response { id, number, status: answer.status };
         let bytes = response.bytes();
         let mut leg = |from, to| self.engine.transit(from, to, bytes, number.0);
         let to_proxy = leg(answer.from, way.proxy.0);
@@ -102,11 +102,10 @@ impl World {
         match self.engine.process_mut(way.user.0) {
             Process::Users(users) => match users.answered(at, way.user.1, answer.status) {
                 Some(event) => {
-                    let input = Input::Message { from: way.balancer.0, msg: response };
-                    self.engine.attest(at, way.user.0, &input);
+                    self.engine.attest(at, way.balancer.0, way.user.0, &Wire::Http(response));
                     self.ahead.push(at, number, (way.user.0, event));
                 }
-                None => self.engine.carry(way.balancer.0, way.user.0, to_user, answer.cause, response),
+                None => self.engine.carry(way.balancer.0, way.user.0, to_user, answer.cause, Wire::Http(response)),
             },
             _ => unreachable!("balancers serve users"),
         }

@@ -128,15 +128,7 @@ impl Message for Wire {
 
     #[inline]
     fn bytes(&self) -> u32 {
-        match self {
-            Self::NomadRaft(msg) => msg.bytes(),
-            Self::CatalogRaft(msg) => msg.bytes(),
-            Self::NomadSerf(msg) | Self::Lan(msg) | Self::Wan(msg) => Message::bytes(msg),
-            Self::Nomad(msg) => Message::bytes(msg),
-            Self::Catalog(msg) => Message::bytes(msg),
-            Self::Http(msg) => msg.bytes(),
-            Self::Task(_) => 256,
-        }
+        if let Self::Http(msg) = self { msg.bytes() } else { self.bytes_of_calls() }
     }
 
     fn patience(&self) -> Duration {
@@ -150,7 +142,30 @@ impl Message for Wire {
 
     #[inline]
     fn fingerprint(&self) -> u64 {
-        let (kind, content) = match self {
+        let (kind, content) = if let Self::Http(msg) = self { (8, msg.fingerprint()) } else { self.print_of_calls() };
+        content.rotate_left(8) ^ kind
+    }
+}
+
+impl Wire {
+    /// The size of what is not about requests, which are by far the most.
+    #[inline(never)]
+    fn bytes_of_calls(&self) -> u32 {
+        match self {
+            Self::NomadRaft(msg) => msg.bytes(),
+            Self::CatalogRaft(msg) => msg.bytes(),
+            Self::NomadSerf(msg) | Self::Lan(msg) | Self::Wan(msg) => Message::bytes(msg),
+            Self::Nomad(msg) => Message::bytes(msg),
+            Self::Catalog(msg) => Message::bytes(msg),
+            Self::Http(msg) => msg.bytes(),
+            Self::Task(_) => 256,
+        }
+    }
+
+    /// Kind and fingerprint of the same.
+    #[inline(never)]
+    fn print_of_calls(&self) -> (u64, u64) {
+        match self {
             Self::NomadRaft(msg) => (1, msg.fingerprint()),
             Self::CatalogRaft(msg) => (2, msg.fingerprint()),
             Self::NomadSerf(msg) => (3, msg.fingerprint()),
@@ -160,8 +175,7 @@ impl Message for Wire {
             Self::Catalog(msg) => (7, msg.fingerprint()),
             Self::Http(msg) => (8, msg.fingerprint()),
             Self::Task(msg) => (9, msg.fingerprint()),
-        };
-        content.rotate_left(8) ^ kind
+        }
     }
 }
 

@@ -21,13 +21,19 @@ pub struct Tally {
 
 impl Tally {
     /// Notes one look at the law; `explain` is called for the first violation only.
+    #[inline]
     pub fn check(&mut self, at: Time, holds: bool, explain: impl FnOnce() -> String) {
         self.checks += 1;
         if !holds {
-            self.violations += 1;
-            if self.first.is_none() {
-                self.first = Some((at, explain()));
-            }
+            self.violated(at, explain);
+        }
+    }
+
+    #[cold]
+    fn violated(&mut self, at: Time, explain: impl FnOnce() -> String) {
+        self.violations += 1;
+        if self.first.is_none() {
+            self.first = Some((at, explain()));
         }
     }
 }

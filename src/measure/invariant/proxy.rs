@@ -1,6 +1,7 @@
 //! Laws of the request path: a proxy sends only to targets of its table; a request ends exactly once.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::base::id::{Id as _, ProcessId};
 use crate::base::time::Time;
@@ -12,35 +13,37 @@ use crate::protocol::proxy::message::RequestNumber;
 #[derive(Debug, Clone, Default)]
 pub struct SentWithinTable {
     /// By the proxy's number.
-    tables: Vec<Targets>,
+    tables: Vec<Arc<Targets>>,
+    /// The one applied last: the next proxy mostly has the same.
+    last: Arc<Targets>,
     tally: Tally,
 }
 
 /// The targets of one table. Asked for every request, so a target is found by its process's number.
 #[derive(Debug, Clone, Default)]
 struct Targets {
-    /// Ports, by process.
-    ports: Vec<u32>,
+    /// All of them, in ascending order.
+    all: Vec<Endpoint>,
     /// By process, where its ports begin; one more at the end.
     begins: Vec<u32>,
 }
 
 impl Targets {
-    fn new(mut targets: Vec<Endpoint>) -> Self {
-        targets.sort_unstable();
-        let processes = targets.last().map_or(0, |last| last.process.index() + 1);
+    /// Of targets in ascending order.
+    fn new(all: Vec<Endpoint>) -> Self {
+        let processes = all.last().map_or(0, |last| last.process.index() + 1);
         let mut begins = Vec::with_capacity(processes + 1);
-        for (place, target) in (0..).zip(&targets) {
+        for (place, target) in (0..).zip(&all) {
             begins.resize((target.process.index() + 1).max(begins.len()), place);
         }
-        begins.push(targets.len() as u32);
-        Self { ports: targets.into_iter().map(|target| target.port).collect(), begins }
+        begins.push(all.len() as u32);
+        Self { all, begins }
     }
 
     fn contain(&self, target: Endpoint) -> bool {
         let process = target.process.index();
         match self.begins.get(process..process.saturating_add(2)) {
-            Some(&[from, to]) => self.ports[from as usize..to as usize].contains(&target.port),
+            Some(&[from, to]) => self.all[from as usize..to as usize].contains(&target),
             _ => false,
         }
     }
@@ -49,10 +52,15 @@ impl Targets {
 impl SentWithinTable {
     /// A proxy has a new table; these are all its targets.
     pub fn applied(&mut self, proxy: ProcessId, targets: impl IntoIterator<Item = Endpoint>) {
-        if self.tables.len() <= proxy.index() {
-            self.tables.resize_with(proxy.index() + 1, Targets::default);
+        let mut targets: Vec<Endpoint> = targets.into_iter().collect();
+        targets.sort_unstable();
+        if self.last.all != targets {
+            self.last = Arc::new(Targets::new(targets));
         }
-        self.tables[proxy.index()] = Targets::new(targets.into_iter().collect());
+        if self.tables.len() <= proxy.index() {
+            self.tables.resize_with(proxy.index() + 1, Arc::default);
+        }
+        self.tables[proxy.index()] = Arc::clone(&self.last);
     }
 
     /// A proxy starts anew, without a table.
@@ -167,7 +175,9 @@ mod tests {
         let endpoint = |process, port| Endpoint { process: ProcessId(process), port };
         let all: Vec<Endpoint> =
             [(7, 80), (2, 9), (2, 8), (4, 80)].map(|(process, port)| endpoint(process, port)).into();
-        let targets = Targets::new(all.clone());
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        let targets = Targets::new(sorted);
         for process in 0..10 {
             for port in [0, 8, 9, 80] {
                 let target = endpoint(process, port);

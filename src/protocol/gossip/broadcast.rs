@@ -149,7 +149,10 @@ impl Broadcasts {
             let (tier, rumours) = (&mut self.tiers[at], &self.rumours);
             let mut from = 0;
             while let Some(free) = packet.free.checked_sub(overhead).filter(|free| *free > 0) {
-                from += tier[from..].partition_point(|entry| entry.bytes.0 > free);
+                // In a packet with much room the first one fits, and no other need be looked at.
+                if tier.get(from).is_some_and(|first| first.bytes.0 > free) {
+                    from += tier[from..].partition_point(|entry| entry.bytes.0 > free);
+                }
                 let mut to = from;
                 while let Some(entry) = tier.get(to)
                     && packet.free.checked_sub(overhead).is_some_and(|free| free > 0 && entry.bytes.0 <= free)

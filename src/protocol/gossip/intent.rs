@@ -58,6 +58,7 @@ enum Intent {
 pub(super) struct Roster {
     rows: Table<Row>,
     known: Vec<Member>,
+    /// In the order in which they failed.
     failed: Vec<Member>,
     left: Vec<Member>,
     early: BTreeMap<Member, EarlyIntent>,
@@ -164,7 +165,8 @@ impl Roster {
     /// Forgets failed and left members past their time, and old intents; returns the addresses of the forgotten.
     pub(super) fn reap(&mut self, now: Time, config: &SerfConfig) -> Vec<ProcessId> {
         let old = |member: &Member, limit| now.since(self.rows.get(*member).since) > limit;
-        let mut gone: Vec<Member> = self.failed.iter().copied().filter(|m| old(m, config.reconnect_timeout)).collect();
+        let failed = self.failed.iter().copied();
+        let mut gone: Vec<Member> = failed.take_while(|m| old(m, config.reconnect_timeout)).collect();
         gone.extend(self.left.iter().copied().filter(|m| old(m, config.tombstone_timeout)));
         self.early.retain(|_, intent| now.since(intent.heard) <= config.recent_intent_timeout);
         gone.into_iter().filter_map(|member| self.erase(member)).collect()

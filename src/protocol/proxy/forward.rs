@@ -268,7 +268,13 @@ fn local_port(host: &str, tls: bool) -> &str {
 }
 
 /// Where a request of this client goes, or the status with which the target's options refuse it.
+#[inline]
 pub fn admit(target: &Target, client: ProcessId) -> Result<Endpoint, u16> {
+    target.plain.map_or_else(|| admit_by_options(target, client), Ok)
+}
+
+#[cold]
+fn admit_by_options(target: &Target, client: ProcessId) -> Result<Endpoint, u16> {
     let remote = Endpoint { process: client, port: 0 };
     if !target.access.is_open() && target.access.denies(&remote.to_string(), "") {
         return Err(403);
@@ -279,11 +285,11 @@ pub fn admit(target: &Target, client: ProcessId) -> Result<Endpoint, u16> {
     if let Some(code) = target.redirect_code {
         return Err(code);
     }
-    match &*target.url.scheme {
-        // No such host, as far as the world knows.
-        "http" | "https" | "grpc" | "grpcs" => target.endpoint.ok_or(UpstreamFailure::Network.status()),
-        _ => Err(UpstreamFailure::Other.status()),
+    if !target.speaks_http() {
+        return Err(UpstreamFailure::Other.status());
     }
+    // No such host, as far as the world knows.
+    target.endpoint.ok_or(UpstreamFailure::Network.status())
 }
 
 #[cfg(test)]

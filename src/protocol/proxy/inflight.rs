@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use crate::base::id::ProcessId;
 use crate::base::index::{Index, hash_pair};
 use crate::base::time::{Duration, Time};
@@ -46,38 +48,36 @@ const FREE: RequestNumber = RequestNumber(u64::MAX);
 struct Upstream {
     endpoint: Endpoint,
     head: u32,
-    idle: VecDeque<Time>,
+    /// Since when; most upstreams of a proxy have one or two.
+    idle: SmallVec<[Time; 2]>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry<T> {
+struct Entry {
     number: RequestNumber,
     upstream: u32,
     next: u32,
     previous: u32,
     phase: Phase,
-    data: T,
 }
 
 /// Requests under way to upstreams, with what the hop wants to remember of each.
 #[derive(Debug, Clone)]
 pub struct InFlight<T> {
-    index: Index,
-    upstreams: Vec<Upstream>,
-    entries: Vec<Entry<T>>,
-    free: Vec<u32>,
-    keep_alive: KeepAlive,
+    slots: Slots,
+    /// By slot.
+    data: Vec<T>,
 }
 
 impl<T: Copy> InFlight<T> {
     /// None under way.
     pub fn new(keep_alive: KeepAlive) -> Self {
-        Self { index: Index::default(), upstreams: Vec::new(), entries: Vec::new(), free: Vec::new(), keep_alive }
+        Self { slots: Slots::new(keep_alive), data: Vec::new() }
     }
 
     /// Requests under way.
     pub fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.slots.entries.len() - self.slots.free.len()
     }
 
     /// Whether there are none.
@@ -86,14 +86,116 @@ impl<T: Copy> InFlight<T> {
     }
 
     /// Opens a request, on the most recently used idle connection if one is fresh enough.
+    #[inline]
     pub fn open(&mut self, now: Time, endpoint: Endpoint, number: RequestNumber, data: T) -> (u32, Opening) {
+        let (id, opening) = self.slots.open(now, endpoint, number);
+        match self.data.get_mut(id as usize) {
+            Some(place) => *place = data,
+            None => self.data.push(data),
+        }
+        (id, opening)
+    }
+
+    /// The connection stands: returns the upstream to send the request to, unless the request is gone or was sent.
+    pub fn accepted(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let entry = self.slots.entry_mut(exchange)?;
+        if entry.phase == Phase::Waiting {
+            return None;
+        }
+        entry.phase = Phase::Waiting;
+        let upstream = entry.upstream;
+        Some(self.of(upstream, exchange))
+    }
+
+    /// Where a request stands, if it is under way.
+    #[inline]
+    pub fn phase(&self, exchange: Exchange) -> Option<Phase> {
+        let entry = self.slots.entries.get(exchange.id as usize)?;
+        (entry.number == exchange.number).then_some(entry.phase)
+    }
+
+    /// What the hop remembers of a request whose response it waits for.
+    #[inline]
+    pub fn waiting(&self, exchange: Exchange) -> Option<T> {
+        (self.phase(exchange) == Some(Phase::Waiting)).then(|| self.data[exchange.id as usize])
+    }
+
+    /// The response came: the connection goes back to the idle ones. `now` may be a little ahead of time, if it is
+    /// certain that the response will have come by then.
+    #[inline]
+    pub fn finish(&mut self, now: Time, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let upstream = self.slots.finish(now, exchange)?;
+        Some(self.of(upstream, exchange))
+    }
+
+    /// The request ends and its connection with it.
+    pub fn close(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let upstream = self.slots.unlink(exchange)?;
+        Some(self.of(upstream, exchange))
+    }
+
+    /// One connection to an upstream was reset: its idle ones are dead too.
+    pub fn reset(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
+        let upstream = self.slots.unlink(exchange)?;
+        self.slots.upstreams[upstream as usize].idle.clear();
+        Some(self.of(upstream, exchange))
+    }
+
+    /// A process refused: every request under way to it ends, newest first per port, into `failed`.
+    pub fn refused(&mut self, process: ProcessId, failed: &mut Vec<T>) {
+        let ports = (0..).zip(&self.slots.upstreams).filter(|(_, upstream)| upstream.endpoint.process == process);
+        let mut upstreams: Vec<(u32, u32)> = ports.map(|(place, upstream)| (upstream.endpoint.port, place)).collect();
+        upstreams.sort_unstable();
+        for (_, upstream) in upstreams {
+            self.slots.upstreams[upstream as usize].idle.clear();
+            while let Some(exchange) = self.slots.first_of(upstream) {
+                failed.extend(self.close(exchange).map(|(_, data)| data));
+            }
+        }
+    }
+
+    /// Ends everything under way, into `ended`.
+    pub fn drain(&mut self, ended: &mut Vec<T>) {
+        for id in 0..u32::try_from(self.data.len()).expect("slots are 32-bit numbers") {
+            let exchange = Exchange { id, number: self.slots.entries[id as usize].number };
+            if exchange.number != FREE {
+                ended.extend(self.close(exchange).map(|(_, data)| data));
+            }
+        }
+    }
+
+    /// Forgets everything, as a process that starts anew.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.slots.keep_alive);
+    }
+
+    #[inline]
+    fn of(&self, upstream: u32, exchange: Exchange) -> (Endpoint, T) {
+        (self.slots.upstreams[upstream as usize].endpoint, self.data[exchange.id as usize])
+    }
+}
+
+/// The slots, whatever else is remembered of their requests: one and the same code for every kind of hop.
+#[derive(Debug, Clone)]
+struct Slots {
+    index: Index,
+    upstreams: Vec<Upstream>,
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    keep_alive: KeepAlive,
+}
+
+impl Slots {
+    fn new(keep_alive: KeepAlive) -> Self {
+        Self { index: Index::default(), upstreams: Vec::new(), entries: Vec::new(), free: Vec::new(), keep_alive }
+    }
+
+    #[inline(never)]
+    fn open(&mut self, now: Time, endpoint: Endpoint, number: RequestNumber) -> (u32, Opening) {
         let upstream = self.upstream(endpoint);
         let state = &mut self.upstreams[upstream as usize];
-        let freshest = match state.idle.back() {
-            Some(since) if *since <= now => state.idle.pop_back(),
-            // What `finish` was told ahead of time is not idle yet.
-            _ => state.idle.iter().rposition(|since| *since <= now).and_then(|at| state.idle.remove(at)),
-        };
+        // What `finish` was told ahead of time is not idle yet.
+        let freshest = state.idle.iter().rposition(|since| *since <= now).map(|at| state.idle.remove(at));
         let opening = match freshest {
             Some(since) if now.since(since) < self.keep_alive.idle => Opening::Reused,
             Some(_) => {
@@ -104,7 +206,7 @@ impl<T: Copy> InFlight<T> {
         };
         let phase = if opening == Opening::Reused { Phase::Waiting } else { Phase::Dialing };
         let head = state.head;
-        let entry = Entry { number, upstream, next: head, previous: NONE, phase, data };
+        let entry = Entry { number, upstream, next: head, previous: NONE, phase };
         let id = if let Some(id) = self.free.pop() {
             self.entries[id as usize] = entry;
             id
@@ -119,51 +221,22 @@ impl<T: Copy> InFlight<T> {
         (id, opening)
     }
 
-    /// The connection stands: returns the upstream to send the request to, unless the request is gone or was sent.
-    pub fn accepted(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
-        let entry = self.entry_mut(exchange)?;
-        if entry.phase == Phase::Waiting {
-            return None;
-        }
-        entry.phase = Phase::Waiting;
-        let (upstream, data) = (entry.upstream, entry.data);
-        Some((self.upstreams[upstream as usize].endpoint, data))
-    }
-
-    /// Where a request stands, if it is under way.
-    pub fn phase(&self, exchange: Exchange) -> Option<Phase> {
-        let entry = self.entries.get(exchange.id as usize)?;
-        (entry.number == exchange.number).then_some(entry.phase)
-    }
-
-    /// What the hop remembers of a request whose response it waits for.
-    pub fn waiting(&self, exchange: Exchange) -> Option<T> {
-        let entry = self.entries.get(exchange.id as usize)?;
-        (entry.number == exchange.number && entry.phase == Phase::Waiting).then_some(entry.data)
-    }
-
-    /// The response came: the connection goes back to the idle ones. `now` may be a little ahead of time, if it is
-    /// certain that the response will have come by then.
-    pub fn finish(&mut self, now: Time, exchange: Exchange) -> Option<(Endpoint, T)> {
-        let (upstream, data) = self.unlink(exchange)?;
-        let count_max = self.keep_alive.count_max as usize;
+    /// Ends a request whose connection stays; its upstream.
+    #[inline(never)]
+    fn finish(&mut self, now: Time, exchange: Exchange) -> Option<u32> {
+        let upstream = self.unlink(exchange)?;
         let state = &mut self.upstreams[upstream as usize];
-        if state.idle.len() < count_max {
-            state.idle.push_back(now);
+        if state.idle.len() < self.keep_alive.count_max as usize {
+            state.idle.push(now);
         }
-        Some((state.endpoint, data))
+        Some(upstream)
     }
 
-    /// The request ends and its connection with it.
-    pub fn close(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
-        let (upstream, data) = self.unlink(exchange)?;
-        Some((self.upstreams[upstream as usize].endpoint, data))
-    }
-
-    fn unlink(&mut self, exchange: Exchange) -> Option<(u32, T)> {
+    /// Ends a request; its upstream.
+    fn unlink(&mut self, exchange: Exchange) -> Option<u32> {
         let entry = self.entry_mut(exchange)?;
         entry.number = FREE;
-        let (upstream, next, previous, data) = (entry.upstream, entry.next, entry.previous, entry.data);
+        let (upstream, next, previous) = (entry.upstream, entry.next, entry.previous);
         if next != NONE {
             self.entries[next as usize].previous = previous;
         }
@@ -173,43 +246,7 @@ impl<T: Copy> InFlight<T> {
             self.entries[previous as usize].next = next;
         }
         self.free.push(exchange.id);
-        Some((upstream, data))
-    }
-
-    /// One connection to an upstream was reset: its idle ones are dead too.
-    pub fn reset(&mut self, exchange: Exchange) -> Option<(Endpoint, T)> {
-        let (upstream, data) = self.unlink(exchange)?;
-        let state = &mut self.upstreams[upstream as usize];
-        state.idle.clear();
-        Some((state.endpoint, data))
-    }
-
-    /// A process refused: every request under way to it ends, newest first per port, into `failed`.
-    pub fn refused(&mut self, process: ProcessId, failed: &mut Vec<T>) {
-        let ports = (0..).zip(&self.upstreams).filter(|(_, upstream)| upstream.endpoint.process == process);
-        let mut upstreams: Vec<(u32, u32)> = ports.map(|(place, upstream)| (upstream.endpoint.port, place)).collect();
-        upstreams.sort_unstable();
-        for (_, upstream) in upstreams {
-            self.upstreams[upstream as usize].idle.clear();
-            while let Some(exchange) = self.first_of(upstream) {
-                failed.extend(self.close(exchange).map(|(_, data)| data));
-            }
-        }
-    }
-
-    /// Ends everything under way, into `ended`.
-    pub fn drain(&mut self, ended: &mut Vec<T>) {
-        for id in 0..u32::try_from(self.entries.len()).expect("slots are 32-bit numbers") {
-            let exchange = Exchange { id, number: self.entries[id as usize].number };
-            if exchange.number != FREE {
-                ended.extend(self.close(exchange).map(|(_, data)| data));
-            }
-        }
-    }
-
-    /// Forgets everything, as a process that starts anew.
-    pub fn clear(&mut self) {
-        *self = Self::new(self.keep_alive);
+        Some(upstream)
     }
 
     fn first_of(&self, upstream: u32) -> Option<Exchange> {
@@ -217,18 +254,25 @@ impl<T: Copy> InFlight<T> {
         (id != NONE).then(|| Exchange { id, number: self.entries[id as usize].number })
     }
 
-    fn entry_mut(&mut self, exchange: Exchange) -> Option<&mut Entry<T>> {
+    #[inline]
+    fn entry_mut(&mut self, exchange: Exchange) -> Option<&mut Entry> {
         let entry = self.entries.get_mut(exchange.id as usize)?;
         (entry.number == exchange.number).then_some(entry)
     }
 
+    #[inline]
     fn upstream(&mut self, endpoint: Endpoint) -> u32 {
         let hash = hash_of(endpoint);
         if let Some(known) = self.index.find(hash, |place| self.upstreams[place].endpoint == endpoint) {
             return known;
         }
+        self.add_upstream(endpoint, hash)
+    }
+
+    #[cold]
+    fn add_upstream(&mut self, endpoint: Endpoint, hash: u64) -> u32 {
         let fresh = self.index.push(hash, |place| hash_of(self.upstreams[place].endpoint));
-        self.upstreams.push(Upstream { endpoint, head: NONE, idle: VecDeque::new() });
+        self.upstreams.push(Upstream { endpoint, head: NONE, idle: SmallVec::new() });
         fresh
     }
 }

@@ -144,10 +144,12 @@ pub enum HttpMsg {
 }
 
 impl Message for HttpMsg {
+    #[inline]
     fn channel(&self) -> Channel {
         Channel::Stream
     }
 
+    #[inline]
     fn bytes(&self) -> u32 {
         match self {
             Self::Connect { .. }
@@ -162,6 +164,7 @@ impl Message for HttpMsg {
         }
     }
 
+    #[inline]
     fn fingerprint(&self) -> u64 {
         let mix = |tag: u64, a: u64, b: u64| {
             (a ^ tag << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_mul(0xD1B5_4A32_D192_ED03)

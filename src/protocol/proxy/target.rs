@@ -31,23 +31,37 @@ pub struct Target {
     pub access: Access,
     /// The process behind `url`, if its host is the address of one.
     pub endpoint: Option<Endpoint>,
+    /// The same, if nothing else about the target decides what becomes of a request: whom most requests are sent to.
+    pub plain: Option<Endpoint>,
 }
 
 impl Target {
     fn new(add: Add) -> Result<Self, UrlError> {
         let url = Url::parse(&add.target)?;
         let code = add.options.get("redirect").and_then(|code| code.parse::<u16>().ok());
-        Ok(Self {
+        let mut target = Self {
             text: url.to_string(),
             fixed_weight: if add.weight < 0.0 { 0.0 } else { add.weight },
             redirect_code: code.filter(|code| (300..=399).contains(code)),
             access: Access::parse(&add.options).0,
             endpoint: Endpoint::parse(&url.host),
+            plain: None,
             service: add.service,
             tags: add.tags,
             options: add.options,
             url,
-        })
+        };
+        target.plain = target.endpoint.filter(|_| target.is_plain());
+        Ok(target)
+    }
+
+    fn is_plain(&self) -> bool {
+        self.access.is_open() && self.option("auth").is_empty() && self.redirect_code.is_none() && self.speaks_http()
+    }
+
+    /// Whether its scheme is one of those that fabio passes requests on to.
+    pub fn speaks_http(&self) -> bool {
+        matches!(&*self.url.scheme, "http" | "https" | "grpc" | "grpcs")
     }
 
     /// An option, empty when not given.

@@ -184,7 +184,9 @@ impl Stations {
         if hosted.behaviour == Behaviour::Broken {
             return out.respond(port, job.from, job.exchange, 500);
         }
-        self.settle(now, slot, out);
+        if hosted.station.due().is_some_and(|due| due <= now) {
+            self.settle(now, slot, out);
+        }
         let Some(hosted) = &mut self.hosted[slot as usize] else { return };
         let work = hosted.station.config().service_time.sample(draws, number.0, LANE_SERVICE);
         match hosted.station.offer(now, job, work) {
