@@ -546,8 +546,8 @@ impl Bench<'_> {
         }
     }
 
-    /// The dearest fleet that fails and is cheaper than the answer; without an answer, the dearest that was tried. Where
-    /// none of the cheaper ones was run, one that fails and is no smaller than the dearest of them, and that one.
+    /// The dearest fleet that fails and is cheaper than the answer; without an answer, the dearest that was tried.
+    /// If none of the cheaper ones was run, one that fails and is no smaller than the dearest of them, and that one.
     fn binding(&self, space: &Space<'_>, found: Found) -> (Option<usize>, Option<usize>) {
         let best = found.best.unwrap_or(space.candidates.len());
         let failed: Vec<usize> = self.broke.keys().filter(|(_, load)| *load == Load::AsIs).map(|(at, _)| *at).collect();

@@ -33,8 +33,8 @@ struct Json {
     /// Expectations that nothing exercised in some of the runs behind the answer, by case: those say nothing about
     /// them.
     not_exercised: Vec<JsonIdle>,
-    /// Expectations that may fail in a share of the seeds (`in 90% of seeds`), by case: they are judged over the runs of
-    /// each stage together, and are no part of what `confidence`, `holds_in` and `confirming_runs` say.
+    /// Expectations that may fail in a share of the seeds (`in 90% of seeds`), by case: they are judged over the runs
+    /// of each stage together, and are no part of what `confidence`, `holds_in` and `confirming_runs` say.
     in_share_of_seeds: Vec<JsonShare>,
     /// The nearest cheaper fleet that was tried, or the largest if none holds, with what it failed by. Where no cheaper
     /// one was tried, the fleet that ruled out `ruled_out`; absent only if the answer is the cheapest fleet.

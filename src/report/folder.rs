@@ -412,8 +412,8 @@ pub fn rebuild(target: &Path, analysed: Option<&Path>) -> Result<PathBuf, Rebuil
     put(target, PAGE, page.as_bytes())
 }
 
-/// The checksums of a folder with these files, which all have to be there and to be what its run wrote; but for one that
-/// is going to be replaced.
+/// The checksums of a folder with these files, which all have to be there and to be what its run wrote; but for one
+/// that is going to be replaced.
 pub fn checked(files: &[(String, Vec<u8>)], replaced: Option<&str>) -> Result<Checksums, PageError> {
     let of = |name: &str| files.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes);
     let missing = |name: &str| PageError::Missing { file: name.to_owned() };
