@@ -166,19 +166,13 @@ impl<T: Copy> ByInstance<T> {
     }
 
     fn insert(&mut self, Instance { region, alloc }: Instance, what: T) {
-        let place = self.0.get_mut(region.index()).and_then(|allocs| allocs.get_mut(alloc.index()));
-        match place {
-            Some(place) => *place = Some(what),
-            None => self.extend(region.index(), alloc.index(), what),
-        }
-    }
-
-    #[cold]
-    fn extend(&mut self, region: usize, alloc: usize, what: T) {
+        let (region, alloc) = (region.index(), alloc.index());
         if self.0.len() <= region {
             self.0.resize(region + 1, Vec::new());
         }
-        self.0[region].resize(alloc + 1, None);
+        if self.0[region].len() <= alloc {
+            self.0[region].resize(alloc + 1, None);
+        }
         self.0[region][alloc] = Some(what);
     }
 
