@@ -39,7 +39,8 @@ pub enum Input<M, T> {
         msg: M,
     },
     /// A stream to `to` was refused or reset: no process listens there, though its host answers. Every exchange that
-    /// was under way with `to` has failed. Silence (a dead or cut-off host) is never reported; that takes a timeout.
+    /// was under way with `to` has failed. So has it if `to` is silent (its host is dead or cut off) for as long as a
+    /// connection lasts, which is ten seconds while it opens; to find out sooner takes a timeout.
     Refused {
         /// The peer that does not listen.
         to: ProcessId,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Channel, Message, Token};
-use crate::base::time::Time;
+use crate::base::time::{Duration, Time};
 use crate::sim::core::{Core, Held, SHORTEST, State, TIMER, timer_item};
 use crate::sim::engine::Actor;
 use crate::sim::network::{RETRANSMIT_FIRST, RETRANSMIT_MAX};
@@ -237,6 +237,9 @@ impl<P: Actor> Core<P> {
         }
         if self.streams[index].lanes[side].stalled.is_some() && self.is_way_open(index, side) {
             self.send_waiting(index, side);
+            if self.streams[index].state == StreamState::Closed {
+                self.open_stream(index, side, cause);
+            }
         }
     }
 
@@ -345,6 +348,10 @@ impl<P: Actor> Core<P> {
         let Some(stalled) = &mut lane.stalled else { return };
         lane.attempts = lane.attempts.wrapping_add(1);
         stalled.next = self.now + stalled.timeout;
+        if stream.state != StreamState::Established {
+            let given_up = stalled.waiting.iter().map(|waiting| waiting.since + CONNECT_GIVE_UP).min();
+            stalled.next = given_up.map_or(stalled.next, |end| stalled.next.min(end.max(self.now)));
+        }
         let (at, attempt) = (stalled.next, lane.attempts);
         self.post(at, sender, Parcel::Retry { stream: index, side, attempt });
     }
@@ -357,7 +364,10 @@ impl<P: Actor> Core<P> {
             self.send_waiting(index, side);
             return;
         }
-        self.hang_up(index, side);
+        if let Some(cause) = self.hang_up(index, side) {
+            self.give_up(index, side, cause);
+            return;
+        }
         let stream = &mut self.streams[index];
         let Some(stalled) = &mut stream.lanes[side].stalled else { return };
         if stalled.waiting.is_empty() {
@@ -374,7 +384,10 @@ impl<P: Actor> Core<P> {
     /// The way is open: what waits passes, as far as its sender waits for it.
     #[cold]
     fn send_waiting(&mut self, index: u32, side: usize) {
-        self.hang_up(index, side);
+        if let Some(cause) = self.hang_up(index, side) {
+            self.give_up(index, side, cause);
+            return;
+        }
         let [from, to] = [side, 1 - side].map(|end| self.streams[index].ends[end]);
         let Some(stalled) = self.streams[index].lanes[side].stalled.take() else { return };
         for Waiting { number, place, .. } in stalled.waiting {
@@ -386,21 +399,37 @@ impl<P: Actor> Core<P> {
         }
     }
 
-    /// Drops what waits for longer than its sender does.
-    fn hang_up(&mut self, index: u32, side: usize) {
+    /// Drops what waits for longer than its sender does. The cause of the last of it that its sender would have waited
+    /// for without end, if the connection has given up on it.
+    fn hang_up(&mut self, index: u32, side: usize) -> Option<Cause> {
         let now = self.now;
         let stream = &mut self.streams[index];
         let limit = if stream.state == StreamState::Established { GIVE_UP } else { CONNECT_GIVE_UP };
-        let Some(stalled) = &mut stream.lanes[side].stalled else { return };
-        let parcels = &mut self.parcels;
+        let stalled = stream.lanes[side].stalled.as_mut()?;
+        let (parcels, mut given_up) = (&mut self.parcels, None);
         stalled.waiting.retain(|waiting| {
-            let patience = parcels.message(waiting.place).map_or(limit, |msg| msg.patience().min(limit));
-            let stays = now.since(waiting.since) < patience;
+            let patience = parcels.message(waiting.place).map_or(limit, Message::patience);
+            let stays = now.since(waiting.since) < patience.min(limit);
             if !stays {
+                if let (Parcel::Segment(segment), Duration::MAX) = (parcels.at(waiting.place), patience) {
+                    given_up = Some(segment.cause);
+                }
                 parcels.take(waiting.place);
             }
             stays
         });
+        given_up
+    }
+
+    /// A connection, or an attempt at one, has failed: its sender is told, if it still lives, and what else waits on it
+    /// is gone.
+    fn give_up(&mut self, index: u32, side: usize, cause: Cause) {
+        self.close_towards(index, side);
+        let stream = &self.streams[index];
+        let (told, peer) = (stream.ends[side], stream.ends[1 - side]);
+        if stream.lives[side] == Some(self.seats[told].incarnation) {
+            self.post(self.now + SHORTEST, told, Parcel::Refused { ticket: self.ticket(told, cause), peer });
+        }
     }
 
     pub(super) fn forget_stalled(&mut self, index: u32, side: usize) {

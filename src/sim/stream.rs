@@ -4,11 +4,12 @@
 //! opens it, the receiver's when the first segment arrives. Within a direction, arrivals never overtake. A
 //! segment that cannot pass (a rule drops it, or the host is down) waits and is tried again after 200 ms on an
 //! established stream, 1 s on one that opens, doubling to 120 s (Linux); when the way is open again, all that waits
-//! arrives in order. An established stream gives up after 924.6 s (Linux `tcp_retries2` = 15), a connection attempt
-//! after 10 s (the dial timeout of `HashiCorp`'s transports), a message after the patience of its sender; all silently,
-//! since the caller's own timeout is what its code would see. A segment that reaches a live host without a listening
-//! process, or with a later life of it, is refused: the sender is told once, and what else it had under way on that
-//! stream is gone. A killed process resets its established streams; a lost host does not.
+//! arrives in order. An established stream gives up after 924.6 s (Linux `tcp_retries2` = 15), an attempt at a
+//! connection after 10 s (the dial timeout of `HashiCorp`'s transports): the sender is told as of a refusal, and what
+//! else waits is gone. A message is given up after the patience of its sender, silently, since the caller's own timeout
+//! is what its code would see. A segment that reaches a live host without a listening process, or with a later life of
+//! it, is refused: the sender is told once, and what else it had under way on that stream is gone. A killed process
+//! resets its established streams; a lost host does not.
 //!
 //! Callers have more than one connection: who wants to send while a connection hangs does not wait for it, but takes or
 //! dials another one (Go's `http.Transport` and `HashiCorp`'s Raft transport have one exchange to a connection; a

@@ -351,7 +351,7 @@ fn a_new_call_into_a_partition_is_tried_again_like_a_new_connection() {
 }
 
 #[test]
-fn an_attempt_to_connect_is_given_up_silently() {
+fn an_attempt_to_connect_that_nobody_else_ends_fails_after_ten_seconds() {
     let mut engine = world(2);
     let rule = engine.add_rule(Rule {
         direction: Direction::OneWay,
@@ -363,8 +363,24 @@ fn an_attempt_to_connect_is_given_up_silently() {
     engine.remove_rule(rule);
     run(&mut engine, 200_000);
     check(&engine, B, &[]);
-    check(&engine, A, &["11 p1 Packet 2"]);
+    check(&engine, A, &["11 p1 Packet 2", "10001.000001 refused p1"]);
     assert_eq!(engine.pending(), 0);
+}
+
+#[test]
+fn who_has_a_timeout_of_its_own_is_not_told_of_a_failed_attempt() {
+    let mut engine = world(2);
+    let rule = engine.add_rule(Rule::cut(Selector::Zone(0), Selector::Zone(1)));
+    act(&mut engine, A, |fx| fx.send(B, Msg::Brief(1)));
+    run(&mut engine, 20_000);
+    check(&engine, A, &[]);
+    // A later call waits for its own ten seconds, and gets through.
+    act(&mut engine, A, |fx| fx.send(B, Msg::Call(2)));
+    run(&mut engine, 22_000);
+    engine.remove_rule(rule);
+    run(&mut engine, 60_000);
+    check(&engine, A, &[]);
+    check(&engine, B, &["23010 p0 Call 2"]);
 }
 
 #[test]
