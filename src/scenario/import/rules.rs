@@ -61,9 +61,12 @@ pub enum Piece {
     Reschedule,
 }
 
+/// An item of a list, by its place.
+pub type Numbered = fn(usize) -> Piece;
+
 impl Piece {
     /// Lists, by the name of one item and of all.
-    pub const LISTS: [(&str, &str, fn(usize) -> Self); 3] = [
+    pub const LISTS: [(&str, &str, Numbered); 3] = [
         ("constraint", "constraints", Self::Constraint),
         ("affinity", "affinities", Self::Affinity),
         ("spread", "spreads", Self::Spread),
