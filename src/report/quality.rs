@@ -1,6 +1,6 @@
 //! The quality of placements as tables for a terminal or a log.
 
-use crate::analysis::compare::{Verdict, listed};
+use crate::analysis::compare::{Exact, Verdict, listed};
 use crate::analysis::quality::Scores;
 use crate::analysis::quality::judge::Judged;
 use crate::analysis::statistics::median;
@@ -65,7 +65,10 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
         text.push('\n');
     }
     let count = |verdict| found.iter().map(|judged| judged.comparison.count(verdict)).sum::<usize>();
-    let worse = count(Verdict::Regression) + found.iter().map(|judged| judged.lost.len()).sum::<usize>();
+    let lost = found.iter().map(|judged| judged.lost.len() + lost_otherwise(judged).count()).sum::<usize>();
+    let of_exact = found.iter().flat_map(|judged| &judged.comparison.exact);
+    let worse =
+        count(Verdict::Regression) - of_exact.filter(|exact| exact.verdict == Verdict::Regression).count() + lost;
     let (better, none) = (count(Verdict::Improvement), count(Verdict::NoEvidence));
     let same = found.iter().filter(|judged| judged.comparison.identical).count();
     let workloads = plural(found.len(), "workload");
@@ -97,12 +100,17 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
     text
 }
 
+/// What became worse without a figure of its own, and is not of a figure that is listed as lost.
+fn lost_otherwise(judged: &Judged) -> impl Iterator<Item = &Exact> {
+    let is_told = |what: &str| judged.lost.iter().any(|name| name.starts_with(what));
+    let worse = judged.comparison.exact.iter().filter(|exact| exact.verdict == Verdict::Regression);
+    worse.filter(move |exact| !is_told(&exact.what))
+}
+
 /// What could not be compared of a workload, because one side lacks it.
 fn holes(judged: &Judged, text: &mut String) {
     let workload = &judged.workload;
-    let is_told = |what: &str| judged.lost.iter().any(|name| name.starts_with(what));
-    let lost = judged.comparison.exact.iter().filter(|exact| exact.verdict == Verdict::Regression);
-    for exact in lost.filter(|exact| !is_told(&exact.what)) {
+    for exact in lost_otherwise(judged) {
         line(text, &format!("{workload}: {} was {} and is {}", exact.what, exact.base, exact.head));
     }
     if !judged.unguarded.is_empty() {
@@ -157,5 +165,8 @@ mod tests {
         assert!(text.contains("w: seeds 4 are only in the baseline and are left out"), "{text}");
         let text = told(of(4, &["p50"]), of(4, &["p50"]));
         assert!(!text.contains("w: "), "{text}");
+        // A metric that is gone is one thing for each of its figures, and no third one.
+        let text = told(of(4, &["p50", "p99"]), of(4, &[]));
+        assert!(text.contains(": 2 figures worse, 0 better"), "{text}");
     }
 }
