@@ -60,29 +60,21 @@ impl Spots {
             group(index).and_then(|group| group.tasks.get(task)).unwrap_or_else(|| own(index))
         };
         let piece = |spot: &Spot, piece: Piece| spot.pieces.get(&piece).cloned();
-        let found = match part {
-            Part::Job => None,
-            Part::Datacenters => self.datacenters.clone(),
-            Part::Group(index) => Some(own(index).name.clone()),
-            Part::Task(index, at) => Some(task(index, at).name.clone()),
-            Part::Cpu(index) => {
-                group(index).and_then(|group| group.cpu.clone()).or_else(|| Some(own(index).name.clone()))
-            }
-            Part::Memory(index) => {
-                group(index).and_then(|group| group.memory.clone()).or_else(|| Some(own(index).name.clone()))
-            }
-            Part::OfJob(which) => piece(&self.job, which),
-            // Groups take over what their job says of updates and the like.
+        let (holder, found) = match part {
+            Part::Job => (&self.job, None),
+            Part::Datacenters => (&self.job, self.datacenters.clone()),
+            Part::Group(index) => (own(index), None),
+            Part::Task(index, at) => (task(index, at), None),
+            Part::Cpu(index) => (own(index), group(index).and_then(|group| group.cpu.clone())),
+            Part::Memory(index) => (own(index), group(index).and_then(|group| group.memory.clone())),
+            Part::OfJob(which) => (&self.job, piece(&self.job, which)),
             Part::OfGroup(index, which @ (Piece::Constraint(_) | Piece::Affinity(_) | Piece::Spread(_))) => {
-                piece(own(index), which).or_else(|| Some(own(index).name.clone()))
+                (own(index), piece(own(index), which))
             }
-            Part::OfGroup(index, which) => {
-                piece(own(index), which).or_else(|| piece(&self.job, which)).or_else(|| Some(own(index).name.clone()))
-            }
-            Part::OfTask(index, at, which) => {
-                piece(task(index, at), which).or_else(|| Some(task(index, at).name.clone()))
-            }
+            // Groups take over what their job says of updates and the like.
+            Part::OfGroup(index, which) => (own(index), piece(own(index), which).or_else(|| piece(&self.job, which))),
+            Part::OfTask(index, at, which) => (task(index, at), piece(task(index, at), which)),
         };
-        found.unwrap_or_else(|| self.job.name.clone())
+        found.unwrap_or_else(|| holder.name.clone())
     }
 }
