@@ -1,5 +1,5 @@
 //! Placements per second of the Nomad scheduler, one thread, through the whole path: evaluation, plan, verified by the
-//! applier, applied to the state, final status written. The snapshot a plan was made from is alive while it is applied.
+//! applier, applied to the state, final status written. The scheduler lets go of its snapshot when it has planned.
 //!
 //! `cargo bench --bench scheduler` prints CPU time per placement (median of the repetitions), placements per second,
 //! how many times that is what the original did (where it was recorded, see `tests/golden/nomad/throughput.md`), the
@@ -272,6 +272,7 @@ impl World {
         self.apply(&Command::RegisterJob { job: Arc::new(job), eval, time: Time::ZERO });
     }
 
+    #[inline(never)]
     fn process(&mut self, eval: Evaluation) {
         let mut process = Process::new(eval, self.state.clone(), self.config.clone(), 1);
         let mut reply = Reply::Start;

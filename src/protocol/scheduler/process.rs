@@ -46,7 +46,7 @@ pub enum Reply {
     Planned {
         /// The result; its deployment should carry its number.
         result: Arc<PlanResult>,
-        /// A state at least as new as the refresh index.
+        /// A state at least as new as the refresh index; without one after a partial commit there is no next attempt.
         snapshot: Option<State>,
     },
     /// It is written.
@@ -68,7 +68,9 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub struct Process {
     eval: Evaluation,
-    snapshot: State,
+    /// What the next attempt looks at. An attempt lets go of it, so that whoever applies the plan need not copy what it
+    /// changes for a reader who will not look again.
+    snapshot: Option<State>,
     config: SchedulerConfig,
     seed: u64,
     phase: Phase,
@@ -99,7 +101,7 @@ impl Process {
         Self {
             first_index: snapshot.index(),
             eval,
-            snapshot,
+            snapshot: Some(snapshot),
             config,
             seed,
             phase: Phase::Fresh,
@@ -199,13 +201,12 @@ impl Process {
     }
 
     fn attempt(&mut self) -> Step {
-        if self.attempts >= self.attempts_max() {
-            return self.give_up();
-        }
+        let is_over = self.attempts >= self.attempts_max();
+        let Some(state) = self.snapshot.take().filter(|_| !is_over) else { return self.give_up() };
         let name = format!("scheduler/{}/{}", self.eval.id, self.attempt_count);
         self.attempt_count += 1;
         let rng = Rng::stream(self.seed, &name);
-        let task = Task { state: &self.snapshot, eval: &self.eval, config: &self.config, now: self.now };
+        let task = Task { state: &state, eval: &self.eval, config: &self.config, now: self.now };
         let mut outcome = if self.is_system() { system::attempt(task, rng) } else { generic::attempt(task, rng) };
         self.work.add(outcome.work);
         self.selections.append(&mut outcome.selections);
@@ -334,9 +335,7 @@ impl Process {
         if snapshot.is_none() && full {
             return self.finish();
         }
-        if let Some(snapshot) = snapshot {
-            self.snapshot = snapshot;
-        }
+        self.snapshot = snapshot;
         self.attempts = if result.made_progress() { 0 } else { self.attempts + 1 };
         self.attempt()
     }

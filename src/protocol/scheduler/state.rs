@@ -75,33 +75,36 @@ impl Amounts {
 }
 
 /// A node with what its allocations use.
+///
+/// The order of the fields is the order in memory: first what a selection asks of every node it looks at, so that it
+/// finds all of it in one place of a large state and need not follow `node`; then what a placement changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
 pub struct NodeEntry {
-    /// Which node. With the next three, what a selection asks of every node it looks at, here so that it need not
-    /// follow `node`.
+    /// Which node.
     pub(super) id: NodeId,
-    /// Computed class.
-    pub(super) class: u64,
     /// Dynamic ports of the default host network that the node does not reserve; zero without such a network.
     pub(super) dynamic_ports: u16,
+    /// Computed class.
+    pub(super) class: u64,
     /// Capacity minus what the node reserves.
     pub available: Amounts,
-    /// The node.
-    pub node: Arc<Node>,
-    /// Cores tasks may reserve, ascending.
-    pub reservable_cores: Arc<[u16]>,
     /// Sum over its non-terminal allocations.
     pub used: Amounts,
-    /// Cores of its non-terminal allocations, ascending, with repeats.
-    pub cores: Vec<u16>,
-    /// Ports of its non-terminal allocations and of the node.
-    pub ports: PortUse,
+    /// Raft index of the last change by a server to one of its allocations; what its client watches.
+    pub allocs_index: u64,
     /// Non-terminal allocations, ascending.
     pub live: SmallVec<[AllocId; 4]>,
     /// All allocations, ascending, each with the Raft index of its last change by a server: what its client is told.
     pub allocs: SmallVec<[(AllocId, u64); 2]>,
-    /// Raft index of the last change by a server to one of its allocations; what its client watches.
-    pub allocs_index: u64,
+    /// Ports of its non-terminal allocations and of the node.
+    pub ports: PortUse,
+    /// Cores of its non-terminal allocations, ascending, with repeats.
+    pub cores: Vec<u16>,
+    /// Cores tasks may reserve, ascending.
+    pub reservable_cores: Arc<[u16]>,
+    /// The node.
+    pub node: Arc<Node>,
     /// Raft index at which it was last found silent.
     pub silent_index: u64,
     /// Raft index of the first report of its client since then; later ones change nothing and are not noted.
