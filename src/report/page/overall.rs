@@ -37,9 +37,11 @@ pub(super) fn verdict(record: &Record) -> String {
         (None, None) => String::new(),
     };
     let edits = summary.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<Vec<_>>().concat();
+    let warmup = record.warmup_s();
+    let unmeasured = if warmup > 0.0 { format!(", warm-up {}", instant(warmup)) } else { String::new() };
     let facts = [
         ("seeds", seeds(summary.runs.iter().map(|run| run.seed))),
-        ("simulated", format!("{} min each, warm-up {}", number(record.end_s() / 60.0), instant(record.warmup_s()))),
+        ("simulated", format!("{} min each{unmeasured}", number(record.end_s() / 60.0))),
         ("events", grouped(events)),
         ("cossim", summary.cossim.clone()),
         ("scenario digest", summary.scenario_digest.clone()),
