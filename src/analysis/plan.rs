@@ -142,6 +142,13 @@ pub struct Planned {
     pub headroom: Option<Headroom>,
 }
 
+impl Planned {
+    /// Whether what has to hold in a share of the seeds is neither shown of the answer nor ruled out.
+    pub fn is_open(&self) -> bool {
+        self.judged.iter().any(|judged| judged.in_share == Some(Standing::Open))
+    }
+}
+
 /// By how much traffic may grow.
 #[derive(Debug, Clone)]
 pub struct Headroom {
@@ -342,13 +349,6 @@ const LOAD_MAX: u64 = 16;
 pub const RUNS_MIN: u64 = 3;
 /// Headroom is known to this many thousandths of the traffic.
 const LOAD_STEP: u64 = 20;
-
-impl Planned {
-    /// Whether what has to hold in a share of the seeds is neither shown of the answer nor ruled out.
-    pub fn is_open(&self) -> bool {
-        self.judged.iter().any(|judged| judged.in_share == Some(Standing::Open))
-    }
-}
 
 impl Bench<'_> {
     /// Runs of each case that confirm a fleet, at the n-th attempt; `None` if they do not. What has to hold in a share

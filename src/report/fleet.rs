@@ -219,10 +219,9 @@ impl Account<'_> {
         let (cases, runs) = (plural(spec.cases.len(), "case"), plural(planned.confirmations as usize, "run"));
         if !planned.judged.iter().any(|judged| judged.in_share.is_none()) {
             let is_shown = in_share(planned).all(|judged| judged.in_share == Some(Standing::Shown));
-            let sure = match is_shown {
-                true => format!("{} % sure that everything holds in its share", number(spec.confidence * 100.0)),
-                false => "not sure that everything holds in its share".to_owned(),
-            };
+            let how =
+                if is_shown { format!("{} % sure", number(spec.confidence * 100.0)) } else { "not sure".to_owned() };
+            let sure = format!("{how} that everything holds in its share");
             return format!("{sure} of runs of each of {cases}: {runs} each");
         }
         let what = if in_share(planned).next().is_some() { "everything else" } else { "everything" };

@@ -434,7 +434,7 @@ mod tests {
             ("a=3,4,3", VaryError::Same("3".into()), 2..7),
             ("a=5s,5000ms", VaryError::Equal("5s".into(), "5000ms".into()), 2..11),
             ("a=\"1/s\",60/min", VaryError::Equal("\"1/s\"".into(), "60/min".into()), 2..14),
-            ("a=(b:2,c:1),(c: 1, b: 2)", VaryError::Equal("(b:2,c:1)".into(), "(c: 1, b: 2)".into()), 2..23),
+            ("a=(b:2,c:1),(c: 1, b: 2)", VaryError::Equal("(b:2,c:1)".into(), "(c: 1, b: 2)".into()), 2..24),
             ("a=A(\"10s\"),A(\"10000ms\")", VaryError::Equal("A(\"10s\")".into(), "A(\"10000ms\")".into()), 2..23),
             ("a=5s..20s/5s,30s", VaryError::Mixed("5s..20s/5s".into()), 2..16),
             ("a=3,4..6", VaryError::Mixed("4..6".into()), 2..8),
