@@ -5,10 +5,10 @@
 //! runs of each of `m` cases and none that failed, a fleet that holds in less than a share `p` of the runs of some
 //! case would have come so far with a chance below `m·pⁿ`. If a confirmation fails, the fleet counts as one that does
 //! not hold and the search goes on; the j-th confirmation may err with a chance of 2⁻ʲ of what the answer as a whole
-//! may, and so takes a few runs more. What has to hold in a share of the seeds only (`in 90% of seeds`) is a statement of
-//! its own: it rules a fleet out, or is shown of one, only where exact bounds of the share allow it
-//! ([`crate::analysis::shares`]). Where the runs of a confirmation are too few to tell, more are made, up to
-//! four times as many; the answer says what is open then.
+//! may, and so takes a few runs more. What has to hold in a share of the seeds only (`in 90% of seeds`) is a statement
+//! of its own: it rules a fleet out, or is shown of one, only where exact bounds of the share allow it
+//! ([`crate::analysis::shares`]). Where the runs of a confirmation are too few to tell, more are made, up to four times
+//! as many; the answer says what is open then.
 //!
 //! Where more machines are taken to do no harm, fleets are bisected. Where nothing orders them, or where what was seen
 //! contradicts the order, they are searched by successive halving, which assumes nothing.
@@ -369,8 +369,8 @@ impl Bench<'_> {
         Ok(Some(count))
     }
 
-    /// Whether a fleet holds in every case on these seeds, as far as can be told from so many at the n-th attempt; gives
-    /// up at the first failure.
+    /// Whether a fleet holds in every case on these seeds, as far as so many tell at the n-th attempt; gives up at the
+    /// first failure.
     fn holds(
         &mut self,
         fleet: usize,
