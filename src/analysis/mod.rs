@@ -15,6 +15,7 @@ pub mod compare;
 pub mod explain;
 pub mod batch;
 pub mod search;
+pub mod shares;
 pub mod plan;
 pub mod compact;
 pub mod remove;

@@ -7,14 +7,16 @@ use super::Exit;
 use super::output::Output;
 use super::output::table;
 use super::run::say_findings;
+use crate::base::time::Duration;
 use crate::model::job::{Job, JobKind};
 use crate::model::topology::RegionId;
-use crate::scenario;
+use crate::scenario::fleet::Fleets;
 use crate::scenario::lower::Lowered;
 use crate::world::spec::{JobSpec, WorldSpec};
 
 pub(super) fn execute(check: &Check, output: &mut Output) -> Exit {
-    let loaded = scenario::load(&check.scenario, &check.edits);
+    // Its plan is looked at as `cossim plan` would.
+    let (loaded, _) = Fleets::load(&check.scenario, &check.edits);
     say_findings(&loaded, output);
     let Some(lowered) = &loaded.lowered else { return Exit::Wrong };
     output.data(&overview(lowered));
@@ -32,7 +34,7 @@ fn overview(lowered: &Lowered) -> String {
         None if lowered.seeds == 1 => "1 seed".to_owned(),
         None => format!("{} seeds", lowered.seeds),
     };
-    row("run", format!("{}, warm-up {}, {seeds}", world.duration, world.warmup));
+    row("run", length(world.duration, world.warmup, &seeds));
     for (_, region) in world.regions.iter() {
         let zones: Vec<&str> = region.zones.iter().map(|zone| &*world.zones[*zone].name).collect();
         let servers = format!("{} Nomad and {} Consul servers", region.nomad.len(), region.consul.len());
@@ -65,6 +67,11 @@ fn overview(lowered: &Lowered) -> String {
     table(&rows)
 }
 
+/// How long a run takes, and the part of it that is not measured, if there is one.
+fn length(duration: Duration, warmup: Duration, seeds: &str) -> String {
+    if warmup.is_zero() { format!("{duration}, {seeds}") } else { format!("{duration}, warm-up {warmup}, {seeds}") }
+}
+
 /// Whether two jobs differ in nothing but the number at the end of their names, as the `copies` of one entry do.
 fn are_copies(one: &JobSpec, next: &JobSpec) -> bool {
     let parts = |job: &JobSpec| {
@@ -90,5 +97,17 @@ fn size(job: &crate::model::job::Job) -> String {
         JobKind::Batch => format!("batch, {count} instances"),
         JobKind::System => "system, one per node".to_owned(),
         JobKind::SysBatch => "sysbatch, one per node".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warm_up_is_told_where_there_is_one() {
+        let (hour, second) = (Duration::from_hours(1), Duration::from_secs(1));
+        assert_eq!(length(hour, second, "2 seeds"), "60 min, warm-up 1 s, 2 seeds");
+        assert_eq!(length(hour, Duration::ZERO, "2 seeds"), "60 min, 2 seeds");
     }
 }

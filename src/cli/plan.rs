@@ -47,5 +47,9 @@ pub(super) fn execute(wish: &Capacity, output: &mut Output) -> Exit {
     };
     let account = Account { scenario: &lowered.world.name, digest: &digest, spec: &spec, planned: &planned };
     output.data(&if wish.json { account.json() } else { account.text() });
-    if planned.best.is_some() { Exit::Fine } else { Exit::Failed }
+    match planned.best {
+        Some(_) if planned.is_open() => Exit::Undecided,
+        Some(_) => Exit::Fine,
+        None => Exit::Failed,
+    }
 }

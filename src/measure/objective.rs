@@ -221,6 +221,12 @@ pub enum ObjectiveError {
         /// What a value looks like.
         example: &'static str,
     },
+    /// No seed has to hold it.
+    #[error("`in {text} of seeds` asks for nothing: it holds whatever happens")]
+    NoSeeds {
+        /// The share, as written.
+        text: String,
+    },
     /// Something after the bound that is not understood.
     #[error("`{text}` is not understood after the bound")]
     Trailing {
@@ -248,6 +254,9 @@ impl ObjectiveError {
             Self::WindowPlace { word } => Some(format!("for example `failover.replace p99 {word} #1 < 30s`")),
             Self::Bound { example, .. } => Some(format!("write it as `{example}`")),
             Self::NoComparison | Self::Labels { .. } => Some(format!("for example `{EXAMPLE}`")),
+            Self::NoSeeds { .. } => {
+                Some("ask for a share above zero, as `in 90% of seeds`, or leave it out".to_owned())
+            }
             Self::Trailing { .. } => Some("what can follow is `in 90% of seeds` and `if exercised`".to_owned()),
         }
     }
@@ -499,6 +508,9 @@ fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64
     let bound = parse_bound(metric.name, unit, &value.concat())?;
     let trailing = || ObjectiveError::Trailing { text: tail.join(" ") };
     let (quorum, if_exercised) = parse_tail(tail).ok_or_else(trailing)?;
+    if quorum <= 0.0 {
+        return Err(ObjectiveError::NoSeeds { text: tail.get(1).copied().unwrap_or_default().to_owned() });
+    }
     Ok((bound, quorum, if_exercised))
 }
 
@@ -704,6 +716,8 @@ mod tests {
                 "`after ENTRY` stands after the statistic and before the comparison",
             ),
             ("placement.queued == 0 in 90 of seeds", "not understood"),
+            ("placement.queued == 0 in 0% of seeds", "`in 0% of seeds` asks for nothing"),
+            ("placement.queued == 0 in 0.0% of seeds if exercised", "`in 0.0% of seeds` asks for nothing"),
             ("placement.queued == 0 if convenient", "not understood"),
             ("", "is missing"),
         ] {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::plan::{Answers, Break, Fleet, Headroom, Judged, Planned};
+use crate::analysis::shares::Standing;
 use crate::report::text::{align, line, number, plural, section};
 use crate::scenario::lower::plan::PlanSpec;
 
@@ -33,8 +34,8 @@ struct Json {
     /// Expectations that nothing exercised in some of the runs behind the answer, by case: those say nothing about
     /// them.
     not_exercised: Vec<JsonIdle>,
-    /// Expectations that may fail in a share of the seeds (`in 90% of seeds`), by case: they are judged over the runs
-    /// of each stage together, and are no part of what `confidence`, `holds_in` and `confirming_runs` say.
+    /// Expectations that may fail in a share of the seeds (`in 90% of seeds`), by case: what is said of them is a
+    /// statement of its own, no less sure than `confidence`, and `holds_in` does not matter to it.
     in_share_of_seeds: Vec<JsonShare>,
     /// The nearest cheaper fleet that was tried, or the largest if none holds, with what it failed by. Where no cheaper
     /// one was tried, the fleet that ruled out `ruled_out`; absent only if the answer is the cheapest fleet.
@@ -102,6 +103,9 @@ struct JsonShare {
     failed: usize,
     /// Runs of the case behind the answer, of the search and of the confirmation.
     runs: usize,
+    /// `shown` by the confirming runs to hold in its share, `open` if they are too few to show it or to rule it out,
+    /// `not exercised` if none of them says anything about it.
+    standing: &'static str,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -213,9 +217,12 @@ impl Account<'_> {
     fn sure(&self) -> String {
         let (planned, spec) = (self.planned, self.spec);
         let (cases, runs) = (plural(spec.cases.len(), "case"), plural(planned.confirmations as usize, "run"));
-        if !planned.judged.iter().any(|judged| judged.of_every_run) {
-            let why = "all that is expected may fail in a share of the seeds";
-            return format!("there is nothing to be sure of, as {why}; confirmed on {runs} of each of {cases}");
+        if !planned.judged.iter().any(|judged| judged.in_share.is_none()) {
+            let is_shown = in_share(planned).all(|judged| judged.in_share == Some(Standing::Shown));
+            let how =
+                if is_shown { format!("{} % sure", number(spec.confidence * 100.0)) } else { "not sure".to_owned() };
+            let sure = format!("{how} that everything holds in its share");
+            return format!("{sure} of runs of each of {cases}: {runs} each");
         }
         let what = if in_share(planned).next().is_some() { "everything else" } else { "everything" };
         format!(
@@ -226,11 +233,19 @@ impl Account<'_> {
     }
 
     fn in_share(&self, out: &mut String) {
-        for (at, Judged { case, expectation, failed, runs, .. }) in in_share(self.planned).enumerate() {
+        let confidence = number(self.spec.confidence * 100.0);
+        for (at, of) in in_share(self.planned).enumerate() {
             if at == 0 {
-                section(out, "may fail in a share of the seeds, and no part of what is sure");
+                section(out, "may fail in a share of the seeds");
             }
-            line(out, &format!("  `{expectation}` failed in {failed} of {} ({case})", plural(*runs, "run")));
+            let runs = self.planned.confirmations as usize;
+            let said = match of.in_share {
+                Some(Standing::Shown) => format!("its share is {confidence} % sure"),
+                Some(Standing::Idle) => "nothing exercised it".to_owned(),
+                _ => format!("{} are too few to show its share or to rule it out", plural(runs, "confirming run")),
+            };
+            let (failed, all) = (of.failed, plural(of.runs, "run"));
+            line(out, &format!("  `{}` failed in {failed} of {all} ({}): {said}", of.expectation, of.case));
         }
     }
 
@@ -357,7 +372,7 @@ fn idle(planned: &Planned) -> impl Iterator<Item = &Judged> {
 
 /// What may fail in a share of the seeds.
 fn in_share(planned: &Planned) -> impl Iterator<Item = &Judged> {
-    planned.judged.iter().filter(|judged| !judged.of_every_run)
+    planned.judged.iter().filter(|judged| judged.in_share.is_some())
 }
 
 fn json_idle(of: &Judged) -> JsonIdle {
@@ -365,7 +380,13 @@ fn json_idle(of: &Judged) -> JsonIdle {
 }
 
 fn json_share(of: &Judged) -> JsonShare {
-    JsonShare { case: of.case.clone(), expectation: of.expectation.clone(), failed: of.failed, runs: of.runs }
+    let standing = match of.in_share {
+        Some(Standing::Shown) => "shown",
+        Some(Standing::Idle) => "not exercised",
+        _ => "open",
+    };
+    let (case, expectation) = (of.case.clone(), of.expectation.clone());
+    JsonShare { case, expectation, failed: of.failed, runs: of.runs, standing }
 }
 
 fn json_break(broke: &Break) -> JsonBreak {
@@ -391,7 +412,14 @@ mod tests {
     fn told(judged: Vec<Judged>, ruled_out: Option<Fleet>) -> (String, serde_json::Value) {
         let case = Case { name: "as written".to_owned(), entries: Vec::new(), leader: None };
         let axis = Axis { name: "apps machines".to_owned(), options: Vec::new(), ordered: true };
-        let spec = PlanSpec { axes: vec![axis], cases: vec![case], confidence: 0.9, holds_in: 0.95, nines: 0 };
+        let spec = PlanSpec {
+            axes: vec![axis],
+            cases: vec![case],
+            confidence: 0.9,
+            holds_in: 0.95,
+            nines: 0,
+            ambiguous: Vec::new(),
+        };
         let broke = Break {
             case: "as written".to_owned(),
             expectation: "placement.queued final == 0".to_owned(),
@@ -416,36 +444,42 @@ mod tests {
         (account.text(), serde_json::from_str(&account.json()).unwrap())
     }
 
-    fn judged(expectation: &str, of_every_run: bool, failed: usize) -> Judged {
+    fn judged(expectation: &str, in_share: Option<Standing>, failed: usize) -> Judged {
         let case = "as written".to_owned();
-        Judged { case, expectation: expectation.to_owned(), of_every_run, failed, idle: 0, runs: 100 }
+        Judged { case, expectation: expectation.to_owned(), in_share, failed, idle: 0, runs: 100 }
     }
 
     #[test]
-    fn what_may_fail_in_a_share_of_the_seeds_is_no_part_of_what_is_sure() {
-        let strict = || judged("placement.queued final == 0", true, 0);
-        let shared = || judged("placement.queued max == 0 in 10% of seeds", false, 75);
+    fn what_may_fail_in_a_share_of_the_seeds_is_a_statement_of_its_own() {
+        let strict = || judged("placement.queued final == 0", None, 0);
+        let shared = |standing| judged("placement.queued max == 0 in 10% of seeds", Some(standing), 75);
         let (text, json) = told(vec![strict()], None);
         assert!(text.contains("90 % sure that everything holds in at least 95 % of runs"), "{text}");
         assert!(!text.contains("in a share") && json["in_share_of_seeds"] == serde_json::json!([]), "{text}{json}");
-        let (text, json) = told(vec![strict(), shared()], None);
-        let named =
-            "no part of what is sure\n  `placement.queued max == 0 in 10% of seeds` failed in 75 of 100 runs (as";
-        assert!(text.contains("90 % sure that everything else holds") && text.contains(named), "{text}");
-        assert_eq!((&json["in_share_of_seeds"][0]["failed"], &json["confirming_runs"]), (&75.into(), &80.into()));
-        let (text, _) = told(vec![shared()], None);
-        assert!(text.contains("there is nothing to be sure of") && text.contains(named), "{text}");
+        let named = "  `placement.queued max == 0 in 10% of seeds` failed in 75 of 100 runs (as written): ";
+        let open = format!("{named}80 confirming runs are too few to show its share or to rule it out");
+        let (text, json) = told(vec![strict(), shared(Standing::Shown)], None);
+        let shown = format!("{named}its share is 90 % sure");
+        assert!(text.contains("90 % sure that everything else holds") && text.contains(&shown), "{text}");
+        let told_of = &json["in_share_of_seeds"][0];
+        assert_eq!((&told_of["failed"], &told_of["standing"]), (&75.into(), &"shown".into()));
+        let (text, json) = told(vec![strict(), shared(Standing::Open)], None);
+        assert!(text.contains(&open) && json["in_share_of_seeds"][0]["standing"] == "open", "{text}");
+        let (text, _) = told(vec![shared(Standing::Shown)], None);
+        assert!(text.contains("90 % sure that everything holds in its share of runs of each of 1 case"), "{text}");
+        let (text, _) = told(vec![shared(Standing::Open)], None);
+        assert!(text.contains("not sure that everything holds in its share") && text.contains(&open), "{text}");
         assert!(!text.contains("% sure") && !text.contains("none failed"), "{text}");
     }
 
     #[test]
     fn a_fleet_that_was_ruled_out_is_named_with_the_one_that_did() {
-        let (text, json) = told(vec![judged("placement.queued final == 0", true, 0)], Some(fleet("2", None)));
+        let (text, json) = told(vec![judged("placement.queued final == 0", None, 0)], Some(fleet("2", None)));
         let reason = "  apps machines 4 (0.5 USD/h): `placement.queued final == 0` was 4 allocs (as written, seed 1)\n  \
                       which rules out apps machines 2 (0.5 USD/h) without a run";
         assert!(text.contains(reason) && !text.contains("none: the cheapest fleet"), "{text}");
         assert_eq!(json["ruled_out"]["options"]["apps machines"], "2", "{json}");
-        let (text, json) = told(vec![judged("placement.queued final == 0", true, 0)], None);
+        let (text, json) = told(vec![judged("placement.queued final == 0", None, 0)], None);
         assert!(text.contains("none: the cheapest fleet of the plan holds everything"), "{text}");
         assert!(json["binding"].is_null() && json["ruled_out"].is_null(), "{json}");
     }

@@ -7,7 +7,6 @@ use crate::measure::objective::{Objective, ObjectiveError};
 use crate::scenario::Folder;
 use crate::scenario::Loaded;
 use crate::scenario::Parsed;
-use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::diagnostic::Place;
 use crate::scenario::diagnostic::Sources;
 use crate::scenario::locate;
@@ -38,9 +37,15 @@ pub struct Fleets {
 }
 
 impl Fleets {
-    /// Loads a scenario; without findings that are errors there are fleets.
+    /// Loads a scenario, its plan included; without findings that are errors there are fleets.
     pub fn load(path: &Path, edits: &[String]) -> (Loaded, Option<Self>) {
-        let (loaded, parsed) = crate::scenario::load_parsed(path, edits);
+        let (mut loaded, parsed) = crate::scenario::load_parsed(path, edits);
+        let plan = loaded.lowered.as_mut().and_then(|lowered| lowered.plan.as_mut());
+        let ambiguous = plan.map(|plan| std::mem::take(&mut plan.ambiguous)).unwrap_or_default();
+        if !ambiguous.is_empty() {
+            loaded.findings.extend(ambiguous);
+            loaded.lowered = None;
+        }
         let folder = Folder { folder: path.parent().unwrap_or(Path::new("")).to_owned() };
         let sources = loaded.sources.clone();
         (loaded, parsed.map(|parsed| Self { parsed, folder, sources }))
@@ -121,8 +126,7 @@ impl Fleets {
                 // One about an entry of another case has nothing to say here.
                 Err(ObjectiveError::UnknownEntry { .. }) => {}
                 Err(error) => {
-                    let found = Diagnostic::error("E009", lower::plan::of_case(&error, &case.name)).at(Some(place));
-                    findings.push(Diagnostic { hint: error.hint(), ..found });
+                    findings.push(lower::plan::of_case(&error, &case.name, path == "plan.expect", place));
                     return Err(Box::new(Loaded { lowered: None, findings, sources }));
                 }
             }

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::scenario::quantity::are_equal;
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -111,9 +113,33 @@ impl Node {
         steps(path).is_some_and(|steps| self.follow(&steps).1 == steps.len())
     }
 
+    /// The names of the fields that are written at `path`; none if it is no struct.
+    pub fn fields(&self, path: &str) -> Vec<String> {
+        let (node, _) = self.follow(&steps(path).unwrap_or_default());
+        let node = match &node.shape {
+            // Of `Some(…)` what it holds.
+            Shape::List(items) if items.len() == 1 => &items[0],
+            _ => node,
+        };
+        match &node.shape {
+            Shape::Struct(fields) => fields.iter().map(|(name, _, _)| name.clone()).collect(),
+            Shape::List(_) | Shape::Map(_) | Shape::Text | Shape::Plain => Vec::new(),
+        }
+    }
+
     /// The first few characters: its name, or its bracket.
     pub fn opening(&self) -> Range<usize> {
         self.span.start..self.span.end.min(self.span.start + 1)
+    }
+
+    /// What stands in `Some(…)`, which may be left out; another value itself. `text` is what it was read from.
+    fn without_some(&self, text: &str) -> &Self {
+        match &self.shape {
+            Shape::List(items) if items.len() == 1 && opening_of(&text[self.span.clone()]) == ("Some", Some('(')) => {
+                &items[0]
+            }
+            _ => self,
+        }
     }
 
     /// The innermost struct, list or map around an offset.
@@ -142,6 +168,45 @@ pub fn scan(text: &str) -> Option<Node> {
     let node = scanner.value(DEPTH_MAX)?;
     scanner.blank()?;
     scanner.rest().is_empty().then_some(node)
+}
+
+/// Whether two texts are one value, however they are written: fields in another order, other spaces, other units
+/// (`Exponential("10s")` and `Exponential( "10000ms" )`). What is no RON is like nothing.
+pub fn are_alike(one: &str, two: &str) -> bool {
+    let (trees, texts) = ((scan(one), scan(two)), (one, two));
+    matches!(trees, (Some(one), Some(two)) if is_like(&one, &two, texts))
+}
+
+/// Whether two nodes, each of its text, are one value.
+fn is_like(one: &Node, two: &Node, texts: (&str, &str)) -> bool {
+    let (one, two) = (one.without_some(texts.0), two.without_some(texts.1));
+    let own = (&texts.0[one.span.clone()], &texts.1[two.span.clone()]);
+    let is_of_kind = || opening_of(own.0) == opening_of(own.1);
+    match (&one.shape, &two.shape) {
+        (Shape::Struct(one), Shape::Struct(two)) | (Shape::Map(one), Shape::Map(two)) => {
+            let has = |name: &String, node: &Node| {
+                two.iter().any(|(other, _, twin)| name == other && is_like(node, twin, texts))
+            };
+            is_of_kind() && one.len() == two.len() && one.iter().all(|(name, _, node)| has(name, node))
+        }
+        (Shape::List(one), Shape::List(two)) => {
+            let mut pairs = one.iter().zip(two);
+            is_of_kind() && one.len() == two.len() && pairs.all(|(one, two)| is_like(one, two, texts))
+        }
+        (Shape::Text, Shape::Text) => match (ron::from_str::<String>(own.0), ron::from_str::<String>(own.1)) {
+            // A number in quotes is a name like any other: release 1.10 is not 1.1.
+            (Ok(one), Ok(two)) => one == two || one.trim().parse::<f64>().is_err() && are_equal(&one, &two),
+            _ => false,
+        },
+        (Shape::Plain, Shape::Plain) => own.0 == own.1 || are_equal(own.0, own.1),
+        _ => false,
+    }
+}
+
+/// The name and the bracket a struct or a list begins with, without spaces between them.
+fn opening_of(text: &str) -> (&str, Option<char>) {
+    let end = text.find(['(', '[', '{']).unwrap_or(text.len());
+    (text[..end].trim(), text[end..].chars().next())
 }
 
 const DEPTH_MAX: usize = 100;
@@ -366,6 +431,27 @@ Scenario(
             ("a[10]", "a[1]", false),
         ] {
             assert_eq!(lies_within(path, outer), expected, "{path} {outer}");
+        }
+    }
+
+    #[test]
+    fn values_are_alike_however_they_are_written() {
+        for (one, two, expected) in [
+            ("(a: 1, b: 2)", "(b:2,a:1,)", true),
+            ("A(x: \"10s\")", "A ( x: /* as long */ r\"10000ms\" )", true),
+            ("A(x: 1)", "B(x: 1)", false),
+            ("A(x: 1)", "A(x: 1, y: 2)", false),
+            ("A(\"1s\", \"2s\")", "A(\"2s\", \"1s\")", false),
+            ("[1.0, 2]", "[1, 2]", true),
+            ("[1, 2]", "(1, 2)", false),
+            ("{\"a\": 1, \"b\": 2}", "{\"b\": 2, \"a\": 1}", true),
+            ("(a: Some(3))", "(a: 3)", true),
+            ("(a: \"1.1\")", "(a: \"1.10\")", false),
+            ("(a: \"3\")", "(a: 3)", false),
+            ("(a: \"x\\ty\")", "(a: \"x\\u{9}y\")", true),
+            ("(a: 1", "(a: 1", false),
+        ] {
+            assert_eq!((are_alike(one, two), are_alike(two, one)), (expected, expected), "{one} {two}");
         }
     }
 

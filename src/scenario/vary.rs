@@ -11,6 +11,7 @@ use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::diagnostic::Place;
 use crate::scenario::diagnostic::SourceId;
 use crate::scenario::locate;
+use crate::scenario::locate::are_alike;
 use crate::scenario::quantity::are_equal;
 
 /// One thing that is varied.
@@ -156,8 +157,10 @@ impl Dimension {
                 }
                 let plain = |value: &String| value.trim_matches('"').to_owned();
                 for (at, value) in list.iter().enumerate() {
-                    let known =
-                        list[..at].iter().find(|known| known == &value || are_equal(&plain(known), &plain(value)));
+                    let is_same = |known: &&String| {
+                        *known == value || are_equal(&plain(known), &plain(value)) || are_alike(known, value)
+                    };
+                    let known = list[..at].iter().find(is_same);
                     match known {
                         None => {}
                         Some(known) if known == value => return Err((VaryError::Same(value.clone()), whole)),
@@ -431,6 +434,8 @@ mod tests {
             ("a=3,4,3", VaryError::Same("3".into()), 2..7),
             ("a=5s,5000ms", VaryError::Equal("5s".into(), "5000ms".into()), 2..11),
             ("a=\"1/s\",60/min", VaryError::Equal("\"1/s\"".into(), "60/min".into()), 2..14),
+            ("a=(b:2,c:1),(c: 1, b: 2)", VaryError::Equal("(b:2,c:1)".into(), "(c: 1, b: 2)".into()), 2..24),
+            ("a=A(\"10s\"),A(\"10000ms\")", VaryError::Equal("A(\"10s\")".into(), "A(\"10000ms\")".into()), 2..23),
             ("a=5s..20s/5s,30s", VaryError::Mixed("5s..20s/5s".into()), 2..16),
             ("a=3,4..6", VaryError::Mixed("4..6".into()), 2..8),
             ("a=", VaryError::Missing, 2..3),

@@ -14,7 +14,10 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::analysis::quality::{Figure, Scores};
+use crate::analysis::quality::{Figure, Scores, TELLING};
+use crate::measure::catalogue::{Kind, Metric, Unit};
+use crate::measure::objective::Subject;
+use crate::measure::tolerance::compared;
 
 /// The first line; the number is the version of the format.
 const HEAD: &str = "cossim quality baseline 1";
@@ -130,6 +133,7 @@ fn figure(line: &str, seeds: usize) -> Result<Figure, String> {
     let shape = || "a figure is written `METRIC STATISTIC UNIT = VALUES`".to_owned();
     let (head, values) = line.split_once(" = ").ok_or_else(shape)?;
     let [metric, statistic, unit] = head.split(' ').collect::<Vec<_>>()[..] else { return Err(shape()) };
+    let of = known(metric, statistic, unit)?;
     let value = |word: &str| match word {
         NO_DATA => Some(None),
         NEVER => Some(Some(f64::INFINITY)),
@@ -140,7 +144,48 @@ fn figure(line: &str, seeds: usize) -> Result<Figure, String> {
     if values.len() != seeds {
         return Err(format!("{} values for {seeds} seeds", values.len()));
     }
+    values.iter().flatten().try_for_each(|value| possible(of, *value))?;
     Ok(Figure { metric: metric.to_owned(), statistic: statistic.to_owned(), unit: unit.to_owned(), values })
+}
+
+/// The metric of a figure, if it is one that is written into baselines: a metric that tells of quality, with its own
+/// labels, statistics and unit.
+fn known(metric: &str, statistic: &str, unit: &str) -> Result<&'static Metric, String> {
+    let subject = Subject::parse(metric).map_err(|error| error.to_string())?;
+    let of = subject.metric;
+    let labels: Vec<String> = subject.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+    let has_all = subject.labels.iter().map(|(label, _)| label.as_str()).eq(of.labels.iter().copied());
+    if !has_all || metric != format!("{}{{{}}}", of.name, labels.join(",")) {
+        let form = of.labels.join("=…,");
+        return Err(format!("`{metric}` is no series: one of `{}` is written `{}{{{form}=…}}`", of.name, of.name));
+    }
+    if !TELLING.iter().any(|(name, _)| *name == of.name) {
+        return Err(format!("`{}` tells nothing of the quality of placements", of.name));
+    }
+    if !compared(of.kind).contains(&statistic) {
+        let statistics = compared(of.kind).join("` or `");
+        return Err(format!("of `{}` a baseline has `{statistics}`, not `{statistic}`", of.name));
+    }
+    if unit != of.unit.name() {
+        return Err(format!("`{}` is in `{}`, not in `{unit}`", of.name, of.unit.name()));
+    }
+    Ok(of)
+}
+
+/// Refuses what no run comes to.
+fn possible(of: &Metric, value: f64) -> Result<(), String> {
+    let name = of.name;
+    match of.kind {
+        _ if value < 0.0 => Err(format!("`{name}` is never below zero: {value}")),
+        Kind::Total if libm::trunc(value).to_bits() != value.to_bits() => {
+            Err(format!("`{name}` is a whole number: {value}"))
+        }
+        Kind::Level | Kind::Share | Kind::Total if value.is_infinite() => {
+            Err(format!("only a wait can be `{NEVER}`, and `{name}` is none"))
+        }
+        _ if of.unit == Unit::Percent && value > 100.0 => Err(format!("`{name}` is at most 100 %: {value}")),
+        Kind::Times | Kind::Level | Kind::Share | Kind::Total => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -185,9 +230,26 @@ mod tests {
             ("2.5", "NaN", 5),
             ("MHz =", "MHz", 6),
             ("never", "ever", 7),
+            ("mean allocs", "mean ms", 5),
+            ("mean allocs", "p99 allocs", 5),
+            ("placement.queued{", "placement.qeued{", 5),
+            ("placement.queued{region", "placement.queued{colour", 5),
+            ("placement.queued{region=r}", "placement.queued", 5),
+            ("placement.queued{region=r} mean", "placement.utilization.cpu{region=r} mean", 5),
+            ("3.017348", "-3.017348", 5),
+            ("3.017348", "never", 5),
         ] {
             let mistake = parse(&text.replacen(from, to, 1)).expect_err(from);
             assert_eq!(mistake.0, line, "{from} {mistake:?}");
+        }
+        let other = |line: &str| parse(&format!("{text}{line}\n")).map_err(|(at, _)| at);
+        assert_eq!(other("placement.replaced{region=r} total allocs = 3 0").map(|scores| scores.figures.len()), Ok(4));
+        for wrong in [
+            "placement.replaced{region=r} total allocs = -3 0",
+            "placement.replaced{region=r} total allocs = 2.5 0",
+            "placement.stranded{dimension=cpu,region=r} mean % = 101 0",
+        ] {
+            assert_eq!(other(wrong), Err(8), "{wrong}");
         }
         assert_eq!(parse("").expect_err("nothing is there").0, 1);
         for seeds in ["seeds 2 1", "seeds 1 1"] {

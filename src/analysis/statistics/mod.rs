@@ -4,6 +4,7 @@
 //! own. Everything is deterministic: resampling has its own named random stream, functions come from `base::math` and
 //! `libm`, sums are taken in the order of the data.
 
+pub mod binomial;
 pub mod student;
 pub mod bootstrap;
 pub mod signed_rank;

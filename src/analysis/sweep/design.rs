@@ -70,6 +70,18 @@ pub enum DesignError {
         /// Its values.
         other_count: usize,
     },
+    /// A sample too small for what is told of it.
+    #[error("{what} cannot be told from so few samples: `{design}` takes at least {least}, not {samples}")]
+    TooFew {
+        /// The design.
+        design: &'static str,
+        /// What is told of its samples.
+        what: &'static str,
+        /// How many it takes.
+        least: usize,
+        /// How many were asked for.
+        samples: usize,
+    },
     /// More runs than anybody waits for.
     #[error("{points} points with {seeds} seeds each are {} runs, more than {RUNS_MAX}", points * *seeds as u128)]
     TooMany {
@@ -94,6 +106,9 @@ impl DesignError {
                 "write a step, as `12..36/6`, or sample the range with `--design lhs`, `morris` or `sobol`".to_owned()
             }
             Self::Lengths { .. } => "give each as many values, or try all combinations with `--design grid`".to_owned(),
+            Self::TooFew { least, .. } => {
+                format!("write `--samples {least}` or more, or leave it out for the default")
+            }
             Self::TooMany { .. } => {
                 "take fewer values or seeds, or sample the space with `--design lhs --samples 100`".to_owned()
             }
@@ -137,9 +152,21 @@ impl Design {
         }
     }
 
+    /// A sample of one point or more shows what was run; what is said of more than that needs several: how much an
+    /// effect varies needs two of it, an interval of a share three rows.
+    const fn large_enough(self) -> Result<(), DesignError> {
+        let (samples, least, what) = match self {
+            Self::Grid | Self::List | Self::Latin { .. } => return Ok(()),
+            Self::Morris { trajectories } => (trajectories, 2, "how much effects vary"),
+            Self::Sobol { rows } => (rows, 3, "how sure shares of the variance are"),
+        };
+        if samples >= least { Ok(()) } else { Err(DesignError::TooFew { design: self.name(), what, least, samples }) }
+    }
+
     /// The points over these dimensions, with `seeds` runs at each; `seed` is the design's own.
     pub fn points(self, dimensions: &[Dimension], seeds: usize, seed: u64) -> Result<Layout, DesignError> {
         check(dimensions)?;
+        self.large_enough()?;
         let inputs = dimensions.len();
         let points = match self {
             Self::Grid => {
@@ -238,11 +265,9 @@ mod tests {
     #[test]
     fn designs_that_sample_have_as_many_points_as_they_say() {
         let vary = ["a=1s..9s", "b=1..9", "c=x,y"];
-        for (design, count) in [
-            (Design::Latin { points: 7 }, 7),
-            (Design::Morris { trajectories: 4 }, 16),
-            (Design::Sobol { rows: 4 }, 20),
-        ] {
+        for (design, count) in
+            [(Design::Latin { points: 7 }, 7), (Design::Morris { trajectories: 2 }, 8), (Design::Sobol { rows: 3 }, 15)]
+        {
             let layout = points(design, &vary).unwrap();
             assert_eq!((layout.values.len(), layout.shares.unwrap().len()), (count, count));
         }
@@ -264,6 +289,8 @@ mod tests {
             (Design::Grid, &["a=1..2"], "has no step"),
             (Design::List, &["a=1,2", "b=1"], "`a` has 2 and `b` has 1"),
             (Design::Latin { points: usize::MAX }, &["a=1..2"], "more than 100000"),
+            (Design::Morris { trajectories: 1 }, &["a=1..2"], "`morris` takes at least 2, not 1"),
+            (Design::Sobol { rows: 2 }, &["a=1..2"], "`sobol` takes at least 3, not 2"),
         ] {
             let error = points(design, vary).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");

@@ -49,8 +49,8 @@ pub struct Space {
     /// How points are chosen
     #[arg(long, value_enum, default_value_t = DesignName::Grid)]
     pub design: DesignName,
-    /// Points of `lhs` [default: 10 per value varied], trajectories of `morris` [default: 10], rows of `sobol`
-    /// [default: 64]
+    /// Points of `lhs` [default: 10 per value varied], trajectories of `morris` [default: 10, at least 2], rows of
+    /// `sobol` [default: 64, at least 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub samples: Option<u32>,
     /// Seed of a design that samples

@@ -39,7 +39,7 @@ pub(super) fn verdict(record: &Record) -> String {
     let edits = summary.set.iter().map(|edit| format!(" --set {}", quoted(edit))).collect::<Vec<_>>().concat();
     let facts = [
         ("seeds", seeds(summary.runs.iter().map(|run| run.seed))),
-        ("simulated", format!("{} min each, warm-up {}", number(record.end_s() / 60.0), instant(record.warmup_s()))),
+        ("simulated", simulated(record.end_s(), record.warmup_s())),
         ("events", grouped(events)),
         ("cossim", summary.cossim.clone()),
         ("scenario digest", summary.scenario_digest.clone()),
@@ -54,6 +54,12 @@ pub(super) fn verdict(record: &Record) -> String {
         escaped(&quoted(&summary.file)),
         escaped(&edits),
     )
+}
+
+/// How long each run took, and what of it was not measured, if anything; in seconds.
+pub(super) fn simulated(end: f64, warmup: f64) -> String {
+    let unmeasured = if warmup > 0.0 { format!(", warm-up {}", instant(warmup)) } else { String::new() };
+    format!("{} min each{unmeasured}", number(end / 60.0))
 }
 
 /// An expectation that nothing exercised is met only if it allows that.

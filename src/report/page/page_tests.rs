@@ -410,3 +410,9 @@ fn what_cannot_be_told_is_refused_with_the_reason() {
         assert!(matches!(page(&files), Err(PageError::Missing { file: missing }) if missing == file));
     }
 }
+
+#[test]
+fn a_warm_up_is_told_where_there_is_one() {
+    assert_eq!(super::overall::simulated(3_600.0, 90.0), "60 min each, warm-up 1:30");
+    assert_eq!(super::overall::simulated(3_600.0, 0.0), "60 min each");
+}

@@ -170,7 +170,7 @@ impl Reader {
         }
         self.job_settings(body, &mut job);
         let mut spots = Spots::new(label_span.clone());
-        spots.job.pieces = pieces_of(body);
+        spots.job = spot_of(label_span.clone(), body);
         spots.datacenters = body.attribute("datacenters").map(|attribute| attribute.value.span.clone());
         let update = self.blocks_one(body, "update");
         let migrate = self.blocks_one(body, "migrate");
@@ -246,7 +246,7 @@ impl Reader {
     ) -> (TaskGroup, GroupSpots) {
         let kind = inherited.kind;
         let mut group = defaults::group(name, kind);
-        let own = Spot { name: span, pieces: pieces_of(body) };
+        let own = spot_of(span, body);
         let mut spots = GroupSpots { own, cpu: None, memory: None, tasks: Vec::new() };
         if let Some(count) = self.whole(body, "count", 0..=10_000_000) {
             group.count = count as u32;
@@ -282,7 +282,7 @@ impl Reader {
         group.max_client_disconnect = self.span(body, "max_client_disconnect");
         for block in body.blocks("task") {
             let (name, span) = label_of(&block);
-            spots.tasks.push(Spot { name: span, pieces: pieces_of(&block.body) });
+            spots.tasks.push(spot_of(span, &block.body));
             let task = self.task(&name, &block.body, &group.restart, scope, &mut spots);
             group.tasks.push(task);
         }
@@ -439,16 +439,19 @@ pub(super) struct Scope<'a> {
     pub(super) task: Option<&'a str>,
 }
 
-/// Where the pieces of a job, a group or a task stand.
-fn pieces_of(body: &Body) -> BTreeMap<Piece, Range<usize>> {
-    let mut out = BTreeMap::new();
+/// Where a job, a group or a task stands, and its pieces.
+fn spot_of(name: Range<usize>, body: &Body) -> Spot {
+    let mut spot = Spot::new(name);
     for (name, _, piece) in Piece::LISTS {
-        out.extend(body.blocks(name).into_iter().enumerate().map(|(at, block)| (piece(at), block.span)));
+        spot.pieces.extend(body.blocks(name).into_iter().enumerate().map(|(at, block)| (piece(at), block.span)));
     }
     for (name, piece) in Piece::BLOCKS {
-        out.extend(body.blocks(name).into_iter().take(1).map(|block| (piece, block.span)));
+        for block in body.blocks(name).into_iter().take(1) {
+            spot.fields.insert(piece, block.body.attributes.iter().map(|field| field.key.clone()).collect());
+            spot.pieces.insert(piece, block.span);
+        }
     }
-    out
+    spot
 }
 
 fn label_of(block: &Block) -> (String, Range<usize>) {

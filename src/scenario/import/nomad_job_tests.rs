@@ -213,6 +213,49 @@ fn what_is_refused_is_found_where_it_stands() {
 }
 
 #[test]
+fn what_breaks_a_rule_is_told_once() {
+    for (block, part) in [
+        ("affinity {\n attribute = \"${attr.x}\"\n value = \"y\"\n weight = 0\n}", "weight of an affinity"),
+        ("affinity {\n attribute = \"${attr.x}\"\n value = \"y\"\n weight = \"NaN\"\n}", "weight of an affinity"),
+        (
+            "spread {\n attribute = \"${attr.x}\"\n target \"a\" {\n percent = 70\n}\n target \"b\" {\n percent = 70\n}\n}",
+            "add up to more than 100",
+        ),
+        ("spread {\n attribute = \"${attr.x}\"\n target \"a\" {\n}\n target \"a\" {\n}\n}", "two targets `a`"),
+    ] {
+        let text = with_task("").replace("group", &format!("{block}\n group"));
+        let (imported, findings) = import(&text, &BTreeMap::new());
+        assert!(findings.len() == 1 && findings[0].message.contains(part), "{part}: {findings:?}");
+        assert_eq!(rules::broken(&imported.unwrap().job), Vec::new(), "{part}");
+    }
+    // Both groups take it from the job.
+    let text = with_task("").replace("group \"g\"", "update {\n stagger = \"x\"\n}\n group \"h\" {\n}\n group \"g\"");
+    assert_eq!(said(&text, Severity::Error).len(), 1);
+}
+
+#[test]
+fn what_a_group_takes_over_from_its_job_is_shown_where_the_field_stands() {
+    for (own, of_job) in [
+        ("canary = 3", true),
+        ("progress_deadline = \"30m\"", true),
+        ("healthy_deadline = \"2m\"", false),
+        ("min_healthy_time = \"6m\"", false),
+    ] {
+        let text = with_task("").replace(
+            "group \"g\" {",
+            &format!(
+                "update {{\n min_healthy_time = \"5m\"\n healthy_deadline = \"1m\"\n}}\n group \"g\" {{\n update {{\n {own}\n}}"
+            ),
+        );
+        let imported = read(&text);
+        let broken = rules::broken(&imported.job);
+        assert_eq!(broken.len(), 1, "{own}: {broken:?}");
+        let place = if of_job { text.find("update") } else { text.rfind("update") };
+        assert_eq!(Some(imported.spots.of_broken(&broken[0]).start), place, "{own}");
+    }
+}
+
+#[test]
 fn constraints_have_short_forms() {
     let job = read(&with_task(
         "constraint {\n distinct_hosts = true\n}\n constraint {\n attribute = \"${attr.cpu.arch}\"\n regexp = \"^arm\"\n}\n constraint {\n distinct_property = \"${meta.rack}\"\n value = \"2\"\n}",

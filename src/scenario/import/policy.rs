@@ -59,7 +59,8 @@ impl Reader {
     }
 
     fn push(&mut self, finding: Finding) {
-        if self.findings.len() < FINDINGS_MAX {
+        // What groups take over from their job is read once for each of them.
+        if self.findings.len() < FINDINGS_MAX && !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
     }
@@ -373,13 +374,15 @@ impl Reader {
         let mut out = Vec::new();
         for block in body.blocks("affinity") {
             let Constraint { left, operator, right } = self.constraint(&block.body);
-            let weight = match block.body.attribute("weight").map(|attribute| &attribute.value) {
+            let mut weight = match block.body.attribute("weight").map(|attribute| &attribute.value) {
                 None => 50.0,
                 Some(Value { kind: Kind::Number(weight), .. }) => *weight,
                 Some(value) => value.text().and_then(|text| text.parse().ok()).unwrap_or(0.0),
             };
             if !(-100.0..=100.0).contains(&weight) || weight.abs() < 1.0 {
                 self.error("E011", block.span.clone(), "the weight of an affinity is within -100..=100 and not 0");
+                // So that nobody says it again.
+                weight = 50.0;
             }
             out.push(Affinity { left, operator, right, weight: weight as i8 });
         }
@@ -392,6 +395,7 @@ impl Reader {
             let attribute = self.text(&block.body, "attribute").map(|(left, _)| target(&left)).unwrap_or_default();
             let weight = self.whole(&block.body, "weight", 1..=100).unwrap_or(50) as i8;
             let mut targets: Vec<SpreadTarget> = Vec::new();
+            let found = self.findings.len();
             for wanted in block.body.blocks("target") {
                 let label = wanted.labels.first().map(|(label, _)| label.clone());
                 let value =
@@ -404,6 +408,10 @@ impl Reader {
             }
             if targets.iter().map(|target| u32::from(target.percent)).sum::<u32>() > 100 {
                 self.error("E011", block.span.clone(), "the shares of a spread add up to more than 100");
+            }
+            // What is wrong with the targets was said.
+            if self.findings.len() > found {
+                targets.clear();
             }
             out.push(Spread { attribute, weight, targets });
         }

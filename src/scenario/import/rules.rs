@@ -85,16 +85,21 @@ impl Piece {
 pub struct Broken {
     /// Where.
     pub part: Part,
+    /// The fields of a piece that are to blame; none if there is but one, or if it is not a matter of fields.
+    pub fields: &'static [&'static str],
     /// How.
     pub message: String,
 }
+
+/// What is wrong with a policy: the fields that are to blame, and how.
+type Fault = (&'static [&'static str], String);
 
 /// All rules the job breaks.
 pub fn broken(job: &Job) -> Vec<Broken> {
     let mut out = Vec::new();
     let mut job_rule = |part: Part, fine: bool, message: &str| {
         if !fine {
-            out.push(Broken { part, message: format!("job `{}` {message}", job.name) });
+            out.push(Broken { part, fields: &[], message: format!("job `{}` {message}", job.name) });
         }
     };
     let spaces = job.name.chars().any(char::is_whitespace);
@@ -124,7 +129,7 @@ pub fn broken(job: &Job) -> Vec<Broken> {
         let twin = job.groups[..index].iter().any(|other| other.name == group.name);
         if twin {
             let message = format!("task group `{}` is defined twice", group.name);
-            out.push(Broken { part: Part::Group(index), message });
+            out.push(Broken { part: Part::Group(index), fields: &[], message });
         }
         group_rules(job.kind, index, group, &mut out);
     }
@@ -148,28 +153,32 @@ fn unprintable(name: &str) -> bool {
 
 fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Broken>) {
     let system = matches!(kind, JobKind::System | JobKind::SysBatch);
-    let mut at = |part: Part, fine: bool, message: String| {
-        if !fine {
-            out.push(Broken { part, message: format!("task group `{}` {message}", group.name) });
-        }
+    let mut broken = |part: Part, (fields, message): Fault| {
+        out.push(Broken { part, fields, message: format!("task group `{}` {message}", group.name) });
     };
     for (piece, message) in placement_rules::broken(&group.constraints, &group.affinities, &group.spreads) {
-        at(Part::OfGroup(index, piece), false, message);
+        broken(Part::OfGroup(index, piece), (&[], message));
     }
     if let Some(migrate) = group.migrate.as_ref().filter(|migrate| migrate.min_healthy_time >= migrate.healthy_deadline)
     {
         let deadline = migrate.healthy_deadline;
         let message = format!("migrates with a `healthy_deadline` of {deadline} within its `min_healthy_time`");
-        at(Part::OfGroup(index, Piece::Migrate), false, message);
+        broken(Part::OfGroup(index, Piece::Migrate), (&["healthy_deadline", "min_healthy_time"], message));
     }
     let updates = group.update.as_ref().map_or(Ok(()), update_rules);
     let reschedules = group.reschedule.as_ref().map_or(Ok(()), reschedule_rules);
     for (piece, result) in
         [(Piece::Update, updates), (Piece::Restart, restart_rules(&group.restart)), (Piece::Reschedule, reschedules)]
     {
-        at(Part::OfGroup(index, piece), result.is_ok(), result.err().unwrap_or_default());
+        if let Err(fault) = result {
+            broken(Part::OfGroup(index, piece), fault);
+        }
     }
-    let mut rule = |fine: bool, message: String| at(Part::Group(index), fine, message);
+    let mut rule = |fine: bool, message: String| {
+        if !fine {
+            broken(Part::Group(index), (&[], message));
+        }
+    };
     rule(!group.name.is_empty(), "needs a name".to_owned());
     rule(!group.name.chars().any(char::is_control), CONTROL.to_owned());
     rule(!(system && group.count > 1), "of a system job has a count of 0 or 1".to_owned());
@@ -227,14 +236,14 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
 fn task_rules((group, number): (usize, usize), task: &Task, twin: bool, out: &mut Vec<Broken>) {
     let mut at = |part: Part, fine: bool, message: String| {
         if !fine {
-            out.push(Broken { part, message: format!("task `{}` {message}", task.name) });
+            out.push(Broken { part, fields: &[], message: format!("task `{}` {message}", task.name) });
         }
     };
     for (piece, message) in placement_rules::broken(&task.constraints, &task.affinities, &[]) {
         at(Part::OfTask(group, number, piece), false, message);
     }
     if let Some(restart) = &task.restart
-        && let Err(message) = restart_rules(restart)
+        && let Err((_, message)) = restart_rules(restart)
     {
         at(Part::OfTask(group, number, Piece::Restart), false, message);
     }
@@ -254,53 +263,60 @@ fn task_rules((group, number): (usize, usize), task: &Task, twin: bool, out: &mu
 }
 
 /// Healthy before its deadline, before the deployment's.
-fn update_rules(update: &Update) -> Result<(), String> {
-    if update.min_healthy_time >= update.healthy_deadline {
-        return Err(format!("has a `healthy_deadline` of {} within its `min_healthy_time`", update.healthy_deadline));
+fn update_rules(update: &Update) -> Result<(), Fault> {
+    let (healthy, deadline, progress) = (update.min_healthy_time, update.healthy_deadline, update.progress_deadline);
+    if healthy >= deadline {
+        let message = format!("has a `healthy_deadline` of {deadline} within its `min_healthy_time`");
+        return Err((&["healthy_deadline", "min_healthy_time"], message));
     }
-    if !update.progress_deadline.is_zero() && update.healthy_deadline >= update.progress_deadline {
-        return Err(format!("has a `progress_deadline` of {} within its `healthy_deadline`", update.progress_deadline));
+    if !progress.is_zero() && deadline >= progress {
+        let message = format!("has a `progress_deadline` of {progress} within its `healthy_deadline`");
+        return Err((&["progress_deadline", "healthy_deadline"], message));
     }
     if update.stagger.is_zero() {
-        return Err("has a `stagger` of zero".to_owned());
+        return Err((&["stagger"], "has a `stagger` of zero".to_owned()));
     }
     if update.auto_promote && update.canary == 0 {
-        return Err("promotes canaries by itself but has none".to_owned());
+        return Err((&["auto_promote", "canary"], "promotes canaries by itself but has none".to_owned()));
     }
     Ok(())
 }
 
-fn restart_rules(restart: &Restart) -> Result<(), String> {
-    if restart.interval < Duration::from_secs(5) {
-        return Err(format!("has a restart `interval` of {}, below 5 s", restart.interval));
+fn restart_rules(restart: &Restart) -> Result<(), Fault> {
+    let (attempts, delay, interval) = (restart.attempts, restart.delay, restart.interval);
+    if interval < Duration::from_secs(5) {
+        return Err((&["interval"], format!("has a restart `interval` of {interval}, below 5 s")));
     }
-    if restart.attempts == 0 && restart.mode == RestartMode::Delay {
-        return Err("would wait for ever: no restart attempts, mode `delay`".to_owned());
+    if attempts == 0 && restart.mode == RestartMode::Delay {
+        let message = "would wait for ever: no restart attempts, mode `delay`".to_owned();
+        return Err((&["attempts", "mode"], message));
     }
-    if restart.delay * u64::from(restart.attempts) > restart.interval {
-        let (attempts, delay, interval) = (restart.attempts, restart.delay, restart.interval);
-        return Err(format!("cannot restart {attempts} times, {delay} apart, within {interval}"));
+    if delay * u64::from(attempts) > interval {
+        let message = format!("cannot restart {attempts} times, {delay} apart, within {interval}");
+        return Err((&["attempts", "delay", "interval"], message));
     }
     Ok(())
 }
 
-fn reschedule_rules(reschedule: &Reschedule) -> Result<(), String> {
-    if reschedule.attempts == 0 && !reschedule.unlimited {
+fn reschedule_rules(reschedule: &Reschedule) -> Result<(), Fault> {
+    let (attempts, delay, interval) = (reschedule.attempts, reschedule.delay, reschedule.interval);
+    if attempts == 0 && !reschedule.unlimited {
         return Ok(());
     }
-    if reschedule.delay < Duration::from_secs(5) {
-        return Err(format!("has a reschedule `delay` of {}, below 5 s", reschedule.delay));
+    if delay < Duration::from_secs(5) {
+        return Err((&["delay"], format!("has a reschedule `delay` of {delay}, below 5 s")));
     }
-    if reschedule.unlimited && reschedule.attempts > 0 {
+    if reschedule.unlimited && attempts > 0 {
         let default = "the default of service jobs: write `unlimited` false";
-        return Err(format!("has both reschedule `attempts` and `unlimited` ({default})"));
+        let message = format!("has both reschedule `attempts` and `unlimited` ({default})");
+        return Err((&["attempts", "unlimited"], message));
     }
-    if reschedule.delay_function != DelayFunction::Constant && reschedule.max_delay < reschedule.delay {
-        let (most, delay) = (reschedule.max_delay, reschedule.delay);
-        return Err(format!("has a reschedule `max_delay` of {most}, below its `delay` of {delay}"));
+    if reschedule.delay_function != DelayFunction::Constant && reschedule.max_delay < delay {
+        let message = format!("has a reschedule `max_delay` of {}, below its `delay` of {delay}", reschedule.max_delay);
+        return Err((&["max_delay", "delay", "delay_function"], message));
     }
-    if !reschedule.unlimited && reschedule.interval < Duration::from_secs(15) {
-        return Err(format!("has a reschedule `interval` of {}, below 15 s", reschedule.interval));
+    if !reschedule.unlimited && interval < Duration::from_secs(15) {
+        return Err((&["interval"], format!("has a reschedule `interval` of {interval}, below 15 s")));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::rules::Broken;
 use super::rules::Part;
 use super::rules::Piece;
 
@@ -37,12 +38,14 @@ pub struct Spot {
     pub name: Range<usize>,
     /// Its pieces, as far as they were written.
     pub pieces: BTreeMap<Piece, Range<usize>>,
+    /// What is written in those that there are once: the names of their fields.
+    pub fields: BTreeMap<Piece, Vec<String>>,
 }
 
 impl Spot {
     /// All of it stands at its name.
     pub const fn new(name: Range<usize>) -> Self {
-        Self { name, pieces: BTreeMap::new() }
+        Self { name, pieces: BTreeMap::new(), fields: BTreeMap::new() }
     }
 }
 
@@ -50,6 +53,20 @@ impl Spots {
     /// A job whose parts all stand at its name.
     pub const fn new(job: Range<usize>) -> Self {
         Self { job: Spot::new(job), datacenters: None, groups: Vec::new() }
+    }
+
+    /// Where what breaks a rule stands. A group that says itself how it is updated, and the like, takes over what it
+    /// leaves out from its job: then it stands in its job, unless one of the fields that the rule is about is its own.
+    pub fn of_broken(&self, broken: &Broken) -> Range<usize> {
+        let inherited = match broken.part {
+            Part::OfGroup(index, piece) if !broken.fields.is_empty() => {
+                let own = self.groups.get(index).and_then(|group| group.own.fields.get(&piece));
+                let is_own = own.is_some_and(|own| own.iter().any(|field| broken.fields.contains(&field.as_str())));
+                self.job.pieces.get(&piece).filter(|_| !is_own).cloned()
+            }
+            _ => None,
+        };
+        inherited.unwrap_or_else(|| self.of(broken.part))
     }
 
     /// Where a part stands, or what holds it.

@@ -1,7 +1,6 @@
 //! Jobs written in the scenario itself.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::ALLOCATIONS_MAX;
@@ -60,7 +59,7 @@ impl Lowering<'_> {
             job.update.clone_from(&update);
         }
         let find = |path: String| self.text.tree.find(&path);
-        let spot = |path: &str| Spot { name: find(format!("{path}.name")), pieces: self.pieces(path) };
+        let spot = |path: &str| self.spot(path);
         let mut spots = Spots { job: spot(path), datacenters: None, groups: Vec::new() };
         spots.datacenters = Some(find(format!("{path}.datacenters")));
         for (index, group) in written.groups.iter().enumerate() {
@@ -207,19 +206,23 @@ impl Lowering<'_> {
         task
     }
 
-    /// Where the pieces of a job, a group or a task stand.
-    fn pieces(&self, path: &str) -> BTreeMap<Piece, Range<usize>> {
+    /// Where a job, a group or a task stands, and its pieces.
+    fn spot(&self, path: &str) -> Spot {
         let tree = &self.text.tree;
-        let mut out = BTreeMap::new();
+        let mut spot = Spot::new(tree.find(&format!("{path}.name")));
         for (_, name, piece) in Piece::LISTS {
             let items = (0..).map(|at| (piece(at), format!("{path}.{name}[{at}]")));
-            out.extend(items.take_while(|(_, path)| tree.has(path)).map(|(piece, path)| (piece, tree.find(&path))));
+            let items = items.take_while(|(_, path)| tree.has(path));
+            spot.pieces.extend(items.map(|(piece, path)| (piece, tree.find(&path))));
         }
         for (name, piece) in Piece::BLOCKS {
             let path = format!("{path}.{name}");
-            out.extend(tree.has(&path).then(|| (piece, tree.find(&path))));
+            if tree.has(&path) {
+                spot.pieces.insert(piece, tree.find(&path));
+                spot.fields.insert(piece, tree.fields(&path));
+            }
         }
-        out
+        spot
     }
 
     fn task(&mut self, path: &str, written: &schema::Task, group: &schema::Group, restarts: &Restart) -> Task {
@@ -481,6 +484,51 @@ mod tests {
         };
         let found: Vec<Option<Update>> = job.groups.iter().map(|group| group.update.clone()).collect();
         assert_eq!(found, [Some(first), Some(second), Some(whole)]);
+    }
+
+    fn findings(more: &str, job: &str) -> Vec<(&'static str, String)> {
+        let text = format!(
+            r#"Scenario(name: "x", about: "x.", seeds: 1, duration: "1m", regions: [Region(name: "r", zones: ["a"],
+                consul: Servers(count: 0), clients: [Clients(datacenter: "apps", count: 1, instance: "m5.large")])],
+                {more} jobs: [Inline(Job(name: "j", datacenters: ["apps"], {job}))])"#
+        );
+        let loaded = load_text("x.ron", &text, &[], &Nothing);
+        let source = |place: &crate::scenario::diagnostic::Place| text[place.span.clone()].to_owned();
+        loaded.findings.iter().map(|of| (of.code, of.place.as_ref().map(source).unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_is_an_error_and_no_warning_besides() {
+        let group = |constraint: &str| {
+            findings("", &format!(r#"groups: [Group(name: "a", image: "i:1", constraints: ["{constraint}"])]"#))
+        };
+        let constraint = "${attr.kernel.name} regexp [a-";
+        assert_eq!(group(constraint), [("E011", format!("\"{constraint}\""))]);
+        // One that can be and that no machine satisfies waits.
+        assert_eq!(group("${attr.kernel.name} = plan9").iter().map(|(code, _)| *code).collect::<Vec<_>>(), ["W006"]);
+    }
+
+    #[test]
+    fn an_update_that_cannot_be_is_shown_where_its_field_stands() {
+        let job = |own: &str| {
+            let whole = r#"update: Update(min_healthy_time: "5m", healthy_deadline: "1m")"#;
+            findings("", &format!(r#"{whole}, groups: [Group(name: "a", image: "i:1", update: {own})]"#))
+        };
+        let whole = "Update(min_healthy_time: \"5m\", healthy_deadline: \"1m\")";
+        assert_eq!(job("Update(canary: 1)"), [("E011", whole.to_owned())]);
+        let own = "Update(healthy_deadline: \"2m\")";
+        assert_eq!(job(own), [("E011", own.to_owned())]);
+    }
+
+    #[test]
+    fn facts_that_tell_runs_apart_are_there_once() {
+        let by =
+            |facts: &str| findings(&format!("group_by: [{facts}],"), r#"groups: [Group(name: "a", image: "i:1")]"#);
+        let twice = |fact: &str| vec![("E015", format!("\"{fact}\""))];
+        assert_eq!(by(r#""leaders", "placement.queued > 0", "placement.queued max > 0""#), []);
+        assert_eq!(by(r#""leaders", "leaders""#), twice("leaders"));
+        let (one, other) = ("failover.leader max > 60s", "failover.leader > 1min");
+        assert_eq!(by(&format!("\"{one}\", \"{other}\"")), twice(other));
     }
 
     #[test]

@@ -324,7 +324,17 @@ impl Lowering<'_> {
     ) -> Option<GroupBy> {
         let by = self.scenario.group_by.as_ref()?;
         let leaders = by.iter().any(|fact| fact == LEADERS);
+        if let Some((at, _)) = by.iter().enumerate().filter(|(_, fact)| *fact == LEADERS).nth(1) {
+            self.error("E015", &format!("group_by[{at}]"), format!("`{LEADERS}` is there already"))
+                .hint("leave one of the two out");
+        }
         let facts = self.objectives("group_by", by, timeline);
+        for (at, fact) in facts.iter().enumerate() {
+            if facts[..at].iter().any(|other| other.objective == fact.objective) {
+                let finding = Diagnostic::error("E015", format!("`{}` is there already", fact.text));
+                self.report(finding.at(Some(fact.place.clone())).hint("leave one of the two out"));
+            }
+        }
         let conditional = |fact: &&Expectation| fact.objective.if_exercised || fact.objective.quorum < 1.0;
         if let Some(fact) = facts.iter().find(conditional) {
             let message = "a fact of one run has neither `in N% of seeds` nor `if exercised`";

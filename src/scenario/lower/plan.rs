@@ -8,6 +8,8 @@ use crate::measure::objective::Objective;
 use crate::measure::objective::ObjectiveError;
 use crate::model::topology::RegionId;
 use crate::model::topology::ZoneId;
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::diagnostic::Place;
 use crate::scenario::library::instance;
 use crate::scenario::quantity;
 use crate::scenario::schema;
@@ -30,6 +32,8 @@ pub struct PlanSpec {
     pub holds_in: f64,
     /// Nines of good answers to look for besides.
     pub nines: u32,
+    /// Expectations that could be about several entries of a case: the plan cannot be carried out, all else can.
+    pub ambiguous: Vec<Diagnostic>,
 }
 
 /// One thing that may change.
@@ -107,10 +111,10 @@ impl Lowering<'_> {
             .hint("narrow the ranges, or take longer steps");
         }
         let cases = self.cases(plan, machines);
-        match &plan.expect[..] {
+        let ambiguous = match &plan.expect[..] {
             [] => self.expected(false, &self.scenario.expect, &cases),
             texts => self.expected(true, texts, &cases),
-        }
+        };
         if plan.expect.is_empty() && self.scenario.expect.is_empty() {
             self.error("E015", "plan", "nothing is expected, so that every fleet would do")
                 .hint("add `expect: [\"placement.queued final == 0\"]`, to the plan or to the scenario");
@@ -135,7 +139,7 @@ impl Lowering<'_> {
             self.error("E015", path, "the scenario has no traffic, so that there are no answers to count")
                 .hint("add `traffic:`, or leave this out");
         }
-        Some(PlanSpec { axes, cases, confidence, holds_in, nines })
+        Some(PlanSpec { axes, cases, confidence, holds_in, nines, ambiguous })
     }
 
     fn axis(&mut self, at: usize, vary: &Vary, jobs: &[super::work::Placed]) -> Option<Axis> {
@@ -361,9 +365,10 @@ impl Lowering<'_> {
         out
     }
 
-    /// Expectations that cannot be understood, that name an entry which no case has, or that name several of one case.
-    /// Those of the scenario itself are known to be understood in it, or have been reported.
-    fn expected(&mut self, of_plan: bool, texts: &[String], cases: &[Case]) {
+    /// Reports expectations that cannot be understood, or that name an entry which no case has; those of the scenario
+    /// itself are known to be understood in it, or have been reported. Returns those that name several entries of one
+    /// case.
+    fn expected(&mut self, of_plan: bool, texts: &[String], cases: &[Case]) -> Vec<Diagnostic> {
         let labels = |entries: &[schema::At]| -> Vec<String> {
             let all = self.scenario.timeline.iter().chain(entries);
             all.map(|schema::At(_, action)| label(action)).collect()
@@ -372,7 +377,7 @@ impl Lowering<'_> {
             Objective::parse(text, &labels.iter().map(String::as_str).collect::<Vec<_>>()).err()
         };
         let is_several = |error: &ObjectiveError| matches!(error, ObjectiveError::SeveralEntries { .. });
-        let mut found: Vec<(usize, String, Option<String>)> = Vec::new();
+        let (mut nowhere_there, mut ambiguous) = (Vec::new(), Vec::new());
         for (at, text) in texts.iter().enumerate() {
             let errors: Vec<Option<ObjectiveError>> = cases
                 .iter()
@@ -392,24 +397,29 @@ impl Lowering<'_> {
                 .zip(cases)
                 .find_map(|(error, case)| Some((error.as_ref().filter(|error| is_several(error))?, case)));
             if let Some((error, case)) = several.filter(|_| of_plan || parsed(text, &labels(&[])).is_none()) {
-                found.push((at, of_case(error, &case.name), error.hint()));
+                let path = if of_plan { format!("plan.expect[{at}]") } else { format!("expect[{at}]") };
+                ambiguous.push(of_case(error, &case.name, of_plan, self.place(&path)));
             } else if let Some(error) = nowhere {
-                found.push((at, error.to_string(), error.hint()));
+                nowhere_there.push((format!("plan.expect[{at}]"), error.to_string(), error.hint()));
             }
         }
-        for (at, message, hint) in found {
-            let path = if of_plan { format!("plan.expect[{at}]") } else { format!("expect[{at}]") };
+        for (path, message, hint) in nowhere_there {
             let finding = self.error("E009", &path, message);
             if let Some(hint) = hint {
                 finding.hint(hint);
             }
         }
+        ambiguous
     }
 }
 
-/// What is wrong with an expectation in one case of a plan.
-pub(in crate::scenario) fn of_case(error: &ObjectiveError, case: &str) -> String {
-    format!("{error}, in the case `{case}`")
+/// What is wrong with an expectation in one case of a plan; `of_plan` if it is one of `plan.expect`, which else is
+/// named as the place for what the fleets are to hold.
+pub(in crate::scenario) fn of_case(error: &ObjectiveError, case: &str, of_plan: bool, place: Place) -> Diagnostic {
+    let found = Diagnostic::error("E009", format!("{error}, in the case `{case}`")).at(Some(place));
+    let other = "write into `plan.expect` what the fleets are to hold: it takes the place of `expect` there";
+    let hints = error.hint().into_iter().chain((!of_plan).then(|| other.to_owned()));
+    found.hint(hints.collect::<Vec<_>>().join("; or "))
 }
 
 /// What a fault is called in windows; nothing for other entries.

@@ -20,6 +20,7 @@ use crate::protocol::scheduler::devices::has_devices;
 use crate::protocol::scheduler::operators::Operator;
 use crate::protocol::scheduler::operators::Rule;
 use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::import::placement_rules;
 use crate::scenario::import::rules::Part;
 use crate::world::spec::MachineId;
 use crate::world::spec::MachineRole;
@@ -92,6 +93,10 @@ fn reasons(job: &Job, group: &TaskGroup, candidates: &Candidates<'_>) -> Vec<Str
         if [&constraint.left, &constraint.right].iter().any(|target| target.contains("node.unique.id")) {
             continue;
         }
+        // What Nomad refuses is an error of its own.
+        if !placement_rules::broken(std::slice::from_ref(constraint), &[], &[]).is_empty() {
+            continue;
+        }
         let rule = Rule::of(constraint);
         let among = if rule.escapes { &candidates.all } else { &candidates.kinds };
         if !among.iter().any(|node| rule.holds(NodeId(0), node)) {
@@ -99,7 +104,8 @@ fn reasons(job: &Job, group: &TaskGroup, candidates: &Candidates<'_>) -> Vec<Str
             out.push(format!("no machine of `{region}` that it may use satisfies `{}`", text.trim()));
         }
     }
-    let drivers: BTreeSet<&str> = group.tasks.iter().map(|task| &*task.driver).collect();
+    let named = group.tasks.iter().map(|task| &*task.driver).filter(|driver| !driver.is_empty());
+    let drivers: BTreeSet<&str> = named.collect();
     for driver in drivers {
         if !candidates.kinds.iter().any(|node| node.drivers.iter().any(|known| known == driver)) {
             out.push(format!("no machine of `{region}` that it may use has the driver `{driver}`"));

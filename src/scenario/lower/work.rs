@@ -217,7 +217,8 @@ impl Lowering<'_> {
         }
         self.known_to_release(&job, &origin);
         for broken in rules::broken(&job) {
-            let finding = Diagnostic::error("E011", broken.message).at(Some(origin.place(broken.part)));
+            let place = Place { source: origin.source, span: origin.spots.of_broken(&broken) };
+            let finding = Diagnostic::error("E011", broken.message).at(Some(place));
             self.report(finding);
         }
         rules::drop_empty_updates(&mut job);
