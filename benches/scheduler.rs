@@ -2,8 +2,10 @@
 //! applier, applied to the state, final status written. The scheduler lets go of its snapshot when it has planned.
 //!
 //! `cargo bench --bench scheduler` prints CPU time per placement (median of the repetitions), placements per second,
-//! how many times that is what the original did (where it was recorded, see `tests/golden/nomad/throughput.md`), the
-//! target, and how cost grows with nodes against the smallest size of the same kind. The recorded figures are brought
+//! how many nodes a placement looks at (Nomad's rule: two for batch, for services as many as the number of nodes has
+//! binary digits, with spreads or affinities all), how many times that is what the original did (where it was recorded,
+//! see `tests/golden/nomad/throughput.md`), the target, and how cost grows with nodes against the smallest size of the
+//! same kind: as the exponent, so that 0 is no growth and 1 is growth with the nodes. The recorded figures are brought
 //! to this machine by the hold model of std's `BinaryHeap` at 10^5 pending, measured before each row, against the time
 //! it took on the machine of the recordings. `-- --test` runs everything once, tiny; `-- spread` runs what contains
 //! that text, as in `plain/10000/10x1000`.
@@ -33,17 +35,17 @@ fn main() {
     let tiny = args.iter().any(|arg| arg == "--test");
     let wanted = |name: &str| args.iter().all(|arg| arg == "--test" || name.contains(arg.as_str()));
     println!(
-        "{:16} {:>6} {:>13} {:>9} {:>12} {:>9} {:>9} {:>7} {:>9}",
-        "mode", "nodes", "jobs x count", "us each", "placed/s", "original", "ratio", "target", "growth"
+        "{:16} {:>6} {:>13} {:>9} {:>12} {:>8} {:>9} {:>9} {:>7} {:>9}",
+        "mode", "nodes", "jobs x count", "us each", "placed/s", "looks at", "original", "ratio", "target", "growth"
     );
     let mut first: BTreeMap<(&str, u32), (u32, f64)> = BTreeMap::new();
     let mut missed = 0;
     for row in rows().into_iter().filter(|row| wanted(&row.name())) {
         let row = if tiny { row.tiny() } else { row };
-        let (seconds, hold) = row.measure(if tiny { 1 } else { 3 });
-        let smallest = first.entry((row.mode.name(), row.jobs)).or_insert((row.nodes, seconds));
-        let growth = (smallest.0 != row.nodes).then(|| (f64::from(row.nodes / smallest.0), seconds / smallest.1));
-        missed += u32::from(!row.print(seconds, hold, growth));
+        let (cost, hold) = row.measure(if tiny { 1 } else { 3 });
+        let smallest = first.entry((row.mode.name(), row.jobs)).or_insert((row.nodes, cost.seconds));
+        let growth = (smallest.0 != row.nodes).then(|| (f64::from(row.nodes / smallest.0), cost.seconds / smallest.1));
+        missed += u32::from(!row.print(cost, hold, growth));
     }
     println!("{missed} rows miss their target");
 }
@@ -99,6 +101,15 @@ struct Row {
     recorded: Option<(f64, f64)>,
 }
 
+/// Of one placement.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// CPU time.
+    seconds: f64,
+    /// Nodes looked at.
+    nodes: f64,
+}
+
 /// The recorded rows, and those that show how cost grows.
 fn rows() -> Vec<Row> {
     use Mode::{Affinity, Batch, Both, DistinctHosts, NearlyFull, Plain, Ports, Preemption, Spread};
@@ -152,24 +163,25 @@ impl Row {
         Self { nodes: self.nodes.min(50), jobs: self.jobs.min(2), count: self.count.min(20), ..self }
     }
 
-    /// CPU seconds per placement, the median, and the nanoseconds of a hold, before and after.
-    fn measure(self, repetitions: usize) -> (f64, f64) {
+    /// What a placement costs, the median, and the nanoseconds of a hold, before and after.
+    fn measure(self, repetitions: usize) -> (Cost, f64) {
         if repetitions == 1 {
             return (self.place(), HOLD_THERE);
         }
         let before = hold();
-        let seconds = (0..repetitions).map(|_| self.place()).collect();
-        (median(seconds), f64::midpoint(before, hold()))
+        let costs: Vec<Cost> = (0..repetitions).map(|_| self.place()).collect();
+        let seconds = median(costs.iter().map(|cost| cost.seconds).collect());
+        (Cost { seconds, ..costs[0] }, f64::midpoint(before, hold()))
     }
 
     /// Registers the jobs, then processes one evaluation after another.
-    fn place(self) -> f64 {
+    fn place(self) -> Cost {
         let config = SchedulerConfig {
             preempt_service: self.mode == Mode::Preemption,
             behaviour: Behaviour::of(Release::V1_1_0),
             ..SchedulerConfig::default()
         };
-        let mut world = World { state: State::new(), index: 0, config };
+        let mut world = World { state: State::new(), index: 0, config, looked_at: 0 };
         for id in 0..self.nodes {
             let (id, spec) = (NodeId(id), Arc::new(node(id)));
             world.apply(&Command::RegisterNode { id, spec, status: NodeStatus::Ready });
@@ -181,6 +193,7 @@ impl Row {
         }
         let evals: Vec<Evaluation> =
             world.state.evals().values().filter(|eval| eval.job != JobId(0)).map(|eval| (**eval).clone()).collect();
+        world.looked_at = 0;
         let begun = cpu_seconds();
         for eval in evals {
             world.process(eval);
@@ -188,7 +201,7 @@ impl Row {
         let elapsed = cpu_seconds() - begun;
         let placed = world.state.allocs().len() - before;
         assert_eq!(placed as u32, self.jobs * self.count, "everything finds its place");
-        elapsed / placed as f64
+        Cost { seconds: elapsed / placed as f64, nodes: world.looked_at as f64 / placed as f64 }
     }
 
     /// Most nodes full, with just enough room on the others; or all of them, with what may be pushed out.
@@ -234,9 +247,11 @@ impl Row {
     }
 
     /// False if a target is missed. `growth` is how many times more nodes and cost than the smallest size.
-    fn print(self, seconds: f64, hold: f64, growth: Option<(f64, f64)>) -> bool {
+    fn print(self, cost: Cost, hold: f64, growth: Option<(f64, f64)>) -> bool {
         let shape = format!("{} x {}", self.jobs, self.count);
-        print!("{:16} {:>6} {shape:>13} {:>9.2} {:>12.0}", self.mode.name(), self.nodes, seconds * 1e6, 1.0 / seconds);
+        let Cost { seconds, nodes } = cost;
+        print!("{:16} {:>6} {shape:>13}", self.mode.name(), self.nodes);
+        print!(" {:>9.2} {:>12.0} {nodes:>8.1}", seconds * 1e6, 1.0 / seconds);
         let mut met = true;
         if let Some((rate, target)) = self.recorded {
             let here = rate * HOLD_THERE / hold;
@@ -259,6 +274,8 @@ struct World {
     state: State,
     index: u64,
     config: SchedulerConfig,
+    /// Nodes that evaluations have pulled.
+    looked_at: u64,
 }
 
 impl World {
@@ -272,12 +289,13 @@ impl World {
         self.apply(&Command::RegisterJob { job: Arc::new(job), eval, time: Time::ZERO });
     }
 
-    #[inline(never)]
     fn process(&mut self, eval: Evaluation) {
         let mut process = Process::new(eval, self.state.clone(), self.config.clone(), 1);
         let mut reply = Reply::Start;
         loop {
-            reply = match process.step(Time::ZERO, reply) {
+            let step = process.step(Time::ZERO, reply);
+            self.looked_at += process.take_work().nodes_pulled;
+            reply = match step {
                 Step::CreateEvaluations(evals) => Reply::Created(self.apply(&Command::UpsertEvals(evals))),
                 Step::Submit(plan) => {
                     let result = evaluate_plan(&self.state, &plan, &self.config.behaviour, Time::ZERO);

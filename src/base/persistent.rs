@@ -305,9 +305,11 @@ fn digit(key: u64, shift: u32) -> u32 {
     (key >> shift) as u32 & 31
 }
 
-/// Items before this digit.
+/// Items before this digit. Mostly none is missing, and then nothing need be counted.
+#[inline]
 fn rank(mask: u32, digit: u32) -> usize {
-    (mask & ((1 << digit) - 1)).count_ones() as usize
+    let below = (1 << digit) - 1;
+    if mask & below == below { digit as usize } else { (mask & below).count_ones() as usize }
 }
 
 /// The position of this digit among the items, if it has one.
