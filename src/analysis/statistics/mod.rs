@@ -7,6 +7,7 @@
 pub mod student;
 pub mod bootstrap;
 pub mod signed_rank;
+pub mod sign;
 pub mod holm;
 pub mod modes;
 pub mod shift;
