@@ -26,13 +26,12 @@ fn law(name: &str, pairs: &[(&Run, &Run)]) -> Option<Exact> {
     let both = || base.iter().map(violations).zip(head.iter().map(violations));
     let seeds = pairs.iter().map(|(base, _)| base.seed).zip(both());
     let worse: Vec<u64> = seeds.filter(|(_, (base, head))| head > base).map(|(seed, _)| seed).collect();
-    let checked =
-        |all: &[Option<&Invariant>]| all.iter().flatten().filter(|law| law.checks + law.violations > 0).count();
-    // A law that is checked in few seeds may have had nothing to check; one that is not even listed is gone.
-    let is_gone = match (checked(&base), checked(&head)) {
-        (some, 0) => some == pairs.len() || some > 0 && head.iter().all(Option::is_none),
-        _ => false,
-    };
+    let is_checked = |law: &&&Invariant| law.checks + law.violations > 0;
+    let checked = |all: &[Option<&Invariant>]| all.iter().flatten().filter(is_checked).count();
+    // A law that is checked in few seeds may have had nothing to check in others; one that is not listed is gone.
+    let is_listed = head.iter().any(Option::is_some);
+    let is_sure = checked(&base) == pairs.len() || !is_listed || base.iter().any(|law| violations(law) > 0);
+    let is_gone = checked(&base) > 0 && checked(&head) == 0 && is_sure;
     let verdict = match is_gone {
         _ if !worse.is_empty() => Verdict::Regression,
         true => Verdict::Moved,
@@ -41,15 +40,15 @@ fn law(name: &str, pairs: &[(&Run, &Run)]) -> Option<Exact> {
     };
     let told = |all: &[Option<&Invariant>]| {
         let violated = all.iter().map(violations).filter(|violations| *violations > 0);
-        let (sum, seeds) = violated.fold((0_u64, 0), |(sum, seeds), violations| (sum + violations, seeds + 1));
-        let what = if sum == 1 { "violation" } else { "violations" };
-        format!("{sum} {what} in {seeds} of {} seeds", all.len())
+        match violated.fold((0_u64, 0), |(sum, seeds), violations| (sum + violations, seeds + 1)) {
+            _ if checked(all) == 0 => "not checked".to_owned(),
+            (0, _) => "no violations".to_owned(),
+            (1, _) => format!("1 violation in 1 of {} seeds", all.len()),
+            (sum, seeds) => format!("{sum} violations in {seeds} of {} seeds", all.len()),
+        }
     };
-    let head = match is_gone {
-        _ if !worse.is_empty() => format!("{}, more in seeds {}", told(&head), listed(&worse)),
-        true => "not checked".to_owned(),
-        false => told(&head),
-    };
+    let more = if worse.is_empty() { String::new() } else { format!(", more in seeds {}", listed(&worse)) };
+    let head = format!("{}{more}", told(&head));
     Some(Exact { what: name.to_owned(), base: told(&base), head, verdict })
 }
 

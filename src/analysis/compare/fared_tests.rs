@@ -58,6 +58,9 @@ fn laws_are_compared_seed_by_seed() {
     let mut once = idle.clone();
     once.runs[0].invariants[0].checks = 1;
     assert_eq!(told(&once, &idle), None);
+    once.runs[0].invariants[0].violations = 1;
+    let (before, after, verdict) = told(&once, &idle).expect("it was violated");
+    assert_eq!((&*before, &*after, verdict), ("1 violation in 1 of 4 seeds", "not checked", Verdict::Moved));
     assert_eq!(told(&gone, &of([0; 4])), None);
 }
 

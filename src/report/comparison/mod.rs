@@ -186,8 +186,10 @@ impl Account {
         let more = all.len() - told.len();
         told.extend((more > 0).then(|| format!("and {more} more")));
         (!all.is_empty()).then(|| {
-            let told = told.join(", ");
-            format!("worse in every seed that has data, and these are too few to tell whether that is chance: {told}; run more")
+            format!(
+                "worse in every seed that has data, and these are too few to tell whether that is chance: {}; run more",
+                told.join(", ")
+            )
         })
     }
 
