@@ -22,24 +22,25 @@ pub(super) fn laws(pairs: &[(&Run, &Run)]) -> Vec<Exact> {
 fn law(name: &str, pairs: &[(&Run, &Run)]) -> Option<Exact> {
     let (base, head): (Vec<_>, Vec<_>) =
         pairs.iter().map(|(base, head)| (watched(base, name), watched(head, name))).unzip();
-    let violations = |law: &Option<&Invariant>| law.map_or(0, |law| law.violations);
-    let both = || base.iter().map(violations).zip(head.iter().map(violations));
-    let seeds = pairs.iter().map(|(base, _)| base.seed).zip(both());
+    let violations =
+        |all: &[Option<&Invariant>]| all.iter().map(|law| law.map_or(0, |law| law.violations)).collect::<Vec<u64>>();
+    let both: Vec<(u64, u64)> = violations(&base).into_iter().zip(violations(&head)).collect();
+    let seeds = pairs.iter().map(|(base, _)| base.seed).zip(&both);
     let worse: Vec<u64> = seeds.filter(|(_, (base, head))| head > base).map(|(seed, _)| seed).collect();
     let is_checked = |law: &&&Invariant| law.checks + law.violations > 0;
     let checked = |all: &[Option<&Invariant>]| all.iter().flatten().filter(is_checked).count();
     // A law that is checked in few seeds may have had nothing to check in others; one that is not listed is gone.
     let is_listed = head.iter().any(Option::is_some);
-    let is_sure = checked(&base) == pairs.len() || !is_listed || base.iter().any(|law| violations(law) > 0);
+    let is_sure = checked(&base) == pairs.len() || !is_listed || both.iter().any(|(base, _)| *base > 0);
     let is_gone = checked(&base) > 0 && checked(&head) == 0 && is_sure;
     let verdict = match is_gone {
         _ if !worse.is_empty() => Verdict::Regression,
         true => Verdict::Moved,
-        false if both().any(|(base, head)| head < base) => Verdict::Improvement,
+        false if both.iter().any(|(base, head)| head < base) => Verdict::Improvement,
         false => return None,
     };
     let told = |all: &[Option<&Invariant>]| {
-        let violated = all.iter().map(violations).filter(|violations| *violations > 0);
+        let violated = violations(all).into_iter().filter(|violations| *violations > 0);
         match violated.fold((0_u64, 0), |(sum, seeds), violations| (sum + violations, seeds + 1)) {
             _ if checked(all) == 0 => "not checked".to_owned(),
             (0, _) => "no violations".to_owned(),

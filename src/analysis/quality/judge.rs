@@ -233,9 +233,11 @@ mod tests {
         };
         let fares = |before: usize| {
             let found = judged(&of(before), &of(0)).remove(0);
-            (found.lost.len(), found.is_worse(), found.comparison.exact.len())
+            let wait = found.comparison.exact.iter().find(|exact| exact.what.starts_with("placement.time_to_running"));
+            (found.lost.len(), found.is_worse(), wait.map(|exact| exact.verdict))
         };
-        assert_eq!([fares(1), fares(15), fares(16)], [(0, false, 1), (0, true, 1), (1, true, 1)]);
+        let (silent, worse) = (Some(Verdict::NoEvidence), Some(Verdict::Regression));
+        assert_eq!([fares(1), fares(15), fares(16)], [(0, false, silent), (0, true, worse), (1, true, worse)]);
     }
 
     #[test]
