@@ -175,7 +175,7 @@ mod tests {
         assert!(text.contains(": 2 figures worse, 0 better"), "{text}");
     }
 
-    /// The median and the mean of one wait are one fact, and one figure that is worse; what ends on neither side is none.
+    /// Two percentiles of one wait are one fact, and one figure that is worse; what ends on neither side is none.
     #[test]
     fn figures_that_tell_the_same_are_counted_once() {
         let of = |by: f64| {

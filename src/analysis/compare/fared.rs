@@ -151,7 +151,7 @@ fn verdict(expected: &Expected, chance: &Chance<'_>) -> Option<Verdict> {
         (_, _, Turn::Fewer) => Some(Verdict::Regression),
         (_, _, Turn::More) => Some(Verdict::Improvement),
         (_, _, Turn::Chance) if is_other => Some(Verdict::Moved),
-        (_, _, Turn::Chance) => (answers.base() != answers.head()).then_some(Verdict::NoEvidence),
+        (_, _, Turn::Chance) => (base.told() != head.told()).then_some(Verdict::NoEvidence),
     }
 }
 

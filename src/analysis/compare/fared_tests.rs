@@ -175,6 +175,11 @@ fn expectations_that_fare_alike_are_told_by_their_seeds() {
         "as runs judge"
     );
     assert_eq!(of("plan.wait max < 1s in 40% of seeds", 10, 4), Some(Verdict::Regression));
+    // As many seeds meet it, and fewer exercise it.
+    let text = "plan.wait max < 1s if exercised";
+    let told = of_exact(&judged(text, &["pass"; 3]), &judged(text, &["pass", "pass", "not exercised"]));
+    let head = "pass, held in 2 of 3 seeds, not exercised in 1".to_owned();
+    assert_eq!(told, [("pass, held in 3 of 3 seeds".to_owned(), head, Verdict::NoEvidence)]);
 }
 
 /// Thirty seeds in which a wait is measured where `has` says so, and another one always.

@@ -333,8 +333,8 @@ impl Comparison {
         self.identical && self.exact.is_empty() && self.unmatched_expectations.is_empty()
     }
 
-    /// How many figures, laws, expectations and metrics that were measured more or less often come to this; figures that
-    /// repeat another one count once.
+    /// How many figures, laws, expectations and metrics that were measured more or less often come to this; figures
+    /// that repeat another one count once.
     pub fn count(&self, wanted: Verdict) -> usize {
         self.count_figures(wanted) + self.exact.iter().filter(|exact| exact.verdict == wanted).count()
     }

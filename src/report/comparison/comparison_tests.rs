@@ -335,7 +335,7 @@ fn equal_runs_with_other_expectations_are_told_in_every_format() {
     check_contains(&markdown::render(&account), &["a\\|b: regression", "1 regression", "pass → not expected"]);
 }
 
-/// Metrics that are measured in fewer seeds by chance are told, with the seeds; so is what has neither way that is worse.
+/// Metrics that are measured in fewer seeds by chance are told, with the seeds; so is what is neither better nor worse.
 #[test]
 fn what_has_no_figures_is_told_whatever_it_came_to() {
     let mut account = account();
@@ -343,7 +343,7 @@ fn what_has_no_figures_is_told_whatever_it_came_to() {
     let told = "plan.wait max < 1s: fail → pass";
     check_contains(&text::render(&account), &["no evidence of a change", told, "2 without evidence"]);
     let markdown =
-        "1 metrics and expectations without evidence of a change</summary>\n\n- `plan.wait max < 1s`: fail → pass";
+        "In other numbers of seeds, without evidence of a change: 1</summary>\n\n- `plan.wait max < 1s`: fail → pass";
     check_contains(&markdown::render(&account), &[markdown]);
     check_contains(&junit::render(&account), &["no evidence: fail → pass"]);
     account.comparison.rows.clear();

@@ -42,8 +42,8 @@ pub struct Document {
     pub caveats: Vec<String>,
     /// Figures of metrics; none if the runs are identical. Those that repeat another one are among them.
     pub figures: Vec<Figure>,
-    /// Laws and expectations that fared differently, expectations that the head has lost, and metrics that it measured in
-    /// fewer or more seeds.
+    /// Laws and expectations that fared differently, expectations that the head has lost, and metrics that it measured
+    /// in fewer or more seeds.
     pub exact: Vec<Fared>,
     /// Metrics that the base has in every seed and the head in none, but for those that the tolerances ignore.
     pub metrics_only_in_base: Vec<String>,
@@ -134,9 +134,9 @@ pub struct Fared {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// `regression` or `improvement`; `moved` for runs that should have been equal, for laws that are no longer checked,
-    /// for metrics that are measured in more seeds, and for expectations that fared otherwise and neither better nor
-    /// worse; `tolerated` for metrics that may vanish; `no evidence` where so many seeds may be chance.
+    /// `regression` or `improvement`; `moved` for runs that should have been equal, for laws that are not checked any
+    /// more, for metrics that are measured in more seeds, and for expectations that fared otherwise, neither better
+    /// nor worse; `tolerated` for metrics that may vanish; `no evidence` where so many seeds may be chance.
     pub verdict: String,
 }
 

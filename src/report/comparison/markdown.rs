@@ -54,7 +54,9 @@ pub fn render(account: &Account) -> String {
     let exact: Vec<_> = account.exact(Verdict::NoEvidence).collect();
     if !exact.is_empty() {
         let count = exact.len();
-        add(format!("\n<details><summary>{count} metrics and expectations without evidence of a change</summary>\n"));
+        add(format!(
+            "\n<details><summary>In other numbers of seeds, without evidence of a change: {count}</summary>\n"
+        ));
         for exact in exact {
             add(fared(exact));
         }
