@@ -315,17 +315,26 @@ fn what_is_other_in_the_only_seed_has_moved() {
 /// What ends on neither side does not differ, and not by nothing either.
 #[test]
 fn what_never_ends_on_either_side_is_no_difference_of_zero() {
-    let of = |digest| {
+    let of = |digest, ends: &dyn Fn(u64) -> bool| {
         let run = |seed: u64| {
-            let never = r#""failover.detect{region=a}": {"unit": "ms", "count": 0, "unended": 1}"#;
+            let never = if ends(seed) { r#""count": 1, "p50": 9"# } else { r#""count": 0, "unended": 1"# };
+            let never = format!(r#""failover.detect{{region=a}}": {{"unit": "ms", {never}}}"#);
             let other = r#""plan.wait{region=a}": {"unit": "ms", "count": 1, "p50": 7}"#;
             (seed, digest, format!("{never}, {other}"))
         };
         summary(&(1..=4).map(run).collect::<Vec<_>>())
     };
-    let comparison = compare(&of(1), &of(2), &Tolerances::default()).unwrap();
-    let told: Vec<(bool, Verdict)> = comparison.rows.iter().map(|row| (row.is_never(), row.verdict)).collect();
-    assert_eq!(told, [(true, Verdict::Same), (true, Verdict::Same), (false, Verdict::Same)]);
+    let told = |base: &Summary, head: &Summary| -> Vec<(bool, Verdict)> {
+        let comparison = compare(base, head, &Tolerances::default()).unwrap();
+        comparison.rows.iter().map(|row| (row.is_never(), row.verdict)).collect()
+    };
+    let never = |_: u64| false;
+    let all = [(true, Verdict::Same), (true, Verdict::Same), (false, Verdict::Same)];
+    assert_eq!(told(&of(1, &never), &of(2, &never)), all);
+    // Two seeds that ended do not any more, and the two others do now.
+    let swapped = told(&of(1, &|seed| seed < 3), &of(2, &|seed| seed > 2));
+    assert_eq!(swapped, [(true, Verdict::NoEvidence), (false, Verdict::Same)]);
+    assert!(!told(&of(1, &|seed| seed < 2), &of(2, &never))[0].0, "one seed does not end any more");
 }
 
 /// A figure that neither way of which is worse has not moved because one run of thirty has, or five.

@@ -138,9 +138,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether it ends neither in the base nor in the head, in most seeds, and is equal in the others.
+    /// Whether it ends neither in the base nor in the head in half of the seeds, and moved neither way: that is no
+    /// difference of zero.
     pub fn is_never(&self) -> bool {
-        self.moved == 0 && self.base.is_infinite() && self.head.is_infinite()
+        self.base.is_infinite() && self.head.is_infinite() && self.effect.abs() <= 0.0
     }
 
     /// Whether it could not have been worse in more of its seeds, and yet they are too few for it to be significant.

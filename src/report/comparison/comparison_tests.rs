@@ -408,4 +408,9 @@ fn what_never_ends_on_either_side_has_no_change() {
     let json: serde_json::Value = serde_json::from_str(&json::render(&account)).unwrap();
     let never = &json["figures"][1];
     assert!(never["effect"].is_null() && never.get("ci95").is_none(), "{never}");
+    // Some seeds recovered and as many others did not any more.
+    let row = &mut account.comparison.rows[1];
+    (row.verdict, row.moved) = (Verdict::NoEvidence, 10);
+    let texts = [text::render(&account), markdown::render(&account)];
+    assert!(texts.iter().all(|text| text.contains("never / never") && !text.contains("0 ms (0%)")), "{texts:?}");
 }

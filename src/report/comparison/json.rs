@@ -98,7 +98,7 @@ pub struct Figure {
     pub head: Option<f64>,
     /// How far it moved, head minus base within a seed, and what is held to the tolerance: the Hodges-Lehmann estimate
     /// over the seeds that moved, or the mean over all seeds if that is further out on the same side. Null, too, if it
-    /// ended on neither side: that is no difference of 0.
+    /// ended on neither side and moved neither way: that is no difference of 0.
     pub effect: Option<f64>,
     /// Seeds in which it moved, of the pairs.
     pub moved: usize,

@@ -68,7 +68,7 @@ fn detail(row: &Row) -> String {
     let (change, interval, p, shown) = (change(row), interval(row), probability(row), detectable(row));
     let (tolerated, moved) = (value(row.tolerance, &row.unit), moved(row));
     if row.is_never() {
-        return format!("{base} / {head}, no difference, moved in {moved} seeds");
+        return format!("{change}, no difference, p {p}, moved in {moved} seeds");
     }
     format!(
         "{base} → {head}, change {change}, 95 % interval {interval}, p {p}, tolerated {tolerated}, would have shown \

@@ -257,10 +257,10 @@ fn signed(value: f64) -> String {
     }
 }
 
-/// Effect with unit and share of the base. Of what never ends on either side there is none.
+/// Effect with unit and share of the base.
 fn change(row: &Row) -> String {
     if row.is_never() {
-        return "none".to_owned();
+        return "never / never".to_owned();
     }
     if row.effect.is_infinite() {
         return signed(row.effect);
