@@ -1,5 +1,6 @@
 //! `cossim compare`: two report folders, baselines or scenarios; scenarios are run first.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::Compare;
@@ -8,6 +9,7 @@ use super::Seeds;
 use super::args::{FailOn, Format, Style};
 use super::interrupt;
 use super::output::Output;
+use super::place::place;
 use super::progress::Lines;
 use super::run::{Runnable, Work, ensemble, load};
 use crate::analysis::batch::Wish;
@@ -16,6 +18,7 @@ use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare_wat
 use crate::analysis::summary::Summary;
 use crate::analysis::summary::read::{self, Flaw, ReadError, Writer};
 use crate::report::comparison::{Account, github, json, junit, markdown, text};
+use crate::report::folder::is_of_a_report;
 use crate::report::table;
 use crate::scenario::lower::Lowered;
 use crate::scenario::{suggest, tolerances};
@@ -52,6 +55,13 @@ enum Obstacle {
     /// Two formats for one file.
     #[error("error[E110]: two formats would be written to `{}`\nhint: give each a file of its own", path.display())]
     Twice { path: PathBuf },
+    /// A format for a file that is read.
+    #[error(
+        "error[E110]: `{}` belongs to what is compared, and would be overwritten\nhint: choose a file outside of it, as \
+         `--format json=comparison.json`",
+        path.display()
+    )]
+    Overwritten { path: PathBuf },
     /// A file that cannot be written.
     #[error("error[E091]: cannot write `{}`: {cause}\nhint: choose a file you can write to", path.display())]
     Unwritable { path: PathBuf, cause: std::io::Error },
@@ -85,7 +95,7 @@ struct Outcome {
 
 /// A side before anything is run.
 enum Ready {
-    Finished(Box<Outcome>),
+    Finished { folder: PathBuf, outcome: Box<Outcome> },
     Waiting(Box<Waiting>),
 }
 
@@ -96,6 +106,21 @@ struct Waiting {
     edits: Vec<String>,
     lowered: Lowered,
     digest: String,
+    /// What it is made of.
+    files: Vec<PathBuf>,
+}
+
+impl Ready {
+    /// Whether it is read from what stands at this place.
+    fn is_read_from(&self, output: &Path) -> bool {
+        match self {
+            Self::Finished { folder, .. } => {
+                let is_within = output.parent().is_some_and(|above| above == place(folder));
+                is_within && output.file_name().and_then(OsStr::to_str).is_some_and(is_of_a_report)
+            }
+            Self::Waiting(waiting) => waiting.files.iter().any(|file| place(file) == output),
+        }
+    }
 }
 
 pub(super) fn execute(wish: &Compare, output: &mut Output) -> Exit {
@@ -149,7 +174,7 @@ fn render(style: Style, account: &Account) -> String {
 
 /// Everything up to the comparison; files are opened and read before anything is run.
 fn account(wish: &Compare, output: &mut Output) -> Result<Account, Obstacle> {
-    check_outputs(&wish.formats)?;
+    check_formats(&wish.formats)?;
     let tolerances = match &wish.tolerances {
         None => Tolerances::default(),
         Some(path) => tolerances::load(path).map_err(|drawn| {
@@ -171,6 +196,11 @@ fn account(wish: &Compare, output: &mut Output) -> Result<Account, Obstacle> {
     // Everything is read before anything is run: a hopeless comparison should not cost a run.
     let base = prepare(&wish.base, &base_source, wish, &wish.base_edits, output)?;
     let head = prepare(&head_word, &head_source, wish, &wish.head_edits, output)?;
+    let is_read = |output: &Path| {
+        let is_tolerances = wish.tolerances.as_ref().is_some_and(|file| place(file) == output);
+        is_tolerances || base.is_read_from(output) || head.is_read_from(output)
+    };
+    check_outputs(&wish.formats, is_read)?;
     let (base, head) = (outcome(base, wish, output)?, outcome(head, wish, output)?);
     let scenarios = matches!((&base_source, &head_source), (Source::Scenario(_), Source::Scenario(_)));
     if !scenarios && !wish.across_scenarios {
@@ -207,13 +237,27 @@ fn compared(
     })
 }
 
-fn check_outputs(formats: &[Format]) -> Result<(), Obstacle> {
+/// Refuses two formats for one place.
+fn check_formats(formats: &[Format]) -> Result<(), Obstacle> {
     if formats.iter().filter(|format| format.file.is_none()).count() > 1 {
         return Err(Obstacle::Mixed);
     }
-    for (at, path) in formats.iter().filter_map(|format| format.file.as_ref()).enumerate() {
-        if formats.iter().filter_map(|format| format.file.as_ref()).skip(at + 1).any(|other| other == path) {
+    let mut places: Vec<PathBuf> = Vec::new();
+    for path in formats.iter().filter_map(|format| format.file.as_ref()) {
+        let place = place(path);
+        if places.contains(&place) {
             return Err(Obstacle::Twice { path: path.clone() });
+        }
+        places.push(place);
+    }
+    Ok(())
+}
+
+/// Refuses files that are read or cannot be written.
+fn check_outputs(formats: &[Format], is_read: impl Fn(&Path) -> bool) -> Result<(), Obstacle> {
+    for path in formats.iter().filter_map(|format| format.file.as_ref()) {
+        if is_read(&place(path)) {
+            return Err(Obstacle::Overwritten { path: path.clone() });
         }
         let is_new = std::fs::symlink_metadata(path).is_err();
         let open = std::fs::OpenOptions::new().append(true).create(true).open(path);
@@ -293,20 +337,21 @@ fn prepare(
         Source::Folder(folder) => {
             let summary = read(folder, wish.across_versions)?;
             let placements = decisions::read(folder).map_err(|error| error.to_string());
-            return Ok(Ready::Finished(Box::new(Outcome { named: folder.display().to_string(), summary, placements })));
+            let outcome = Box::new(Outcome { named: folder.display().to_string(), summary, placements });
+            return Ok(Ready::Finished { folder: folder.clone(), outcome });
         }
         Source::Scenario(file) => file.clone(),
     };
     let edits: Vec<String> = wish.edits.iter().chain(edits).cloned().collect();
     let named = edits.iter().fold(word.to_owned(), |named, edit| format!("{named} --set {edit}"));
-    let Runnable { lowered, digest, .. } = load(&file, &edits, output).ok_or(Obstacle::Said(Exit::Wrong))?;
-    Ok(Ready::Waiting(Box::new(Waiting { named, file, edits, lowered, digest })))
+    let Runnable { lowered, digest, files, .. } = load(&file, &edits, output).ok_or(Obstacle::Said(Exit::Wrong))?;
+    Ok(Ready::Waiting(Box::new(Waiting { named, file, edits, lowered, digest, files })))
 }
 
 /// What came of it; a scenario is run.
 fn outcome(ready: Ready, wish: &Compare, output: &mut Output) -> Result<Outcome, Obstacle> {
     let waiting = match ready {
-        Ready::Finished(outcome) => return Ok(*outcome),
+        Ready::Finished { outcome, .. } => return Ok(*outcome),
         Ready::Waiting(waiting) => *waiting,
     };
     let work = Work { seeds: wish.seeds, threads: wish.threads, explains: false, quiet: wish.quiet };
@@ -317,4 +362,100 @@ fn outcome(ready: Ready, wish: &Compare, output: &mut Output) -> Result<Outcome,
     table::placements(&ensemble, &mut rows).expect("a vector takes every byte");
     let placements = decisions::parse(&rows);
     Ok(Outcome { named: waiting.named, summary: Summary::new(&ensemble), placements })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder that is gone at the end of its test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("cossim-outputs-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn format(&self, style: Style, name: &str) -> Format {
+            Format { style, file: Some(self.0.join(name)) }
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn one_file_by_two_names_is_no_place_for_two_formats() {
+        let scratch = Scratch::new("twice");
+        std::fs::create_dir(scratch.0.join("sub")).unwrap();
+        let check =
+            |two: &str| check_formats(&[scratch.format(Style::Text, "a.txt"), scratch.format(Style::Json, two)]);
+        for two in ["a.txt", "./a.txt", "sub/../a.txt"] {
+            assert!(matches!(check(two), Err(Obstacle::Twice { .. })), "{two}");
+        }
+        assert!(check("sub/a.txt").is_ok() && check("b.txt").is_ok());
+        assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), 1, "nothing was written");
+    }
+
+    /// Files of a compared result are not written over, and neither are scenarios, the job files they name, tolerances.
+    #[test]
+    fn what_is_read_is_not_written_over() {
+        let scratch = Scratch::new("read");
+        let path = |name: &str| scratch.0.join(name);
+        let sides = ["[File(\"web.hcl\")]", "[]"].map(|jobs| {
+            format!(
+                r#"Scenario(name: "x", about: "x.", seeds: 1, duration: "1m", jobs: {jobs}, regions: [Region(name: "r",
+                    zones: ["a"], clients: [Clients(datacenter: "apps", count: 1, instance: "m5.large")])])"#
+            )
+        });
+        let web = "job \"web\" {\n  datacenters = [\"apps\"]\n  group \"web\" {\n    task \"web\" {\n      \
+                   driver = \"docker\"\n    }\n  }\n}\n";
+        let [one, two] = &sides;
+        for (name, text) in
+            [("one.ron", &**one), ("two.ron", two), ("web.hcl", web), ("tolerances.ron", "Tolerances()")]
+        {
+            std::fs::write(path(name), text).unwrap();
+        }
+        let named = |name: &str| path(name).to_str().unwrap().to_owned();
+        let wish = |output: &str| Compare {
+            base: named("one.ron"),
+            head: Some(named("two.ron")),
+            edits: Vec::new(),
+            base_edits: Vec::new(),
+            head_edits: Vec::new(),
+            seeds: Seeds::One(1),
+            baselines: path("baselines"),
+            tolerances: Some(path("tolerances.ron")),
+            formats: vec![scratch.format(Style::Json, output)],
+            fail_on: None,
+            across_versions: false,
+            across_scenarios: false,
+            quiet: true,
+            threads: Some(1),
+        };
+        for output in ["one.ron", "two.ron", "./web.hcl", "tolerances.ron"] {
+            let refused = account(&wish(output), &mut Output::standard()).err();
+            assert!(matches!(refused, Some(Obstacle::Overwritten { .. })), "{output}: {refused:?}");
+        }
+        let found = Outcome {
+            named: String::new(),
+            summary: read::parse(FOUND, Writer::Any).unwrap(),
+            placements: Err(String::new()),
+        };
+        let result = Ready::Finished { folder: path("sub/.."), outcome: Box::new(found) };
+        std::fs::create_dir(path("sub")).unwrap();
+        let is_read = |name: &str| result.is_read_from(&place(&path(name)));
+        assert!(is_read("summary.json") && is_read("./report.html") && is_read("sub/../placements.csv"));
+        assert!(!is_read("comparison.json") && !is_read("sub/summary.json"));
+    }
+
+    const FOUND: &str = r#"{"schema": 1, "cossim": "0", "scenario": "s", "scenario_digest": "ab", "file": "s.ron",
+        "set": [], "passed": true, "across_runs": {}, "cases": [], "expectations": [], "runs": [{"seed": 2,
+        "digest": "00000000000000ab", "simulated_s": 1.5, "events": 7, "case": "", "failovers": [], "unplaced": [],
+        "expectations": [], "invariants": [], "metrics": {}}]}"#;
 }

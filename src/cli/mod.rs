@@ -12,6 +12,7 @@ mod init;
 pub mod interrupt;
 mod list;
 pub mod output;
+mod place;
 mod plan;
 mod progress;
 mod remove;

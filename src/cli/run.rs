@@ -8,6 +8,7 @@ use super::Run;
 use super::Seeds;
 use super::interrupt;
 use super::output::Output;
+use super::place::overlap;
 use super::progress::Progress;
 use crate::analysis::batch::Wish;
 use crate::analysis::ensemble::{Ensemble, Plan, run_all};
@@ -37,6 +38,8 @@ pub(super) struct Runnable {
     pub(super) lowered: Lowered,
     /// Its fingerprint.
     pub(super) digest: String,
+    /// What was read: the scenario and the files it names. Options of the command line are among them.
+    pub(super) files: Vec<PathBuf>,
     /// The file as it was read.
     text: Option<String>,
 }
@@ -46,7 +49,8 @@ pub(super) fn load(path: &std::path::Path, edits: &[String], output: &mut Output
     let loaded = scenario::load(path, edits);
     say_findings(&loaded, output);
     let (digest, text) = (loaded.digest(), loaded.sources.texts().next().map(str::to_owned));
-    loaded.lowered.map(|lowered| Runnable { lowered, digest, text })
+    let files = loaded.sources.names().map(PathBuf::from).collect();
+    loaded.lowered.map(|lowered| Runnable { lowered, digest, files, text })
 }
 
 /// Prints all findings and how many there are.
@@ -63,7 +67,7 @@ pub(super) fn say_findings(loaded: &Loaded, output: &mut Output) {
 
 /// Runs every seed and writes the report.
 fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
-    let Runnable { lowered, digest, text: as_read } = scenario;
+    let Runnable { lowered, digest, text: as_read, .. } = scenario;
     let sensitivity = match run.sensitivity.as_deref().map(|folder| analysed(folder, &digest)).transpose() {
         Ok(sensitivity) => sensitivity,
         Err(message) => {
@@ -72,9 +76,14 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
         }
     };
     let target = run.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&*lowered.world.name));
+    let kept = run.baseline.as_ref().map(|name| run.baselines.join(name));
+    if let Some(kept) = kept.as_deref().filter(|kept| overlap(kept, &target)) {
+        output.say(&within(kept, &target));
+        return Exit::Wrong;
+    }
     // Opened before the run starts: a folder that cannot be written should not cost a run.
     let Some(folder) = open(&target, "--out", output) else { return Exit::Wrong };
-    let baseline = match run.baseline.as_ref().map(|name| run.baselines.join(name)) {
+    let baseline = match kept {
         None => None,
         Some(kept) => match Folder::open_baseline(&kept) {
             Ok((folder, older)) => Some((kept, older, folder)),
@@ -121,6 +130,16 @@ fn simulate(run: &Run, scenario: Runnable, output: &mut Output) -> Exit {
         Some(_) | None => {}
     }
     if ensemble.passed() { Exit::Fine } else { Exit::Failed }
+}
+
+/// That a baseline and a report would replace each other: each is written as a whole folder.
+fn within(baseline: &std::path::Path, report: &std::path::Path) -> String {
+    format!(
+        "error[E090]: the baseline in `{}` and the report in `{}` would be one folder, or one within the other\nhint: \
+         choose another folder with `--out` or `--baselines`",
+        baseline.display(),
+        report.display()
+    )
 }
 
 /// The sensitivity analysis in a folder, of the scenario with this digest; or what to say.

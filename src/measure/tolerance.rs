@@ -1,6 +1,6 @@
 //! What a comparison of two results lets pass: how far a figure may move before it counts.
 
-use crate::measure::catalogue::{Kind, Worse};
+use crate::measure::catalogue::{self, Kind, Worse};
 
 /// Tolerances of a comparison.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,9 +68,11 @@ impl Tolerances {
         statistics
     }
 
-    /// Whether an entry is about this metric.
-    pub fn names(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.is_about(key))
+    /// Whether no figure of this metric is compared: only then may it vanish.
+    pub fn ignores(&self, key: &str) -> bool {
+        let known = catalogue::find(key.split('{').next().unwrap_or(key));
+        let statistics = self.statistics(key, known.map_or(Kind::Times, |metric| metric.kind));
+        statistics.iter().all(|statistic| matches!(self.limit(key, statistic), Limit::Ignored))
     }
 
     /// How far this figure may move.
@@ -146,5 +148,20 @@ mod tests {
         assert_eq!(tolerances.limit("plan.wait{region=a}", "p50"), Limit::Ignored);
         assert_eq!(tolerances.limit("plan.rejected", "total"), Limit::Up { relative: 0.01, absolute: 0.0 });
         assert_eq!(tolerances.statistics("plan.wait{region=a}", Kind::Total), ["total"]);
+    }
+
+    #[test]
+    fn a_metric_is_ignored_if_all_of_its_figures_are() {
+        let up = Limit::Up { relative: 0.05, absolute: 0.0 };
+        let ignores = |entries: &[(Option<&'static str>, Limit)]| {
+            let of = |(statistic, limit): &(_, _)| entry("plan.wait", None, *statistic, *limit);
+            let entries = entries.iter().map(of).collect();
+            Tolerances { entries, ..Tolerances::default() }.ignores("plan.wait{region=a}")
+        };
+        let ignored = Limit::Ignored;
+        assert!(ignores(&[(None, ignored)]) && ignores(&[(Some("p50"), ignored), (Some("p99"), ignored)]));
+        assert!(!ignores(&[]) && !ignores(&[(None, up)]) && !ignores(&[(Some("p99"), up)]));
+        assert!(!ignores(&[(Some("p99"), ignored)]), "the median is compared");
+        assert!(!ignores(&[(None, ignored), (Some("p99"), up)]), "the percentile is");
     }
 }

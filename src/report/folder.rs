@@ -277,7 +277,7 @@ fn ours(target: &Path) -> Result<bool, FolderError> {
 }
 
 /// Whether a report has files of this name.
-fn is_of_a_report(name: &str) -> bool {
+pub fn is_of_a_report(name: &str) -> bool {
     let chart = |(known, _): &(&str, Chart)| {
         let rest = name.strip_prefix(known).and_then(|rest| rest.strip_suffix(".svg"));
         let seed = |rest: &str| rest.strip_prefix("-seed-").is_some_and(|seed| seed.parse::<u64>().is_ok());

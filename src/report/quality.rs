@@ -47,8 +47,9 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
                 row.unit.clone(),
                 shown(row.base),
                 shown(row.head),
-                signed(row.effect),
+                if row.is_never() { "none".to_owned() } else { signed(row.effect) },
                 row.interval
+                    .filter(|_| !row.is_never())
                     .map_or_else(|| "-".to_owned(), |(low, high)| format!("{} to {}", signed(low), signed(high))),
                 format!("{} of {}", row.moved, row.pairs),
             ]);
@@ -64,12 +65,10 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
         align(&rows, &[false, false, false, false, true, true, true, true, true], &mut text);
         text.push('\n');
     }
-    let count = |verdict| found.iter().map(|judged| judged.comparison.count(verdict)).sum::<usize>();
+    let count = |verdict| found.iter().map(|judged| judged.comparison.count_figures(verdict)).sum::<usize>();
     let lost = found.iter().map(|judged| judged.lost.len() + lost_otherwise(judged).count()).sum::<usize>();
-    let of_exact = found.iter().flat_map(|judged| &judged.comparison.exact);
-    let worse =
-        count(Verdict::Regression) - of_exact.filter(|exact| exact.verdict == Verdict::Regression).count() + lost;
-    let (better, none) = (count(Verdict::Improvement), count(Verdict::NoEvidence));
+    let (worse, better, none) =
+        (count(Verdict::Regression) + lost, count(Verdict::Improvement), count(Verdict::NoEvidence));
     let same = found.iter().filter(|judged| judged.comparison.identical).count();
     let workloads = plural(found.len(), "workload");
     line(
@@ -87,6 +86,10 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
             Some(needed) => format!("too few seeds to show any difference, at least {needed} are needed"),
             None if judged.comparison.lacks_seeds() => {
                 "fewer than half of the baseline's seeds can be compared".to_owned()
+            }
+            None if judged.comparison.starved().next().is_some() => {
+                let all = judged.comparison.starved().map(|row| format!("{} {}", row.metric, row.statistic));
+                format!("worse in every seed that has data, and too few have: {}", all.collect::<Vec<_>>().join(", "))
             }
             None => format!("too few seeds to tell why most have no {} any more", judged.comparison.thinned.join(", ")),
         };
@@ -110,8 +113,10 @@ fn lost_otherwise(judged: &Judged) -> impl Iterator<Item = &Exact> {
 /// What could not be compared of a workload, because one side lacks it.
 fn holes(judged: &Judged, text: &mut String) {
     let workload = &judged.workload;
-    for exact in lost_otherwise(judged) {
-        line(text, &format!("{workload}: {} was {} and is {}", exact.what, exact.base, exact.head));
+    let silent = judged.comparison.exact.iter().filter(|exact| exact.verdict == Verdict::NoEvidence);
+    for exact in lost_otherwise(judged).chain(silent) {
+        let silent = if exact.verdict == Verdict::NoEvidence { ": no evidence" } else { "" };
+        line(text, &format!("{workload}: {} was {} and is {}{silent}", exact.what, exact.base, exact.head));
     }
     if !judged.unguarded.is_empty() {
         let figures = judged.unguarded.join(", ");
@@ -168,5 +173,32 @@ mod tests {
         // A metric that is gone is one thing for each of its figures, and no third one.
         let text = told(of(4, &["p50", "p99"]), of(4, &[]));
         assert!(text.contains(": 2 figures worse, 0 better"), "{text}");
+    }
+
+    /// Two percentiles of one wait are one fact, and one figure that is worse; what ends on neither side is none.
+    #[test]
+    fn figures_that_tell_the_same_are_counted_once() {
+        let of = |by: f64| {
+            let figure = |metric: &str, statistic: &str, value: f64| Figure {
+                metric: metric.to_owned(),
+                statistic: statistic.to_owned(),
+                unit: "ms".to_owned(),
+                values: vec![Some(value); 12],
+            };
+            let wait = "placement.time_to_running{region=r}";
+            let never = figure("failover.replace{region=r}", "p50", f64::INFINITY);
+            Scores {
+                workload: "w".to_owned(),
+                digest: "d".to_owned(),
+                seeds: (1..=12).collect(),
+                figures: vec![never, figure(wait, "p50", 5.0 + by), figure(wait, "p99", 5.0 + by)],
+                broken: Vec::new(),
+            }
+        };
+        let text = verdicts(&judge(&[of(0.0)], &[of(3.0)]).expect("they belong together"), true);
+        assert!(text.contains(": 1 figures worse, 0 better"), "{text}");
+        let never = text.lines().find(|line| line.contains("failover.replace{region=r} p50")).expect("it is listed");
+        let words: Vec<&str> = never.split_whitespace().skip(5).collect();
+        assert_eq!(words, ["never", "never", "none", "-", "0", "of", "12"], "{never}");
     }
 }

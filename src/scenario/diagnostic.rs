@@ -122,6 +122,11 @@ impl Sources {
         self.texts.iter().map(|source| source.text.as_str())
     }
 
+    /// What they are called, in the same order: paths of files, and options of the command line.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(|source| source.name.as_str())
+    }
+
     /// One of them.
     pub fn get(&self, id: SourceId) -> &Source {
         &self.texts[id.0]

@@ -96,6 +96,12 @@ fn a_baseline_is_kept_and_equal_runs_are_identical() {
     std::fs::write(scratch.path("kept/main/notes.txt"), "mine").unwrap();
     let more = ["--save-baseline", "main", "--baselines", &baselines, "--out", &report];
     check_refused(&cossim(&[&["run", SCENARIO], &more[..]].concat()), &["E090", "is no baseline of cossim's"]);
+    // A report is written as a whole folder: the baseline in its place would be gone.
+    for out in [scratch.path("kept/main"), scratch.path("kept"), scratch.path("kept/main/x")] {
+        let more = ["--save-baseline", "main", "--baselines", &baselines, "--out", &out];
+        let refused = cossim(&[&["run", SCENARIO], &more[..]].concat());
+        check_refused(&refused, &["E090", "would be one folder, or one within the other", "`--out` or `--baselines`"]);
+    }
     let ended = cossim(&["run", SCENARIO, "--save-baseline", "../main"]);
     assert_eq!(ended.code, Some(2));
     contains(&ended.stderr, &["it names a folder"]);
@@ -146,6 +152,31 @@ fn a_variant_that_is_worse_is_a_regression_in_every_format() {
     assert!(!ended.stdout.contains("placement.queued"), "{}", ended.stdout);
 }
 
+/// The text and the exit code say the same of equal runs of which something else is expected.
+#[test]
+fn equal_runs_with_other_expectations_differ() {
+    let few = ["compare", SCENARIO, "--seeds", "2", "--quiet", "--fail-on", "difference"];
+    let (one, two) = ("expect=[\"eval.wait max < 1h\"]", "expect=[\"eval.wait max < 1h\", \"eval.wait p50 < 1h\"]");
+    let added = cossim(&[&few[..], &["--base-set", one, "--head-set", two]].concat());
+    assert_eq!((added.code, added.stderr.as_str()), (Some(1), ""), "{}", added.stdout);
+    contains(
+        &added.stdout,
+        &[
+            "IDENTICAL RUNS, OTHER EXPECTATIONS  crowded: 2 runs equal, event for event, 1 expectation of the head alone",
+            "note  only the head expects `eval.wait p50 < 1h`",
+        ],
+    );
+    let dropped = cossim(&[&few[..], &["--base-set", two, "--head-set", one]].concat());
+    assert_eq!(dropped.code, Some(1));
+    contains(
+        &dropped.stdout,
+        &[
+            "REGRESSION  crowded: 2 runs equal, event for event, 1 regression",
+            "  eval.wait p50 < 1h: pass, held in 2 of 2 seeds → not expected",
+        ],
+    );
+}
+
 /// A gate that cannot tell does not look like one that passes; unless it is asked to, nothing fails.
 #[test]
 fn too_few_seeds_are_undecided() {
@@ -190,6 +221,18 @@ fn what_cannot_be_compared_is_said_clearly() {
         &["two formats would be written to"],
     );
     check_refused(&compare(&[&good, "main", "--format", "junit=/no/such/folder/x"]), &["E091", "/no/such/folder/x"]);
+    let (text, json) = (format!("text={twice}"), format!("json={}", scratch.path("kept/../twice")));
+    check_refused(
+        &compare(&[&good, "main", "--format", &text, "--format", &json]),
+        &["E110", "two formats would be written to", "kept/../twice", "a file of its own"],
+    );
+    assert!(!Path::new(&twice).exists());
+    for own in ["good/summary.json", "kept/main/placements.csv"].map(|own| scratch.path(own)) {
+        let before = std::fs::read(&own).unwrap();
+        let ended = compare(&[&good, "main", "--format", &format!("json={own}")]);
+        check_refused(&ended, &["E110", "belongs to what is compared, and would be overwritten", "comparison.json"]);
+        assert_eq!(std::fs::read(&own).unwrap(), before);
+    }
     for (name, from, to, parts) in [
         ("version", "\"cossim\": \"", "\"cossim\": \"9", ["E111", "was written by cossim 9", "--across-versions"]),
         (

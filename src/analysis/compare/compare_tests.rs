@@ -4,7 +4,7 @@ use super::*;
 use crate::analysis::summary::read::{Writer, parse};
 
 /// A summary with these runs: seed, digest, and metrics as JSON. Another first digest is another scenario.
-fn summary(runs: &[(u64, u64, String)]) -> Summary {
+pub(super) fn summary(runs: &[(u64, u64, String)]) -> Summary {
     let scenario = runs[0].1;
     let runs: Vec<String> = runs
         .iter()
@@ -26,7 +26,7 @@ fn summary(runs: &[(u64, u64, String)]) -> Summary {
 }
 
 /// Ten runs with a median wait and a share of good requests each.
-fn ten(digest: u64, wait: impl Fn(u64) -> f64, good: impl Fn(u64) -> f64) -> Summary {
+pub(super) fn ten(digest: u64, wait: impl Fn(u64) -> f64, good: impl Fn(u64) -> f64) -> Summary {
     let run = |seed: u64| {
         let (wait, good) = (wait(seed), good(seed));
         let metrics = format!(
@@ -40,7 +40,7 @@ fn ten(digest: u64, wait: impl Fn(u64) -> f64, good: impl Fn(u64) -> f64) -> Sum
     summary(&(1..=10).map(run).collect::<Vec<_>>())
 }
 
-fn wobble(seed: u64) -> f64 {
+pub(super) fn wobble(seed: u64) -> f64 {
     [0.3, -0.2, 0.1, 0.5, -0.4, 0.2, -0.1, 0.4, -0.3, 0.0][seed as usize % 10]
 }
 
@@ -174,46 +174,7 @@ fn figures_that_hardly_differ_cost_the_others_no_power() {
     assert_eq!((sparse.detectable, comparison.seeds_needed()), (None, None));
 }
 
-#[test]
-fn laws_and_expectations_are_compared_exactly() {
-    let base = ten(1, |_| 5.0, |_| 99.0);
-    let mut head = ten(2, |_| 5.0, |_| 99.0);
-    head.runs[3].invariants[0].violations = 2;
-    head.expectations[0].verdict = "fail".to_owned();
-    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
-    let told: Vec<(&str, &str, Verdict)> =
-        comparison.exact.iter().map(|exact| (&*exact.what, &*exact.head, exact.verdict)).collect();
-    let law = ("raft.log_matching", "2 violations", Verdict::Regression);
-    assert_eq!(told, [law, ("plan.wait max < 1s", "fail", Verdict::Regression)]);
-    assert!(comparison.regressed());
-    // An expectation that is no longer there is a regression, though it had held.
-    head.expectations.clear();
-    head.runs[3].invariants[0].violations = 0;
-    let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
-    assert!(comparison.regressed() && comparison.exact[0].head == "not expected", "{:?}", comparison.exact);
-    assert_eq!(comparison.unmatched_expectations, [("plan.wait max < 1s".to_owned(), true)]);
-}
-
 /// The same scenario, version and seed: whatever differs is a difference, however small.
-#[test]
-fn what_vanished_from_the_head_is_a_regression_and_tolerated_only_if_it_is_named() {
-    let (base, mut head) = (ten(1, |_| 5.0, |_| 99.0), ten(1, |_| 5.0, |_| 99.0));
-    let metric = base.runs[0].metrics.keys().next().expect("there are metrics").clone();
-    head.runs.iter_mut().for_each(|run| drop(run.metrics.remove(&metric)));
-    let found = |tolerances: &Tolerances| compare(&base, &head, tolerances).unwrap();
-    let comparison = found(&Tolerances::default());
-    assert!(comparison.regressed() && comparison.differs(), "{comparison:?}");
-    let lost = comparison.exact.iter().find(|exact| exact.what == metric).expect("it is named");
-    assert_eq!((&*lost.head, lost.verdict), ("nothing measured", Verdict::Regression));
-    // The other way round, something is measured that was not.
-    assert!(!compare(&head, &base, &Tolerances::default()).unwrap().regressed());
-    let name = metric.split('{').next().expect("a name").to_owned();
-    let entry = Tolerance { metric: name, labels: Vec::new(), statistic: None, limit: Limit::Ignored };
-    let comparison = found(&Tolerances { entries: vec![entry], ..Tolerances::default() });
-    assert!(!comparison.regressed(), "{comparison:?}");
-    assert!(comparison.exact.iter().any(|exact| exact.what == metric && exact.verdict == Verdict::Tolerated));
-}
-
 #[test]
 fn runs_that_should_be_equal_and_are_not_have_moved() {
     let base = ten(1, |seed| 5.0 + wobble(seed), |_| 99.0);
@@ -300,6 +261,82 @@ fn seeds_that_are_as_they_were_do_not_hide_the_others() {
     assert!((row.effect - 100.0).abs() < 1e-6, "{row:?}");
 }
 
+/// Five seeds of thirty have data of a wait, and it is ten times as long in all of them: five are too few to tell, and
+/// that the others are as they were says nothing of it.
+#[test]
+fn seeds_without_data_do_not_count() {
+    let of = |digest, wait: f64, other: f64| {
+        let run = |seed: u64| {
+            let failover = format!(r#""failover.detect{{region=a}}": {{"unit": "ms", "count": 1, "p50": {wait}}}, "#);
+            let metrics = format!(
+                r#"{}"plan.wait{{region=a}}": {{"unit": "ms", "count": 1, "p50": {}}}"#,
+                if seed <= 5 { &*failover } else { "" },
+                other + seed as f64
+            );
+            (seed, digest, metrics)
+        };
+        summary(&(1..=30).map(run).collect::<Vec<_>>())
+    };
+    let base = of(1, 10.0, 0.0);
+    let comparison = compare(&base, &of(2, 100.0, 0.0), &Tolerances::default()).unwrap();
+    assert_eq!((comparison.power, comparison.seeds_tested()), (Power { tested: 1, able: 0 }, 5));
+    assert_eq!(comparison.seeds_needed(), Some(36), "six of them have data if five of thirty have");
+    assert!(comparison.undecided() && !comparison.regressed());
+    // Another figure is clear, and is better: the one that is worse wherever it is known is as little known as before.
+    let starved = |wait: f64| {
+        let comparison = compare(&base, &of(2, wait, -0.5), &Tolerances::default()).unwrap();
+        assert_eq!((comparison.power.able, comparison.seeds_needed()), (1, None));
+        let starved: Vec<String> = comparison.starved().map(|row| row.metric.clone()).collect();
+        (starved, comparison.undecided())
+    };
+    assert_eq!(starved(100.0), (vec!["failover.detect{region=a}".to_owned()], true));
+    assert_eq!(
+        [starved(1.0), starved(10.05), starved(10.0)],
+        [const { (Vec::new(), false) }; 3],
+        "better, or tolerated"
+    );
+}
+
+/// One seed bears no evidence, and yet what is other in it is no silence.
+#[test]
+fn what_is_other_in_the_only_seed_has_moved() {
+    let of = |digest, total: u64, seeds: u64| {
+        let metrics = format!(r#""request.total{{service=w}}": {{"unit": "requests", "total": {total}}}"#);
+        summary(&(1..=seeds).map(|seed| (seed, digest, metrics.clone())).collect::<Vec<_>>())
+    };
+    for seeds in [1, 2] {
+        let comparison = compare(&of(1, 500, seeds), &of(2, 900, seeds), &Tolerances::default()).unwrap();
+        assert_eq!((comparison.rows[0].verdict, comparison.differs()), (Verdict::Moved, true));
+        let comparison = compare(&of(1, 500, seeds), &of(2, 501, seeds), &Tolerances::default()).unwrap();
+        assert!(!comparison.differs(), "it is within the tolerance");
+    }
+}
+
+/// What ends on neither side does not differ, and not by nothing either.
+#[test]
+fn what_never_ends_on_either_side_is_no_difference_of_zero() {
+    let of = |digest, ends: &dyn Fn(u64) -> bool| {
+        let run = |seed: u64| {
+            let never = if ends(seed) { r#""count": 1, "p50": 9"# } else { r#""count": 0, "unended": 1"# };
+            let never = format!(r#""failover.detect{{region=a}}": {{"unit": "ms", {never}}}"#);
+            let other = r#""plan.wait{region=a}": {"unit": "ms", "count": 1, "p50": 7}"#;
+            (seed, digest, format!("{never}, {other}"))
+        };
+        summary(&(1..=4).map(run).collect::<Vec<_>>())
+    };
+    let told = |base: &Summary, head: &Summary| -> Vec<(bool, Verdict)> {
+        let comparison = compare(base, head, &Tolerances::default()).unwrap();
+        comparison.rows.iter().map(|row| (row.is_never(), row.verdict)).collect()
+    };
+    let never = |_: u64| false;
+    let all = [(true, Verdict::Same), (true, Verdict::Same), (false, Verdict::Same)];
+    assert_eq!(told(&of(1, &never), &of(2, &never)), all);
+    // Two seeds that ended do not any more, and the two others do now.
+    let swapped = told(&of(1, &|seed| seed < 3), &of(2, &|seed| seed > 2));
+    assert_eq!(swapped, [(true, Verdict::NoEvidence), (false, Verdict::Same)]);
+    assert!(!told(&of(1, &|seed| seed < 2), &of(2, &never))[0].0, "one seed does not end any more");
+}
+
 /// A figure that neither way of which is worse has not moved because one run of thirty has, or five.
 #[test]
 fn few_seeds_are_no_move() {
@@ -329,7 +366,7 @@ fn figures_that_are_the_same_in_every_seed_count_once() {
     assert_eq!(worse, [("p50", None), ("p99", first), ("p50", first), ("p99", first)]);
     assert_eq!(comparison.count(Verdict::Regression), 1);
     // What is the same in both results is no repetition.
-    assert_eq!(comparison.count(Verdict::Same), 1);
+    assert_eq!((comparison.count(Verdict::Same), comparison.count_figures(Verdict::Same)), (1, 1));
     // A figure that comes to something else by its own tolerance is its own.
     let of = |statistic, limit| Tolerance {
         metric: "plan.wait".into(),
@@ -364,94 +401,6 @@ fn few_of_the_bases_seeds_decide_nothing() {
     head.expectations[0].verdict = "fail".to_owned();
     let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
     assert!(comparison.regressed() && !comparison.undecided());
-}
-
-/// Four runs that fared so with an expectation, and as their results say over all of them.
-fn judged(text: &str, runs: &[&str]) -> Summary {
-    let mut summary = ten(1, |_| 5.0, |_| 99.0);
-    summary.runs.truncate(runs.len());
-    for (run, verdict) in summary.runs.iter_mut().zip(runs) {
-        let (text, verdict) = (text.to_owned(), (*verdict).to_owned());
-        run.expectations = vec![crate::analysis::summary::Expectation { text, observed: String::new(), verdict }];
-    }
-    let named: Vec<Judgement> = runs.iter().filter_map(|verdict| Judgement::named(verdict)).collect();
-    let (overall, _) = over_seeds(asked_of_seeds(text).expect("an expectation"), &named);
-    (summary.expectations[0].text, summary.expectations[0].verdict) = (text.to_owned(), overall.name().to_owned());
-    summary
-}
-
-fn of_exact(base: &Summary, head: &Summary) -> Vec<(String, String, Verdict)> {
-    let comparison = compare(base, head, &Tolerances::default()).unwrap();
-    comparison.exact.into_iter().map(|exact| (exact.base, exact.head, exact.verdict)).collect()
-}
-
-/// A seed that only one side has says nothing, neither of the head nor of the base.
-#[test]
-fn expectations_are_judged_over_the_seeds_that_both_sides_have() {
-    let text = "plan.wait max < 1s";
-    let three = judged(text, &["pass", "pass", "pass"]);
-    let four = judged(text, &["pass", "pass", "pass", "fail"]);
-    assert_eq!(of_exact(&three, &four), [], "the seed that fails is left out");
-    let worse = judged(text, &["pass", "fail", "pass"]);
-    let told = [("pass".to_owned(), "fail".to_owned(), Verdict::Regression)];
-    assert_eq!(of_exact(&four, &worse), told, "the base fails in a seed that is left out");
-    // As many seeds as it asks for.
-    let most = "plan.wait max < 1s in 50% of seeds";
-    assert_eq!(of_exact(&judged(most, &["pass"; 4]), &judged(most, &["pass", "fail", "pass", "fail"])), []);
-    let head = judged(most, &["pass", "fail", "fail"]);
-    assert_eq!(of_exact(&judged(most, &["pass", "pass", "fail", "fail"]), &head), told);
-}
-
-#[test]
-fn what_was_not_exercised_and_fails_is_told() {
-    let of = |text: &str, base: &str, head: &str| {
-        let told = of_exact(&judged(text, &[base; 3]), &judged(text, &[head; 3]));
-        told.first().map(|(_, _, verdict)| *verdict)
-    };
-    let (plain, lenient) = ("failover.replace max < 10s", "failover.replace max < 10s if exercised");
-    let (none, regression, moved) = ("not exercised", Some(Verdict::Regression), Some(Verdict::Moved));
-    assert_eq!([of(lenient, none, "fail"), of(lenient, none, none)], [regression, None], "it was met");
-    assert_eq!([of(plain, none, "fail"), of(plain, "fail", none)], [moved; 2], "it was not met");
-    assert_eq!(of(lenient, "fail", none), moved, "nobody knows whether it would hold");
-    assert_eq!([of(lenient, "pass", none), of(plain, "pass", none)], [regression; 2]);
-    assert_eq!([of(lenient, none, "pass"), of(plain, "fail", "pass")], [Some(Verdict::Improvement); 2]);
-}
-
-/// Thirty seeds in which a wait is measured where `has` says so, and another one always.
-fn sometimes(digest: u64, seeds: u64, has: impl Fn(u64) -> bool) -> Summary {
-    let run = |seed: u64| {
-        let own = r#""failover.replace{region=a}": {"unit": "ms", "count": 1, "p50": 20}, "#;
-        let other = r#""plan.wait{region=a}": {"unit": "ms", "count": 5, "p50": 5}"#;
-        (seed, digest, format!("{}{other}", if has(seed) { own } else { "" }))
-    };
-    summary(&(1..=seeds).map(run).collect::<Vec<_>>())
-}
-
-#[test]
-fn a_metric_that_the_head_hardly_ever_has_is_lost() {
-    let (always, once) = (sometimes(1, 30, |_| true), sometimes(2, 30, |seed| seed == 1));
-    let comparison = compare(&always, &once, &Tolerances::default()).unwrap();
-    let lost = ("measured in 30 of 30 seeds".to_owned(), "measured in 1 of 30 seeds".to_owned(), Verdict::Regression);
-    assert_eq!(of_exact(&always, &once), [lost]);
-    assert!(comparison.regressed() && comparison.unmatched.is_empty(), "{comparison:?}");
-    assert_eq!(of_exact(&once, &always), [], "something is measured more often than it was");
-    let limit = Limit::Up { relative: 0.1, absolute: 0.0 };
-    let entry = Tolerance { metric: "failover.replace".into(), labels: Vec::new(), statistic: None, limit };
-    let named = Tolerances { entries: vec![entry], ..Tolerances::default() };
-    assert!(!compare(&always, &once, &named).unwrap().regressed());
-    // By chance, now in these seeds and now in those, and be it in few of them: nothing is lost.
-    for (base, head) in [(3, 1), (1, 3), (0, 5), (7, 2)] {
-        let (one, two) = (sometimes(1, 30, |seed| seed % 10 == base), sometimes(2, 30, |seed| seed % 10 == head));
-        let comparison = compare(&one, &two, &Tolerances::default()).unwrap();
-        assert!(!comparison.regressed() && !comparison.undecided(), "{comparison:?}");
-    }
-    // Most of them, on both sides.
-    let most = compare(&always, &sometimes(2, 30, |seed| seed % 3 > 0), &Tolerances::default()).unwrap();
-    assert!(!most.regressed() && !most.undecided(), "{most:?}");
-    // Three seeds are too few to tell.
-    let few = compare(&sometimes(1, 3, |_| true), &sometimes(2, 3, |seed| seed == 1), &Tolerances::default()).unwrap();
-    assert_eq!(few.thinned, ["failover.replace{region=a}"]);
-    assert!(few.undecided() && !few.regressed(), "{few:?}");
 }
 
 /// The stream of random numbers has the figure's name, and yet equal data have equal intervals.

@@ -11,12 +11,9 @@ use crate::analysis::statistics::{deviation, median, signed_rank};
 use crate::analysis::summary::{Metric, Run};
 use crate::base::math;
 use crate::measure::catalogue::{self, Kind, Worse};
-use crate::measure::tolerance::{is_worse, shared};
+use crate::measure::tolerance::shared;
 
 const CONFIDENCE: f64 = 0.95;
-
-/// How much further than its tolerance a figure must have moved: less is the rounding of a sum.
-const BEYOND: f64 = 1.0 + 1e-9;
 
 /// Digits of the larger of two values that their difference is known to.
 const DIGITS: i32 = 12;
@@ -54,7 +51,7 @@ pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances, tick: &mut T
         }
         measured[at].row.interval = interval(&measured[..at], &measured[at]);
     }
-    Some(judge(measured, tolerances.level))
+    Some(judge(measured, tolerances.level, pairs.len()))
 }
 
 /// The interval of a figure; that of an earlier one which differs in the same way, because equal data have equal
@@ -152,7 +149,7 @@ fn name_repeated(measured: &mut [Measured]) {
     }
 }
 
-fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
+fn judge(mut measured: Vec<Measured>, level: f64, seeds: usize) -> (Vec<Row>, Power) {
     let is_tested = |row: &Row| row.verdict != Verdict::Same && row.worse != Worse::Neither;
     let test = |measured: &Measured| {
         let test = is_tested(&measured.row).then(|| signed_rank::test(&measured.differences)).flatten()?;
@@ -175,8 +172,8 @@ fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
         seen.push(row.p);
         let able = test.filter(|test| test.least <= strictest);
         row.detectable = able.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
-        let beyond = row.effect.abs() > BEYOND * row.tolerance;
-        row.verdict = match (row.p, is_worse(row.effect, row.worse)) {
+        let beyond = row.is_beyond();
+        row.verdict = match (row.p, row.is_worse()) {
             (Some((_, p)), _) if !beyond && p < level => Verdict::Tolerated,
             _ if !beyond => row.verdict,
             (Some((_, p)), Some(worse)) if p < level => {
@@ -186,7 +183,8 @@ fn judge(mut measured: Vec<Measured>, level: f64) -> (Vec<Row>, Power) {
                     Verdict::Improvement
                 }
             }
-            (None, None) if is_moved(row, differences, level) => Verdict::Moved,
+            // A comparison of one seed bears no evidence, and what is other in it is other all the same.
+            (None, None) if seeds == 1 || is_moved(row, differences, level) => Verdict::Moved,
             _ => row.verdict,
         };
     }

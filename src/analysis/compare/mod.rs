@@ -5,7 +5,8 @@
 //! figure of each metric is taken per seed and paired: its effect, with a BCa interval over seeds, a signed-rank test,
 //! Holm's correction over all figures that could be significant, and the smallest effect that so many seeds could have
 //! shown. A figure is a regression if it is significant *and* moved the wrong way by more than its tolerance. Laws and
-//! expectations are compared exactly.
+//! expectations are compared as runs judge them; whether a metric was measured at all and an expectation met is a yes
+//! or no of each seed.
 //!
 //! The effect that is shown is the one that is held to the tolerance: the estimate that belongs to the test, over the
 //! seeds that moved, or the mean difference over all seeds if that is further out
@@ -17,21 +18,24 @@
 //! A figure that falls on a wait that had not ended with its run counts as longer than any; it is kept in the ranks.
 
 pub mod decisions;
+mod fared;
 mod figures;
 mod lost;
+mod yes_no;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::batch::Wish;
-use crate::analysis::judge::{Judgement, over_seeds};
 use crate::analysis::statistics::power::pairs_needed;
-use crate::analysis::summary::{Overall, Run, Summary};
+use crate::analysis::statistics::signed_rank::smallest_p;
+use crate::analysis::summary::{Run, Summary};
 use crate::measure::catalogue::Worse;
-use crate::measure::objective::asked_of_seeds;
+use crate::measure::tolerance::is_worse;
 pub use crate::measure::tolerance::{Limit, Tolerance, Tolerances};
 
 use figures::rows;
-use lost::{Presence, vanished};
+use lost::presence;
+use yes_no::Chance;
 
 /// What came of a comparison.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,9 +54,11 @@ pub struct Comparison {
     pub identical: bool,
     /// Figures, in order of metric and statistic; those that have data on both sides in some seed.
     pub rows: Vec<Row>,
-    /// Laws and expectations that fared differently, and what the head has lost.
+    /// Laws and expectations that fared differently, what the head has lost, and metrics that were measured in other
+    /// numbers of seeds.
     pub exact: Vec<Exact>,
-    /// Metrics that only one side has, and whether that is the base.
+    /// Metrics that one side has in every seed and the other in none, and whether that is the base. Not those that the
+    /// tolerances ignore.
     pub unmatched: Vec<(String, bool)>,
     /// Metrics that the base has in every seed and the head in fewer than half of them, if that may be chance because
     /// the seeds are few.
@@ -131,6 +137,36 @@ pub struct Row {
     pub same_as: Option<String>,
 }
 
+impl Row {
+    /// Whether it ends neither in the base nor in the head in half of the seeds, and moved neither way: that is no
+    /// difference of zero.
+    pub fn is_never(&self) -> bool {
+        self.base.is_infinite() && self.head.is_infinite() && self.effect.abs() <= 0.0
+    }
+
+    /// Whether it could not have been worse in more of its seeds, and yet they are too few for it to be significant.
+    fn is_starved(&self, level: f64) -> bool {
+        let clearest = smallest_p(self.pairs);
+        let is_clear = self.p.is_some_and(|(p, _)| p <= clearest) && self.moved == self.pairs;
+        // One way only: chance makes every seed worse in half of the cases in which it moves all of them one way.
+        let is_rare = clearest / 2.0 <= level;
+        self.verdict == Verdict::NoEvidence && is_clear && is_rare && self.is_beyond() && self.is_worse() == Some(true)
+    }
+
+    /// Whether it moved by more than its tolerance.
+    fn is_beyond(&self) -> bool {
+        self.effect.abs() > BEYOND * self.tolerance
+    }
+
+    /// Whether it moved for the worse; `None` if neither way is.
+    fn is_worse(&self) -> Option<bool> {
+        is_worse(self.effect, self.worse)
+    }
+}
+
+/// How much further than its tolerance a figure must have moved: less is the rounding of a sum.
+const BEYOND: f64 = 1.0 + 1e-9;
+
 /// What a figure comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -163,7 +199,8 @@ impl Verdict {
     }
 }
 
-/// A law or an expectation that fared differently, or a metric or expectation that the head has lost; no statistics.
+/// A law or an expectation that fared differently, an expectation that the head has lost, or a metric that was measured
+/// in other numbers of seeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exact {
     /// Its name or text.
@@ -172,8 +209,9 @@ pub struct Exact {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// Regression or improvement; moved for runs that should have been equal and for expectations that fared otherwise
-    /// and no better, tolerated for metrics that may vanish.
+    /// Regression or improvement; moved for runs that should have been equal, for laws that are no longer checked, for
+    /// metrics that are measured more often, and for expectations that fared otherwise and neither better nor worse;
+    /// tolerated for metrics that may vanish; no evidence where so many seeds may be chance.
     pub verdict: Verdict,
 }
 
@@ -241,7 +279,17 @@ pub fn compare_watched(
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
     }
     let identical = pairs.iter().all(|(base, head)| same(base, head));
-    let presence = Presence::of(&pairs, tolerances);
+    let (presence, expected) = (presence(&pairs), fared::expected(base, head, &pairs));
+    let measured = presence.iter().filter(|(key, _)| !tolerances.ignores(key)).map(|(_, answers)| answers);
+    let chance = Chance::of(measured.chain(expected.iter().map(|one| &one.answers)), tolerances.level);
+    let lost = lost::judge(&presence, &chance, tolerances);
+    let exact = [
+        fared::laws(&pairs),
+        fared::expectations(&expected, &chance),
+        unlike(base, head, &pairs).into_iter().collect(),
+        lost.exact,
+        fared::dropped(base, head, &pairs),
+    ];
     let found = if identical { Some((Vec::new(), Power::default())) } else { rows(&pairs, tolerances, tick) };
     let (rows, power) = found.ok_or(CompareError::Interrupted)?;
     Ok(Comparison {
@@ -252,9 +300,9 @@ pub fn compare_watched(
         only_head: only(&head_seeds, &base_seeds),
         identical,
         rows,
-        exact: [exact(base, head, &pairs), vanished(base, head, &presence, tolerances)].concat(),
-        unmatched: presence.unmatched,
-        thinned: presence.thinned,
+        exact: exact.concat(),
+        unmatched: lost.unmatched,
+        thinned: lost.thinned,
         unmatched_expectations: unmatched_expectations(base, head),
         power,
         level: tolerances.level,
@@ -281,17 +329,41 @@ impl Comparison {
         !self.unmatched.is_empty() || !self.unmatched_expectations.is_empty() || self.verdicts().any(is_changed)
     }
 
-    /// How many figures, laws and expectations come to this; figures that repeat another one count once.
+    /// Whether every run is equal to its partner and the same is expected of them.
+    pub fn is_same(&self) -> bool {
+        self.identical && self.exact.is_empty() && self.unmatched_expectations.is_empty()
+    }
+
+    /// How many figures, laws, expectations and metrics that were measured more or less often come to this; figures
+    /// that repeat another one count once.
     pub fn count(&self, wanted: Verdict) -> usize {
-        let repeated = self.rows.iter().filter(|row| row.verdict == wanted && row.same_as.is_some()).count();
-        self.verdicts().filter(|verdict| *verdict == wanted).count() - repeated
+        self.count_figures(wanted) + self.exact.iter().filter(|exact| exact.verdict == wanted).count()
+    }
+
+    /// How many figures come to this; those that repeat another one count once.
+    pub fn count_figures(&self, wanted: Verdict) -> usize {
+        self.rows.iter().filter(|row| row.verdict == wanted && row.same_as.is_none()).count()
+    }
+
+    /// The most seeds that any figure which was tested has data of on both sides.
+    pub fn seeds_tested(&self) -> usize {
+        self.rows.iter().filter(|row| row.p.is_some()).map(|row| row.pairs).max().unwrap_or(0)
     }
 
     /// Seeds it takes for a clear figure among these to be significant, if these are too few for any. Then nothing can
-    /// be said for or against a regression, unless a law or an expectation tells.
+    /// be said for or against a regression, unless a law or an expectation tells. If only a part of the seeds has data
+    /// of what differs, the same part of more of them is taken to have.
     pub fn seeds_needed(&self) -> Option<usize> {
+        let (tested, seeds) = (self.seeds_tested(), self.seeds.len());
         let needed = pairs_needed(self.level / self.power.tested.max(1) as f64);
-        (self.power.tested > 0 && self.power.able == 0 && self.seeds.len() < needed).then_some(needed)
+        let is_short = self.power.tested > 0 && self.power.able == 0 && tested < needed;
+        is_short.then(|| (needed * seeds).div_ceil(tested.max(1)))
+    }
+
+    /// Figures that became worse by more than is tolerated in every seed that has them, and whose seeds are too few for
+    /// that to be significant, though it would be rare by chance if nothing else were compared.
+    pub fn starved(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.same_as.is_none() && row.is_starved(self.level))
     }
 
     /// Whether fewer than half of the base's seeds are compared, because the head lacks the others: what was promised
@@ -300,10 +372,11 @@ impl Comparison {
         2 * self.seeds.len() < self.seeds.len() + self.only_base.len()
     }
 
-    /// Whether it cannot be told if anything became worse: there are differences and too few seeds to show any, or most
-    /// of the base's seeds are not compared, or most of a metric's.
+    /// Whether it cannot be told if anything became worse: there are differences and too few seeds to show any, or one
+    /// that is as clear as can be; or most of the base's seeds are not compared, or most of a metric's.
     pub fn undecided(&self) -> bool {
-        !self.regressed() && (self.seeds_needed().is_some() || self.lacks_seeds() || !self.thinned.is_empty())
+        let is_short = self.seeds_needed().is_some() || self.starved().next().is_some();
+        !self.regressed() && (is_short || self.lacks_seeds() || !self.thinned.is_empty())
     }
 
     fn verdicts(&self) -> impl Iterator<Item = Verdict> {
@@ -356,46 +429,7 @@ fn unlike(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Option<Exac
     })
 }
 
-fn exact(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
-    let mut laws: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for (base, head) in pairs {
-        base.invariants.iter().for_each(|law| laws.entry(&law.name).or_default().0 += law.violations);
-        head.invariants.iter().for_each(|law| laws.entry(&law.name).or_default().1 += law.violations);
-    }
-    let verdict = |worse| if worse { Verdict::Regression } else { Verdict::Improvement };
-    let laws = laws.into_iter().filter(|(_, (base, head))| base != head).map(|(name, (base, head))| Exact {
-        what: name.to_owned(),
-        base: format!("{base} violations"),
-        head: format!("{head} violations"),
-        verdict: verdict(head > base),
-    });
-    let expectations = head.expectations.iter().filter_map(|after| {
-        let before = base.expectations.iter().find(|before| before.text == after.text)?;
-        let (was, was_met) = fared(before, pairs.iter().map(|(base, _)| *base))?;
-        let (is, _) = fared(after, pairs.iter().map(|(_, head)| *head))?;
-        let verdict = match (was, is) {
-            _ if was == is => return None,
-            (_, Judgement::Pass) => Verdict::Improvement,
-            (Judgement::Pass, _) => Verdict::Regression,
-            (_, Judgement::Fail) if was_met => Verdict::Regression,
-            // Not met before and after, or not known to be any better.
-            _ => Verdict::Moved,
-        };
-        Some(Exact { what: after.text.clone(), base: was.name().to_owned(), head: is.name().to_owned(), verdict })
-    });
-    laws.chain(expectations).chain(unlike(base, head, pairs)).collect()
-}
-
-/// How an expectation fared in these runs, and whether that counts as met: the runs that only one side has are left out
-/// of it as of everything. If the runs tell nothing of it, how it fared over all.
-fn fared<'a>(overall: &Overall, runs: impl Iterator<Item = &'a Run>) -> Option<(Judgement, bool)> {
-    let own = runs.filter_map(|run| run.expectations.iter().find(|one| one.text == overall.text));
-    let mut judged: Vec<Judgement> = own.filter_map(|one| Judgement::named(&one.verdict)).collect();
-    if judged.is_empty() {
-        judged.push(Judgement::named(&overall.verdict)?);
-    }
-    Some(over_seeds(asked_of_seeds(&overall.text).unwrap_or((1.0, false)), &judged))
-}
-
 #[cfg(test)]
 mod compare_tests;
+#[cfg(test)]
+mod fared_tests;

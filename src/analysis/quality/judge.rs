@@ -16,7 +16,7 @@ pub struct Judged {
     pub workload: String,
     /// The comparison of its figures.
     pub comparison: Comparison,
-    /// Figures that had data in the baseline and have none any more.
+    /// Figures that had data in every seed of the baseline that is run, and have none any more.
     pub lost: Vec<String>,
     /// Figures that the baseline has nothing of: nobody looks after them.
     pub unguarded: Vec<String>,
@@ -85,20 +85,37 @@ fn judge_one(before: &Scores, after: &Scores, tolerances: &Tolerances) -> Result
         Ok(comparison) => Ok(Judged {
             workload,
             comparison,
-            lost: missing(before, after),
-            unguarded: missing(after, before),
+            lost: lost(before, after),
+            unguarded: without(with_data(after).map(name), before),
             broken: after.broken.clone(),
         }),
         Err(cause) => Err(Mismatch::Seeds { workload, cause }),
     }
 }
 
-/// Figures with data in `one` and without any in `other`.
-fn missing(one: &Scores, other: &Scores) -> Vec<String> {
-    let name = |figure: &Figure| format!("{} {}", figure.metric, figure.statistic);
-    let has_data = |figure: &&Figure| figure.values.iter().any(Option::is_some);
-    let kept: Vec<String> = other.figures.iter().filter(has_data).map(name).collect();
-    one.figures.iter().filter(has_data).map(name).filter(|name| !kept.contains(name)).collect()
+/// Figures that have data in all of the seeds that are run now, and have none any more. What has data in a part of them
+/// may have it in others by chance: that is judged as the presence of its metric is.
+fn lost(before: &Scores, after: &Scores) -> Vec<String> {
+    let is_run = |(seed, _): &(&u64, &Option<f64>)| after.seeds.contains(seed);
+    let is_always = |figure: &&Figure| {
+        let mut values = before.seeds.iter().zip(&figure.values).filter(is_run);
+        values.all(|(_, value)| value.is_some())
+    };
+    without(before.figures.iter().filter(is_always).map(name), after)
+}
+
+/// Those of these figures that have no data in the scores.
+fn without(names: impl Iterator<Item = String>, scores: &Scores) -> Vec<String> {
+    let kept: Vec<String> = with_data(scores).map(name).collect();
+    names.filter(|name| !kept.contains(name)).collect()
+}
+
+fn with_data(scores: &Scores) -> impl Iterator<Item = &Figure> {
+    scores.figures.iter().filter(|figure| figure.values.iter().any(Option::is_some))
+}
+
+fn name(figure: &Figure) -> String {
+    format!("{} {}", figure.metric, figure.statistic)
 }
 
 /// Scores as the result of a scenario, with nothing in it but these figures.
@@ -204,6 +221,23 @@ mod tests {
         let broken = Scores { broken: vec!["scheduler.capacity in seed 2".to_owned()], ..before.clone() };
         let broken = judged(&before, &broken).remove(0);
         assert!(broken.comparison.identical && broken.is_worse(), "a law that is broken is no quality");
+    }
+
+    /// What one seed of sixteen has by chance, none may have; what fifteen have, none no longer has by chance.
+    #[test]
+    fn what_few_seeds_had_is_not_lost_for_certain() {
+        let of = |seeds: usize| {
+            let values = (0..16).map(|at| (at < seeds).then_some(7.0)).collect();
+            let kept = ("placement.queued{region=r}", "mean", shifted(0.0));
+            scores(&[kept, ("placement.time_to_running{region=r}", "p99", values)])
+        };
+        let fares = |before: usize| {
+            let found = judged(&of(before), &of(0)).remove(0);
+            let wait = found.comparison.exact.iter().find(|exact| exact.what.starts_with("placement.time_to_running"));
+            (found.lost.len(), found.is_worse(), wait.map(|exact| exact.verdict))
+        };
+        let (silent, worse) = (Some(Verdict::NoEvidence), Some(Verdict::Regression));
+        assert_eq!([fares(1), fares(15), fares(16)], [(0, false, silent), (0, true, worse), (1, true, worse)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod binomial;
 pub mod student;
 pub mod bootstrap;
 pub mod signed_rank;
+pub mod sign;
 pub mod holm;
 pub mod modes;
 pub mod shift;

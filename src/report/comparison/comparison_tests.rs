@@ -179,7 +179,7 @@ fn the_headline_says_what_differs() {
         &text::render(&account),
         &[
             ": 1 within tolerance, 2 without evidence, 1 in the head alone\n",
-            "note  only the head has eval.age{region=eu}",
+            "note  only the head has eval.age{region=eu}, in every seed",
         ],
     );
     account.comparison.rows[1].verdict = Verdict::Moved;
@@ -296,4 +296,121 @@ fn annotations_begin_with_the_verdict_and_count_what_is_left_out() {
     assert!(notices[9].contains("::2 more are not annotated") && errors[9].contains("::3 more are not"), "{text}");
     account.comparison.exact.truncate(8);
     assert!(!github::render(&account).contains("not annotated"));
+}
+
+/// Equal runs of which something else is expected are said to be equal, and not to be the same result.
+#[test]
+fn equal_runs_with_other_expectations_are_told_in_every_format() {
+    let mut account = account();
+    let comparison = &mut account.comparison;
+    (comparison.rows, comparison.exact, comparison.identical) = (Vec::new(), Vec::new(), true);
+    comparison.unmatched_expectations = vec![("x max == 1s".to_owned(), false)];
+    assert!(account.comparison.differs());
+    let (word, counts) =
+        ("identical runs, other expectations", "10 runs equal, event for event, 1 expectation of the head alone");
+    let note = "only the head expects `x max == 1s`";
+    let json: serde_json::Value = serde_json::from_str(&json::render(&account)).unwrap();
+    assert_eq!((&json["verdict"], &json["expectations_only_in_head"][0]), (&word.into(), &"x max == 1s".into()));
+    let upper = word.to_uppercase();
+    check_contains(&text::render(&account), &[&format!("{upper}  a|b: {counts}\n"), &format!("note  {note}\n")]);
+    check_contains(&markdown::render(&account), &[&format!("a\\|b: {word}\n"), counts, note]);
+    check_contains(&junit::render(&account), &[counts, note]);
+    check_contains(&github::render(&account), &[&format!("::{word}: {counts}"), note]);
+    // One that is dropped is a regression, of runs that are equal all the same.
+    let dropped = Exact {
+        what: "x max == 1s".to_owned(),
+        base: "pass".to_owned(),
+        head: "not expected".to_owned(),
+        verdict: Verdict::Regression,
+    };
+    account.comparison.exact = vec![dropped];
+    account.comparison.unmatched_expectations[0].1 = true;
+    let counts = "regression: 10 runs equal, event for event, 1 regression";
+    check_contains(
+        &text::render(&account),
+        &[&counts.replacen("regression:", "REGRESSION  a|b:", 1), "pass → not expected"],
+    );
+    check_contains(&junit::render(&account), &["failures=\"1\"", "10 runs equal", "message=\"pass → not expected\""]);
+    check_contains(&github::render(&account), &[counts, "::error file=s%2C1.ron,title=cossim%3A regression::x max"]);
+    check_contains(&markdown::render(&account), &["a\\|b: regression", "1 regression", "pass → not expected"]);
+}
+
+/// Metrics that are measured in fewer seeds by chance are told, with the seeds; so is what is neither better nor worse.
+#[test]
+fn what_has_no_figures_is_told_whatever_it_came_to() {
+    let mut account = account();
+    account.comparison.exact[0].verdict = Verdict::NoEvidence;
+    let told = "plan.wait max < 1s: fail → pass";
+    check_contains(&text::render(&account), &["no evidence of a change", told, "2 without evidence"]);
+    let markdown =
+        "In other numbers of seeds, without evidence of a change: 1</summary>\n\n- `plan.wait max < 1s`: fail → pass";
+    check_contains(&markdown::render(&account), &[markdown]);
+    check_contains(&junit::render(&account), &["no evidence: fail → pass"]);
+    account.comparison.rows.clear();
+    check_contains(&text::render(&account), &[told]);
+    account.comparison.exact[0].verdict = Verdict::Moved;
+    check_contains(&github::render(&account), &[&format!("::notice file=s%2C1.ron,title=cossim%3A moved::{told}")]);
+    check_contains(&text::render(&account), &["MOVED", told]);
+}
+
+#[test]
+fn one_seed_is_said_to_bear_no_evidence() {
+    let mut account = account();
+    account.comparison.exact.clear();
+    (account.comparison.seeds, account.comparison.only_base) = (vec![1], Vec::new());
+    account.comparison.rows.truncate(1);
+    let row = &mut account.comparison.rows[0];
+    (row.worse, row.verdict, row.p, row.interval, row.pairs) = (Worse::Neither, Verdict::Moved, None, None, 1);
+    account.comparison.power = Power::default();
+    assert!(account.comparison.differs() && !account.comparison.undecided());
+    check_contains(&text::render(&account), &["MOVED  a|b: 1 moved", "note  one seed cannot bear evidence: "]);
+    account.comparison.identical = true;
+    assert!(!text::render(&account).contains("one seed cannot"));
+}
+
+/// As many seeds as have data, and of how many.
+#[test]
+fn seeds_without_data_are_told() {
+    let mut account = account();
+    account.comparison.exact.clear();
+    account.comparison.seeds = (1..=30).collect();
+    account.comparison.power = Power { tested: 3, able: 0 };
+    account.comparison.rows.iter_mut().for_each(|row| (row.verdict, row.pairs) = (Verdict::NoEvidence, 5));
+    // Seven of them are needed for three figures, which takes 42 seeds.
+    check_contains(
+        &text::render(&account),
+        &[
+            "UNDECIDED",
+            "5 of 30 seeds have data of what differs, and can show no difference among 3 figures",
+            "`--seeds 42`",
+        ],
+    );
+    account.comparison.power.able = 1;
+    let row = &mut account.comparison.rows[0];
+    (row.p, row.moved) = (Some((0.062_5, 0.187_5)), 5);
+    check_contains(
+        &text::render(&account),
+        &[
+            "UNDECIDED",
+            "worse in every seed that has data, and these are too few",
+            "plan.wait{region=<eu>} p99 (all 5 of 30)",
+        ],
+    );
+}
+
+#[test]
+fn what_never_ends_on_either_side_has_no_change() {
+    let mut account = account();
+    let row = &mut account.comparison.rows[1];
+    (row.base, row.head, row.effect, row.moved) = (f64::INFINITY, f64::INFINITY, 0.0, 0);
+    (row.verdict, row.interval) = (Verdict::Same, Some((0.0, 0.0)));
+    check_contains(&junit::render(&account), &["same: failover.replace{region=eu} p99: never / never, no difference"]);
+    let json: serde_json::Value = serde_json::from_str(&json::render(&account)).unwrap();
+    let never = &json["figures"][1];
+    assert!(never["effect"].is_null() && never.get("ci95").is_none(), "{never}");
+    // Some seeds recovered and as many others did not any more.
+    let row = &mut account.comparison.rows[1];
+    (row.verdict, row.moved) = (Verdict::NoEvidence, 10);
+    let texts = [text::render(&account), markdown::render(&account)];
+    assert!(texts.iter().all(|text| text.contains("never / never") && !text.contains("0 ms (0%)")), "{texts:?}");
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Account, change, interval, moved, name, probability};
-use crate::analysis::compare::Verdict;
+use crate::analysis::compare::{Exact, Verdict};
 
 /// Annotations of one level that are written; GitHub shows ten of each per step.
 const ANNOTATIONS_MAX: usize = 10;
@@ -13,10 +13,12 @@ pub fn render(account: &Account) -> String {
     let said = ("cossim".to_owned(), format!("{}: {}", account.word(), account.counts()));
     let why = account.why_undecided().into_iter().filter(|_| account.comparison.undecided());
     let errors = why.map(|why| ("cossim: undecided".to_owned(), why)).chain(told(account, Verdict::Regression));
+    // Laws that nobody checks any more and expectations that fare otherwise; figures of neither kind are many.
+    let moved = account.exact(Verdict::Moved).map(|exact| titled(Verdict::Moved, fared(exact)));
     let caveats = account.caveats().into_iter().map(|caveat| ("cossim".to_owned(), caveat));
     let file = property(&account.comparison.head.file);
     [
-        level("notice", &file, [said].into_iter().chain(told(account, Verdict::Improvement)).collect()),
+        level("notice", &file, [said].into_iter().chain(moved).chain(told(account, Verdict::Improvement)).collect()),
         level("error", &file, errors.collect()),
         level("warning", &file, caveats.collect()),
     ]
@@ -25,13 +27,22 @@ pub fn render(account: &Account) -> String {
 
 /// What came to this, each with its title.
 fn told(account: &Account, verdict: Verdict) -> impl Iterator<Item = (String, String)> {
-    let exact = account.exact(verdict).map(|exact| format!("{}: {} → {}", exact.what, exact.base, exact.head));
+    let exact = account.exact(verdict).map(fared);
     let own = account.rows(verdict).into_iter().filter(|row| row.same_as.is_none());
     let figures = own.map(|row| {
         let (name, change, interval, p, moved) = (name(row), change(row), interval(row), probability(row), moved(row));
         format!("{name}: {change}, 95 % interval {interval}, p {p}, moved in {moved} seeds")
     });
-    exact.chain(figures).map(move |message| (format!("cossim: {}", verdict.name()), message))
+    exact.chain(figures).map(move |message| titled(verdict, message))
+}
+
+fn fared(exact: &Exact) -> String {
+    format!("{}: {} → {}", exact.what, exact.base, exact.head)
+}
+
+/// A message with its title.
+fn titled(verdict: Verdict, message: String) -> (String, String) {
+    (format!("cossim: {}", verdict.name()), message)
 }
 
 /// Annotations of one level; of more than are shown, the last one says how many are not.

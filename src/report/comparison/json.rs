@@ -15,8 +15,9 @@ pub const SCHEMA: u32 = 2;
 pub struct Document {
     /// Version of this format.
     pub schema: u32,
-    /// `regression`, `undecided` (too few seeds to show any), `identical`, `improvement`, `moved`, `different in what
-    /// is measured`, `different, within tolerance` or `no evidence of a difference`; the first of these that holds.
+    /// `regression`, `undecided` (too few seeds to show any), `identical`, `identical runs, other expectations`,
+    /// `improvement`, `moved`, `different in what is measured`, `different, within tolerance` or `no evidence of a
+    /// difference`; the first of these that holds.
     pub verdict: String,
     /// What is compared with.
     pub base: Result,
@@ -32,7 +33,7 @@ pub struct Document {
     pub tested: usize,
     /// How many of them could have been significant after correction, had they been as clear as can be.
     pub tested_able: usize,
-    /// Seeds it takes for any to be; absent if there are enough.
+    /// Seeds it takes for any to be, if as large a part of them has data of what differs; absent if there are enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds_needed: Option<usize>,
     /// Chance of even one false alarm among them, in percent.
@@ -41,11 +42,12 @@ pub struct Document {
     pub caveats: Vec<String>,
     /// Figures of metrics; none if the runs are identical. Those that repeat another one are among them.
     pub figures: Vec<Figure>,
-    /// Laws and expectations that fared differently, and metrics and expectations that the head has lost.
+    /// Laws and expectations that fared differently, expectations that the head has lost, and metrics that it measured
+    /// in fewer or more seeds.
     pub exact: Vec<Fared>,
-    /// Metrics that only the base has.
+    /// Metrics that the base has in every seed and the head in none, but for those that the tolerances ignore.
     pub metrics_only_in_base: Vec<String>,
-    /// Metrics that only the head has.
+    /// Metrics that the head has in every seed and the base in none, but for those that the tolerances ignore.
     pub metrics_only_in_head: Vec<String>,
     /// Expectations that only the base has.
     pub expectations_only_in_base: Vec<String>,
@@ -95,11 +97,12 @@ pub struct Figure {
     /// Median over seeds of the head.
     pub head: Option<f64>,
     /// How far it moved, head minus base within a seed, and what is held to the tolerance: the Hodges-Lehmann estimate
-    /// over the seeds that moved, or the mean over all seeds if that is further out on the same side.
+    /// over the seeds that moved, or the mean over all seeds if that is further out on the same side. Null, too, if it
+    /// ended on neither side and moved neither way: that is no difference of 0.
     pub effect: Option<f64>,
     /// Seeds in which it moved, of the pairs.
     pub moved: usize,
-    /// Its 95 % interval (BCa bootstrap over seeds); absent with one pair.
+    /// Its 95 % interval (BCa bootstrap over seeds); absent with one pair, and if it ended on neither side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ci95: Option<[Option<f64>; 2]>,
     /// Tolerated move.
@@ -122,7 +125,7 @@ pub struct Figure {
     pub same_as: Option<String>,
 }
 
-/// A law or an expectation.
+/// A law, an expectation, or whether a metric was measured.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Fared {
     /// Its name or text.
@@ -131,8 +134,9 @@ pub struct Fared {
     pub base: String,
     /// In the head.
     pub head: String,
-    /// `regression` or `improvement`; `moved` for runs that should have been equal and for expectations that fared
-    /// otherwise and no better, `tolerated` for metrics that may vanish.
+    /// `regression` or `improvement`; `moved` for runs that should have been equal, for laws that are not checked any
+    /// more, for metrics that are measured in more seeds, and for expectations that fared otherwise, neither better
+    /// nor worse; `tolerated` for metrics that may vanish; `no evidence` where so many seeds may be chance.
     pub verdict: String,
 }
 
@@ -243,9 +247,9 @@ fn figure(row: &Row) -> Figure {
         unpaired: row.unpaired,
         base: ended(row.base),
         head: ended(row.head),
-        effect: ended(row.effect),
+        effect: ended(row.effect).filter(|_| !row.is_never()),
         moved: row.moved,
-        ci95: row.interval.map(|(low, high)| [ended(low), ended(high)]),
+        ci95: row.interval.filter(|_| !row.is_never()).map(|(low, high)| [ended(low), ended(high)]),
         tolerance: plain(row.tolerance),
         p: row.p.map(|(p, _)| rounded(p, "")),
         p_holm: row.p.map(|(_, p)| rounded(p, "")),

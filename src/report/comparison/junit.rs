@@ -37,8 +37,9 @@ pub fn render(account: &Account) -> String {
         add(&format!("{class}.figures"), &name(row), failure, &said);
     }
     for exact in &comparison.exact {
-        let said = format!("{} → {}", exact.base, exact.head);
-        let failure = (exact.verdict == Verdict::Regression).then(|| (said.clone(), said.clone()));
+        let told = format!("{} → {}", exact.base, exact.head);
+        let said = format!("{}: {told}", exact.verdict.name());
+        let failure = (exact.verdict == Verdict::Regression).then(|| (told.clone(), told));
         add(&format!("{class}.exact"), &exact.what, failure, &said);
     }
     let undecided = Some(account.why_undecided().join("; ")).filter(|_| comparison.undecided());
@@ -66,6 +67,9 @@ fn detail(row: &Row) -> String {
     let (base, head) = (value(row.base, &row.unit), value(row.head, &row.unit));
     let (change, interval, p, shown) = (change(row), interval(row), probability(row), detectable(row));
     let (tolerated, moved) = (value(row.tolerance, &row.unit), moved(row));
+    if row.is_never() {
+        return format!("{change}, no difference, p {p}, moved in {moved} seeds");
+    }
     format!(
         "{base} → {head}, change {change}, 95 % interval {interval}, p {p}, tolerated {tolerated}, would have shown \
          {shown}, moved in {moved} seeds"

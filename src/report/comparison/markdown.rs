@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::{Account, change, decision, detectable, interval, moved, name, percent, probability, value};
-use crate::analysis::compare::{Power, Row, Verdict, listed};
+use crate::analysis::compare::{Exact, Power, Row, Verdict, listed};
 
 /// Changed decisions that are listed.
 const DECISIONS_MAX: usize = 10;
@@ -44,13 +44,24 @@ pub fn render(account: &Account) -> String {
             add(format!("\n### {title}\n"));
         }
         for exact in exact {
-            add(format!("- {}: {} → {}", code(&exact.what), prose(&exact.base), prose(&exact.head)));
+            add(fared(exact));
         }
         if !rows.is_empty() {
             add(table(&rows));
         }
     }
     let silent = account.rows(Verdict::NoEvidence);
+    let exact: Vec<_> = account.exact(Verdict::NoEvidence).collect();
+    if !exact.is_empty() {
+        let count = exact.len();
+        add(format!(
+            "\n<details><summary>In other numbers of seeds, without evidence of a change: {count}</summary>\n"
+        ));
+        for exact in exact {
+            add(fared(exact));
+        }
+        add("\n</details>".to_owned());
+    }
     if !silent.is_empty() {
         let level = percent(comparison.level);
         add(format!("\n<details><summary>{} figures without evidence of a change</summary>\n", silent.len()));
@@ -73,6 +84,11 @@ pub fn render(account: &Account) -> String {
         add("\n</details>".to_owned());
     }
     out
+}
+
+/// One that has no figures, in a list.
+fn fared(exact: &Exact) -> String {
+    format!("- {}: {} → {}", code(&exact.what), prose(&exact.base), prose(&exact.head))
 }
 
 fn table(rows: &[&Row]) -> String {

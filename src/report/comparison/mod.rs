@@ -36,7 +36,8 @@ impl Account {
         match comparison {
             _ if comparison.regressed() => "regression",
             _ if comparison.undecided() => "undecided",
-            _ if comparison.identical && comparison.exact.is_empty() => "identical",
+            _ if comparison.is_same() => "identical",
+            _ if comparison.identical && comparison.exact.is_empty() => "identical runs, other expectations",
             _ if comparison.count(Verdict::Improvement) > 0 => "improvement",
             _ if comparison.count(Verdict::Moved) > 0 => "moved",
             _ if comparison.differs() => "different in what is measured",
@@ -45,11 +46,10 @@ impl Account {
         }
     }
 
-    /// How many figures, laws and expectations came to what.
+    /// How many figures, laws, expectations and metrics that were measured more or less often came to what.
     fn counts(&self) -> String {
-        if self.comparison.identical && self.comparison.exact.is_empty() {
-            return format!("{} equal, event for event", plural(self.comparison.seeds.len(), "run"));
-        }
+        let runs = plural(self.comparison.seeds.len(), "run");
+        let equal = self.comparison.identical.then(|| format!("{runs} equal, event for event"));
         let kinds = [
             (Verdict::Regression, "regression"),
             (Verdict::Improvement, "improvement"),
@@ -67,9 +67,10 @@ impl Account {
                 _ => plural(count, word),
             })
         });
-        let gained = self.gained().len() + self.newly_expected().len();
+        let (gained, expected) = (self.gained().len(), self.newly_expected().len());
         let gained = (gained > 0).then(|| format!("{gained} in the head alone"));
-        let some: Vec<String> = some.chain(gained).collect();
+        let expected = (expected > 0).then(|| format!("{} of the head alone", plural(expected, "expectation")));
+        let some: Vec<String> = equal.into_iter().chain(some).chain(gained).chain(expected).collect();
         if some.is_empty() { "no figures in common".to_owned() } else { some.join(", ") }
     }
 
@@ -85,6 +86,13 @@ impl Account {
             ));
         }
         caveats.extend(self.why_undecided());
+        if comparison.seeds.len() == 1 && !comparison.identical && comparison.seeds_needed().is_none() {
+            caveats.push(
+                "one seed cannot bear evidence: what is other in it is other, and whether it is so in others is unknown; \
+                 run both with more, as with `--seeds 10`"
+                    .to_owned(),
+            );
+        }
         for (what, base, head) in [
             ("scenarios", &comparison.base.scenario, &comparison.head.scenario),
             ("versions of cossim", &comparison.base.cossim, &comparison.head.cossim),
@@ -108,7 +116,7 @@ impl Account {
         // What the head has lost is among the regressions.
         let gained = self.gained();
         if !gained.is_empty() {
-            caveats.push(format!("only the head has {}", gained.join(", ")));
+            caveats.push(format!("only the head has {}, in every seed", gained.join(", ")));
         }
         let expected = self.newly_expected().into_iter().map(|text| format!("`{text}`")).collect::<Vec<String>>();
         if !expected.is_empty() {
@@ -120,7 +128,7 @@ impl Account {
         caveats
     }
 
-    /// Metrics that only the head has.
+    /// Metrics that the head has in every seed and the base in none.
     fn gained(&self) -> Vec<&str> {
         let gained = self.comparison.unmatched.iter().filter(|(_, is_base)| !is_base);
         gained.map(|(key, _)| key.as_str()).collect()
@@ -137,14 +145,19 @@ impl Account {
     fn why_undecided(&self) -> Vec<String> {
         let comparison = &self.comparison;
         let few = comparison.seeds_needed().map(|needed| {
+            let (seeds, tested) = (comparison.seeds.len(), comparison.seeds_tested());
+            let some = match tested {
+                all if all >= seeds => format!("{} can show", plural(seeds, "seed")),
+                some => format!("{some} of {seeds} seeds have data of what differs, and can show"),
+            };
             format!(
-                "{} can show no difference among {} at {}, however clear: at least {needed} are needed, as with \
+                "{some} no difference among {} at {}, however clear: at least {needed} are needed, as with \
                  `--seeds {needed}`",
-                plural(comparison.seeds.len(), "seed"),
                 plural(comparison.power.tested, "figure"),
                 percent(comparison.level),
             )
         });
+        let starved = few.is_none().then(|| self.starved()).flatten();
         let common = comparison.seeds.len();
         let lacking = comparison.lacks_seeds().then(|| {
             format!(
@@ -161,7 +174,23 @@ impl Account {
                 plural(common, "seed")
             )
         });
-        few.into_iter().chain(lacking).chain(thinned).collect()
+        few.into_iter().chain(starved).chain(lacking).chain(thinned).collect()
+    }
+
+    /// Which figures are as much worse as they can be, in too few seeds.
+    fn starved(&self) -> Option<String> {
+        let seeds = self.comparison.seeds.len();
+        let all: Vec<&Row> = self.comparison.starved().collect();
+        let named = |row: &&Row| format!("{} (all {} of {seeds})", name(row), row.pairs);
+        let mut told: Vec<String> = all.iter().take(UNPAIRED_MAX).map(named).collect();
+        let more = all.len() - told.len();
+        told.extend((more > 0).then(|| format!("and {more} more")));
+        (!all.is_empty()).then(|| {
+            format!(
+                "worse in every seed that has data, and these are too few to tell whether that is chance: {}; run more",
+                told.join(", ")
+            )
+        })
     }
 
     /// The commands that tell more of the first decision that changed, if the results tell scores alone.
@@ -230,6 +259,9 @@ fn signed(value: f64) -> String {
 
 /// Effect with unit and share of the base.
 fn change(row: &Row) -> String {
+    if row.is_never() {
+        return "never / never".to_owned();
+    }
     if row.effect.is_infinite() {
         return signed(row.effect);
     }

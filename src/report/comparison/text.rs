@@ -1,10 +1,10 @@
 //! A comparison for people: the verdict first, then what moved, then what could not have been seen.
 
 use super::{Account, change, decision, detectable, interval, moved, percent, probability, told, value};
-use crate::analysis::compare::{Power, Row, Side, Verdict, listed};
+use crate::analysis::compare::{Exact, Power, Row, Side, Verdict, listed};
 use crate::report::text::{align, grouped, line, section};
 
-/// Figures without evidence that are listed; the JSON has all.
+/// Figures without evidence that are listed, and as many of what else has none; the JSON has all.
 const SILENT_MAX: usize = 12;
 /// Seeds whose first changed decision is shown.
 const SEEDS_MAX: usize = 5;
@@ -65,13 +65,23 @@ fn changed(account: &Account, verdict: Verdict, title: &str, out: &mut String) {
     }
 }
 
-/// What moved without being significant, and how large a change would have been seen.
+/// What changed without being significant, and how large a change would have been seen.
 fn silent(account: &Account, out: &mut String) {
     let rows: Vec<&Row> = account.rows(Verdict::NoEvidence);
-    if rows.is_empty() {
+    let exact: Vec<&Exact> = account.exact(Verdict::NoEvidence).collect();
+    if rows.is_empty() && exact.is_empty() {
         return;
     }
     section(out, "no evidence of a change");
+    for exact in exact.iter().take(SILENT_MAX) {
+        line(out, &format!("  {}: {} → {}", exact.what, exact.base, exact.head));
+    }
+    if exact.len() > SILENT_MAX {
+        line(out, &format!("  and {} more; `--format json` has them all", exact.len() - SILENT_MAX));
+    }
+    if rows.is_empty() {
+        return;
+    }
     let header = ["figure", "base", "change", "95 %", "seeds that moved", "p", "would have shown"];
     let mut table = vec![header.map(str::to_owned)];
     for row in rows.iter().take(SILENT_MAX) {
