@@ -9,7 +9,6 @@ use crate::model::constraint::Constraint;
 use crate::model::job::{Job, TaskGroup};
 use crate::model::node::{Node, NodeNetwork};
 use crate::protocol::scheduler::devices::{Request, has_devices};
-use crate::protocol::scheduler::node_map::NodeMap;
 use crate::protocol::scheduler::operators::{Operator, Rule};
 use crate::protocol::scheduler::state::NodeEntry;
 
@@ -67,19 +66,13 @@ impl Answers {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Classes {
     numbers: BTreeMap<u64, u32>,
-    /// Number plus one; zero for not yet looked up.
-    by_node: NodeMap<u32>,
 }
 
 impl Classes {
     /// The number of a node's class.
     pub(super) fn of(&mut self, entry: &NodeEntry) -> usize {
-        let number = self.by_node.at(entry.id);
-        if *number == 0 {
-            let next = self.numbers.len() as u32;
-            *number = *self.numbers.entry(entry.class).or_insert(next) + 1;
-        }
-        *number as usize - 1
+        let next = self.numbers.len() as u32;
+        *self.numbers.entry(entry.class).or_insert(next) as usize
     }
 
     /// Eligibility by class for a blocked evaluation: groups are merged in favour of eligible, then the job decides
@@ -200,13 +193,13 @@ fn has_driver(node: &Node, driver: &str) -> bool {
     legacy.is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "TRUE" | "true" | "True"))
 }
 
-/// Whether a job and one of its groups may run on a node, asking each class once.
+/// Whether a job and one of its groups may run on a node, asking each class once. The number of the node's class.
 pub(super) fn check(
     classes: &mut Classes,
     job: &mut JobChecks<'_>,
     group: &mut GroupChecks<'_>,
     entry: &NodeEntry,
-) -> Result<(), Filtered> {
+) -> Result<usize, Filtered> {
     let class = classes.of(entry);
     match job.answers.get(class) {
         Answer::Ineligible => return Err(Filtered::Class),
@@ -221,11 +214,11 @@ pub(super) fn check(
     }
     match group.answers.get(class) {
         Answer::Ineligible => Err(Filtered::Class),
-        Answer::Eligible => Ok(()),
+        Answer::Eligible => Ok(class),
         Answer::Unknown => {
             let checked = group.check(&entry.node);
             group.answers.learn(class, checked.is_ok());
-            checked
+            checked.map(|()| class)
         }
     }
 }

@@ -581,13 +581,10 @@ impl<'a> Stack<'a> {
         let Some(entry) = state.node(node) else { return Known::Nothing };
         let known = match self.feasible(view, entry) {
             Err(why) => Known::Rejected(Rejected::Filtered(why)),
-            Ok(()) => {
-                let class = self.classes.of(entry);
-                match self.rank_briefly(&mut view.scores, class, entry) {
-                    Ok((sum, count)) => Known::Scored(sum, count),
-                    Err(why) => Known::Rejected(Rejected::Exhausted(why)),
-                }
-            }
+            Ok(class) => match self.rank_briefly(&mut view.scores, class, entry) {
+                Ok((sum, count)) => Known::Scored(sum, count),
+                Err(why) => Known::Rejected(Rejected::Exhausted(why)),
+            },
         };
         // The first node of a class names the constraint, so only the answers of later ones can be kept.
         if !matches!(known, Known::Rejected(Rejected::Filtered(why)) if why != Filtered::Class) {
@@ -639,12 +636,14 @@ impl<'a> Stack<'a> {
     fn look(&mut self, view: &mut View<'a>, node: NodeId, options: SelectOptions<'_>) -> Option<Ranked> {
         let state = self.state;
         let entry = state.node(node)?;
-        if let Err(why) = self.feasible(view, entry) {
-            self.rejected.push((node, Rejected::Filtered(why)));
-            return None;
-        }
+        let class = match self.feasible(view, entry) {
+            Ok(class) => class,
+            Err(why) => {
+                self.rejected.push((node, Rejected::Filtered(why)));
+                return None;
+            }
+        };
         self.work.nodes_scored += 1;
-        let class = self.classes.of(entry);
         match self.rank(&mut view.scores, class, entry, options) {
             Ok(ranked) => {
                 if let Some(trace) = &mut self.trace {
@@ -659,9 +658,10 @@ impl<'a> Stack<'a> {
         }
     }
 
-    fn feasible(&mut self, view: &mut View<'a>, entry: &NodeEntry) -> Result<(), Filtered> {
+    /// The number of the node's class, if it may be chosen.
+    fn feasible(&mut self, view: &mut View<'a>, entry: &NodeEntry) -> Result<usize, Filtered> {
         let node = entry.id;
-        check(&mut self.classes, &mut self.job_checks, &mut view.checks, entry)?;
+        let class = check(&mut self.classes, &mut self.job_checks, &mut view.checks, entry)?;
         let system = matches!(self.job.kind, JobKind::System | JobKind::SysBatch);
         if !system
             && (self.job_distinct_hosts && self.draft.own_of_job(node) > 0
@@ -678,7 +678,7 @@ impl<'a> Stack<'a> {
                 return Err(Filtered::DistinctProperty(*number as u32, value.0, used));
             }
         }
-        Ok(())
+        Ok(class)
     }
 
     fn view(&mut self, at: usize) -> View<'a> {
