@@ -41,6 +41,14 @@ pub(super) fn execute(quality: &Quality, output: &mut Output) -> Exit {
             return Exit::Wrong;
         }
     };
+    if !quality.save
+        && let Ok(Some(orphan)) =
+            baseline::without_workload(&quality.folder, suite.iter().map(|workload| &*workload.name))
+    {
+        let said = format!("error[E121]: no workload belongs to `{}`: nobody would look after it", orphan.display());
+        output.say(&format!("{said}\nhint: bring its workload back, or remove the baseline too"));
+        return Exit::Wrong;
+    }
     let now = match play_all(quality, &suite, output) {
         Ok(now) => now,
         Err(exit) => return exit,

@@ -159,6 +159,7 @@ fn open(target: &std::path::Path, option: &str, output: &mut Output) -> Option<F
 fn unusable(error: &FolderError, option: &str) -> String {
     let hint = match error {
         FolderError::NoBaseline { .. } => "choose another name, or move what is there elsewhere".to_owned(),
+        FolderError::Baseline { .. } => format!("choose another folder with `{option}`, or remove the baseline first"),
         FolderError::Write { .. } | FolderError::Taken { .. } => {
             format!("choose a folder you can write to with `{option}`")
         }

@@ -10,14 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::id::{Id as _, IdVec};
+use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
+use crate::measure::by_instance::ByInstance;
 use crate::measure::control::ControlRecorder;
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
 use crate::measure::placement::{Placement, PlacementRecorder};
 use crate::measure::requests::RequestRecorder;
-use crate::model::alloc::AllocId;
 use crate::model::job::{JobId, JobKind};
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
@@ -156,40 +156,6 @@ pub struct FailoverRecorder {
     first_served: BTreeMap<RequestNumber, Place>,
 }
 
-/// Something for some instances, asked for with every request: by region and allocation, both of which are dense.
-#[derive(Debug, Clone)]
-struct ByInstance<T>(Vec<Vec<Option<T>>>);
-
-impl<T: Copy> ByInstance<T> {
-    fn get(&self, Instance { region, alloc }: Instance) -> Option<T> {
-        *self.0.get(region.index())?.get(alloc.index())?
-    }
-
-    fn insert(&mut self, Instance { region, alloc }: Instance, what: T) {
-        let (region, alloc) = (region.index(), alloc.index());
-        if self.0.len() <= region {
-            self.0.resize(region + 1, Vec::new());
-        }
-        if self.0[region].len() <= alloc {
-            self.0[region].resize(alloc + 1, None);
-        }
-        self.0[region][alloc] = Some(what);
-    }
-
-    fn remove(&mut self, Instance { region, alloc }: Instance) -> Option<T> {
-        self.0.get_mut(region.index())?.get_mut(alloc.index())?.take()
-    }
-
-    /// In order.
-    fn iter(&self) -> impl Iterator<Item = (Instance, T)> {
-        self.0.iter().enumerate().flat_map(|(region, allocs)| {
-            let region = RegionId::from_index(region);
-            let instance = move |alloc| Instance { region, alloc: AllocId::from_index(alloc) };
-            allocs.iter().enumerate().filter_map(move |(alloc, what)| Some((instance(alloc), (*what)?)))
-        })
-    }
-}
-
 /// Where a chain is: which failover, and which of its chains.
 type Place = (usize, usize);
 
@@ -199,7 +165,7 @@ impl FailoverRecorder {
         Self {
             spec: Arc::clone(spec),
             failovers: Vec::new(),
-            by_replacement: ByInstance(Vec::new()),
+            by_replacement: ByInstance::default(),
             waiting_by_lost: BTreeMap::new(),
             over: BTreeSet::new(),
             last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
@@ -208,7 +174,7 @@ impl FailoverRecorder {
             in_office: BTreeMap::new(),
             healthy: BTreeSet::new(),
             routed: BTreeSet::new(),
-            served: ByInstance(Vec::new()),
+            served: ByInstance::default(),
             first_served: BTreeMap::new(),
         }
     }
@@ -454,18 +420,28 @@ impl FailoverRecorder {
         })
     }
 
+    /// The fault to blame for a machine that was given up: the last that hit it; or else the last that hit others of its
+    /// region, such as the server it spoke to, or links, which may be anybody's.
+    fn to_blame(&self, machine: MachineId) -> Option<usize> {
+        let region = |machine: MachineId| self.spec.zones[self.spec.machines[machine].zone].region;
+        let is_near =
+            |hit: &BTreeSet<MachineId>| hit.is_empty() || hit.iter().any(|other| region(*other) == region(machine));
+        let of_itself = self.hit.iter().rposition(|hit| hit.contains(&machine));
+        of_itself.or_else(|| self.hit.iter().rposition(is_near))
+    }
+
     fn node_down(&mut self, at: Time, machine: MachineId, placement: &PlacementRecorder) {
-        // What a fault does not take at once (a pause, a lossy link) is lost when its node is given up.
-        let Some(last) = self.failovers.len().checked_sub(1) else { return };
-        // The last fault that hit the machine is to blame, and without one the last of all.
-        let cause = self.hit.iter().rposition(|hit| hit.contains(&machine)).unwrap_or(last);
+        // What a fault does not take at once (a pause, a lossy link) is lost when its node is given up. Without a fault
+        // to blame it is no fault's; chains that have begun go on.
+        let cause = self.to_blame(machine).unwrap_or(self.failovers.len());
         // A replacement that stood on a machine which its own fault, or a later one, has taken.
         let is_in_turn = |(number, _): &Place| *number >= cause || self.hit[*number].contains(&machine);
         let is_lost = |placed: &Placement| {
             let goes_on = self.by_replacement.get(placed.instance).is_some_and(|place| is_in_turn(&place));
             placed.machine == machine && !goes_on && !self.waiting_by_lost.contains_key(&placed.instance)
         };
-        let given_up: Vec<Chain> = self.chains(placement, is_lost).collect();
+        let is_of_a_fault = cause < self.failovers.len();
+        let given_up: Vec<Chain> = self.chains(placement, |placed| is_of_a_fault && is_lost(placed)).collect();
         let stood_here = |(instance, place): &(Instance, Place)| {
             is_in_turn(place) && placement.placement(*instance).is_some_and(|placed| placed.machine == machine)
         };

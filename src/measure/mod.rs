@@ -13,6 +13,7 @@ pub mod placement;
 pub mod requests;
 pub mod control;
 pub mod detection;
+mod by_instance;
 pub mod failover;
 pub mod recorder;
 pub mod outcome;

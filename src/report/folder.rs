@@ -33,6 +33,12 @@ pub enum FolderError {
         /// Where.
         path: PathBuf,
     },
+    /// The place of a report is taken by a baseline.
+    #[error("`{}` is a baseline, which a report would replace", path.display())]
+    Baseline {
+        /// Where.
+        path: PathBuf,
+    },
     /// The place is taken by something that is not a folder of ours, or by one with something else in it.
     #[error("`{}` exists and was not written by cossim", path.display())]
     Taken {
@@ -110,9 +116,18 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens `target`. It may exist if cossim wrote it before (there is a `summary.json`, and nothing that cossim would
-    /// not write) or if it is empty.
+    /// Opens `target`. It may exist if it is a report that cossim wrote before (there is a `summary.json`, and nothing
+    /// that cossim would not write) or if it is empty.
     pub fn open(target: &Path) -> Result<Self, FolderError> {
+        let names: Vec<_> =
+            fs::read_dir(target).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+        if !names.is_empty() && names.iter().all(|name| KEPT.iter().any(|kept| name == *kept)) {
+            return Err(FolderError::Baseline { path: target.to_owned() });
+        }
+        Self::stand(target)
+    }
+
+    fn stand(target: &Path) -> Result<Self, FolderError> {
         let taken = fs::symlink_metadata(target).is_ok();
         if taken && !ours(target)? {
             return Err(FolderError::Taken { path: target.to_owned() });
@@ -134,14 +149,13 @@ impl Folder {
     pub fn open_baseline(target: &Path) -> Result<(Self, Option<String>), FolderError> {
         let taken = || FolderError::NoBaseline { path: target.to_owned() };
         if fs::symlink_metadata(target).is_err() {
-            return Ok((Self::open(target)?, None));
+            return Ok((Self::stand(target)?, None));
         }
         let entries: Vec<_> = fs::read_dir(target).map_err(|_| taken())?.flatten().collect();
         if entries.is_empty() {
-            return Ok((Self::open(target)?, None));
+            return Ok((Self::stand(target)?, None));
         }
-        let kept = [SUMMARY, PLACEMENTS, CHECKSUMS];
-        let is_kept = |entry: &fs::DirEntry| kept.iter().any(|name| entry.file_name() == *name);
+        let is_kept = |entry: &fs::DirEntry| KEPT.iter().any(|name| entry.file_name() == *name);
         let older = summary::read::unchecked(target, Writer::Any);
         if !entries.iter().all(is_kept) {
             return Err(taken());
@@ -154,7 +168,7 @@ impl Folder {
             Err(ReadError { flaw: Flaw::Schema { found, .. }, .. }) => format!("of format {found}"),
             Err(_) => return Err(taken()),
         };
-        Ok((Self::open(target)?, Some(told)))
+        Ok((Self::stand(target)?, Some(told)))
     }
 
     /// Writes every file, then puts the folder in its place. Returns the files' names. On an error the target is as it
@@ -287,6 +301,8 @@ pub fn is_of_a_report(name: &str) -> bool {
     single || TABLES.iter().any(|(known, _)| name == *known) || CHARTS.iter().any(chart)
 }
 
+/// What a baseline consists of.
+const KEPT: [&str; 3] = [SUMMARY, PLACEMENTS, CHECKSUMS];
 const SUMMARY: &str = crate::analysis::summary::read::FILE;
 const PLACEMENTS: &str = crate::analysis::compare::decisions::FILE;
 const SENSITIVITY: &str = sensitivity::FILE;

@@ -102,6 +102,10 @@ fn a_baseline_is_kept_and_equal_runs_are_identical() {
         let refused = cossim(&[&["run", SCENARIO], &more[..]].concat());
         check_refused(&refused, &["E090", "would be one folder, or one within the other", "`--out` or `--baselines`"]);
     }
+    // Nor does a later report take the place of a baseline without a word.
+    std::fs::remove_file(scratch.path("kept/main/notes.txt")).unwrap();
+    let refused = cossim(&["run", SCENARIO, "--out", &scratch.path("kept/main")]);
+    check_refused(&refused, &["E090", "kept/main` is a baseline, which a report would replace", "`--out`"]);
     let ended = cossim(&["run", SCENARIO, "--save-baseline", "../main"]);
     assert_eq!(ended.code, Some(2));
     contains(&ended.stderr, &["it names a folder"]);

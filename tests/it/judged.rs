@@ -124,6 +124,36 @@ fn failures(timeline: &str, edits: &[&str]) -> (Outcome, Vec<(String, u64, u64)>
     (outcome, figures.into())
 }
 
+/// A node that spoke to a lost server is given up though nothing hit it. A later fault elsewhere is not to blame.
+#[test]
+fn what_is_lost_without_being_hit_belongs_to_the_last_fault_of_its_region() {
+    let path = std::env::temp_dir().join(format!("cossim-blame-{}.ron", std::process::id()));
+    let text = r#"Scenario(
+        name: "two", duration: "3m", warmup: "30s", network: Preset("lan"),
+        regions: [
+            Region(name: "r", zones: ["a", "b", "c"], clients: [Clients(datacenter: "apps", count: 6, instance: "m5.large")]),
+            Region(name: "q", like: "r"),
+        ],
+        jobs: [Inline(Job(name: "a", datacenters: ["apps"], groups: [
+            Group(name: "g", count: 6, cpu: "500 MHz", memory: "256 MiB"),
+        ]))],
+        timeline: [At("60s", ZoneOutage(zone: "r/a", lasts: "60s")), At("65s", NodeCrash(target: "q/apps-1"))],
+    )"#;
+    std::fs::write(&path, text).unwrap();
+    let lost = |edits: &[&str]| {
+        let edits: Vec<String> = edits.iter().map(|edit| (*edit).to_owned()).collect();
+        let loaded = scenario::load(&path, &edits);
+        let shown = loaded.sources.render(&loaded.findings, false);
+        let outcome = outcome(&loaded.lowered.unwrap_or_else(|| panic!("{shown}")));
+        outcome.failovers.iter().map(|failover| failover.chains.len()).collect::<Vec<_>>()
+    };
+    let alone = lost(&["timeline=[At(\"60s\", ZoneOutage(zone: \"r/a\", lasts: \"60s\"))]"]);
+    let both = lost(&[]);
+    std::fs::remove_file(&path).unwrap();
+    assert!(alone[0] > 2, "more than what stood in the zone itself: {alone:?}");
+    assert_eq!(both, [alone[0], 0]);
+}
+
 #[test]
 fn what_had_not_come_back_when_the_run_ended_is_an_open_wait_at_every_stage() {
     let crash = r#"At("2m", NodeCrash(target: "us-east-1/apps-1"))"#;

@@ -301,6 +301,10 @@ fn the_command_saves_compares_and_says_what_is_wrong() {
     assert!(table.starts_with("1 workload, 1 identical: 0 figures worse, 0 better, 0 without evidence"), "{table}");
     let (code, table, _) = cossim(&[name, "--set", "scheduler.algorithm=Spread"]);
     assert!(code == Some(1) && table.contains("regression"), "{table}");
+    fs::write(scratch.join("baselines/gone.txt"), "").expect("a baseline can be written");
+    let (code, _, said) = cossim(&[name]);
+    assert!(code == Some(2) && said.contains("no workload belongs to") && said.contains("gone.txt"), "{said}");
+    fs::remove_file(scratch.join("baselines/gone.txt")).expect("a baseline can be removed");
     fs::copy(&workload, scratch.join("trap2.ron")).expect("a workload can be copied");
     let (code, _, said) = cossim(&[name]);
     assert!(code == Some(2) && said.contains("are called `fragmentation-trap`"), "{said}");

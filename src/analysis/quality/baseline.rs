@@ -11,6 +11,7 @@
 //!
 //! `never` is a wait that had not ended with its run, `-` no data.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -95,6 +96,24 @@ pub fn read(path: &Path) -> Result<Scores, BaselineError> {
 /// Reads the baselines of these workloads, which stand in `folder`.
 pub fn read_all<'a>(folder: &Path, workloads: impl Iterator<Item = &'a str>) -> Result<Vec<Scores>, BaselineError> {
     workloads.map(|workload| read(&path(folder, workload))).collect()
+}
+
+/// The first file of a baseline in `folder` that belongs to none of these workloads.
+pub fn without_workload<'a>(
+    folder: &Path,
+    workloads: impl Iterator<Item = &'a str>,
+) -> Result<Option<PathBuf>, BaselineError> {
+    let known: BTreeSet<PathBuf> = workloads.map(|workload| path(folder, workload)).collect();
+    let stand = folder.join("baselines");
+    let unusable = |cause| BaselineError::Unusable { verb: "read", path: stand.clone(), cause };
+    let mut orphans = BTreeSet::new();
+    for entry in std::fs::read_dir(&stand).map_err(unusable)? {
+        let file = entry.map_err(unusable)?.path();
+        if file.extension().is_some_and(|extension| extension == "txt") && !known.contains(&file) {
+            orphans.insert(file);
+        }
+    }
+    Ok(orphans.pop_first())
 }
 
 /// The scores, or the line that is wrong and why.
