@@ -54,7 +54,9 @@ pub struct Compacted {
     pub copies: u32,
     /// Machines needed, by trial, ascending; empty if the work fits on no number of copies.
     pub needed: Vec<Trial>,
-    /// The same with any one zone lost after that; empty if it never fits, or with a single zone.
+    /// Copies that were packed to survive the loss of any one zone; `None` with a single zone.
+    pub copies_surviving: Option<u32>,
+    /// Machines needed for that, by trial, ascending; empty if it never survives, or with a single zone.
     pub surviving: Vec<Trial>,
     /// What does not fit on the largest cell that was tried, if the work never fits.
     pub homeless: Vec<Homeless>,
@@ -67,8 +69,6 @@ pub struct Compacted {
 pub struct Bereft {
     /// The zone: the first of the region with such work.
     pub zone: ZoneId,
-    /// Copies of the cell that were packed before that, the most that are.
-    pub copies: u32,
     /// What has no place.
     pub homeless: Vec<Homeless>,
 }
@@ -92,6 +92,7 @@ pub fn p90(trials: &[Trial]) -> Option<Trial> {
 const COPIES_MAX: u32 = 16;
 
 /// What is packed in a region.
+#[derive(Clone)]
 struct Work<'a> {
     spec: &'a WorldSpec,
     region: RegionId,
@@ -154,27 +155,20 @@ fn compacted(
     let counts = jobs.iter().filter(|job| matches!(job.kind, JobKind::Service | JobKind::Batch) && !job.is_parent());
     let wanted = counts.flat_map(|job| &job.groups).map(|group| u64::from(group.count)).sum();
     let may_wait = libm::floor(wanted as f64 * trials.homeless) as u64;
-    let mut work = Work { spec, region, jobs, nodes, may_wait, zones: &spec.regions[region].zones };
-    let machines = work.nodes.len();
-    // As many copies as it takes to fit, and to survive where more of them help.
+    let mut as_is = Work { spec, region, jobs, nodes, may_wait, zones: &spec.regions[region].zones };
+    let machines = as_is.nodes.len();
+    // As many copies as it takes to fit; more of them only for what has to survive.
     let mut go_on = || tick(0) == Wish::GoOn;
-    work.grow(machines, false, &mut go_on)?;
-    let enough = work.nodes.len();
-    let several = work.zones.len() > 1;
-    let lost = if several { work.grow(machines, true, &mut go_on)? } else { None };
+    as_is.grow(machines, false, &mut go_on)?;
+    let mut surviving = as_is.clone();
+    let several = surviving.zones.len() > 1;
+    let lost = if several { surviving.grow(machines, true, &mut go_on)? } else { None };
     let survivable = several && lost.is_none();
-    let copies = |work: &Work<'_>| u32::try_from(work.nodes.len() / machines).unwrap_or(COPIES_MAX);
-    let bereft =
-        lost.and_then(|Misfit { zone, homeless }| Some(Bereft { zone: zone?, copies: copies(&work), homeless }));
-    if !survivable {
-        work.nodes.truncate(enough);
-    }
-    let copies = copies(&work);
+    let bereft = lost.and_then(|Misfit { zone, homeless }| Some(Bereft { zone: zone?, homeless }));
     let numbers: Vec<u64> = (0..u64::from(trials.count)).collect();
     let trial = |seed: &u64, shared: &Shared| {
-        let order = work.order(*seed);
-        let needed = work.fewest(&order, *seed, false, shared)?;
-        let surviving = if survivable { work.fewest(&order, *seed, true, shared)? } else { None };
+        let needed = as_is.trial(machines, *seed, false, shared)?;
+        let surviving = if survivable { surviving.trial(machines, *seed, true, shared)? } else { None };
         Ok((needed, surviving))
     };
     let results = batch(&numbers, threads, trial, tick)?;
@@ -185,10 +179,21 @@ fn compacted(
         all
     };
     let needed = sorted(results.iter().map(|(needed, _)| *needed).collect());
-    let surviving = sorted(results.iter().map(|(_, surviving)| *surviving).collect());
     let mut go_on = || tick(numbers.len()) == Wish::GoOn;
-    let homeless = if needed.is_empty() { work.packed(&work.nodes, 0, &mut go_on)?.homeless() } else { Vec::new() };
-    Ok(Compacted { region, machines, wanted, softened, copies, needed, surviving, homeless, bereft })
+    let homeless = if needed.is_empty() { as_is.packed(&as_is.nodes, 0, &mut go_on)?.homeless() } else { Vec::new() };
+    let copies = |work: &Work<'_>| u32::try_from(work.nodes.len() / machines).unwrap_or(COPIES_MAX);
+    Ok(Compacted {
+        region,
+        machines,
+        wanted,
+        softened,
+        copies: copies(&as_is),
+        needed,
+        copies_surviving: several.then(|| copies(&surviving)),
+        surviving: sorted(results.iter().map(|(_, surviving)| *surviving).collect()),
+        homeless,
+        bereft,
+    })
 }
 
 /// Takes the constraints of jobs that are larger than half the cell as preferences; the names of those that have some.
@@ -265,6 +270,18 @@ impl Work<'_> {
             let name = format!("{}~{}", original.name, number / machines + 1);
             let copy = NodeSpec { name: name.into(), ..NodeSpec::clone(original) };
             self.nodes.push((NodeId::from_index(number), Arc::new(copy)));
+        }
+    }
+
+    /// One trial. A cell that is too small for the order it packs in is cloned as well.
+    fn trial(&self, machines: usize, seed: u64, survives: bool, shared: &Shared) -> Result<Option<Trial>, RunError> {
+        let mut work = self.clone();
+        loop {
+            let found = work.fewest(&work.order(seed), seed, survives, shared)?;
+            if found.is_some() || work.nodes.len() >= machines * COPIES_MAX as usize {
+                return Ok(found);
+            }
+            work.clone_cell(machines);
         }
     }
 
@@ -396,8 +413,13 @@ mod tests {
         assert!(text.contains("us-east-1, any one zone lost") && text.contains("does not fit on 16"), "{text}");
         assert!(text.contains("us-east-1, zone a lost: shop.web: 5 without a place"), "{text}");
         assert_eq!((&json[0]["copies"], &json[0]["needed"]["p90"]), (&2.into(), &2.into()), "{json}");
-        let lost = &json[0]["unplaced_with_zone_lost"];
-        assert_eq!((&lost["zone"], &lost["copies"], &lost["groups"][0]["count"]), (&"a".into(), &16.into(), &5.into()));
+        let (lost, copies) = (&json[0]["unplaced_with_zone_lost"], &json[0]["copies_with_any_zone_lost"]);
+        assert_eq!((&lost["zone"], copies, &lost["groups"][0]["count"]), (&"a".into(), &16.into(), &5.into()));
+        // Three machines hold twelve, and as they are they are not cloned for what has to survive.
+        let (text, json) = compacted(&["regions[0].clients[0].count=3"]);
+        assert_eq!((&json[0]["copies"], &json[0]["needed"]["p90"]), (&1.into(), &3.into()), "{json}");
+        assert_eq!(json[0]["copies_with_any_zone_lost"], 2, "{json}");
+        assert!(text.contains("any one zone lost: packed into 2 copies of its machines"), "{text}");
         // Here nothing is lost, and there nothing fits to begin with.
         let (_, json) = compacted(&["jobs[0].groups[0].count=5"]);
         assert!(json[0]["unplaced_with_zone_lost"].is_null(), "{json}");

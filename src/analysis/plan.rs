@@ -205,17 +205,18 @@ pub fn plan(
         refuted.push(best);
     };
     let (binding, ruled_out) = bench.binding(&space, found);
-    let mut good = Vec::new();
+    let (mut good, good_seeds) =
+        (Vec::new(), if spec.nines == 0 { search_seeds } else { search_seeds.max(NINE_SEEDS) });
     for nine in 1..=spec.nines {
         let wanted = 1.0 - math::exp(-f64::from(nine) * math::ln(10.0));
-        good.push((wanted, space.cheapest(|at| bench.is_good(at, wanted, search_seeds))?));
+        good.push((wanted, space.cheapest(|at| bench.is_good(at, wanted, good_seeds))?));
     }
     let headroom = match found.best {
         Some(best) if fleets.headroom() => Some(bench.headroom(best, search_seeds)?),
         Some(_) | None => None,
     };
     let judged = found.best.map_or(Ok(Vec::new()), |best| bench.judged(best, (search_seeds, confirmed), attempt))?;
-    let tried: Vec<(usize, Fleet)> = bench.tried().into_iter().map(|at| (at, bench.fleet(at, search_seeds))).collect();
+    let tried: Vec<(usize, Fleet)> = bench.tried().into_iter().map(|at| (at, bench.fleet(at, good_seeds))).collect();
     let (nines, in_order) = cheapest_seen(&good, &tried);
     Ok(Planned {
         best: found.best.map(|at| bench.fleet(at, search_seeds)),
@@ -345,6 +346,9 @@ const AT_ONCE: u64 = 4;
 const SEARCH_PART: u64 = 4;
 /// Traffic is never made more than so many times what it is.
 const LOAD_MAX: u64 = 16;
+/// A nine is looked for on at least so many runs of each case: one or two are good or bad by luck, and would rule out
+/// fleets without a run.
+const NINE_SEEDS: u64 = 8;
 /// Fewer runs have no interval.
 pub const RUNS_MIN: u64 = 3;
 /// Headroom is known to this many thousandths of the traffic.

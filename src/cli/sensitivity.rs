@@ -16,7 +16,7 @@ use super::sweep::carry_out;
 use super::sweep::planned;
 use crate::analysis::summary::sensitivity::{FILE, Sensitivity};
 use crate::analysis::sweep::design::Design;
-use crate::analysis::sweep::findings::Findings;
+use crate::analysis::sweep::findings::{Findings, Screening};
 use crate::analysis::sweep::plan::Checked;
 use crate::analysis::sweep::table::Swept;
 use crate::report::sweep::folder::FolderError;
@@ -28,7 +28,7 @@ use crate::scenario::parameters::Parameter;
 use crate::scenario::vary;
 
 pub(super) fn execute(asked: &Asked, output: &mut Output) -> Exit {
-    interrupt::listen();
+    interrupt::end_at_once();
     both(asked, output).unwrap_or_else(|stopped| stopped.say(output))
 }
 
@@ -50,13 +50,18 @@ fn both(asked: &Asked, output: &mut Output) -> Result<Exit, Stopped> {
     let design = Design::Morris { trajectories: asked.trajectories as usize };
     let checked = screening(asked, design, output)?;
     let target = asked.here.target(&checked.name, "sensitivity");
+    interrupt::listen();
     give_up_older(&target)?;
     let digest = scenario::load(&asked.scenario, &asked.set).digest();
     let threads = asked.threads.map(usize::from);
     let (screened, findings, folder) = carry_out(checked, &target.join("screening"), &asked.here, threads, output)?;
     let matter = findings.that_matter();
     let indices = if matter.is_empty() {
-        output.say("nothing that was varied matters: there is no variance to share out");
+        output.say(if findings.screenings.iter().any(Screening::is_luck) {
+            "nothing that was varied is seen to matter: what differs may be luck, which more seeds tell (`--seeds`)"
+        } else {
+            "nothing that was varied matters: there is no variance to share out"
+        });
         None
     } else {
         let vary = matter.iter().map(|&dimension| screened.sweep.plan.vary[dimension].clone()).collect();

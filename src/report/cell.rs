@@ -50,8 +50,14 @@ struct JsonCompacted {
     allocations: u64,
     /// Jobs whose constraints were taken as preferences.
     constraints_softened: Vec<String>,
+    /// Copies of the cell that were packed.
     copies: u32,
+    /// `null` if the work fits on no number of copies.
     needed: Option<JsonTrials>,
+    /// Copies that were packed to survive the loss of any one zone; `null` in a region of one zone, which has nothing to
+    /// survive on.
+    copies_with_any_zone_lost: Option<u32>,
+    /// `null` if the work survives on no number of copies, or has nothing to survive on.
     needed_with_any_zone_lost: Option<JsonTrials>,
     /// What fits on no number of copies.
     unplaced: Vec<JsonGroup>,
@@ -62,8 +68,6 @@ struct JsonCompacted {
 #[derive(Debug, Serialize, JsonSchema)]
 struct JsonBereft {
     zone: String,
-    /// Copies of the cell that were packed.
-    copies: u32,
     groups: Vec<JsonGroup>,
 }
 
@@ -82,9 +86,7 @@ pub fn compacted_text(spec: &WorldSpec, cells: &[Compacted]) -> String {
             cell.copies,
         ));
         let label = format!("{name}, any one zone lost");
-        let zones = spec.regions[cell.region].zones.len();
-        if zones > 1 {
-            let copies = cell.bereft.as_ref().map_or(cell.copies, |bereft| bereft.copies);
+        if let Some(copies) = cell.copies_surviving {
             rows.push(trial_row([label, String::new(), String::new()], &cell.surviving, cell.machines, copies));
         }
     }
@@ -96,9 +98,9 @@ pub fn compacted_text(spec: &WorldSpec, cells: &[Compacted]) -> String {
             let why = format!("more allocations than half of {}", plural(cell.machines, "machine"));
             line(&mut out, &format!("{name}: constraints taken as preferences, as Borg does ({why}): {names}"));
         }
-        if cell.copies > 1 {
-            let text = format!("{name}: packed into {} copies of its machines, one was not enough", cell.copies);
-            line(&mut out, &text);
+        let more = [(cell.copies, ""), (cell.copies_surviving.unwrap_or(1), ", any one zone lost")];
+        for (copies, when) in more.into_iter().filter(|(copies, _)| *copies > 1) {
+            line(&mut out, &format!("{name}{when}: packed into {copies} copies of its machines, one was not enough"));
         }
         for group in &cell.homeless {
             line(&mut out, &format!("{name}: {}", homeless(group, group.count)));
@@ -111,7 +113,9 @@ pub fn compacted_text(spec: &WorldSpec, cells: &[Compacted]) -> String {
         }
     }
     let trials = cells.iter().map(|cell| cell.needed.len()).max().unwrap_or(0);
-    line(&mut out, &format!("{}; each removes machines in its own random order", plural(trials, "trial")));
+    if trials > 0 {
+        line(&mut out, &format!("{}; each removes machines in its own random order", plural(trials, "trial")));
+    }
     out
 }
 
@@ -146,11 +150,11 @@ pub fn compacted_json(spec: &WorldSpec, cells: &[Compacted]) -> String {
             constraints_softened: cell.softened.iter().map(ToString::to_string).collect(),
             copies: cell.copies,
             needed: trials(&cell.needed),
+            copies_with_any_zone_lost: cell.copies_surviving,
             needed_with_any_zone_lost: trials(&cell.surviving),
             unplaced: cell.homeless.iter().map(|group| json_group(group, 0)).collect(),
             unplaced_with_zone_lost: cell.bereft.as_ref().map(|bereft| JsonBereft {
                 zone: spec.zones[bereft.zone].name.to_string(),
-                copies: bereft.copies,
                 groups: bereft.homeless.iter().map(|group| json_group(group, group.count)).collect(),
             }),
         })

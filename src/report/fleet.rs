@@ -218,9 +218,11 @@ impl Account<'_> {
         let (planned, spec) = (self.planned, self.spec);
         let (cases, runs) = (plural(spec.cases.len(), "case"), plural(planned.confirmations as usize, "run"));
         if !planned.judged.iter().any(|judged| judged.in_share.is_none()) {
-            let is_shown = in_share(planned).all(|judged| judged.in_share == Some(Standing::Shown));
-            let how =
-                if is_shown { format!("{} % sure", number(spec.confidence * 100.0)) } else { "not sure".to_owned() };
+            let how = if planned.is_open() {
+                "not sure".to_owned()
+            } else {
+                format!("{} % sure", number(spec.confidence * 100.0))
+            };
             let sure = format!("{how} that everything holds in its share");
             return format!("{sure} of runs of each of {cases}: {runs} each");
         }

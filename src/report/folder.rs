@@ -119,14 +119,16 @@ impl Folder {
     /// Opens `target`. It may exist if it is a report that cossim wrote before (there is a `summary.json`, and nothing
     /// that cossim would not write) or if it is empty.
     pub fn open(target: &Path) -> Result<Self, FolderError> {
+        let folder = Self::stand(target)?;
         let names: Vec<_> =
             fs::read_dir(target).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
         if !names.is_empty() && names.iter().all(|name| KEPT.iter().any(|kept| name == *kept)) {
             return Err(FolderError::Baseline { path: target.to_owned() });
         }
-        Self::stand(target)
+        Ok(folder)
     }
 
+    /// A folder at a place that holds a report, a baseline or nothing.
     fn stand(target: &Path) -> Result<Self, FolderError> {
         let taken = fs::symlink_metadata(target).is_ok();
         if taken && !ours(target)? {

@@ -236,6 +236,11 @@ fn what_ctrl_c_leaves_is_gone_on_with() {
         refused(&other, "E102", &["holds another sweep", "--out"]);
     }
     fine(&with(&arguments, &["--resume"]));
+    // What is complete is not made again, and not replaced by something else.
+    let ended = fine(&with(&arguments, &["--resume"]));
+    assert!(ended.stderr.contains("nothing is left to be run"), "{}", ended.stderr);
+    let other = with(&arguments, &["--set", "duration=2m", "--resume"]);
+    refused(&other, "E102", &["holds the complete result of another sweep", "--out"]);
     assert!(!Path::new(&work).exists());
     assert_same(&whole, &out);
 }

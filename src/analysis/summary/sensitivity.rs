@@ -179,7 +179,8 @@ fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)
     let mut out = Vec::new();
     for screening in &findings.screenings {
         let measure = &swept.sweep.readings.measures[screening.measure];
-        let size = |at: usize| screening.effects[at].map(|effect| effect.mean_absolute);
+        let size =
+            |at: usize| screening.effects[at].filter(|_| !screening.is_luck()).map(|effect| effect.mean_absolute);
         let largest = (0..screening.effects.len()).filter_map(size).fold(0.0, f64::max);
         for (at, dimension) in swept.sweep.dimensions.iter().enumerate() {
             let effect = size(at);
@@ -195,6 +196,8 @@ fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)
                 shares.total(at)
             });
             let percent = |share: f64| rounded(100.0 * share, "%");
+            // Estimated, it can lie a little beyond what can be.
+            let possible = |share: f64| percent(share.clamp(0.0, 1.0));
             out.push(Influence {
                 path: dimension.path.clone(),
                 measure: measure.measured(),
@@ -202,8 +205,8 @@ fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)
                 ends: ends.map(|turns| Ends { turned: turns.turned, moves: turns.moves }),
                 effect: effect.map(|effect| rounded(effect, measure.unit())),
                 of_largest: effect.map(|effect| if largest > 0.0 { percent(effect / largest) } else { 0.0 }),
-                share: share.map(|share| percent(share.value)),
-                share_ci95: share.and_then(|share| share.interval).map(|(low, high)| [percent(low), percent(high)]),
+                share: share.map(|share| possible(share.value)),
+                share_ci95: share.and_then(|share| share.interval).map(|(low, high)| [possible(low), possible(high)]),
             });
         }
     }

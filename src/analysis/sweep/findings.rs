@@ -55,6 +55,8 @@ pub struct Screening {
     pub ends: Vec<Turns>,
     /// Points without a value, which are left out.
     pub left_out: usize,
+    /// Share of the variance between points that seeds alone would make, roughly; `None` with one seed.
+    pub noise: Option<f64>,
 }
 
 /// Shares of the variance of a measure.
@@ -88,6 +90,9 @@ pub struct Assumption {
 pub const MATTERS: f64 = 0.1;
 /// Intervals of a share that are wider say little.
 const WIDE: f64 = 0.3;
+/// If seeds alone make more of the variance between points than this, what is seen of it is luck: seeds may fall out
+/// otherwise at every point (more servers draw other phases of their heartbeats), and then they are no pairs.
+const LUCK: f64 = 0.5;
 /// Shares below this are not worth a sentence.
 const SHARE_MIN: f64 = 0.05;
 
@@ -184,7 +189,8 @@ fn screening(swept: &Swept, points: &[Vec<f64>], measure: usize) -> Screening {
     };
     let points: Vec<Vec<f64>> = values.map(place).collect();
     let ends = morris::turns(&points, &ends(swept, measure));
-    Screening { measure, effects: morris::effects(&points, &results), ends, left_out }
+    let noise = noise_of(swept, measure, &results);
+    Screening { measure, effects: morris::effects(&points, &results), ends, left_out, noise }
 }
 
 /// Where in its range a dimension stands that was to stand at a `share` of it: of few values, it takes the nearest, and
@@ -204,14 +210,32 @@ fn realised(dimension: &Dimension, value: &str, share: f64) -> f64 {
 fn shares_of(swept: &Swept, measure: usize) -> Shares {
     let results = results(swept, measure);
     let left_out = results.iter().filter(|result| result.is_none()).count();
-    let known = (0..results.len()).filter(|&point| results[point].is_some());
-    let values = |point| swept.runs(point).iter().filter_map(|run| run.values[measure]).collect::<Vec<f64>>();
-    let noise = noise(&known.map(values).collect::<Vec<_>>());
+    let noise = noise_of(swept, measure, &results);
     let inputs = swept.sweep.dimensions.len();
     let share_without_end =
         |point| Some(swept.estimate(point, measure).never as f64 / swept.sweep.plan.seeds.len() as f64);
     let ends = sobol::indices(inputs, &(0..swept.points()).map(share_without_end).collect::<Vec<_>>());
     Shares { measure, indices: sobol::indices(inputs, &results), ends, left_out, noise }
+}
+
+/// The noise of a measure over the points at which it has a result.
+fn noise_of(swept: &Swept, measure: usize, results: &[Option<f64>]) -> Option<f64> {
+    let known = (0..results.len()).filter(|&point| results[point].is_some());
+    let values = |point| swept.runs(point).iter().filter_map(|run| run.values[measure]).collect::<Vec<f64>>();
+    noise(&known.map(values).collect::<Vec<_>>())
+}
+
+fn is_luck(noise: Option<f64>) -> bool {
+    noise.is_some_and(|noise| noise > LUCK)
+}
+
+/// That what is seen of a measure is luck.
+fn luck_in_words(name: &str, noise: Option<f64>) -> String {
+    let share = percent(noise.unwrap_or(1.0));
+    format!(
+        "what `{name}` depends on cannot be told from luck: {share} of its variance between points is as much as seeds \
+         alone make; run more seeds"
+    )
 }
 
 /// Share of the variance between points that the seeds alone would make, given the values of each point, one per seed;
@@ -330,9 +354,9 @@ impl Flip {
 }
 
 impl Shares {
-    /// The total share of an input, unless it comes from too few rows to mean anything.
+    /// The total share of an input, unless it comes from too few rows or seeds to mean anything.
     pub fn total(&self, input: usize) -> Option<Share> {
-        let indices = self.indices.as_ref().filter(|indices| !sobol::are_too_few(indices))?;
+        let indices = self.indices.as_ref().filter(|indices| !is_luck(self.noise) && !sobol::are_too_few(indices))?;
         indices.get(input).map(|index| index.total)
     }
 
@@ -342,12 +366,14 @@ impl Shares {
             out.push(format!("`{name}` does not vary over these points, or has too few values to say why"));
             return;
         };
-        if let Some(text) = too_few_rows(swept, &name, indices) {
+        if is_luck(self.noise) {
+            out.push(luck_in_words(&name, self.noise));
+        } else if let Some(text) = too_few_rows(swept, &name, indices) {
             out.push(text);
         } else {
             each_in_words(swept, &name, indices, out);
         }
-        if let Some(noise) = self.noise.filter(|noise| *noise > 0.2) {
+        if let Some(noise) = self.noise.filter(|noise| *noise > 0.2 && *noise <= LUCK) {
             let text = "of the variance of it between points is as much as seeds alone make: run more seeds";
             out.push(format!("`{name}` is noisy: {} {text}", percent(noise)));
         }
@@ -477,8 +503,16 @@ impl Screening {
         (!decisive.is_empty()).then(|| format!("whether `{name}` ends at all with the run is decided by {all}"))
     }
 
-    /// Dimensions that matter, the most important first, and those that do not.
+    /// Whether what is seen of it is luck: then its effects say nothing.
+    pub fn is_luck(&self) -> bool {
+        is_luck(self.noise)
+    }
+
+    /// Dimensions that matter, the most important first, and those that do not; none if it is all luck.
     fn ranked(&self) -> (Vec<usize>, Vec<usize>) {
+        if self.is_luck() {
+            return (Vec::new(), Vec::new());
+        }
         let size = |dimension: usize| self.effects[dimension].map_or(0.0, |effect| effect.mean_absolute);
         let mut order: Vec<usize> = (0..self.effects.len()).collect();
         order.sort_by(|&a, &b| size(b).total_cmp(&size(a)));
@@ -504,6 +538,9 @@ impl Screening {
         if self.effects.iter().all(Option::is_none) {
             let text = "cannot be told: no move of a value has one at both of its ends";
             return format!("how much `{name}` depends on what was varied {text}");
+        }
+        if self.is_luck() {
+            return luck_in_words(&name, self.noise);
         }
         if matter.is_empty() {
             let where_it_ends = if self.decisive().is_empty() { "" } else { "where it ends, " };
@@ -541,6 +578,24 @@ mod tests {
         near("x=0..2", 1.0 / 3.0, 0.5);
         near("x=0..2", 2.0 / 3.0, 1.0);
         near("x=2s..62s", 1.0 / 3.0, 1.0 / 3.0);
+    }
+
+    /// Every run has a value of its own, whatever was varied.
+    #[test]
+    fn luck_is_no_cause() {
+        let figure = |at: &[f64], seed: u64| {
+            let mut rng = crate::base::rng::Rng::stream(seed, &format!("luck/{at:?}"));
+            Some(100.0 + rng.uniform())
+        };
+        let vary = ["options.heartbeat_grace=10s..30s", "services[0].image_pull=0s..20s"];
+        for design in [Design::Morris { trajectories: 6 }, Design::Sobol { rows: 16 }] {
+            let found = Findings::of(&swept(design, &vary, 3, figure));
+            assert!(found.sentences[0].contains("cannot be told from luck"), "{:?}", found.sentences);
+            let said = ["depends most on", "of the variance of"];
+            assert!(found.lessons().iter().all(|text| said.iter().all(|said| !text.contains(said))), "{found:?}");
+            assert!(found.that_matter().is_empty());
+            assert!(found.shares.iter().all(|shares| shares.total(0).is_none()));
+        }
     }
 
     #[test]

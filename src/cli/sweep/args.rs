@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
 
 use crate::cli::Seeds;
 use crate::report::sweep::emit::Engine;
@@ -161,10 +162,10 @@ pub struct EmitStep {
     #[arg(long, value_name = "DIR")]
     pub results_there: Option<String>,
     /// The program where the shards run
-    #[arg(long, value_name = "PROGRAM", default_value = "cossim")]
+    #[arg(long, value_name = "PROGRAM", default_value = "cossim", value_parser = NonEmptyStringValueParser::new())]
     pub program: String,
     /// The image that holds it, for engines that run containers
-    #[arg(long, value_name = "IMAGE", default_value = "cossim:latest")]
+    #[arg(long, value_name = "IMAGE", default_value = "cossim:latest", value_parser = NonEmptyStringValueParser::new())]
     pub image: String,
 }
 

@@ -214,14 +214,19 @@ pub(super) const ROWS: usize = 64;
 
 /// A sweep in this process.
 fn whole(sweep: &Sweep, output: &mut Output) -> Result<Exit, Stopped> {
-    interrupt::listen();
+    interrupt::end_at_once();
     let Some(space) = &sweep.space else {
         let hint = "for example `cossim sweep FILE --vary 'options.heartbeat_grace=10s,30s'`".to_owned();
         return Err(Stopped::Asked("E001", "a scenario file is missing".to_owned(), hint));
     };
     let checked = planned(space, None, output)?;
     let target = sweep.here.target(&checked.name, "sweep");
-    let (swept, findings, folder) = carry_out(checked, &target, &sweep.here, space.threads(), output)?;
+    let carried_out = carry_out(checked, &target, &sweep.here, space.threads(), output);
+    if let Err(Stopped::Folder(FolderError::Complete { .. })) = carried_out {
+        output.say(&format!("nothing is left to be run: the result is in {}", target.display()));
+        return Ok(Exit::Fine);
+    }
+    let (swept, findings, folder) = carried_out?;
     folder.done()?;
     Ok(finish(&swept, &findings, &target, &sweep.here, output))
 }
@@ -235,6 +240,7 @@ pub(super) fn carry_out(
     threads: Option<usize>,
     output: &mut Output,
 ) -> Result<(Swept, Findings, Folder), Stopped> {
+    interrupt::listen();
     let folder = Folder::open(target)?;
     let plan = PlanFile::of(&checked, 1);
     let work = folder.work(&plan, here.resume)?;

@@ -24,8 +24,10 @@ use crate::report::sweep::store::PlanFile;
 use crate::report::sweep::store::Store;
 
 pub(super) fn plan(step: &PlanStep, output: &mut Output) -> Result<Exit, Stopped> {
+    interrupt::end_at_once();
     PlanFile::has_place_in(&step.out)?;
     let checked = super::planned(&step.space, None, output)?;
+    interrupt::listen();
     let plan = PlanFile::of(&checked, step.shards as usize);
     plan.write(&step.out)?;
     output.data(&format!(
@@ -55,9 +57,10 @@ fn read(folder: &Path, threads: Option<usize>) -> Result<(PlanFile, Checked), St
 }
 
 pub(super) fn run(step: &RunStep, output: &mut Output) -> Result<Exit, Stopped> {
-    interrupt::listen();
+    interrupt::end_at_once();
     let threads = step.threads.map(usize::from);
     let (plan, checked) = read(&step.plan, threads)?;
+    interrupt::listen();
     let store = Store::open(&step.out, &plan, &checked)?;
     let shard = (step.shard.index..checked.runs()).step_by(step.shard.count);
     let missing = store.missing(shard.clone())?;

@@ -126,8 +126,9 @@ impl Job {
         );
         let _ = writeln!(out, "          image: {}", json(&self.image));
         let _ = writeln!(out, "          command: [\"/bin/sh\", \"-c\"]");
-        let _ =
-            writeln!(out, "          args: [{}]", json(&format!("exec {}", self.command("\"$JOB_COMPLETION_INDEX\""))));
+        // Kubernetes puts variables in for `$(NAME)` before a shell sees it; two dollar signs stand for one.
+        let command = self.command("\"$JOB_COMPLETION_INDEX\"").replace("$(", "$$(");
+        let _ = writeln!(out, "          args: [{}]", json(&format!("exec {command}")));
         let _ = writeln!(
             out,
             "          resources:\n            requests:\n              cpu: \"1\"\n              memory: 1Gi"
@@ -212,4 +213,19 @@ fn json(text: &str) -> String {
 /// A quoted text, for HCL, where `${` and `%{` mean something.
 fn hcl(text: &str) -> String {
     json(text).replace("${", "$${").replace("%{", "%%{")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_variable_stays_what_it_is() {
+        let text = |text: &str| text.to_owned();
+        let (plan, results) = (text("/a$(HOME)"), text("/r"));
+        let job = Job { name: text("s"), plan, results, shards: 2, program: text("cossim"), image: text("i") };
+        let described = job.describe(Engine::Kubernetes);
+        assert!(described.contains("'/a$$(HOME)' --shard \\\"$JOB_COMPLETION_INDEX\\\"/2"), "{described}");
+        assert!(job.describe(Engine::Slurm).contains("'/a$(HOME)'"));
+    }
 }

@@ -21,6 +21,25 @@ pub enum FolderError {
     /// A sweep was begun there.
     #[error("`{}` holds a sweep that was begun and is not complete", .0.display())]
     Begun(PathBuf),
+    /// Nothing was begun there that could be gone on with: the result of the sweep is complete.
+    #[error("`{}` holds the complete result of this sweep: nothing is left to be run", path.display())]
+    Complete {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Nothing was begun there that could be gone on with: what is there is the result of another sweep.
+    #[error("`{}` holds the complete result of another sweep, {found}; this one is {wanted}", path.display())]
+    OtherComplete {
+        /// Where.
+        path: PathBuf,
+        /// Which.
+        found: String,
+        /// Which is asked for.
+        wanted: String,
+    },
+    /// Another process is at work there.
+    #[error("another command is writing to `{}`", .0.display())]
+    Busy(PathBuf),
     /// Another sweep was begun there.
     #[error("`{}` holds another sweep, {found}, that was begun and is not complete; this one is {wanted}", path.display())]
     OtherBegun {
@@ -39,6 +58,11 @@ impl FolderError {
         match self {
             Self::Store(error) => error.hint().to_owned(),
             Self::Taken(_) => "choose another folder with `--out`".to_owned(),
+            Self::Complete { .. } => "leave out `--resume` to make it anew".to_owned(),
+            Self::OtherComplete { .. } => {
+                "choose another folder with `--out`, or leave out `--resume` to replace it".to_owned()
+            }
+            Self::Busy(_) => "wait until it has ended, or choose another folder with `--out`".to_owned(),
             Self::Begun(_) => "go on with `--resume`, or begin another one elsewhere with `--out`".to_owned(),
             Self::OtherBegun { path, .. } => format!(
                 "its scenario, values, seeds, measures or version differ; choose another folder with `--out`, or give up \
@@ -59,6 +83,8 @@ const RUNS: &str = "runs.csv";
 #[derive(Debug)]
 pub struct Folder {
     target: PathBuf,
+    /// Held until the folder is dropped, so that no other command works in it.
+    _lock: Option<fs::File>,
 }
 
 impl Folder {
@@ -68,7 +94,7 @@ impl Folder {
             return Err(FolderError::Taken(target.to_owned()));
         }
         fs::create_dir_all(target).map_err(failed(target))?;
-        Ok(Self { target: target.to_owned() })
+        Ok(Self { target: target.to_owned(), _lock: locked(target)? })
     }
 
     /// The working area for a sweep that runs here; what was begun is gone on with only if `resumed`.
@@ -87,8 +113,20 @@ impl Folder {
                 Err(FolderError::OtherBegun { path, found, wanted })
             }
             None if !begun.is_empty() && !resumed => Err(FolderError::Begun(self.target.clone())),
+            None if begun.is_empty() && resumed => match (self.complete(), self.target.clone()) {
+                (Some(found), path) if found == plan.sweep => Err(FolderError::Complete { path }),
+                (Some(found), path) => Err(FolderError::OtherComplete { path, found, wanted: plan.sweep.clone() }),
+                (None, _) => Ok(work),
+            },
             None => Ok(work),
         }
+    }
+
+    /// The sweep whose complete result is there.
+    fn complete(&self) -> Option<String> {
+        let text = fs::read_to_string(self.target.join(SUMMARY)).ok()?;
+        let summary: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(summary.get("sweep")?.as_str()?.to_owned())
     }
 
     /// Writes every file of the result; `sweep.json` comes last: where it is, all is.
@@ -146,6 +184,16 @@ fn ours(target: &Path) -> Result<bool, FolderError> {
     }
     let names = names_in(target)?;
     Ok(names.iter().all(|name| name == WORK || is_of_a_sweep(name)))
+}
+
+/// A lock on a folder; `None` where folders cannot be locked.
+fn locked(folder: &Path) -> Result<Option<fs::File>, FolderError> {
+    let Ok(file) = fs::File::open(folder) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Err(FolderError::Busy(folder.to_owned())),
+        Err(fs::TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 fn names_in(folder: &Path) -> Result<Vec<String>, FolderError> {

@@ -297,6 +297,7 @@ impl Lowering<'_> {
                 }
                 Under::EachZone { at, lasts, region, .. } => {
                     self.within_run(&format!("{path}.at"), at);
+                    self.noticed_in_run(&format!("{path}.at"), at);
                     self.span_or(&format!("{path}.lasts"), lasts.as_ref(), Duration::MAX);
                     let only = match region {
                         Some(name) => match self.region(&format!("{path}.region"), name) {
@@ -331,6 +332,25 @@ impl Lowering<'_> {
             (Ok(_), _) => return,
         };
         self.error(error.0, path, error.1);
+    }
+
+    /// Warns of an outage after which the run ends before anybody must have noticed: every fleet survives that.
+    fn noticed_in_run(&mut self, path: &str, at: &schema::DurationText) {
+        let options = &self.scenario.options;
+        let span = |written: Option<&schema::DurationText>| {
+            written.and_then(|text| quantity::duration(&text.0).ok()).unwrap_or(Duration::from_secs(10))
+        };
+        // A TTL lies between the shortest and twice that, unless there are very many nodes.
+        let noticed = span(options.min_heartbeat_ttl.as_ref()) * 2 + span(options.heartbeat_grace.as_ref());
+        let (at, end) = (quantity::duration(&at.0), quantity::duration(&self.scenario.duration.0));
+        if let (Ok(at), Ok(end)) = (at, end)
+            && at < end
+            && end - at < noticed
+        {
+            let left = end - at;
+            let message = format!("the run ends {left} after this, before lost nodes are noticed (up to {noticed})");
+            self.warning("W008", path, message).hint("make `duration` longer, so that what follows is judged");
+        }
     }
 
     /// A zone of a region lost, for each of them, and for each place the leader may have then.
