@@ -16,7 +16,7 @@ use super::sweep::carry_out;
 use super::sweep::planned;
 use crate::analysis::summary::sensitivity::{FILE, Sensitivity};
 use crate::analysis::sweep::design::Design;
-use crate::analysis::sweep::findings::{Findings, Screening};
+use crate::analysis::sweep::findings::Findings;
 use crate::analysis::sweep::plan::Checked;
 use crate::analysis::sweep::table::Swept;
 use crate::report::sweep::folder::FolderError;
@@ -57,7 +57,7 @@ fn both(asked: &Asked, output: &mut Output) -> Result<Exit, Stopped> {
     let (screened, findings, folder) = carry_out(checked, &target.join("screening"), &asked.here, threads, output)?;
     let matter = findings.that_matter();
     let indices = if matter.is_empty() {
-        output.say(if findings.screenings.iter().any(Screening::is_luck) {
+        output.say(if findings.screenings.iter().any(|screening| !screening.lucky().is_empty()) {
             "nothing that was varied is seen to matter: what differs may be luck, which more seeds tell (`--seeds`)"
         } else {
             "nothing that was varied matters: there is no variance to share out"

@@ -86,6 +86,30 @@ pub fn turns(points: &[Vec<f64>], answers: &[Option<bool>]) -> Vec<Turns> {
     found
 }
 
+/// How much of the squared effects of every input luck alone would make, given the values at every point of
+/// [`trajectories`], one per seed in the same order: 1 for all of it, and beyond. Moves from or to a point without
+/// values are left out; `None` for an input without an effect, or with one seed.
+pub fn luck(points: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<Option<f64>> {
+    let inputs = points.first().map_or(0, Vec::len);
+    // Of every input, squared effects and squared errors of effects, both summed over its moves.
+    let mut sums = vec![(0.0, 0.0); inputs];
+    for (points, values) in points.chunks(inputs + 1).zip(values.chunks(inputs + 1)) {
+        for (step, values) in points.windows(2).zip(values.windows(2)) {
+            let (Some(input), [before, after]) = (moved(step), values) else { continue };
+            let changes: Vec<f64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
+            if changes.len() < 2 {
+                continue;
+            }
+            let seeds = changes.len() as f64;
+            let mean = changes.iter().sum::<f64>() / seeds;
+            let squares: f64 = changes.iter().map(|change| (change - mean) * (change - mean)).sum();
+            sums[input].0 += mean * mean;
+            sums[input].1 += squares / (seeds - 1.0) / seeds;
+        }
+    }
+    sums.into_iter().map(|(effects, errors)| (effects > 0.0).then(|| errors / effects)).collect()
+}
+
 /// The input in which two neighbours of a trajectory differ.
 fn moved(step: &[Vec<f64>]) -> Option<usize> {
     (0..step[0].len()).find(|&input| (step[0][input] - step[1][input]).abs() > 1e-9)

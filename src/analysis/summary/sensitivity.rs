@@ -180,7 +180,7 @@ fn influences(screened: (&Swept, &Findings), indices: Option<(&Swept, &Findings)
     for screening in &findings.screenings {
         let measure = &swept.sweep.readings.measures[screening.measure];
         let size =
-            |at: usize| screening.effects[at].filter(|_| !screening.is_luck()).map(|effect| effect.mean_absolute);
+            |at: usize| screening.effects[at].filter(|_| !screening.is_luck(at)).map(|effect| effect.mean_absolute);
         let largest = (0..screening.effects.len()).filter_map(size).fold(0.0, f64::max);
         for (at, dimension) in swept.sweep.dimensions.iter().enumerate() {
             let effect = size(at);

@@ -55,8 +55,8 @@ pub struct Screening {
     pub ends: Vec<Turns>,
     /// Points without a value, which are left out.
     pub left_out: usize,
-    /// Share of the variance between points that seeds alone would make, roughly; `None` with one seed.
-    pub noise: Option<f64>,
+    /// How much of the squared effects of each dimension luck alone would make; `None` without effects, or with one seed.
+    pub luck: Vec<Option<f64>>,
 }
 
 /// Shares of the variance of a measure.
@@ -90,8 +90,9 @@ pub struct Assumption {
 pub const MATTERS: f64 = 0.1;
 /// Intervals of a share that are wider say little.
 const WIDE: f64 = 0.3;
-/// If seeds alone make more of the variance between points than this, what is seen of it is luck: seeds may fall out
-/// otherwise at every point (more servers draw other phases of their heartbeats), and then they are no pairs.
+/// If seeds alone make more than this of the variance between points, or of the squared effects of a value, what is seen
+/// of it is luck: seeds may fall out otherwise at every point (more servers draw other phases of their heartbeats), and
+/// then they are no pairs.
 const LUCK: f64 = 0.5;
 /// Shares below this are not worth a sentence.
 const SHARE_MIN: f64 = 0.05;
@@ -189,8 +190,9 @@ fn screening(swept: &Swept, points: &[Vec<f64>], measure: usize) -> Screening {
     };
     let points: Vec<Vec<f64>> = values.map(place).collect();
     let ends = morris::turns(&points, &ends(swept, measure));
-    let noise = noise_of(swept, measure, &results);
-    Screening { measure, effects: morris::effects(&points, &results), ends, left_out, noise }
+    let values: Vec<Vec<f64>> = (0..results.len()).map(|point| values_at(swept, measure, &results, point)).collect();
+    let luck = morris::luck(&points, &values);
+    Screening { measure, effects: morris::effects(&points, &results), ends, left_out, luck }
 }
 
 /// Where in its range a dimension stands that was to stand at a `share` of it: of few values, it takes the nearest, and
@@ -220,9 +222,14 @@ fn shares_of(swept: &Swept, measure: usize) -> Shares {
 
 /// The noise of a measure over the points at which it has a result.
 fn noise_of(swept: &Swept, measure: usize, results: &[Option<f64>]) -> Option<f64> {
-    let known = (0..results.len()).filter(|&point| results[point].is_some());
-    let values = |point| swept.runs(point).iter().filter_map(|run| run.values[measure]).collect::<Vec<f64>>();
-    noise(&known.map(values).collect::<Vec<_>>())
+    let values = (0..results.len()).map(|point| values_at(swept, measure, results, point));
+    noise(&values.filter(|values| !values.is_empty()).collect::<Vec<_>>())
+}
+
+/// What a measure comes to at a point, seed by seed; nothing if it has no result there.
+fn values_at(swept: &Swept, measure: usize, results: &[Option<f64>], point: usize) -> Vec<f64> {
+    let runs = swept.runs(point).iter().filter(|_| results[point].is_some());
+    runs.filter_map(|run| run.values[measure]).collect()
 }
 
 fn is_luck(noise: Option<f64>) -> bool {
@@ -503,18 +510,21 @@ impl Screening {
         (!decisive.is_empty()).then(|| format!("whether `{name}` ends at all with the run is decided by {all}"))
     }
 
-    /// Whether what is seen of it is luck: then its effects say nothing.
-    pub fn is_luck(&self) -> bool {
-        is_luck(self.noise)
+    /// Whether what is seen of a dimension is luck: then its effect says nothing.
+    pub fn is_luck(&self, dimension: usize) -> bool {
+        is_luck(self.luck[dimension])
     }
 
-    /// Dimensions that matter, the most important first, and those that do not; none if it is all luck.
+    /// Dimensions of which only luck is seen.
+    pub fn lucky(&self) -> Vec<usize> {
+        (0..self.effects.len()).filter(|&dimension| self.is_luck(dimension)).collect()
+    }
+
+    /// Dimensions that matter, the most important first, and those that do not; without those of which only luck is
+    /// seen.
     fn ranked(&self) -> (Vec<usize>, Vec<usize>) {
-        if self.is_luck() {
-            return (Vec::new(), Vec::new());
-        }
         let size = |dimension: usize| self.effects[dimension].map_or(0.0, |effect| effect.mean_absolute);
-        let mut order: Vec<usize> = (0..self.effects.len()).collect();
+        let mut order: Vec<usize> = (0..self.effects.len()).filter(|&dimension| !self.is_luck(dimension)).collect();
         order.sort_by(|&a, &b| size(b).total_cmp(&size(a)));
         let largest = order.first().map_or(0.0, |&dimension| size(dimension));
         order.into_iter().partition(|&dimension| largest > 0.0 && size(dimension) >= MATTERS * largest)
@@ -539,8 +549,13 @@ impl Screening {
             let text = "cannot be told: no move of a value has one at both of its ends";
             return format!("how much `{name}` depends on what was varied {text}");
         }
-        if self.is_luck() {
-            return luck_in_words(&name, self.noise);
+        let quoted = |all: &[usize]| {
+            all.iter().map(|dimension| format!("`{}`", path(swept, *dimension))).collect::<Vec<_>>().join(", ")
+        };
+        let lucky = self.lucky();
+        let luck = || format!("what {} does to it cannot be told from luck: run more seeds", quoted(&lucky));
+        if matter.is_empty() && !lucky.is_empty() {
+            return format!("nothing that was varied is seen to matter for `{name}`; {}", luck());
         }
         if matter.is_empty() {
             let where_it_ends = if self.decisive().is_empty() { "" } else { "where it ends, " };
@@ -549,9 +564,10 @@ impl Screening {
         let mut text =
             format!("`{name}` depends most on {}", matter.iter().map(named).collect::<Vec<_>>().join(", then on "));
         if !others.is_empty() {
-            let quoted: Vec<String> = others.iter().map(|other| format!("`{}`", path(swept, *other))).collect();
-            text.push_str("; hardly on ");
-            text.push_str(&quoted.join(", "));
+            let _ = write!(text, "; hardly on {}", quoted(&others));
+        }
+        if !lucky.is_empty() {
+            let _ = write!(text, "; {}", luck());
         }
         if self.left_out > 0 {
             let _ = write!(text, "; {} points at which it has no value or does not end are left out", self.left_out);
@@ -590,7 +606,7 @@ mod tests {
         let vary = ["options.heartbeat_grace=10s..30s", "services[0].image_pull=0s..20s"];
         for design in [Design::Morris { trajectories: 6 }, Design::Sobol { rows: 16 }] {
             let found = Findings::of(&swept(design, &vary, 3, figure));
-            assert!(found.sentences[0].contains("cannot be told from luck"), "{:?}", found.sentences);
+            assert!(found.sentences[0].contains("cannot be told from luck: "), "{:?}", found.sentences);
             let said = ["depends most on", "of the variance of"];
             assert!(found.lessons().iter().all(|text| said.iter().all(|said| !text.contains(said))), "{found:?}");
             assert!(found.that_matter().is_empty());
