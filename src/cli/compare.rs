@@ -14,7 +14,7 @@ use super::progress::Lines;
 use super::run::{Runnable, Work, ensemble, load};
 use crate::analysis::batch::Wish;
 use crate::analysis::compare::decisions::{self, Placements};
-use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare_watched, same_scenario};
+use crate::analysis::compare::{CompareError, Comparison, Gate, Tolerances, compare_watched, same_scenario};
 use crate::analysis::summary::Summary;
 use crate::analysis::summary::read::{self, Flaw, ReadError, Writer};
 use crate::report::comparison::{Account, github, json, junit, markdown, text};
@@ -151,13 +151,11 @@ fn finish(wish: &Compare, account: &Account, output: &mut Output) -> Exit {
     if wish.formats.iter().all(|format| format.file.is_some()) {
         output.data(&text::render(account));
     }
-    let comparison = &account.comparison;
-    match wish.fail_on {
+    match account.gate {
         None => Exit::Fine,
-        Some(FailOn::Regression) if comparison.regressed() => Exit::Failed,
-        Some(FailOn::Difference) if comparison.differs() => Exit::Failed,
+        Some(gate) if account.comparison.fails(gate) => Exit::Failed,
         // There are differences, and no telling what they are: that is no pass.
-        Some(_) if comparison.undecided() => Exit::Undecided,
+        Some(_) if account.is_undecided() => Exit::Undecided,
         Some(_) => Exit::Fine,
     }
 }
@@ -211,7 +209,11 @@ fn account(wish: &Compare, output: &mut Output) -> Result<Account, Obstacle> {
         (Ok(base), Ok(head)) => Ok(decisions::changed(base, head, &comparison.seeds)),
         (Err(reason), _) | (_, Err(reason)) => Err(reason.clone()),
     };
-    Ok(Account { base: base.named, head: head.named, comparison, decisions })
+    let gate = wish.fail_on.map(|on| match on {
+        FailOn::Regression => Gate::Regression,
+        FailOn::Difference => Gate::Difference,
+    });
+    Ok(Account { base: base.named, head: head.named, comparison, decisions, gate })
 }
 
 /// Compares them, saying how far it is if that takes a while.

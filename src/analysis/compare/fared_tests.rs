@@ -209,15 +209,15 @@ fn a_metric_that_the_head_hardly_ever_has_is_lost() {
     for (base, head) in [(3, 1), (1, 3), (0, 5), (7, 2)] {
         let (one, two) = (sometimes(1, 30, |seed| seed % 10 == base), sometimes(2, 30, |seed| seed % 10 == head));
         let comparison = compare(&one, &two, &Tolerances::default()).unwrap();
-        assert!(!comparison.regressed() && !comparison.undecided(), "{comparison:?}");
+        assert!(!comparison.regressed() && !comparison.undecided(Gate::Regression), "{comparison:?}");
     }
     // Four of thirty that lack it may be chance, ten are not.
     let most = |lack: u64| compare(&always, &sometimes(2, 30, |seed| seed > lack), &Tolerances::default()).unwrap();
-    assert!(!most(4).regressed() && !most(4).undecided() && most(10).regressed());
+    assert!(!most(4).regressed() && !most(4).undecided(Gate::Regression) && most(10).regressed());
     // Three seeds are too few to tell.
     let few = compare(&sometimes(1, 3, |_| true), &sometimes(2, 3, |seed| seed == 1), &Tolerances::default()).unwrap();
     assert_eq!(few.thinned, ["failover.replace{region=a}"]);
-    assert!(few.undecided() && !few.regressed(), "{few:?}");
+    assert!(few.undecided(Gate::Regression) && !few.regressed(), "{few:?}");
 }
 
 /// Whether a metric is there is a yes or no of each seed; for certain it is lost only from every seed.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare, listed};
+use crate::analysis::compare::{CompareError, Comparison, Gate, Tolerances, compare, listed};
 use crate::analysis::quality::{Figure, Scores};
 use crate::analysis::summary::{Metric, Run, SCHEMA, Summary};
 
@@ -32,7 +32,7 @@ impl Judged {
 
     /// Whether it cannot be told, because the seeds are too few or the baseline has holes.
     pub fn is_undecided(&self) -> bool {
-        !self.is_worse() && (self.comparison.undecided() || !self.unguarded.is_empty())
+        !self.is_worse() && (self.comparison.undecided(Gate::Regression) || !self.unguarded.is_empty())
     }
 }
 
