@@ -1,8 +1,8 @@
 //! Whether waits still end: a yes or no of each seed, whatever the waits that do end come to.
 //!
-//! The signed-rank test knows a wait that never ended as longer than any other, and no more than that: a few of them are
-//! lost beside many that moved a little the other way. What a user notices is that they never end. So the seeds whose
-//! figure is finite are counted, and those that changed tell ([`super::yes_no`]).
+//! The signed-rank test knows a wait that never ended as longer than any other, and no more than that: a few of them
+//! are lost beside many that moved a little the other way. What a user notices is that they never end. So the seeds
+//! whose figure is finite are counted, and those that changed tell ([`super::yes_no`]).
 
 use std::collections::BTreeSet;
 
@@ -94,7 +94,7 @@ pub(super) fn untold(exact: Vec<Exact>, rows: &[Row]) -> Vec<Exact> {
     let tells = |row: &Row, exact: &Exact| {
         let is_of = exact.what.strip_prefix(&row.metric).and_then(|rest| rest.strip_prefix(' '));
         let is_of = is_of.is_some_and(|statistics| statistics.split(", ").any(|own| own == row.statistic));
-        is_of && row.verdict == exact.verdict && row.effect.is_infinite()
+        is_of && row.verdict == exact.verdict && row.verdict < Verdict::NoEvidence && row.effect.is_infinite()
     };
     exact.into_iter().filter(|exact| !rows.iter().any(|row| tells(row, exact))).collect()
 }
@@ -142,6 +142,18 @@ mod tests {
         assert!(one.rows.iter().all(|row| row.verdict == Verdict::NoEvidence), "{one:?}");
         let none = never(0, 30);
         assert!(none.exact.is_empty() && none.rows[0].verdict == Verdict::Improvement, "{none:?}");
+    }
+
+    /// Four of twelve never recover, and nothing became of the others: the figure says no more than that it moved.
+    #[test]
+    fn what_no_figure_shows_is_told_with_its_seeds() {
+        let (base, head) = (waits(1, 12, |_| 9.0), waits(2, 12, |seed| if seed < 5 { f64::INFINITY } else { 9.0 }));
+        let found = compare(&base, &head, &Tolerances::default()).unwrap();
+        assert!(found.rows[0].effect.is_infinite() && found.undecided(Gate::Regression), "{found:?}");
+        assert_eq!(
+            (&*found.exact[0].base, &*found.exact[0].head),
+            ("ended in 12 of 12 seeds", "ended in 8 of 12 seeds")
+        );
     }
 
     #[test]

@@ -15,8 +15,8 @@
 //!
 //! Figures that are the same to the last digit in every seed are one fact, and count once.
 //!
-//! A figure that falls on a wait that had not ended with its run counts as longer than any; it is kept in the ranks. How
-//! many seeds have such waits is a question of its own.
+//! A figure that falls on a wait that had not ended with its run counts as longer than any; it is kept in the ranks.
+//! How many seeds have such waits is a question of its own.
 
 pub mod decisions;
 mod ended;
@@ -30,12 +30,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::analysis::batch::Wish;
 use crate::analysis::statistics::power::pairs_needed;
 use crate::analysis::statistics::signed_rank::smallest_p;
-use crate::analysis::summary::{Run, Summary};
+use crate::analysis::summary::{Metric, Run, Summary};
 use crate::measure::catalogue::Worse;
 use crate::measure::tolerance::is_worse;
 pub use crate::measure::tolerance::{Limit, Tolerance, Tolerances};
 
-use figures::rows;
+use figures::{figure, rows};
 use lost::presence;
 use yes_no::Chance;
 
@@ -59,17 +59,19 @@ pub struct Comparison {
     /// Laws and expectations that fared differently, what the head has lost, and metrics that were measured in other
     /// numbers of seeds.
     pub exact: Vec<Exact>,
-    /// Metrics that one side has in every seed and the other in none, and whether that is the base. Not those that the
-    /// tolerances ignore.
+    /// Metrics that one side has in every seed and the other in none, and whether that is the base; and statistics of
+    /// metrics that both have. Not those that the tolerances ignore.
     pub unmatched: Vec<(String, bool)>,
     /// Metrics that the base has in every seed and the head in fewer than half of them, if that may be chance because
     /// the seeds are few.
     pub thinned: Vec<String>,
-    /// Waits that ended in some seeds of the base and never in those of the head, if that may be chance because the seeds
-    /// are few.
+    /// Waits that ended in some seeds of the base and never in those of the head, if that may be chance because the
+    /// seeds are few.
     pub unended: Vec<String>,
     /// Expectations that only one side has, and whether that is the base.
     pub unmatched_expectations: Vec<(String, bool)>,
+    /// Tolerances that fit nothing that either side has measured, as they are written.
+    pub idle: Vec<String>,
     /// How many figures were tested, and how many of them could have shown anything.
     pub power: Power,
     /// Chance of even one false alarm among them.
@@ -240,6 +242,16 @@ pub enum CompareError {
         /// Seeds of the head.
         head: String,
     },
+    /// Values that mean something else.
+    #[error("`{metric}` is in `{base}` here and in `{head}` there")]
+    Units {
+        /// Key of the metric.
+        metric: String,
+        /// Its unit in the base, or in one of its runs.
+        base: String,
+        /// In the head, or in another run.
+        head: String,
+    },
     /// Nobody waits for it any more.
     #[error("interrupted: nothing was compared")]
     Interrupted,
@@ -258,6 +270,9 @@ impl CompareError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::NoCommonSeed { .. } => "run both with the same seeds, as with `--seeds 10`",
+            Self::Units { .. } => {
+                "run both with one cossim, or leave the metric out by `ignore: true` in a tolerance file"
+            }
             Self::Interrupted => {
                 "compare them again, with fewer seeds or with a tolerance file that ignores some metrics"
             }
@@ -292,13 +307,14 @@ pub fn compare_watched(
     if pairs.is_empty() {
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
     }
+    same_units(&pairs, tolerances)?;
     let identical = pairs.iter().all(|(base, head)| same(base, head));
     let (presence, expected) = (presence(&pairs), fared::expected(base, head, &pairs));
     let measured = presence.iter().filter(|(key, _)| !tolerances.ignores(key)).map(|(_, answers)| answers);
     let waits = ended::ended(&pairs, tolerances);
     let answered = measured.chain(waits.iter().map(|one| &one.answers)).chain(expected.iter().map(|one| &one.answers));
     let chance = Chance::of(answered, tolerances.level);
-    let (lost, ended) = (lost::judge(&presence, &chance, tolerances), ended::judge(&waits, &chance));
+    let (lost, ended) = (lost::judge(&presence, &pairs, &chance, tolerances), ended::judge(&waits, &chance));
     let found = if identical { Some((Vec::new(), Power::default())) } else { rows(&pairs, tolerances, tick) };
     let (rows, power) = found.ok_or(CompareError::Interrupted)?;
     let exact = [
@@ -321,7 +337,8 @@ pub fn compare_watched(
         unmatched: lost.unmatched,
         thinned: lost.thinned,
         unended: ended.unsure,
-        unmatched_expectations: unmatched_expectations(base, head),
+        unmatched_expectations: fared::unmatched(base, head),
+        idle: idle(&[base, head], tolerances),
         power,
         level: tolerances.level,
     })
@@ -438,12 +455,30 @@ fn same(base: &Run, head: &Run) -> bool {
     base.digest == head.digest && base.metrics == head.metrics && base.invariants == head.invariants
 }
 
-fn unmatched_expectations(base: &Summary, head: &Summary) -> Vec<(String, bool)> {
-    let only = |own: &Summary, other: &Summary, is_base: bool| {
-        let missing = own.expectations.iter().filter(|one| other.expectations.iter().all(|two| two.text != one.text));
-        missing.map(|one| (one.text.clone(), is_base)).collect::<Vec<_>>()
-    };
-    [only(base, head, true), only(head, base, false)].concat()
+/// Tolerances that fit no figure of these results.
+fn idle(sides: &[&Summary], tolerances: &Tolerances) -> Vec<String> {
+    let metrics = || sides.iter().flat_map(|side| &side.runs).flat_map(|run| &run.metrics);
+    let has = |metric: &Metric, statistic: Option<&str>| statistic.is_none_or(|name| figure(metric, name).is_some());
+    let fits = |entry: &&Tolerance| metrics().any(|(key, metric)| entry.is_about(key) && has(metric, entry.statistic));
+    let mut idle: Vec<String> = Vec::new();
+    for entry in tolerances.entries.iter().filter(|entry| !fits(entry)) {
+        let written = entry.to_string();
+        idle.extend((!idle.contains(&written)).then_some(written));
+    }
+    idle
+}
+
+/// Refuses results of which the same is not the same: a metric has one unit. One that is ignored may have any.
+fn same_units(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> Result<(), CompareError> {
+    let mut units: BTreeMap<&str, &str> = BTreeMap::new();
+    for (key, metric) in pairs.iter().flat_map(|(base, head)| base.metrics.iter().chain(&head.metrics)) {
+        let base = *units.entry(key).or_insert(&metric.unit);
+        if base != metric.unit && !tolerances.ignores(key) {
+            let (base, head) = (base.to_owned(), metric.unit.clone());
+            return Err(CompareError::Units { metric: key.clone(), base, head });
+        }
+    }
+    Ok(())
 }
 
 /// Runs of one scenario, version and seed that differ all the same; `None` if there are none.

@@ -1,5 +1,5 @@
-//! What a seed answers with yes or no, in the base and in the head: whether a metric was measured, whether a wait ended,
-//! whether an expectation was met.
+//! What a seed answers with yes or no, in the base and in the head: whether a metric was measured, whether a wait
+//! ended, whether an expectation was met.
 //!
 //! Seeds with the same answer on both sides say nothing of a change. Of the others, so many may have changed the same
 //! way by chance; the exact sign test tells ([`crate::analysis::statistics::sign`]), for fewer and for more of them,

@@ -61,6 +61,7 @@ fn account() -> Account {
         unmatched: Vec::new(),
         thinned: Vec::new(),
         unended: Vec::new(),
+        idle: Vec::new(),
         unmatched_expectations: Vec::new(),
         power: Power { tested: 3, able: 3 },
         level: 0.05,
@@ -473,4 +474,15 @@ fn waits_that_never_end_in_too_few_seeds_are_undecided_in_every_format() {
     check_contains(&junit::render(&account), &["errors=\"1\"", why]);
     check_contains(&github::render(&account), &[&format!("title=cossim%3A undecided::{why}")]);
     check_contains(&markdown::render(&account), &["undecided", why]);
+}
+
+#[test]
+fn tolerances_that_do_nothing_are_told_in_every_format() {
+    let mut account = account();
+    account.comparison.idle = vec!["request.latency{service=shpo} p99".to_owned()];
+    let note = "look whether they are spelt right: `request.latency{service=shpo} p99`";
+    for style in [text::render, markdown::render, json::render, junit::render, github::render] {
+        check_contains(&style(&account), &[note]);
+    }
+    assert_eq!(account.word(), "regression", "it is a note");
 }

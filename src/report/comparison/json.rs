@@ -15,9 +15,9 @@ pub const SCHEMA: u32 = 2;
 pub struct Document {
     /// Version of this format.
     pub schema: u32,
-    /// `regression`, `undecided` (too few seeds to tell; with `--fail-on difference`, nothing that it fails for either),
-    /// `identical`, `identical runs, other expectations`, `improvement`, `moved`, `different in what is measured`, `different, within tolerance` or `no evidence of a
-    /// difference`; the first of these that holds.
+    /// `regression`, `undecided` (too few seeds to tell; with `--fail-on difference`, and nothing that it fails for),
+    /// `identical`, `identical runs, other expectations`, `improvement`, `moved`, `different in what is measured`,
+    /// `different, within tolerance` or `no evidence of a difference`; the first of these that holds.
     pub verdict: String,
     /// What is compared with.
     pub base: Result,
@@ -33,8 +33,8 @@ pub struct Document {
     pub tested: usize,
     /// How many of them could have been significant after correction, had they been as clear as can be.
     pub tested_able: usize,
-    /// Seeds it takes for any to be, if what moved does so in as large a part of them; absent if there are enough, and if
-    /// nothing that was tested became worse (or other, with `--fail-on difference`) by more than is tolerated.
+    /// Seeds it takes for any to be, if what moved does so in as large a part of them; absent if there are enough, and
+    /// if nothing that was tested became worse (or other, with `--fail-on difference`) by more than is tolerated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds_needed: Option<usize>,
     /// Chance of even one false alarm among them, in percent.

@@ -131,6 +131,13 @@ impl Account {
             ));
         }
         caveats.extend(self.of_head_alone());
+        if !comparison.idle.is_empty() {
+            let idle: Vec<String> = comparison.idle.iter().map(|entry| format!("`{entry}`")).collect();
+            caveats.push(format!(
+                "tolerances that fit nothing that was measured do nothing; look whether they are spelt right: {}",
+                idle.join(", ")
+            ));
+        }
         if let Err(reason) = &self.decisions {
             caveats.push(format!("placement decisions are not compared: {reason}"));
         }
@@ -158,18 +165,17 @@ impl Account {
         expected.map(|(text, _)| text.as_str()).collect()
     }
 
-    /// What stands in the way of a verdict, and what to do: too few seeds for any figure, seeds of the base that the head
-    /// lacks, or waits that do not end any more.
+    /// What stands in the way of a verdict, and what to do: too few seeds for any figure, seeds of the base that the
+    /// head lacks, or waits that do not end any more.
     fn why_undecided(&self) -> Vec<String> {
         let comparison = &self.comparison;
         let few = comparison.seeds_needed(self.asked()).map(|needed| {
             let (seeds, moved) = (comparison.seeds.len(), comparison.seeds_moved(self.asked()));
             let (some, rest) = match moved {
                 all if all >= seeds => (format!("{} can show", plural(seeds, "seed")), ""),
-                some => (
-                    format!("{some} of {seeds} seeds moved, which can show"),
-                    ", if as large a part of them moves",
-                ),
+                some => {
+                    (format!("{some} of {seeds} seeds moved, which can show"), ", if as large a part of them moves")
+                }
             };
             format!(
                 "{some} no difference among {} at {}, however clear: at least {needed} are needed, as with \
