@@ -9,12 +9,12 @@ use super::Seeds;
 use super::args::{FailOn, Format, Style};
 use super::interrupt;
 use super::output::Output;
-use super::place::place;
+use super::place::{is_one, place};
 use super::progress::Lines;
 use super::run::{Runnable, Work, ensemble, load};
 use crate::analysis::batch::Wish;
 use crate::analysis::compare::decisions::{self, Placements};
-use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare_watched, same_scenario};
+use crate::analysis::compare::{CompareError, Comparison, Gate, Tolerances, compare_watched, same_scenario};
 use crate::analysis::summary::Summary;
 use crate::analysis::summary::read::{self, Flaw, ReadError, Writer};
 use crate::report::comparison::{Account, github, json, junit, markdown, text};
@@ -115,10 +115,12 @@ impl Ready {
     fn is_read_from(&self, output: &Path) -> bool {
         match self {
             Self::Finished { folder, .. } => {
+                let is_own = |path: &Path| path.file_name().and_then(OsStr::to_str).is_some_and(is_of_a_report);
                 let is_within = output.parent().is_some_and(|above| above == place(folder));
-                is_within && output.file_name().and_then(OsStr::to_str).is_some_and(is_of_a_report)
+                let mut files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+                is_within && is_own(output) || files.any(|file| is_own(&file) && is_one(&place(&file), output))
             }
-            Self::Waiting(waiting) => waiting.files.iter().any(|file| place(file) == output),
+            Self::Waiting(waiting) => waiting.files.iter().any(|file| is_one(&place(file), output)),
         }
     }
 }
@@ -151,13 +153,11 @@ fn finish(wish: &Compare, account: &Account, output: &mut Output) -> Exit {
     if wish.formats.iter().all(|format| format.file.is_some()) {
         output.data(&text::render(account));
     }
-    let comparison = &account.comparison;
-    match wish.fail_on {
+    match account.gate {
         None => Exit::Fine,
-        Some(FailOn::Regression) if comparison.regressed() => Exit::Failed,
-        Some(FailOn::Difference) if comparison.differs() => Exit::Failed,
+        Some(gate) if account.comparison.fails(gate) => Exit::Failed,
         // There are differences, and no telling what they are: that is no pass.
-        Some(_) if comparison.undecided() => Exit::Undecided,
+        Some(_) if account.is_undecided() => Exit::Undecided,
         Some(_) => Exit::Fine,
     }
 }
@@ -197,7 +197,7 @@ fn account(wish: &Compare, output: &mut Output) -> Result<Account, Obstacle> {
     let base = prepare(&wish.base, &base_source, wish, &wish.base_edits, output)?;
     let head = prepare(&head_word, &head_source, wish, &wish.head_edits, output)?;
     let is_read = |output: &Path| {
-        let is_tolerances = wish.tolerances.as_ref().is_some_and(|file| place(file) == output);
+        let is_tolerances = wish.tolerances.as_ref().is_some_and(|file| is_one(&place(file), output));
         is_tolerances || base.is_read_from(output) || head.is_read_from(output)
     };
     check_outputs(&wish.formats, is_read)?;
@@ -211,7 +211,11 @@ fn account(wish: &Compare, output: &mut Output) -> Result<Account, Obstacle> {
         (Ok(base), Ok(head)) => Ok(decisions::changed(base, head, &comparison.seeds)),
         (Err(reason), _) | (_, Err(reason)) => Err(reason.clone()),
     };
-    Ok(Account { base: base.named, head: head.named, comparison, decisions })
+    let gate = wish.fail_on.map(|on| match on {
+        FailOn::Regression => Gate::Regression,
+        FailOn::Difference => Gate::Difference,
+    });
+    Ok(Account { base: base.named, head: head.named, comparison, decisions, gate })
 }
 
 /// Compares them, saying how far it is if that takes a while.
@@ -245,7 +249,7 @@ fn check_formats(formats: &[Format]) -> Result<(), Obstacle> {
     let mut places: Vec<PathBuf> = Vec::new();
     for path in formats.iter().filter_map(|format| format.file.as_ref()) {
         let place = place(path);
-        if places.contains(&place) {
+        if places.iter().any(|known| is_one(known, &place)) {
             return Err(Obstacle::Twice { path: path.clone() });
         }
         places.push(place);
@@ -450,6 +454,17 @@ mod tests {
         let result = Ready::Finished { folder: path("sub/.."), outcome: Box::new(found) };
         std::fs::create_dir(path("sub")).unwrap();
         let is_read = |name: &str| result.is_read_from(&place(&path(name)));
+        #[cfg(unix)]
+        {
+            std::fs::write(path("summary.json"), FOUND).unwrap();
+            std::fs::hard_link(path("summary.json"), path("sub/hard")).unwrap();
+            std::fs::hard_link(path("one.ron"), path("sub/scenario")).unwrap();
+            assert!(is_read("sub/hard") && !is_read("sub/scenario"));
+            let refused = account(&wish("sub/scenario"), &mut Output::standard()).err();
+            assert!(matches!(refused, Some(Obstacle::Overwritten { .. })), "{refused:?}");
+            let formats = ["summary.json", "sub/hard"].map(|name| scratch.format(Style::Text, name));
+            assert!(matches!(check_formats(&formats), Err(Obstacle::Twice { .. })));
+        }
         assert!(is_read("summary.json") && is_read("./report.html") && is_read("sub/../placements.csv"));
         assert!(!is_read("comparison.json") && !is_read("sub/summary.json"));
     }

@@ -30,6 +30,24 @@ fn place_by(path: &Path, links: u32) -> PathBuf {
     }
 }
 
+/// Whether two places are one: the same path, or two names of one file.
+pub(super) fn is_one(one: &Path, two: &Path) -> bool {
+    one == two || number(one).is_some_and(|one| number(two) == Some(one))
+}
+
+/// What a file is whatever its name: its device and its number there. `None` if it is not there.
+#[cfg(unix)]
+fn number(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| (file.dev(), file.ino()))
+}
+
+/// Other systems do not tell.
+#[cfg(not(unix))]
+fn number(_: &Path) -> Option<(u64, u64)> {
+    None
+}
+
 /// Whether one of two places is the other or lies within it.
 pub(super) fn overlap(one: &Path, two: &Path) -> bool {
     let (one, two) = (place(one), place(two));
@@ -58,6 +76,10 @@ mod tests {
             std::os::unix::fs::symlink("round", folder.join("round")).unwrap();
             assert_eq!(of("link/file"), of("a/file"));
             assert_eq!(of("link/new"), of("a/hollow"));
+            std::fs::hard_link(folder.join("a/file"), folder.join("a/b/hard")).unwrap();
+            std::fs::write(folder.join("a/other"), "").unwrap();
+            assert!(is_one(&of("a/file"), &of("a/b/hard")) && !is_one(&of("a/file"), &of("a/other")));
+            assert!(!is_one(&of("a/new"), &of("a/newer")) && is_one(&of("a/new"), &of("a/new")));
             assert_eq!(of("round").file_name(), Some("round".as_ref()), "it leads to itself, and ends");
         }
         assert!(overlap(&folder.join("a"), &folder.join("a/b/c")) && overlap(&folder.join("x"), &folder.join("x")));

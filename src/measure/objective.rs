@@ -538,6 +538,20 @@ pub fn asked_of_seeds(text: &str) -> Option<(f64, bool)> {
     parse_tail(&words[bound_end(&words)..])
 }
 
+/// An objective in one way of writing it, whatever timeline it is about: texts that mean the same are equal. An entry
+/// of the timeline is as it was written. `None` if the text is none.
+pub fn meaning(text: &str) -> Option<String> {
+    let (at, symbol, comparison) = find_comparison(text)?;
+    let (metric, rest) = parse_metric(text[..at].trim()).ok()?;
+    let (labels, rest) = parse_labels(metric, rest).ok()?;
+    let (statistic, rest) = parse_statistic(metric, rest).ok()?;
+    let window = rest.split_whitespace().map(|word| word.trim_matches('"')).collect::<Vec<&str>>().join(" ");
+    let (bound, quorum, if_exercised) = parse_right(metric, statistic, &text[at + symbol.len()..]).ok()?;
+    let (statistic, symbol) = (statistic.name(), comparison.symbol());
+    // What is left of the conversion of a unit is no other bound.
+    Some(format!("{} {labels:?} {statistic} {window} {symbol} {bound:.9e} {quorum:.9e} {if_exercised}", metric.name))
+}
+
 /// How many words the bound has.
 fn bound_end(words: &[&str]) -> usize {
     words.iter().position(|word| *word == "in" || *word == "if").unwrap_or(words.len())
@@ -623,6 +637,32 @@ const COMPARISONS: [Comparison; 6] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ways_of_writing_one_objective_have_one_meaning() {
+        let same = [
+            "failover.replace{region=a} max during #1 < 45s in 90% of seeds",
+            "failover.replace{ region = a }  max  during  #1<45 s in 90.0% of seeds",
+            "failover.replace{region=a} during #1 < 45000ms  in 90% of seeds",
+            "failover.replace{region=a} max during \"#1\" < 0.75min in 90% of seeds",
+        ];
+        let first = meaning(same[0]);
+        assert!(first.is_some() && same.iter().all(|text| meaning(text) == first), "{:?}", same.map(meaning));
+        for other in [
+            "failover.replace{region=b} max during #1 < 45s in 90% of seeds",
+            "failover.replace max during #1 < 45s in 90% of seeds",
+            "failover.replace{region=a} p99 during #1 < 45s in 90% of seeds",
+            "failover.replace{region=a} max after #1 < 45s in 90% of seeds",
+            "failover.replace{region=a} max during #2 < 45s in 90% of seeds",
+            "failover.replace{region=a} max during #1 <= 45s in 90% of seeds",
+            "failover.replace{region=a} max during #1 < 45.001s in 90% of seeds",
+            "failover.replace{region=a} max during #1 < 45s in 91% of seeds",
+            "failover.replace{region=a} max during #1 < 45s in 90% of seeds if exercised",
+        ] {
+            assert!(meaning(other).is_some() && meaning(other) != first, "{other}");
+        }
+        assert_eq!([meaning("failover.replace max"), meaning("what it may be < 4")], [None, None]);
+    }
 
     const ENTRIES: [&str; 2] = ["zone-outage us-east-1/b", "scale frontend"];
 

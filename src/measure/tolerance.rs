@@ -1,5 +1,7 @@
 //! What a comparison of two results lets pass: how far a figure may move before it counts.
 
+use std::fmt;
+
 use crate::measure::catalogue::{self, Kind, Worse};
 
 /// Tolerances of a comparison.
@@ -83,8 +85,20 @@ impl Tolerances {
     }
 }
 
+impl fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.metric)?;
+        if !self.labels.is_empty() {
+            let labels: Vec<String> = self.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+            write!(f, "{{{}}}", labels.join(","))?;
+        }
+        self.statistic.map_or(Ok(()), |statistic| write!(f, " {statistic}"))
+    }
+}
+
 impl Tolerance {
-    fn is_about(&self, key: &str) -> bool {
+    /// Whether it is about this metric, whatever statistic it names.
+    pub fn is_about(&self, key: &str) -> bool {
         let (name, labels) = key.split_once('{').unwrap_or((key, ""));
         let labels: Vec<(&str, &str)> =
             labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('=')).collect();

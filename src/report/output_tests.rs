@@ -309,9 +309,9 @@ fn several_modes_and_waits_without_end_are_said() {
     let unexplained = "several modes, which the cases do not explain";
     check_contains(&text::render(&ensemble), &[unexplained, modes, unended, "never"]);
     ensemble.group((1..=12_u64).map(|seed| if seed % 3 == 0 { "odd" } else { "even" }.to_owned()).collect());
-    let text = text::render(&ensemble);
-    check_contains(&text, &["several modes, told apart by the cases", "case A  even", modes]);
-    assert!(!text.contains(unexplained));
+    let told = text::render(&ensemble);
+    check_contains(&told, &["several modes, told apart by the cases", "case A  even", modes]);
+    assert!(!told.contains(unexplained) && !told.contains("`group_by` tells"));
     let summary = serde_json::to_value(Summary::new(&ensemble)).unwrap();
     let pooled = &summary["across_runs"]["placement.skew.zone{region=us-east-1}"];
     assert_eq!((&pooled["modes"][1]["middle"], &pooled["explained_by_cases"]), (&96.0.into(), &true.into()));
@@ -322,6 +322,13 @@ fn several_modes_and_waits_without_end_are_said() {
         crate::analysis::summary::read::parse(&crate::report::json::text(&Summary::new(&ensemble)), Writer::This)
             .unwrap();
     assert_eq!(read, Summary::new(&ensemble));
+    // Nothing that the scenario tells runs apart by happened in any of them.
+    ensemble.group(vec!["no data for failover.detect max > 60s".to_owned(); 12]);
+    let none = "  `group_by` tells no cases apart: no data for failover.detect max > 60s\n";
+    check_contains(&text::render(&ensemble), &[none]);
+    assert_eq!(Summary::new(&ensemble).cases[0].case, "no data for failover.detect max > 60s");
+    ensemble.group(vec![String::new(); 12]);
+    check_contains(&text::render(&ensemble), &["`group_by` tells no cases apart: nothing that it names happened\n"]);
 }
 
 /// Two runs lose one allocation that is noticed after 20 s, one loses five that are noticed after 60 s: of seven the

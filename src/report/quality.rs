@@ -1,6 +1,6 @@
 //! The quality of placements as tables for a terminal or a log.
 
-use crate::analysis::compare::{Exact, Verdict, listed};
+use crate::analysis::compare::{Exact, Gate, Verdict, listed};
 use crate::analysis::quality::Scores;
 use crate::analysis::quality::judge::Judged;
 use crate::analysis::statistics::median;
@@ -80,16 +80,27 @@ pub fn verdicts(found: &[Judged], all: bool) -> String {
     if broken > 0 {
         line(&mut text, &format!("{} broken: what they keep is no matter of quality", plural(broken, "law")));
     }
-    for judged in found.iter().filter(|judged| judged.comparison.undecided()) {
-        let (workload, needed) = (&judged.workload, judged.comparison.seeds_needed());
+    let gate = Gate::Regression;
+    for judged in found.iter().filter(|judged| judged.comparison.undecided(gate)) {
+        let (workload, needed) = (&judged.workload, judged.comparison.seeds_needed(gate));
         let why = match needed {
-            Some(needed) => format!("too few seeds to show any difference, at least {needed} are needed"),
+            Some(needed) => {
+                let (moved, seeds) = (judged.comparison.seeds_moved(gate), judged.comparison.seeds.len());
+                format!(
+                    "figures became worse in {moved} of {seeds} seeds at most, too few to show any difference: at least \
+                     {needed} are needed"
+                )
+            }
             None if judged.comparison.lacks_seeds() => {
                 "fewer than half of the baseline's seeds can be compared".to_owned()
             }
             None if judged.comparison.starved().next().is_some() => {
                 let all = judged.comparison.starved().map(|row| format!("{} {}", row.metric, row.statistic));
                 format!("worse in every seed that has data, and too few have: {}", all.collect::<Vec<_>>().join(", "))
+            }
+            None if judged.comparison.thinned.is_empty() => {
+                let all = judged.comparison.unended.join(", ");
+                format!("in some seeds {all} never ended and did before, and too few seeds did so to tell why")
             }
             None => format!("too few seeds to tell why most have no {} any more", judged.comparison.thinned.join(", ")),
         };

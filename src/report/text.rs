@@ -102,6 +102,9 @@ fn header(ensemble: &Ensemble, out: &mut String) {
             let all = seeds(case.members.iter().map(|&member| ensemble.runs[member].seed));
             line(out, &format!("  case {letter}  {}  (seeds {all})", case.name));
         }
+    } else if ensemble.by_scenario {
+        let only = ensemble.cases.first().map_or("nothing that it names happened", |case| &case.name);
+        line(out, &format!("  `group_by` tells no cases apart: {only}"));
     }
 }
 

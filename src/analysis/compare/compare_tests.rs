@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::analysis::summary::Overall;
 use crate::analysis::summary::read::{Writer, parse};
 
 /// A summary with these runs: seed, digest, and metrics as JSON. Another first digest is another scenario.
@@ -18,11 +19,19 @@ pub(super) fn summary(runs: &[(u64, u64, String)]) -> Summary {
         .collect();
     let text = format!(
         r#"{{"schema": 1, "cossim": "0.1.0", "scenario": "s", "scenario_digest": "{scenario:016x}", "file": "s.ron",
-        "set": [], "passed": true, "across_runs": {{}}, "cases": [], "runs": [{}], "expectations": [{{"text":
-        "plan.wait max < 1s", "verdict": "pass", "passed": 1, "failed": 0, "not_exercised": 0}}]}}"#,
+        "set": [], "passed": true, "across_runs": {{}}, "cases": [], "runs": [{}], "expectations": []}}"#,
         runs.join(",")
     );
-    parse(&text, Writer::Any).unwrap()
+    let mut summary = parse(&text, Writer::Any).unwrap();
+    summary.expectations = vec![Overall {
+        text: "plan.wait max < 1s".to_owned(),
+        verdict: "pass".to_owned(),
+        passed: 1,
+        failed: 0,
+        not_exercised: 0,
+        nearest_seed: None,
+    }];
+    summary
 }
 
 /// Ten runs with a median wait and a share of good requests each.
@@ -135,16 +144,16 @@ fn too_few_seeds_say_how_many_it_takes() {
         summary(&[run(1), run(2), run(3)])
     };
     let comparison = compare(&of(1, 1.0), &of(2, 50.0), &Tolerances::default()).unwrap();
-    assert_eq!((comparison.rows[0].verdict, comparison.seeds_needed()), (Verdict::NoEvidence, Some(6)));
+    assert_eq!((comparison.rows[0].verdict, comparison.seeds_needed(Gate::Regression)), (Verdict::NoEvidence, Some(6)));
     assert_eq!(comparison.rows[0].detectable, None);
-    assert!(comparison.undecided() && !comparison.regressed());
+    assert!(comparison.undecided(Gate::Regression) && !comparison.regressed());
     let same = compare(&of(1, 1.0), &of(1, 1.0), &Tolerances::default()).unwrap();
-    assert!(!same.undecided(), "what is identical needs no seeds");
+    assert!(!same.undecided(Gate::Regression), "what is identical needs no seeds");
     // What is exact is told by any number of seeds.
     let mut head = of(2, 50.0);
     head.expectations[0].verdict = "fail".to_owned();
     let comparison = compare(&of(1, 1.0), &head, &Tolerances::default()).unwrap();
-    assert!(comparison.regressed() && !comparison.undecided());
+    assert!(comparison.regressed() && !comparison.undecided(Gate::Regression));
 }
 
 /// Forty more figures that differ in two seeds of ten alone: they cannot show anything, and cost the one that can
@@ -171,7 +180,7 @@ fn figures_that_hardly_differ_cost_the_others_no_power() {
     assert_eq!(verdict(&comparison, "plan.wait", "p50"), Verdict::Regression);
     assert_eq!(verdict(&comparison, "eval.wait", "p50"), Verdict::NoEvidence);
     let sparse = comparison.rows.iter().find(|row| row.metric.starts_with("eval.wait")).unwrap();
-    assert_eq!((sparse.detectable, comparison.seeds_needed()), (None, None));
+    assert_eq!((sparse.detectable, comparison.seeds_needed(Gate::Regression)), (None, None));
 }
 
 /// The same scenario, version and seed: whatever differs is a difference, however small.
@@ -279,15 +288,15 @@ fn seeds_without_data_do_not_count() {
     };
     let base = of(1, 10.0, 0.0);
     let comparison = compare(&base, &of(2, 100.0, 0.0), &Tolerances::default()).unwrap();
-    assert_eq!((comparison.power, comparison.seeds_tested()), (Power { tested: 1, able: 0 }, 5));
-    assert_eq!(comparison.seeds_needed(), Some(36), "six of them have data if five of thirty have");
-    assert!(comparison.undecided() && !comparison.regressed());
+    assert_eq!((comparison.power, comparison.seeds_moved(Gate::Regression)), (Power { tested: 1, able: 0 }, 5));
+    assert_eq!(comparison.seeds_needed(Gate::Regression), Some(36), "six of them have data if five of thirty have");
+    assert!(comparison.undecided(Gate::Regression) && !comparison.regressed());
     // Another figure is clear, and is better: the one that is worse wherever it is known is as little known as before.
     let starved = |wait: f64| {
         let comparison = compare(&base, &of(2, wait, -0.5), &Tolerances::default()).unwrap();
-        assert_eq!((comparison.power.able, comparison.seeds_needed()), (1, None));
+        assert_eq!((comparison.power.able, comparison.seeds_needed(Gate::Regression)), (1, None));
         let starved: Vec<String> = comparison.starved().map(|row| row.metric.clone()).collect();
-        (starved, comparison.undecided())
+        (starved, comparison.undecided(Gate::Regression))
     };
     assert_eq!(starved(100.0), (vec!["failover.detect{region=a}".to_owned()], true));
     assert_eq!(
@@ -295,6 +304,31 @@ fn seeds_without_data_do_not_count() {
         [const { (Vec::new(), false) }; 3],
         "better, or tolerated"
     );
+}
+
+/// Four of twelve seeds became worse, and four are too few: that a figure has data in all of them proves nothing, and
+/// how many seeds are asked for grows with those that did not move.
+#[test]
+fn seeds_that_did_not_move_do_not_count() {
+    let of = |digest, by: &dyn Fn(u64) -> f64| {
+        let run = |seed: u64| {
+            let wait = format!(r#""plan.wait{{region=a}}": {{"unit": "ms", "count": 1, "p50": {}}}"#, 7.0 + by(seed));
+            (seed, digest, wait)
+        };
+        summary(&(1..=12).map(run).collect::<Vec<_>>())
+    };
+    let base = of(1, &|_| 0.0);
+    let fares = |by: &dyn Fn(u64) -> f64| {
+        let comparison = compare(&base, &of(2, by), &Tolerances::default()).unwrap();
+        let gates = [Gate::Regression, Gate::Difference];
+        (comparison.power.able, gates.map(|gate| (comparison.seeds_needed(gate), comparison.undecided(gate))))
+    };
+    // Six that moved would do, which is half as many again as four.
+    let (told, silent) = ((Some(18), true), (None, false));
+    assert_eq!(fares(&|seed| if seed % 3 == 0 { 5.0 } else { 0.0 }), (0, [told, told]));
+    assert_eq!(fares(&|seed| if seed % 3 == 0 { -5.0 } else { 0.0 }), (0, [silent, told]), "better is not worse");
+    assert_eq!(fares(&|seed| if seed % 3 == 0 { 0.01 } else { 0.0 }), (0, [silent, silent]), "it is tolerated");
+    assert_eq!(fares(&|seed| if seed % 2 == 0 { 5.0 } else { 0.0 }), (1, [silent, silent]), "six moved");
 }
 
 /// One seed bears no evidence, and yet what is other in it is no silence.
@@ -389,18 +423,18 @@ fn few_of_the_bases_seeds_decide_nothing() {
         head.runs.truncate(seeds);
         compare(&base, &head, &Tolerances::default()).unwrap()
     };
-    assert!(common(1).undecided() && common(4).undecided() && common(4).lacks_seeds());
-    assert!(!common(5).undecided() && !common(10).undecided());
+    assert!(common(1).undecided(Gate::Regression) && common(4).undecided(Gate::Regression) && common(4).lacks_seeds());
+    assert!(!common(5).undecided(Gate::Regression) && !common(10).undecided(Gate::Regression));
     // Seeds that only the head has are no gap.
     let mut few = base.clone();
     few.runs.truncate(2);
-    assert!(!compare(&few, &base, &Tolerances::default()).unwrap().undecided());
+    assert!(!compare(&few, &base, &Tolerances::default()).unwrap().undecided(Gate::Regression));
     // What is worse even so is a regression.
     let mut head = base.clone();
     head.runs.truncate(1);
     head.expectations[0].verdict = "fail".to_owned();
     let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
-    assert!(comparison.regressed() && !comparison.undecided());
+    assert!(comparison.regressed() && !comparison.undecided(Gate::Regression));
 }
 
 /// The stream of random numbers has the figure's name, and yet equal data have equal intervals.

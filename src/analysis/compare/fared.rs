@@ -2,7 +2,8 @@
 //!
 //! A law that is violated in a seed in which it was not, or more often, is worse, whatever became of other seeds. An
 //! expectation is judged over the seeds of both sides as a run judges it: met is met, be it that nothing exercised it.
-//! Where that is the same on both sides, the seeds that meet it tell ([`super::yes_no`]).
+//! Where that is the same on both sides, the seeds that meet it tell ([`super::yes_no`]). Two texts are one expectation
+//! if they mean the same.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use super::yes_no::{Answers, Chance, Turn};
 use super::{Exact, Verdict, listed};
 use crate::analysis::judge::{Judgement, over_seeds};
 use crate::analysis::summary::{Invariant, Overall, Run, Summary};
-use crate::measure::objective::asked_of_seeds;
+use crate::measure::objective::{asked_of_seeds, meaning};
 
 /// Laws that fared differently, and those that the head no longer checks.
 pub(super) fn laws(pairs: &[(&Run, &Run)]) -> Vec<Exact> {
@@ -80,21 +81,38 @@ struct Fared {
 /// The expectations that both sides have. Runs that only one side has are left out of them as of everything.
 pub(super) fn expected(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Expected> {
     let both = head.expectations.iter().filter_map(|after| {
-        let before = base.expectations.iter().find(|before| before.text == after.text)?;
+        let before = base.expectations.iter().find(|before| is_one(&before.text, &after.text))?;
         let text = after.text.clone();
         let (_, if_exercised) = asked(&text);
-        let is_met = |run: &Run| {
-            let judgement = judgement(run, &text)?;
+        let is_met = |run: &Run, text: &str| {
+            let judgement = judgement(run, text)?;
             Some(judgement == Judgement::Pass || judgement == Judgement::NotExercised && if_exercised)
         };
+        let both = |base: &Run, head: &Run| is_met(base, &before.text).zip(is_met(head, &after.text));
         Some(Expected {
             base: fared(before, pairs.iter().map(|(base, _)| *base))?,
             head: fared(after, pairs.iter().map(|(_, head)| *head))?,
-            answers: Answers(pairs.iter().filter_map(|(base, head)| is_met(base).zip(is_met(head))).collect()),
+            answers: Answers(pairs.iter().filter_map(|(base, head)| both(base, head)).collect()),
             text,
         })
     });
     both.collect()
+}
+
+/// Whether two texts are the same expectation: they mean the same, or are the same if one of them means nothing.
+fn is_one(one: &str, two: &str) -> bool {
+    one == two || meaning(one).is_some_and(|one| meaning(two) == Some(one))
+}
+
+/// Those of the first side that the second one lacks.
+fn without<'s>(own: &'s Summary, other: &Summary) -> impl Iterator<Item = &'s Overall> {
+    own.expectations.iter().filter(|one| other.expectations.iter().all(|two| !is_one(&one.text, &two.text)))
+}
+
+/// Expectations that only one side has, and whether that is the base.
+pub(super) fn unmatched(base: &Summary, head: &Summary) -> Vec<(String, bool)> {
+    let gone = without(base, head).map(|one| (one.text.clone(), true));
+    gone.chain(without(head, base).map(|one| (one.text.clone(), false))).collect()
 }
 
 /// What an expectation asks of the seeds: the share that must hold it, and whether it holds without data.
@@ -157,9 +175,8 @@ fn verdict(expected: &Expected, chance: &Chance<'_>) -> Option<Verdict> {
 
 /// Expectations that the head no longer has, with how they fared over the seeds of both sides.
 pub(super) fn dropped(base: &Summary, head: &Summary, pairs: &[(&Run, &Run)]) -> Vec<Exact> {
-    let gone = base.expectations.iter().filter(|one| head.expectations.iter().all(|two| two.text != one.text));
     let told = |one: &Overall| fared(one, pairs.iter().map(|(base, _)| *base)).map(|fared| fared.told());
-    let exact = gone.map(|one| Exact {
+    let exact = without(base, head).map(|one| Exact {
         what: one.text.clone(),
         base: told(one).unwrap_or_else(|| one.verdict.clone()),
         head: "not expected".to_owned(),

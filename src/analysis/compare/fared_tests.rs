@@ -209,15 +209,15 @@ fn a_metric_that_the_head_hardly_ever_has_is_lost() {
     for (base, head) in [(3, 1), (1, 3), (0, 5), (7, 2)] {
         let (one, two) = (sometimes(1, 30, |seed| seed % 10 == base), sometimes(2, 30, |seed| seed % 10 == head));
         let comparison = compare(&one, &two, &Tolerances::default()).unwrap();
-        assert!(!comparison.regressed() && !comparison.undecided(), "{comparison:?}");
+        assert!(!comparison.regressed() && !comparison.undecided(Gate::Regression), "{comparison:?}");
     }
     // Four of thirty that lack it may be chance, ten are not.
     let most = |lack: u64| compare(&always, &sometimes(2, 30, |seed| seed > lack), &Tolerances::default()).unwrap();
-    assert!(!most(4).regressed() && !most(4).undecided() && most(10).regressed());
+    assert!(!most(4).regressed() && !most(4).undecided(Gate::Regression) && most(10).regressed());
     // Three seeds are too few to tell.
     let few = compare(&sometimes(1, 3, |_| true), &sometimes(2, 3, |seed| seed == 1), &Tolerances::default()).unwrap();
     assert_eq!(few.thinned, ["failover.replace{region=a}"]);
-    assert!(few.undecided() && !few.regressed(), "{few:?}");
+    assert!(few.undecided(Gate::Regression) && !few.regressed(), "{few:?}");
 }
 
 /// Whether a metric is there is a yes or no of each seed; for certain it is lost only from every seed.
@@ -241,4 +241,84 @@ fn the_seeds_that_have_a_metric_tell_whether_it_is_lost() {
     assert_eq!(fares(10, &|seed| seed > 1, &none), (of(9, 0, 10, Verdict::Regression), true, true));
     assert_eq!(fares(1, &|_| true, &none), (of(1, 0, 1, Verdict::Regression), true, true));
     assert_eq!(fares(10, &none, &|_| true), (None, false, true));
+}
+
+/// An expectation that is written in another way is the same, and so are the results.
+#[test]
+fn expectations_are_matched_by_what_they_mean() {
+    let base = judged("plan.wait max < 45s", &["pass", "pass", "fail"]);
+    for text in ["plan.wait max <45s", "plan.wait max < 45 s", "plan.wait  < 45000ms"] {
+        let head = judged(text, &["pass", "pass", "fail"]);
+        let comparison = compare(&base, &head, &Tolerances::default()).unwrap();
+        assert!(comparison.is_same() && !comparison.differs(), "{text}: {comparison:?}");
+        let worse = of_exact(&judged("plan.wait max < 45s", &["pass"; 3]), &head);
+        assert_eq!(worse[0].2, Verdict::Regression, "{text}");
+    }
+    let other =
+        compare(&base, &judged("plan.wait max < 46s", &["pass", "pass", "fail"]), &Tolerances::default()).unwrap();
+    assert!(other.regressed() && other.unmatched_expectations.len() == 2, "{other:?}");
+    // What is not understood is taken by its text.
+    let mut unknown = base.clone();
+    unknown.expectations[0].text = "of another cossim".to_owned();
+    assert!(compare(&unknown, &unknown, &Tolerances::default()).unwrap().is_same());
+}
+
+/// A statistic that the head lacks everywhere is lost, though its metric is not.
+#[test]
+fn statistics_are_lost_as_metrics_are() {
+    let (base, mut head) = (ten(1, |_| 5.0, |_| 99.0), ten(2, |_| 5.0, |_| 99.0));
+    let key = "plan.wait{region=a}";
+    for run in &mut head.runs {
+        run.metrics.get_mut(key).unwrap().figures.remove("p99");
+    }
+    let of = |base: &Summary, head: &Summary| {
+        let found = compare(base, head, &Tolerances::default()).unwrap();
+        (
+            found.exact.iter().map(|exact| exact.what.clone()).collect::<Vec<_>>(),
+            found.unmatched.clone(),
+            found.regressed(),
+        )
+    };
+    let name = format!("{key} p99");
+    assert_eq!(of(&base, &head), (vec![name.clone()], vec![(name.clone(), true)], true));
+    assert_eq!(of(&head, &base), (Vec::new(), vec![(name, false)], false));
+    let limit = Limit::Ignored;
+    let entry = Tolerance { metric: "plan.wait".into(), labels: Vec::new(), statistic: Some("p99"), limit };
+    let ignored = compare(&base, &head, &Tolerances { entries: vec![entry], ..Tolerances::default() }).unwrap();
+    assert!(!ignored.regressed() && ignored.unmatched.is_empty(), "{ignored:?}");
+}
+
+#[test]
+fn a_metric_has_one_unit() {
+    let (base, mut head) = (ten(1, |_| 5.0, |_| 99.0), ten(2, |_| 5.0, |_| 99.0));
+    let key = "plan.wait{region=a}";
+    "s".clone_into(&mut head.runs[4].metrics.get_mut(key).unwrap().unit);
+    let error = compare(&base, &head, &Tolerances::default()).unwrap_err();
+    assert_eq!(error.to_string(), "`plan.wait{region=a}` is in `ms` here and in `s` there");
+    assert!(error.hint().contains("ignore: true"), "{}", error.hint());
+    let entry = Tolerance { metric: "plan.wait".into(), labels: Vec::new(), statistic: None, limit: Limit::Ignored };
+    assert!(compare(&base, &head, &Tolerances { entries: vec![entry], ..Tolerances::default() }).is_ok());
+}
+
+/// A tolerance of what nobody measures is told, whatever came of the comparison.
+#[test]
+fn tolerances_that_fit_nothing_are_named() {
+    let base = ten(1, |_| 5.0, |_| 99.0);
+    let entry = |metric: &str, label: Option<(&str, &str)>, statistic| Tolerance {
+        metric: metric.to_owned(),
+        labels: label.into_iter().map(|(label, value)| (label.to_owned(), value.to_owned())).collect(),
+        statistic,
+        limit: Limit::Up { relative: 0.1, absolute: 0.0 },
+    };
+    let entries = vec![
+        entry("plan.wait", Some(("region", "a")), Some("p99")),
+        entry("plan.wait", Some(("region", "aa")), Some("p99")),
+        entry("plan.wait", None, Some("p999")),
+        entry("request.total", None, None),
+        entry("failover.detect", None, None),
+        entry("failover.detect", None, None),
+    ];
+    let found = compare(&base, &base, &Tolerances { entries, ..Tolerances::default() }).unwrap();
+    assert_eq!(found.idle, ["plan.wait{region=aa} p99", "plan.wait p999", "failover.detect"]);
+    assert!(found.is_same());
 }

@@ -164,7 +164,7 @@ fn judge(mut measured: Vec<Measured>, level: f64, seeds: usize) -> (Vec<Row>, Po
     let strictest = level / corrected.factor as f64;
     let mut corrected = corrected.each.into_iter();
     let mut seen: Vec<Option<(f64, f64)>> = Vec::new();
-    for ((Measured { row, differences, .. }, test), twin) in measured.iter_mut().zip(each).zip(twins) {
+    for ((Measured { row, differences, values }, test), twin) in measured.iter_mut().zip(each).zip(twins) {
         row.p = match twin {
             Some(twin) => seen[twin],
             None => test.and_then(|test| Some((test.p, corrected.next()?))),
@@ -173,7 +173,10 @@ fn judge(mut measured: Vec<Measured>, level: f64, seeds: usize) -> (Vec<Row>, Po
         let able = test.filter(|test| test.least <= strictest);
         row.detectable = able.and_then(|_| smallest_detectable(differences, strictest)).filter(|by| by.is_finite());
         let beyond = row.is_beyond();
+        let is_never = values.iter().any(|(base, head)| base.is_finite() && head.is_infinite());
         row.verdict = match (row.p, row.is_worse()) {
+            // What never ends any more in some seed is not made up for by the others, and within no tolerance.
+            (_, Some(worse)) if is_never && !(beyond && worse) => row.verdict,
             (Some((_, p)), _) if !beyond && p < level => Verdict::Tolerated,
             _ if !beyond => row.verdict,
             (Some((_, p)), Some(worse)) if p < level => {
@@ -201,7 +204,7 @@ fn is_moved(row: &Row, differences: &[f64], level: f64) -> bool {
 }
 
 /// A statistic of a run; infinite if it falls on a wait that had not ended, `None` without data.
-fn figure(metric: &Metric, statistic: &str) -> Option<f64> {
+pub(super) fn figure(metric: &Metric, statistic: &str) -> Option<f64> {
     let never = metric.unended.is_some_and(|unended| unended > 0).then_some(f64::INFINITY);
     metric.figures.get(statistic).copied().or(never)
 }

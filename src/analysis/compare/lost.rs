@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use super::figures::figure;
 use super::yes_no::{Answers, Chance, Turn};
-use super::{Exact, Verdict};
+use super::{Exact, Limit, Verdict};
 use crate::analysis::summary::{Metric, Run};
+use crate::measure::catalogue;
 use crate::measure::tolerance::Tolerances;
 
 /// What became of the metrics that one side measured in more seeds than the other.
@@ -42,9 +44,42 @@ fn with_data(run: &Run) -> impl Iterator<Item = &String> {
     run.metrics.iter().filter(move |(_, metric)| measured(metric)).map(|(key, _)| key)
 }
 
+/// Statistics that one side has in every seed and the other in none, of metrics that both have; and whether that is the
+/// base. No run writes such a result, but somebody may have.
+fn statistics(pairs: &[(&Run, &Run)], key: &str, tolerances: &Tolerances) -> Vec<(String, bool)> {
+    let Some(known) = catalogue::find(key.split('{').next().unwrap_or(key)) else { return Vec::new() };
+    let names = tolerances.statistics(key, known.kind).into_iter();
+    let compared = names.filter(|name| tolerances.limit(key, name) != Limit::Ignored);
+    let of_one_side = compared.filter_map(|name| {
+        let has = |run: &Run| run.metrics.get(key).is_some_and(|metric| figure(metric, name).is_some());
+        let (base, head): (Vec<bool>, Vec<bool>) = pairs.iter().map(|(base, head)| (has(base), has(head))).unzip();
+        let count = |side: &[bool]| side.iter().filter(|has| **has).count();
+        let found = match (count(&base), count(&head)) {
+            (of_base, 0) if of_base == pairs.len() => true,
+            (0, of_head) if of_head == pairs.len() => false,
+            _ => return None,
+        };
+        Some((format!("{key} {name}"), found))
+    });
+    of_one_side.collect()
+}
+
 /// What became of these metrics. Those that are ignored may vanish.
-pub(super) fn judge(presence: &BTreeMap<&String, Answers>, chance: &Chance<'_>, tolerances: &Tolerances) -> Lost {
+pub(super) fn judge(
+    presence: &BTreeMap<&String, Answers>,
+    pairs: &[(&Run, &Run)],
+    chance: &Chance<'_>,
+    tolerances: &Tolerances,
+) -> Lost {
     let mut lost = Lost::default();
+    let of = |count: usize| format!("measured in {count} of {} seeds", pairs.len());
+    for (key, _) in presence.iter().filter(|(_, answers)| answers.base() > 0 && answers.head() > 0) {
+        for (what, is_lost) in statistics(pairs, key, tolerances) {
+            lost.unmatched.push((what.clone(), is_lost));
+            let (base, head, verdict) = (of(pairs.len()), of(0), Verdict::Regression);
+            lost.exact.extend(is_lost.then_some(Exact { what, base, head, verdict }));
+        }
+    }
     for (key, answers) in presence {
         let (base, head, seeds) = (answers.base(), answers.head(), answers.seeds());
         let (is_lost, is_gained) = ((base, head) == (seeds, 0), (base, head) == (0, seeds));
@@ -63,7 +98,6 @@ pub(super) fn judge(presence: &BTreeMap<&String, Answers>, chance: &Chance<'_>, 
         if verdict == Verdict::NoEvidence && base == seeds && 2 * head < base {
             lost.thinned.push((*key).clone());
         }
-        let of = |count: usize| format!("measured in {count} of {seeds} seeds");
         lost.exact.push(Exact { what: (*key).clone(), base: of(base), head: of(head), verdict });
     }
     lost

@@ -5,8 +5,8 @@
 //! figure of each metric is taken per seed and paired: its effect, with a BCa interval over seeds, a signed-rank test,
 //! Holm's correction over all figures that could be significant, and the smallest effect that so many seeds could have
 //! shown. A figure is a regression if it is significant *and* moved the wrong way by more than its tolerance. Laws and
-//! expectations are compared as runs judge them; whether a metric was measured at all and an expectation met is a yes
-//! or no of each seed.
+//! expectations are compared as runs judge them; whether a metric was measured at all, a wait ended and an expectation
+//! was met is a yes or no of each seed.
 //!
 //! The effect that is shown is the one that is held to the tolerance: the estimate that belongs to the test, over the
 //! seeds that moved, or the mean difference over all seeds if that is further out
@@ -16,8 +16,10 @@
 //! Figures that are the same to the last digit in every seed are one fact, and count once.
 //!
 //! A figure that falls on a wait that had not ended with its run counts as longer than any; it is kept in the ranks.
+//! How many seeds have such waits is a question of its own.
 
 pub mod decisions;
+mod ended;
 mod fared;
 mod figures;
 mod lost;
@@ -28,12 +30,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::analysis::batch::Wish;
 use crate::analysis::statistics::power::pairs_needed;
 use crate::analysis::statistics::signed_rank::smallest_p;
-use crate::analysis::summary::{Run, Summary};
+use crate::analysis::summary::{Metric, Run, Summary};
 use crate::measure::catalogue::Worse;
 use crate::measure::tolerance::is_worse;
 pub use crate::measure::tolerance::{Limit, Tolerance, Tolerances};
 
-use figures::rows;
+use figures::{figure, rows};
 use lost::presence;
 use yes_no::Chance;
 
@@ -57,14 +59,19 @@ pub struct Comparison {
     /// Laws and expectations that fared differently, what the head has lost, and metrics that were measured in other
     /// numbers of seeds.
     pub exact: Vec<Exact>,
-    /// Metrics that one side has in every seed and the other in none, and whether that is the base. Not those that the
-    /// tolerances ignore.
+    /// Metrics that one side has in every seed and the other in none, and whether that is the base; and statistics of
+    /// metrics that both have. Not those that the tolerances ignore.
     pub unmatched: Vec<(String, bool)>,
     /// Metrics that the base has in every seed and the head in fewer than half of them, if that may be chance because
     /// the seeds are few.
     pub thinned: Vec<String>,
+    /// Waits that ended in some seeds of the base and never in those of the head, if that may be chance because the
+    /// seeds are few.
+    pub unended: Vec<String>,
     /// Expectations that only one side has, and whether that is the base.
     pub unmatched_expectations: Vec<(String, bool)>,
+    /// Tolerances that fit nothing that either side has measured, as they are written.
+    pub idle: Vec<String>,
     /// How many figures were tested, and how many of them could have shown anything.
     pub power: Power,
     /// Chance of even one false alarm among them.
@@ -78,6 +85,15 @@ pub struct Power {
     pub tested: usize,
     /// How many of them could have been significant after correction, had they been as clear as can be.
     pub able: usize,
+}
+
+/// What a comparison must not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Anything that became worse.
+    Regression,
+    /// Anything that became worse, better or other.
+    Difference,
 }
 
 /// One of two results.
@@ -200,7 +216,7 @@ impl Verdict {
 }
 
 /// A law or an expectation that fared differently, an expectation that the head has lost, or a metric that was measured
-/// in other numbers of seeds.
+/// or a wait that ended in other numbers of seeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exact {
     /// Its name or text.
@@ -226,6 +242,16 @@ pub enum CompareError {
         /// Seeds of the head.
         head: String,
     },
+    /// Values that mean something else.
+    #[error("`{metric}` is in `{base}` here and in `{head}` there")]
+    Units {
+        /// Key of the metric.
+        metric: String,
+        /// Its unit in the base, or in one of its runs.
+        base: String,
+        /// In the head, or in another run.
+        head: String,
+    },
     /// Nobody waits for it any more.
     #[error("interrupted: nothing was compared")]
     Interrupted,
@@ -244,6 +270,9 @@ impl CompareError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::NoCommonSeed { .. } => "run both with the same seeds, as with `--seeds 10`",
+            Self::Units { .. } => {
+                "run both with one cossim, or leave the metric out by `ignore: true` in a tolerance file"
+            }
             Self::Interrupted => {
                 "compare them again, with fewer seeds or with a tolerance file that ignores some metrics"
             }
@@ -278,20 +307,24 @@ pub fn compare_watched(
     if pairs.is_empty() {
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
     }
+    same_units(&pairs, tolerances)?;
     let identical = pairs.iter().all(|(base, head)| same(base, head));
     let (presence, expected) = (presence(&pairs), fared::expected(base, head, &pairs));
     let measured = presence.iter().filter(|(key, _)| !tolerances.ignores(key)).map(|(_, answers)| answers);
-    let chance = Chance::of(measured.chain(expected.iter().map(|one| &one.answers)), tolerances.level);
-    let lost = lost::judge(&presence, &chance, tolerances);
+    let waits = ended::ended(&pairs, tolerances);
+    let answered = measured.chain(waits.iter().map(|one| &one.answers)).chain(expected.iter().map(|one| &one.answers));
+    let chance = Chance::of(answered, tolerances.level);
+    let (lost, ended) = (lost::judge(&presence, &pairs, &chance, tolerances), ended::judge(&waits, &chance));
+    let found = if identical { Some((Vec::new(), Power::default())) } else { rows(&pairs, tolerances, tick) };
+    let (rows, power) = found.ok_or(CompareError::Interrupted)?;
     let exact = [
         fared::laws(&pairs),
         fared::expectations(&expected, &chance),
         unlike(base, head, &pairs).into_iter().collect(),
         lost.exact,
+        ended::untold(ended.exact, &rows),
         fared::dropped(base, head, &pairs),
     ];
-    let found = if identical { Some((Vec::new(), Power::default())) } else { rows(&pairs, tolerances, tick) };
-    let (rows, power) = found.ok_or(CompareError::Interrupted)?;
     Ok(Comparison {
         base: side(base),
         head: side(head),
@@ -303,7 +336,9 @@ pub fn compare_watched(
         exact: exact.concat(),
         unmatched: lost.unmatched,
         thinned: lost.thinned,
-        unmatched_expectations: unmatched_expectations(base, head),
+        unended: ended.unsure,
+        unmatched_expectations: fared::unmatched(base, head),
+        idle: idle(&[base, head], tolerances),
         power,
         level: tolerances.level,
     })
@@ -345,19 +380,23 @@ impl Comparison {
         self.rows.iter().filter(|row| row.verdict == wanted && row.same_as.is_none()).count()
     }
 
-    /// The most seeds that any figure which was tested has data of on both sides.
-    pub fn seeds_tested(&self) -> usize {
-        self.rows.iter().filter(|row| row.p.is_some()).map(|row| row.pairs).max().unwrap_or(0)
+    /// The most seeds in which any figure moved that this gate looks at: one that was tested, and became worse by more
+    /// than is tolerated, or other for a gate that differences do not pass.
+    pub fn seeds_moved(&self, gate: Gate) -> usize {
+        let is_looked_at = |row: &&Row| {
+            let is_of_gate = gate == Gate::Difference || row.is_worse() == Some(true);
+            row.p.is_some() && row.is_beyond() && is_of_gate
+        };
+        self.rows.iter().filter(is_looked_at).map(|row| row.moved).max().unwrap_or(0)
     }
 
-    /// Seeds it takes for a clear figure among these to be significant, if these are too few for any. Then nothing can
-    /// be said for or against a regression, unless a law or an expectation tells. If only a part of the seeds has data
-    /// of what differs, the same part of more of them is taken to have.
-    pub fn seeds_needed(&self) -> Option<usize> {
-        let (tested, seeds) = (self.seeds_tested(), self.seeds.len());
+    /// Seeds it takes for a clear figure among these to be significant, if none moved in seeds enough and yet one moved
+    /// that this gate looks at. Then nothing can be said for or against a regression, unless a law or an expectation
+    /// tells. If it moved in a part of the seeds only, it is taken to move in the same part of more of them.
+    pub fn seeds_needed(&self, gate: Gate) -> Option<usize> {
+        let (moved, seeds) = (self.seeds_moved(gate), self.seeds.len());
         let needed = pairs_needed(self.level / self.power.tested.max(1) as f64);
-        let is_short = self.power.tested > 0 && self.power.able == 0 && tested < needed;
-        is_short.then(|| (needed * seeds).div_ceil(tested.max(1)))
+        (self.power.able == 0 && moved > 0).then(|| (needed * seeds).div_ceil(moved))
     }
 
     /// Figures that became worse by more than is tolerated in every seed that has them, and whose seeds are too few for
@@ -372,11 +411,18 @@ impl Comparison {
         2 * self.seeds.len() < self.seeds.len() + self.only_base.len()
     }
 
-    /// Whether it cannot be told if anything became worse: there are differences and too few seeds to show any, or one
-    /// that is as clear as can be; or most of the base's seeds are not compared, or most of a metric's.
-    pub fn undecided(&self) -> bool {
-        let is_short = self.seeds_needed().is_some() || self.starved().next().is_some();
-        !self.regressed() && (is_short || self.lacks_seeds() || !self.thinned.is_empty())
+    /// Whether it cannot be told what this gate asks, as nothing makes it fail: there are differences and too few seeds
+    /// to show any, or one that is as clear as can be; or most of the base's seeds are not compared, or most of a
+    /// metric's; or too few seeds have waits that never end any more.
+    pub fn undecided(&self, gate: Gate) -> bool {
+        let is_short = self.seeds_needed(gate).is_some() || self.starved().next().is_some();
+        let has_holes = self.lacks_seeds() || !self.thinned.is_empty() || !self.unended.is_empty();
+        !self.fails(gate) && (is_short || has_holes)
+    }
+
+    /// Whether it does not pass this gate.
+    pub fn fails(&self, gate: Gate) -> bool {
+        self.regressed() || gate == Gate::Difference && self.differs()
     }
 
     fn verdicts(&self) -> impl Iterator<Item = Verdict> {
@@ -409,12 +455,30 @@ fn same(base: &Run, head: &Run) -> bool {
     base.digest == head.digest && base.metrics == head.metrics && base.invariants == head.invariants
 }
 
-fn unmatched_expectations(base: &Summary, head: &Summary) -> Vec<(String, bool)> {
-    let only = |own: &Summary, other: &Summary, is_base: bool| {
-        let missing = own.expectations.iter().filter(|one| other.expectations.iter().all(|two| two.text != one.text));
-        missing.map(|one| (one.text.clone(), is_base)).collect::<Vec<_>>()
-    };
-    [only(base, head, true), only(head, base, false)].concat()
+/// Tolerances that fit no figure of these results.
+fn idle(sides: &[&Summary], tolerances: &Tolerances) -> Vec<String> {
+    let metrics = || sides.iter().flat_map(|side| &side.runs).flat_map(|run| &run.metrics);
+    let has = |metric: &Metric, statistic: Option<&str>| statistic.is_none_or(|name| figure(metric, name).is_some());
+    let fits = |entry: &&Tolerance| metrics().any(|(key, metric)| entry.is_about(key) && has(metric, entry.statistic));
+    let mut idle: Vec<String> = Vec::new();
+    for entry in tolerances.entries.iter().filter(|entry| !fits(entry)) {
+        let written = entry.to_string();
+        idle.extend((!idle.contains(&written)).then_some(written));
+    }
+    idle
+}
+
+/// Refuses results of which the same is not the same: a metric has one unit. One that is ignored may have any.
+fn same_units(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> Result<(), CompareError> {
+    let mut units: BTreeMap<&str, &str> = BTreeMap::new();
+    for (key, metric) in pairs.iter().flat_map(|(base, head)| base.metrics.iter().chain(&head.metrics)) {
+        let base = *units.entry(key).or_insert(&metric.unit);
+        if base != metric.unit && !tolerances.ignores(key) {
+            let (base, head) = (base.to_owned(), metric.unit.clone());
+            return Err(CompareError::Units { metric: key.clone(), base, head });
+        }
+    }
+    Ok(())
 }
 
 /// Runs of one scenario, version and seed that differ all the same; `None` if there are none.

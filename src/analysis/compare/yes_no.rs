@@ -1,5 +1,5 @@
-//! What a seed answers with yes or no, in the base and in the head: whether a metric was measured, whether an
-//! expectation was met.
+//! What a seed answers with yes or no, in the base and in the head: whether a metric was measured, whether a wait
+//! ended, whether an expectation was met.
 //!
 //! Seeds with the same answer on both sides say nothing of a change. Of the others, so many may have changed the same
 //! way by chance; the exact sign test tells ([`crate::analysis::statistics::sign`]), for fewer and for more of them,
@@ -47,7 +47,7 @@ impl Answers {
     }
 
     /// Seeds that changed from yes to no, and from no to yes.
-    fn changed(&self) -> (usize, usize) {
+    pub(super) fn changed(&self) -> (usize, usize) {
         (self.count(|base, head| base && !head), self.count(|base, head| !base && head))
     }
 }
@@ -57,7 +57,8 @@ impl Answers {
 pub(super) struct Chance<'a> {
     fewer: BTreeMap<&'a Answers, f64>,
     more: BTreeMap<&'a Answers, f64>,
-    level: f64,
+    /// Chance of even one false alarm either way.
+    pub(super) level: f64,
 }
 
 impl<'a> Chance<'a> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::compare::{CompareError, Comparison, Tolerances, compare, listed};
+use crate::analysis::compare::{CompareError, Comparison, Gate, Tolerances, compare, listed};
 use crate::analysis::quality::{Figure, Scores};
 use crate::analysis::summary::{Metric, Run, SCHEMA, Summary};
 
@@ -32,7 +32,7 @@ impl Judged {
 
     /// Whether it cannot be told, because the seeds are too few or the baseline has holes.
     pub fn is_undecided(&self) -> bool {
-        !self.is_worse() && (self.comparison.undecided() || !self.unguarded.is_empty())
+        !self.is_worse() && (self.comparison.undecided(Gate::Regression) || !self.unguarded.is_empty())
     }
 }
 
@@ -238,6 +238,26 @@ mod tests {
         };
         let (silent, worse) = (Some(Verdict::NoEvidence), Some(Verdict::Regression));
         assert_eq!([fares(1), fares(15), fares(16)], [(0, false, silent), (0, true, worse), (1, true, worse)]);
+    }
+
+    /// Four seeds of sixteen that became worse, or whose work never runs any more, are too few to tell, and no pass.
+    #[test]
+    fn few_seeds_that_became_worse_are_undecided() {
+        let of = |by: &dyn Fn(u64) -> f64| {
+            let values = (1..=16).map(|seed| Some(100.0 + by(seed))).collect();
+            scores(&[("placement.time_to_running{region=r}", "p99", values)])
+        };
+        let before = of(&|_| 0.0);
+        let fares = |by: f64| {
+            let found = judged(&before, &of(&|seed| if seed % 4 == 0 { by } else { 0.0 })).remove(0);
+            (found.is_worse(), found.is_undecided())
+        };
+        assert_eq!([fares(50.0), fares(f64::INFINITY)], [(false, true); 2]);
+        assert_eq!([fares(-50.0), fares(0.5)], [(false, false); 2], "better, or within the tolerance");
+        // All others became better, and that is significant.
+        let better = of(&|seed| if seed % 4 == 0 { f64::INFINITY } else { -50.0 });
+        let found = judged(&before, &better).remove(0);
+        assert!(found.is_undecided() && found.comparison.unended.len() == 1, "{found:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::checksums::{self, Checksums, Difference};
 use super::{SCHEMA, Summary};
 use crate::analysis::compare::decisions::FILE as PLACEMENTS;
+use crate::analysis::judge::Judgement;
 
 /// Name of the file in a report folder.
 pub const FILE: &str = "summary.json";
@@ -162,7 +163,8 @@ fn head(text: &str, schema: u32) -> Result<String, Flaw> {
     head["cossim"].as_str().map(str::to_owned).ok_or(Flaw::Foreign { missing: "cossim" })
 }
 
-/// What the types do not say: there are runs, each seed once, in order, with a digest.
+/// What the types do not say: there are runs, each seed once, in order, with a digest, and every expectation is judged
+/// in each of them.
 fn sound(summary: &Summary) -> Result<(), Flaw> {
     let field = |field: String, reason: String| Err(Flaw::Field { field, reason });
     if summary.runs.is_empty() {
@@ -177,8 +179,22 @@ fn sound(summary: &Summary) -> Result<(), Flaw> {
         if digest.len() != 16 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return field(format!("runs[{index}].digest"), format!("`{digest}` is not 16 hexadecimal digits"));
         }
+        if let Some(place) = run.expectations.iter().position(|one| Judgement::named(&one.verdict).is_none()) {
+            let verdict = &run.expectations[place].verdict;
+            return field(format!("runs[{index}].expectations[{place}].verdict"), format!("there is no `{verdict}`"));
+        }
+        let is_judged = |text: &str| run.expectations.iter().any(|one| one.text == text);
+        if let Some(lacks) = summary.expectations.iter().find(|one| !is_judged(&one.text)) {
+            return field(format!("runs[{index}].expectations"), format!("`{}` is missing", lacks.text));
+        }
     }
-    Ok(())
+    match summary.expectations.iter().position(|one| Judgement::named(&one.verdict).is_none()) {
+        None => Ok(()),
+        Some(place) => {
+            let verdict = &summary.expectations[place].verdict;
+            field(format!("expectations[{place}].verdict"), format!("there is no `{verdict}`"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +220,15 @@ mod tests {
         let twice = GOOD.replacen("\"runs\": [", "\"runs\": [{\"seed\": 2, \"digest\": \"00000000000000ab\", \
             \"simulated_s\": 1, \"events\": 7, \"case\": \"\", \"failovers\": [], \"unplaced\": [], \"operators_refused\": [], \"expectations\": [], \
             \"invariants\": [], \"metrics\": {}}, ", 1);
+        let expected = |overall: &str, verdict: &str| {
+            let counts = "\"passed\": 1, \"failed\": 0, \"not_exercised\": 0";
+            let overall = format!("[{{\"text\": \"x\", \"verdict\": \"{overall}\", {counts}}}], \"runs\"");
+            let of_run =
+                format!("[{{\"text\": \"x\", \"observed\": \"1\", \"verdict\": \"{verdict}\"}}], \"invariants\"");
+            let text = GOOD.replacen("[], \"runs\"", &overall, 1);
+            text.replacen("[], \"invariants\"", &of_run, 1)
+        };
+        assert!(parse(&expected("pass", "not exercised"), Writer::Any).is_ok());
         for (text, expected) in [
             ("", "is damaged: EOF while parsing"),
             (&GOOD[..200], "is damaged: EOF while parsing"),
@@ -217,6 +242,12 @@ mod tests {
             (&GOOD.replace("\"count\": 2", "\"count\": -2"), "is damaged: `runs[0].metrics.plan.wait{region=a}"),
             (&GOOD.replace("00ab", "zz"), "`runs[0].digest`: `000000000000zz` is not 16 hexadecimal digits"),
             (&twice, "`runs[1].seed`: 2 comes after 2"),
+            (&expected("passed", "pass"), "`expectations[0].verdict`: there is no `passed`"),
+            (&expected("pass", "Pass"), "`runs[0].expectations[0].verdict`: there is no `Pass`"),
+            (
+                &expected("pass", "pass").replacen("\"text\": \"x\"", "\"text\": \"y\"", 1),
+                "`runs[0].expectations`: `y` is missing",
+            ),
         ] {
             let flaw = parse(text, Writer::Any).unwrap_err();
             assert!(flaw.to_string().contains(expected), "{flaw}");

@@ -60,12 +60,14 @@ fn account() -> Account {
         }],
         unmatched: Vec::new(),
         thinned: Vec::new(),
+        unended: Vec::new(),
+        idle: Vec::new(),
         unmatched_expectations: Vec::new(),
         power: Power { tested: 3, able: 3 },
         level: 0.05,
     };
     let decisions = Ok(vec![changed(1, "web[0]"), changed(1, "web[1]"), changed(4, "web[0]")]);
-    Account { base: "main".to_owned(), head: "reports/s".to_owned(), comparison, decisions }
+    Account { base: "main".to_owned(), head: "reports/s".to_owned(), comparison, decisions, gate: None }
 }
 
 fn check_contains(text: &str, parts: &[&str]) {
@@ -99,7 +101,7 @@ fn the_text_says_what_moved_and_what_could_not_be_seen() {
 #[test]
 fn too_few_seeds_are_undecided_in_every_format() {
     let mut account = account();
-    account.comparison.rows.iter_mut().for_each(|row| row.verdict = Verdict::NoEvidence);
+    account.comparison.rows.iter_mut().for_each(|row| (row.verdict, row.moved) = (Verdict::NoEvidence, 10));
     account.comparison.exact.clear();
     account.comparison.power = Power { tested: 41, able: 0 };
     let few = "10 seeds can show no difference among 41 figures at 5 %, however clear: at least 11 are needed, as with \
@@ -362,32 +364,33 @@ fn one_seed_is_said_to_bear_no_evidence() {
     let row = &mut account.comparison.rows[0];
     (row.worse, row.verdict, row.p, row.interval, row.pairs) = (Worse::Neither, Verdict::Moved, None, None, 1);
     account.comparison.power = Power::default();
-    assert!(account.comparison.differs() && !account.comparison.undecided());
+    assert!(account.comparison.differs() && !account.is_undecided());
     check_contains(&text::render(&account), &["MOVED  a|b: 1 moved", "note  one seed cannot bear evidence: "]);
     account.comparison.identical = true;
     assert!(!text::render(&account).contains("one seed cannot"));
 }
 
-/// As many seeds as have data, and of how many.
+/// As many seeds as moved, and of how many.
 #[test]
-fn seeds_without_data_are_told() {
+fn seeds_that_moved_are_told() {
     let mut account = account();
     account.comparison.exact.clear();
     account.comparison.seeds = (1..=30).collect();
     account.comparison.power = Power { tested: 3, able: 0 };
-    account.comparison.rows.iter_mut().for_each(|row| (row.verdict, row.pairs) = (Verdict::NoEvidence, 5));
+    let few = |row: &mut Row| (row.verdict, row.pairs, row.moved) = (Verdict::NoEvidence, 5, 5);
+    account.comparison.rows.iter_mut().for_each(few);
     // Seven of them are needed for three figures, which takes 42 seeds.
     check_contains(
         &text::render(&account),
         &[
             "UNDECIDED",
-            "5 of 30 seeds have data of what differs, and can show no difference among 3 figures",
-            "`--seeds 42`",
+            "5 of 30 seeds moved, which can show no difference among 3 figures",
+            "`--seeds 42`, if as large a part of them moves\n",
         ],
     );
     account.comparison.power.able = 1;
     let row = &mut account.comparison.rows[0];
-    (row.p, row.moved) = (Some((0.062_5, 0.187_5)), 5);
+    row.p = Some((0.062_5, 0.187_5));
     check_contains(
         &text::render(&account),
         &[
@@ -413,4 +416,73 @@ fn what_never_ends_on_either_side_has_no_change() {
     (row.verdict, row.moved) = (Verdict::NoEvidence, 10);
     let texts = [text::render(&account), markdown::render(&account)];
     assert!(texts.iter().all(|text| text.contains("never / never") && !text.contains("0 ms (0%)")), "{texts:?}");
+}
+
+/// Headline, exit code, failures and annotations are of one mind, and nothing is said twice.
+#[test]
+fn a_gate_that_differences_do_not_pass_fails_in_every_format() {
+    let mut account = account();
+    account.comparison.seeds.truncate(3);
+    let few = |row: &mut Row| (row.verdict, row.pairs, row.moved) = (Verdict::NoEvidence, 3, 3);
+    account.comparison.rows.iter_mut().for_each(few);
+    account.comparison.rows[2].verdict = Verdict::Moved;
+    account.comparison.only_base.clear();
+    account.comparison.unmatched = vec![("eval.age{region=eu}".to_owned(), false)];
+    account.comparison.power = Power { tested: 2, able: 0 };
+    let fares = |account: &Account| {
+        let failed = account.gate.is_some_and(|gate| account.comparison.fails(gate));
+        let junit = junit::render(account);
+        let count = |what: &str| junit.matches(what).count();
+        let (failures, errors) = (count("<failure type=\"difference\""), count("<error "));
+        assert!(junit.contains(&format!("failures=\"{failures}\" errors=\"{errors}\"")), "{junit}");
+        (account.word(), failed, account.is_undecided(), failures, errors)
+    };
+    assert_eq!(fares(&account), ("undecided", false, true, 0, 1));
+    account.gate = Some(Gate::Regression);
+    assert_eq!(fares(&account), ("undecided", false, true, 0, 1));
+    let why = "3 seeds can show no difference among 2 figures";
+    let of = |account: &Account, level: &str| {
+        let text = github::render(account);
+        assert_eq!(text.matches(why).count(), 1, "{text}");
+        text.lines().filter(|line| line.starts_with(level)).map(str::to_owned).collect::<Vec<String>>()
+    };
+    assert_eq!((of(&account, "::error").len(), of(&account, "::warning").len()), (1, 1));
+    // What is expected holds now, a figure has moved, and a metric is new.
+    account.gate = Some(Gate::Difference);
+    assert_eq!(fares(&account), ("improvement", true, false, 3, 0));
+    let errors = of(&account, "::error");
+    assert_eq!((errors.len(), of(&account, "::notice").len(), of(&account, "::warning").len()), (3, 1, 1));
+    assert!(errors[0].contains("title=cossim%3A difference::only the head has eval.age"), "{errors:?}");
+    // Nothing of that: a figure that is better in three seeds is a difference if it can be told.
+    account.comparison.exact.clear();
+    account.comparison.unmatched.clear();
+    account.comparison.rows.truncate(1);
+    account.comparison.rows[0].effect = -5.0;
+    assert_eq!(fares(&account), ("undecided", false, true, 0, 1));
+    account.gate = Some(Gate::Regression);
+    assert_eq!(fares(&account), ("no evidence of a difference", false, false, 0, 0), "whatever it is, it is not worse");
+}
+
+#[test]
+fn waits_that_never_end_in_too_few_seeds_are_undecided_in_every_format() {
+    let mut account = account();
+    account.comparison.rows.iter_mut().for_each(|row| row.verdict = Verdict::NoEvidence);
+    account.comparison.unended = vec!["failover.replace{region=eu} p50, p99".to_owned()];
+    let why = "in some seeds failover.replace{region=eu} p50, p99 never ended in the head and did in the base, and these are \
+               too few to tell";
+    check_contains(&text::render(&account), &["UNDECIDED", &format!("note  {why}")]);
+    check_contains(&junit::render(&account), &["errors=\"1\"", why]);
+    check_contains(&github::render(&account), &[&format!("title=cossim%3A undecided::{why}")]);
+    check_contains(&markdown::render(&account), &["undecided", why]);
+}
+
+#[test]
+fn tolerances_that_do_nothing_are_told_in_every_format() {
+    let mut account = account();
+    account.comparison.idle = vec!["request.latency{service=shpo} p99".to_owned()];
+    let note = "look whether they are spelt right: `request.latency{service=shpo} p99`";
+    for style in [text::render, markdown::render, json::render, junit::render, github::render] {
+        check_contains(&style(&account), &[note]);
+    }
+    assert_eq!(account.word(), "regression", "it is a note");
 }

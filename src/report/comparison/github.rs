@@ -8,21 +8,27 @@ use crate::analysis::compare::{Exact, Verdict};
 /// Annotations of one level that are written; GitHub shows ten of each per step.
 const ANNOTATIONS_MAX: usize = 10;
 
-/// The commands, one a line: what it comes to first.
+/// The commands, one a line: what it comes to first. What makes the gate fail is an error, and said once.
 pub fn render(account: &Account) -> String {
     let said = ("cossim".to_owned(), format!("{}: {}", account.word(), account.counts()));
-    let why = account.why_undecided().into_iter().filter(|_| account.comparison.undecided());
-    let errors = why.map(|why| ("cossim: undecided".to_owned(), why)).chain(told(account, Verdict::Regression));
+    let why = account.why_undecided().into_iter().filter(|_| account.is_undecided());
+    let why = why.map(|why| ("cossim: undecided".to_owned(), why));
+    let alone = account.of_head_alone().into_iter().filter(|_| account.fails(Verdict::Moved));
+    let alone = alone.map(|alone| ("cossim: difference".to_owned(), alone));
+    let mut errors: Vec<(String, String)> = why.chain(told(account, Verdict::Regression)).chain(alone).collect();
     // Laws that nobody checks any more and expectations that fare otherwise; figures of neither kind are many.
     let moved = account.exact(Verdict::Moved).map(|exact| titled(Verdict::Moved, fared(exact)));
-    let caveats = account.caveats().into_iter().map(|caveat| ("cossim".to_owned(), caveat));
+    let mut notices = vec![said];
+    if account.fails(Verdict::Moved) {
+        errors.extend(told(account, Verdict::Moved).chain(told(account, Verdict::Improvement)));
+    } else {
+        notices.extend(moved.chain(told(account, Verdict::Improvement)));
+    }
+    let is_said = |caveat: &String| errors.iter().any(|(_, error)| error == caveat);
+    let caveats = account.caveats().into_iter().filter(|caveat| !is_said(caveat));
+    let warnings = caveats.map(|caveat| ("cossim".to_owned(), caveat)).collect();
     let file = property(&account.comparison.head.file);
-    [
-        level("notice", &file, [said].into_iter().chain(moved).chain(told(account, Verdict::Improvement)).collect()),
-        level("error", &file, errors.collect()),
-        level("warning", &file, caveats.collect()),
-    ]
-    .concat()
+    [level("notice", &file, notices), level("error", &file, errors), level("warning", &file, warnings)].concat()
 }
 
 /// What came to this, each with its title.

@@ -15,9 +15,9 @@ pub const SCHEMA: u32 = 2;
 pub struct Document {
     /// Version of this format.
     pub schema: u32,
-    /// `regression`, `undecided` (too few seeds to show any), `identical`, `identical runs, other expectations`,
-    /// `improvement`, `moved`, `different in what is measured`, `different, within tolerance` or `no evidence of a
-    /// difference`; the first of these that holds.
+    /// `regression`, `undecided` (too few seeds to tell; with `--fail-on difference`, and nothing that it fails for),
+    /// `identical`, `identical runs, other expectations`, `improvement`, `moved`, `different in what is measured`,
+    /// `different, within tolerance` or `no evidence of a difference`; the first of these that holds.
     pub verdict: String,
     /// What is compared with.
     pub base: Result,
@@ -33,7 +33,8 @@ pub struct Document {
     pub tested: usize,
     /// How many of them could have been significant after correction, had they been as clear as can be.
     pub tested_able: usize,
-    /// Seeds it takes for any to be, if as large a part of them has data of what differs; absent if there are enough.
+    /// Seeds it takes for any to be, if what moved does so in as large a part of them; absent if there are enough, and
+    /// if nothing that was tested became worse (or other, with `--fail-on difference`) by more than is tolerated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds_needed: Option<usize>,
     /// Chance of even one false alarm among them, in percent.
@@ -43,7 +44,7 @@ pub struct Document {
     /// Figures of metrics; none if the runs are identical. Those that repeat another one are among them.
     pub figures: Vec<Figure>,
     /// Laws and expectations that fared differently, expectations that the head has lost, and metrics that it measured
-    /// in fewer or more seeds.
+    /// and waits that ended in fewer or more seeds.
     pub exact: Vec<Fared>,
     /// Metrics that the base has in every seed and the head in none, but for those that the tolerances ignore.
     pub metrics_only_in_base: Vec<String>,
@@ -125,7 +126,7 @@ pub struct Figure {
     pub same_as: Option<String>,
 }
 
-/// A law, an expectation, or whether a metric was measured.
+/// A law, an expectation, or whether a metric was measured or a wait ended.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Fared {
     /// Its name or text.
@@ -210,7 +211,7 @@ fn document(account: &Account) -> Document {
         seeds_only_in_head: comparison.only_head.clone(),
         tested: comparison.power.tested,
         tested_able: comparison.power.able,
-        seeds_needed: comparison.seeds_needed(),
+        seeds_needed: comparison.seeds_needed(account.asked()),
         level: 100.0 * comparison.level,
         caveats: account.caveats(),
         figures: comparison.rows.iter().map(figure).collect(),

@@ -1,5 +1,5 @@
 //! A comparison as JUnit XML: a test per figure, law and expectation; regressions are failures, each once however many
-//! figures tell of it, and too few seeds to show any are an error. No times.
+//! figures tell of it, and whatever else makes the gate fail is one, too. Too few seeds to tell are an error. No times.
 
 use std::fmt::Write as _;
 
@@ -10,16 +10,16 @@ use crate::report::escape::escaped;
 /// The document, ending in a newline.
 pub fn render(account: &Account) -> String {
     let comparison = &account.comparison;
-    let failures = comparison.count(Verdict::Regression);
     let mut cases = String::new();
-    let mut tests = 0;
-    let mut add = |class: &str, name: &str, failure: Option<(String, String)>, said: &str| {
+    let (mut tests, mut failures) = (0, 0);
+    let mut add = |class: &str, name: &str, failure: Option<Failure>, said: &str| {
         tests += 1;
+        failures += usize::from(failure.is_some());
         let _ = write!(cases, "    <testcase classname=\"{}\" name=\"{}\"", escaped(class), escaped(name));
         let _ = match failure {
-            Some((message, detail)) => writeln!(
+            Some(Failure { kind, message, detail }) => writeln!(
                 cases,
-                ">\n      <failure type=\"regression\" message=\"{}\">{}</failure>\n    </testcase>",
+                ">\n      <failure type=\"{kind}\" message=\"{}\">{}</failure>\n    </testcase>",
                 escaped(&message),
                 escaped(&detail)
             ),
@@ -31,18 +31,24 @@ pub fn render(account: &Account) -> String {
         add(&class, "runs", None, &account.counts());
     }
     for row in &comparison.rows {
-        let fails = row.verdict == Verdict::Regression && row.same_as.is_none();
-        let failure = fails.then(|| (change(row), detail(row)));
+        let fails = account.fails(row.verdict) && row.same_as.is_none();
+        let failure = fails.then(|| Failure { kind: kind(row.verdict), message: change(row), detail: detail(row) });
         let said = format!("{}: {}: {}", row.verdict.name(), told(row), detail(row));
         add(&format!("{class}.figures"), &name(row), failure, &said);
     }
     for exact in &comparison.exact {
         let told = format!("{} → {}", exact.base, exact.head);
         let said = format!("{}: {told}", exact.verdict.name());
-        let failure = (exact.verdict == Verdict::Regression).then(|| (told.clone(), told));
+        let fails = account.fails(exact.verdict);
+        let failure = fails.then(|| Failure { kind: kind(exact.verdict), message: told.clone(), detail: told });
         add(&format!("{class}.exact"), &exact.what, failure, &said);
     }
-    let undecided = Some(account.why_undecided().join("; ")).filter(|_| comparison.undecided());
+    // What the base has nothing of is a difference, and no regression.
+    for told in account.of_head_alone().into_iter().filter(|_| account.fails(Verdict::Moved)) {
+        let failure = Failure { kind: "difference", message: told.clone(), detail: told };
+        add(&class, "of the head alone", Some(failure), "");
+    }
+    let undecided = Some(account.why_undecided().join("; ")).filter(|_| account.is_undecided());
     let errors = usize::from(undecided.is_some());
     tests += errors;
     if let Some(why) = undecided {
@@ -61,6 +67,18 @@ pub fn render(account: &Account) -> String {
          skipped=\"0\">\n{cases}    <system-out>{}</system-out>\n  </testsuite>\n</testsuites>\n",
         escaped(&notes)
     )
+}
+
+/// Why a test failed.
+struct Failure {
+    kind: &'static str,
+    message: String,
+    detail: String,
+}
+
+/// What kind of failure that is.
+fn kind(verdict: Verdict) -> &'static str {
+    if verdict == Verdict::Regression { "regression" } else { "difference" }
 }
 
 fn detail(row: &Row) -> String {

@@ -10,7 +10,7 @@ pub mod markdown;
 pub mod text;
 
 use crate::analysis::compare::decisions::Changed;
-use crate::analysis::compare::{Comparison, Exact, Row, Side, Verdict, listed};
+use crate::analysis::compare::{Comparison, Exact, Gate, Row, Side, Verdict, listed};
 use crate::report::text::{number, plural, quoted};
 
 /// Figures with seeds left out that are named; the JSON has all.
@@ -27,6 +27,8 @@ pub struct Account {
     pub comparison: Comparison,
     /// Placement decisions that changed, or why they are not known.
     pub decisions: Result<Vec<Changed>, String>,
+    /// What it must not show; `None` if it may show anything.
+    pub gate: Option<Gate>,
 }
 
 impl Account {
@@ -35,7 +37,7 @@ impl Account {
         let comparison = &self.comparison;
         match comparison {
             _ if comparison.regressed() => "regression",
-            _ if comparison.undecided() => "undecided",
+            _ if self.is_undecided() => "undecided",
             _ if comparison.is_same() => "identical",
             _ if comparison.identical && comparison.exact.is_empty() => "identical runs, other expectations",
             _ if comparison.count(Verdict::Improvement) > 0 => "improvement",
@@ -44,6 +46,20 @@ impl Account {
             _ if comparison.count(Verdict::Tolerated) > 0 => "different, within tolerance",
             _ => "no evidence of a difference",
         }
+    }
+
+    /// Whether what is asked cannot be told: whether anything became worse, unless the gate asks for more.
+    pub fn is_undecided(&self) -> bool {
+        self.comparison.undecided(self.asked())
+    }
+
+    fn asked(&self) -> Gate {
+        self.gate.unwrap_or(Gate::Regression)
+    }
+
+    /// Whether this is what makes the gate fail. Without a gate, what became worse is.
+    fn fails(&self, verdict: Verdict) -> bool {
+        verdict == Verdict::Regression || self.gate == Some(Gate::Difference) && verdict < Verdict::NoEvidence
     }
 
     /// How many figures, laws, expectations and metrics that were measured more or less often came to what.
@@ -86,7 +102,8 @@ impl Account {
             ));
         }
         caveats.extend(self.why_undecided());
-        if comparison.seeds.len() == 1 && !comparison.identical && comparison.seeds_needed().is_none() {
+        let is_told = comparison.seeds_needed(self.asked()).is_some();
+        if comparison.seeds.len() == 1 && !comparison.identical && !is_told {
             caveats.push(
                 "one seed cannot bear evidence: what is other in it is other, and whether it is so in others is unknown; \
                  run both with more, as with `--seeds 10`"
@@ -113,19 +130,27 @@ impl Account {
                 all.join(", ")
             ));
         }
-        // What the head has lost is among the regressions.
-        let gained = self.gained();
-        if !gained.is_empty() {
-            caveats.push(format!("only the head has {}, in every seed", gained.join(", ")));
-        }
-        let expected = self.newly_expected().into_iter().map(|text| format!("`{text}`")).collect::<Vec<String>>();
-        if !expected.is_empty() {
-            caveats.push(format!("only the head expects {}", expected.join(", ")));
+        caveats.extend(self.of_head_alone());
+        if !comparison.idle.is_empty() {
+            let idle: Vec<String> = comparison.idle.iter().map(|entry| format!("`{entry}`")).collect();
+            caveats.push(format!(
+                "tolerances that fit nothing that was measured do nothing; look whether they are spelt right: {}",
+                idle.join(", ")
+            ));
         }
         if let Err(reason) = &self.decisions {
             caveats.push(format!("placement decisions are not compared: {reason}"));
         }
         caveats
+    }
+
+    /// What the base has nothing of. What the head has lost is among the regressions.
+    fn of_head_alone(&self) -> Vec<String> {
+        let gained = self.gained();
+        let metrics = (!gained.is_empty()).then(|| format!("only the head has {}, in every seed", gained.join(", ")));
+        let expected = self.newly_expected().into_iter().map(|text| format!("`{text}`")).collect::<Vec<String>>();
+        let expected = (!expected.is_empty()).then(|| format!("only the head expects {}", expected.join(", ")));
+        metrics.into_iter().chain(expected).collect()
     }
 
     /// Metrics that the head has in every seed and the base in none.
@@ -140,19 +165,21 @@ impl Account {
         expected.map(|(text, _)| text.as_str()).collect()
     }
 
-    /// What stands in the way of a verdict, and what to do: too few seeds for any figure, or seeds of the base that the
-    /// head lacks.
+    /// What stands in the way of a verdict, and what to do: too few seeds for any figure, seeds of the base that the
+    /// head lacks, or waits that do not end any more.
     fn why_undecided(&self) -> Vec<String> {
         let comparison = &self.comparison;
-        let few = comparison.seeds_needed().map(|needed| {
-            let (seeds, tested) = (comparison.seeds.len(), comparison.seeds_tested());
-            let some = match tested {
-                all if all >= seeds => format!("{} can show", plural(seeds, "seed")),
-                some => format!("{some} of {seeds} seeds have data of what differs, and can show"),
+        let few = comparison.seeds_needed(self.asked()).map(|needed| {
+            let (seeds, moved) = (comparison.seeds.len(), comparison.seeds_moved(self.asked()));
+            let (some, rest) = match moved {
+                all if all >= seeds => (format!("{} can show", plural(seeds, "seed")), ""),
+                some => {
+                    (format!("{some} of {seeds} seeds moved, which can show"), ", if as large a part of them moves")
+                }
             };
             format!(
                 "{some} no difference among {} at {}, however clear: at least {needed} are needed, as with \
-                 `--seeds {needed}`",
+                 `--seeds {needed}`{rest}",
                 plural(comparison.power.tested, "figure"),
                 percent(comparison.level),
             )
@@ -174,7 +201,14 @@ impl Account {
                 plural(common, "seed")
             )
         });
-        few.into_iter().chain(starved).chain(lacking).chain(thinned).collect()
+        let unended = (!comparison.unended.is_empty()).then(|| {
+            format!(
+                "in some seeds {} never ended in the head and did in the base, and these are too few to tell whether that \
+                 is chance; run more",
+                comparison.unended.join(", ")
+            )
+        });
+        few.into_iter().chain(starved).chain(lacking).chain(thinned).chain(unended).collect()
     }
 
     /// Which figures are as much worse as they can be, in too few seeds.
