@@ -73,7 +73,8 @@ fn apply_one(sources: &mut Sources, current: SourceId, option: &str, edit: &str)
                     before.push(if in_map { '{' } else { '(' });
                     after.insert(0, if in_map { '}' } else { ')' });
                 }
-                before += &if in_map { format!("\"{name}\": ") } else { format!("{name}: ") };
+                let quote = if in_map { "\"" } else { "" };
+                before.extend([quote, name.as_str(), quote, ": "]);
                 in_map = takes_map(&steps[..=taken + at]);
             }
             let (open, close) = (before + open, format!("{close}{after}, "));

@@ -367,6 +367,16 @@ mod tests {
         assert!(hint.contains("`1..4`"), "{:?}", loaded.findings);
     }
 
+    #[test]
+    fn a_point_without_machines_is_shown_in_what_is_varied() {
+        let vary = ["regions[0].clients[0].count=4,0"];
+        let error = plan(Design::Grid, &vary, 1).check(Some(1)).expect_err("there are no machines");
+        let PlanError::Scenario { point, loaded } = error else { panic!("it is a point") };
+        let finding = loaded.findings.iter().find(|finding| finding.code == "E013").expect("it is said");
+        let place = finding.place.as_ref().expect("it stands somewhere");
+        assert_eq!((point, loaded.sources.position(place).as_str()), (Some((1, 2)), "--vary:1:29"));
+    }
+
     /// The steps differ and the value is one: what the second writes, the first would be told to have been.
     #[test]
     fn one_value_by_two_paths_is_varied_twice() {
