@@ -23,6 +23,11 @@ pub(super) fn execute(wish: &Capacity, output: &mut Output) -> Exit {
         output.say(&format!("{message}\nhint: add `plan: Plan(vary: […])`, as docs/capacity.md shows"));
         return Exit::Wrong;
     };
+    if let Some((path, at)) = fleets.overridden(&wish.edits) {
+        let message = format!("error[E100]: `{path}` is both set and chosen by `plan.vary[{at}]`");
+        output.say(&format!("{message}\nhint: leave its `--set` out, or set the range of `plan.vary[{at}]`"));
+        return Exit::Wrong;
+    }
     let mut lines = Lines::new(wish.quiet);
     let planned = plan(&fleets, &spec, wish.threads, &mut |far| {
         lines.show(output, || format!("{} of {} fleets tried, {} runs", far.fleets, far.of, far.runs));

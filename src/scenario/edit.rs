@@ -59,23 +59,33 @@ fn apply_one(sources: &mut Sources, current: SourceId, option: &str, edit: &str)
     };
     let missing: Option<Vec<String>> = steps[taken..].iter().map(field).collect();
     match (missing, &node.shape) {
-        (Some(mut missing), Shape::Struct(_) | Shape::List(_) | Shape::Map(_))
+        (Some(missing), Shape::Struct(_) | Shape::List(_) | Shape::Map(_))
             if text[node.span.clone()].ends_with([')', '}'])
                 && !matches!(&node.shape, Shape::List(items) if !items.is_empty()) =>
         {
             let bracket = if text[node.span.clone()].ends_with('}') { '{' } else { '(' };
             let inside = node.span.start + text[node.span.clone()].find(bracket).map_or(0, |at| at + 1);
             let (open, close) = if takes_text(&steps) { quoted(value) } else { quotes(value, None, &text) };
-            if bracket == '{' {
-                missing[0] = format!("\"{}\"", missing[0]);
+            let (mut before, mut after) = (String::new(), String::new());
+            let mut in_map = bracket == '{';
+            for (at, name) in missing.iter().enumerate() {
+                if at > 0 {
+                    before.push(if in_map { '{' } else { '(' });
+                    after.insert(0, if in_map { '}' } else { ')' });
+                }
+                let quote = if in_map { "\"" } else { "" };
+                before.extend([quote, name.as_str(), quote, ": "]);
+                in_map = takes_map(&steps[..=taken + at]);
             }
-            let close = format!("{close}{}, ", ")".repeat(missing.len() - 1));
-            let open = format!("{}: {open}", missing.join(": ("));
+            let (open, close) = (before + open, format!("{close}{after}, "));
             Ok(splice(sources, current, inside..inside, (&open, argument, value_at, &close)))
         }
         _ => {
             let finding = wrong(0..path.len(), format!("the scenario has nothing at `{path}`"));
-            Err(match nearest(&tree, &steps[..taken], &steps[taken]) {
+            let is_file = text[node.span.clone()].starts_with("File(");
+            let with =
+                "write the job as `FileWith(path: \"…\")`, which takes `counts`, `vars`, `regions` and `at`".to_owned();
+            Err(match nearest(&tree, &steps[..taken], &steps[taken]).or_else(|| is_file.then_some(with)) {
                 Some(hint) => Box::new(finding.hint(hint)),
                 None => finding,
             })
@@ -130,12 +140,24 @@ fn quoted(value: &str) -> (&'static str, &'static str) {
 /// Whether the scenario has a text at this path, so that `versions.nomad=1.3` is one and no number.
 fn takes_text(steps: &[Step<'_>]) -> bool {
     let root = schemars::schema_for!(Scenario).to_value();
-    let mut found = vec![&root];
-    for step in steps {
-        found = found.iter().flat_map(|schema| forms(&root, schema)).filter_map(|form| inside(form, step)).collect();
-    }
-    let forms: Vec<&Value> = found.iter().flat_map(|schema| forms(&root, schema)).collect();
+    let forms = forms_at(&root, steps);
     !forms.is_empty() && forms.iter().all(|form| is_text(form))
+}
+
+/// Whether the scenario has a map at this path, whose keys are texts, and no struct.
+fn takes_map(steps: &[Step<'_>]) -> bool {
+    let root = schemars::schema_for!(Scenario).to_value();
+    let is_map = |form: &&Value| form["additionalProperties"].is_object() && form.get("properties").is_none();
+    forms_at(&root, steps).iter().any(is_map)
+}
+
+/// What the value at a path may be.
+fn forms_at<'a>(root: &'a Value, steps: &[Step<'_>]) -> Vec<&'a Value> {
+    let mut found = vec![root];
+    for step in steps {
+        found = found.iter().flat_map(|schema| forms(root, schema)).filter_map(|form| inside(form, step)).collect();
+    }
+    found.iter().flat_map(|schema| forms(root, schema)).collect()
 }
 
 /// A free text; the names of variants are written without quotes.
@@ -236,6 +258,26 @@ mod tests {
         check("scheduler.workers=4", &TEXT.replace("Scenario(", "Scenario(scheduler: (workers: 4), "));
         check("scheduler.algorithm=Spread", &TEXT.replace("Scenario(", "Scenario(scheduler: (algorithm: Spread), "));
         check("duration=5m", &TEXT.replace("Scenario(", "Scenario(duration: \"5m\", "));
+    }
+
+    #[test]
+    fn a_map_that_was_left_out_is_added_with_its_keys() {
+        const JOBS: &str = "Scenario(jobs: [FileWith(path: \"a\"), File(\"b\"), FileWith(path: \"c\", counts: {})])";
+        for (edit, old, new) in [
+            ("jobs[0].counts.web=3", "FileWith(path: \"a\"", "FileWith(counts: {\"web\": 3}, path: \"a\""),
+            ("jobs[0].vars.n=3", "FileWith(path: \"a\"", "FileWith(vars: {\"n\": \"3\"}, path: \"a\""),
+            ("jobs[2].counts.web=3", "{}", "{\"web\": 3, }"),
+            ("plan.prices.large=1 USD/h", "Scenario(", "Scenario(plan: (prices: {\"large\": \"1 USD/h\"}), "),
+        ] {
+            let mut sources = Sources::default();
+            let file = sources.add("s.ron", JOBS);
+            let edited = apply(&mut sources, file, "--set", &[edit.to_owned()]).unwrap();
+            assert_eq!(sources.get(edited).text, JOBS.replacen(old, new, 1));
+        }
+        let mut sources = Sources::default();
+        let file = sources.add("s.ron", JOBS);
+        let finding = apply(&mut sources, file, "--set", &["jobs[1].counts.web=3".to_owned()]).unwrap_err();
+        assert!(finding.hint.is_some_and(|hint| hint.contains("FileWith")));
     }
 
     #[test]

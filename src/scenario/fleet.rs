@@ -7,11 +7,14 @@ use crate::measure::objective::{Objective, ObjectiveError};
 use crate::scenario::Folder;
 use crate::scenario::Loaded;
 use crate::scenario::Parsed;
+use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::diagnostic::Place;
 use crate::scenario::diagnostic::Sources;
+use crate::scenario::import::nomad_job;
 use crate::scenario::locate;
 use crate::scenario::lower;
 use crate::scenario::lower::Expectation;
+use crate::scenario::lower::Files;
 use crate::scenario::lower::Lowered;
 use crate::scenario::lower::plan::group_name;
 use crate::scenario::lower::plan::numbers;
@@ -114,7 +117,10 @@ impl Fleets {
         let tree = locate::scan(&sources.get(self.parsed.source).text).expect("it was scanned when it was loaded");
         let text = lower::Text { source: self.parsed.source, tree: &tree };
         let (lowered, mut findings) = lower::lower(&scenario, text, &mut sources, &self.folder);
-        let Some(mut lowered) = lowered else { return Err(Box::new(Loaded { lowered, findings, sources })) };
+        let Some(mut lowered) = lowered else {
+            self.point_at_range(choice, text, &mut findings);
+            return Err(Box::new(Loaded { lowered, findings, sources }));
+        };
         self.set_job_counts(choice, &mut lowered);
         let labels: Vec<&str> = lowered.world.timeline.as_slice().iter().map(|entry| &*entry.label).collect();
         for (at, text) in texts.iter().enumerate() {
@@ -132,6 +138,83 @@ impl Fleets {
             }
         }
         Ok(lowered)
+    }
+
+    /// That there are no machines is a matter of the plan, where it chooses none, and not of what the scenario says.
+    fn point_at_range(&self, choice: &[usize], text: lower::Text<'_>, findings: &mut [Diagnostic]) {
+        let chooses_none = |(vary, option): (&Vary, &usize)| match vary {
+            Vary::Count { from, to, step, .. } => numbers(*from, *to, *step).nth(*option) == Some(0),
+            Vary::Instance { .. } | Vary::Zones { .. } | Vary::JobCount { .. } => false,
+        };
+        let Some(at) = self.axes().iter().zip(choice).position(chooses_none) else { return };
+        for finding in findings.iter_mut().filter(|finding| finding.code == "E013") {
+            let span = text.tree.find(&format!("plan.vary[{at}].from"));
+            finding.place = Some(Place { source: text.source, span });
+            finding.hint = Some("let `from` be 1 or more, so that every fleet has machines".to_owned());
+        }
+    }
+
+    /// The path of an edit that no fleet keeps, because the plan chooses that value, and the entry of `plan.vary` that
+    /// does, from 0.
+    pub fn overridden<'e>(&self, edits: &'e [String]) -> Option<(&'e str, usize)> {
+        let tree = locate::scan(&self.sources.get(self.parsed.source).text)?;
+        let axes = self.axes().iter().enumerate();
+        let chosen: Vec<(usize, String)> =
+            axes.flat_map(|(at, vary)| self.paths(vary).into_iter().map(move |path| (at, path))).collect();
+        let paths = edits.iter().map(|edit| edit.split_once('=').map_or(edit.as_str(), |(path, _)| path).trim());
+        paths.filter(|path| tree.has(path)).find_map(|path| {
+            let own = tree.find(path);
+            let holds = |whole: std::ops::Range<usize>| whole.start <= own.start && own.end <= whole.end;
+            let (at, _) = chosen.iter().find(|(_, chosen)| tree.has(chosen) && holds(tree.find(chosen)))?;
+            Some((path, *at))
+        })
+    }
+
+    /// Where in the scenario the values stand that an entry of `plan.vary` chooses.
+    fn paths(&self, vary: &Vary) -> Vec<String> {
+        let scenario = &self.parsed.scenario;
+        let (clients, region, field) = match vary {
+            Vary::Count { clients, region, .. } => (clients, region, "count"),
+            Vary::Instance { clients, region, .. } => (clients, region, "instance"),
+            Vary::Zones { clients, region, .. } => (clients, region, "zones"),
+            Vary::JobCount { job, group, .. } => {
+                let jobs = scenario.jobs.iter().enumerate();
+                return jobs.flat_map(|(at, source)| self.counts(at, source, job, group.as_deref())).collect();
+            }
+        };
+        let here = scenario
+            .regions
+            .iter()
+            .enumerate()
+            .filter(|(_, of)| region.as_ref().is_none_or(|wanted| of.name == *wanted));
+        let groups = here.flat_map(|(at, of)| of.clients.iter().flatten().enumerate().map(move |group| (at, group)));
+        let chosen = groups.filter(|(_, (_, group))| group_name(group) == clients);
+        chosen.map(|(at, (number, _))| format!("regions[{at}].clients[{number}].{field}")).collect()
+    }
+
+    /// Where the counts of a job's groups stand in one source of jobs, if that is where the job comes from.
+    fn counts(&self, at: usize, source: &schema::JobSource, job: &str, group: Option<&str>) -> Vec<String> {
+        let is = |name: &str| group.is_none_or(|wanted| wanted == name);
+        match source {
+            schema::JobSource::Inline(written) if written.name == job => {
+                let groups = written.groups.iter().enumerate().filter(|(_, group)| is(&group.name));
+                groups.map(|(number, _)| format!("jobs[{at}].groups[{number}].count")).collect()
+            }
+            schema::JobSource::FileWith { path, vars, counts, .. } => {
+                let text = self.folder.read(path).map(|(_, text)| text).unwrap_or_default();
+                let imported = nomad_job::import(&text, vars).0;
+                let counts = counts.keys().filter(|name| is(name));
+                if imported.is_none_or(|imported| *imported.job.name != *job) {
+                    return Vec::new();
+                }
+                counts.map(|name| format!("jobs[{at}].counts.{name}")).collect()
+            }
+            schema::JobSource::Inline(_) | schema::JobSource::File(_) => Vec::new(),
+        }
+    }
+
+    fn axes(&self) -> &[Vary] {
+        self.parsed.scenario.plan.as_ref().map_or(&[], |plan| &plan.vary)
     }
 
     /// The scenario with the machines of a choice.
@@ -162,8 +245,7 @@ impl Fleets {
     }
 
     fn set_job_counts(&self, choice: &[usize], lowered: &mut Lowered) {
-        let axes = self.parsed.scenario.plan.as_ref().map_or(&[] as &[Vary], |plan| &plan.vary);
-        for (vary, &option) in axes.iter().zip(choice) {
+        for (vary, &option) in self.axes().iter().zip(choice) {
             let Vary::JobCount { job, group, from, to, step } = vary else { continue };
             let count = numbers(*from, *to, *step).nth(option).unwrap_or(*to);
             for (_, spec) in lowered.world.jobs.iter_mut().filter(|(_, spec)| *spec.job.name == **job) {
@@ -192,4 +274,57 @@ fn inherited<'a, T>(
         at = scenario.regions.iter().find(|other| at.like.as_ref() == Some(&other.name))?;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "scenarios/plan-zone-loss.ron";
+
+    fn fleets(edits: &[&str]) -> (Fleets, lower::plan::PlanSpec) {
+        let edits: Vec<String> = edits.iter().map(|edit| (*edit).to_owned()).collect();
+        let (loaded, fleets) = Fleets::load(Path::new(FILE), &edits);
+        (fleets.expect("it parses"), loaded.lowered.expect("no mistakes").plan.expect("it has a plan"))
+    }
+
+    #[test]
+    fn a_fleet_without_machines_is_shown_where_the_plan_chooses_none() {
+        let (fleets, spec) = fleets(&["plan.vary[0].from=0"]);
+        let refused = fleets.world(&[0, 0], &spec.cases[0]).expect_err("it has no machines");
+        let finding = refused.findings.iter().find(|finding| finding.code == "E013").expect("it is said");
+        let place = finding.place.as_ref().expect("it stands somewhere");
+        assert_eq!(refused.sources.position(place), "--set:1:19");
+        assert!(finding.hint.as_ref().is_some_and(|hint| hint.contains("`from`")), "{finding:?}");
+        assert!(fleets.world(&[1, 0], &spec.cases[0]).is_ok());
+    }
+
+    #[test]
+    fn an_edit_of_what_the_plan_chooses_is_found_however_it_is_written() {
+        let vary = "plan.vary=[Count(clients: \"apps\", from: 3, to: 6), JobCount(job: \"shop\", from: 3, to: 6)]";
+        for (edit, at) in [
+            ("regions[0].clients[0].count=7", Some(0)),
+            ("regions[0].clients[00].count=7", Some(0)),
+            ("jobs[0].groups[0].count=7", Some(1)),
+            ("jobs[0][0].groups[0].count=7", Some(1)),
+            ("jobs[0].groups[0].cpu=200 MHz", None),
+            ("regions[0].clients[0].instance=m5.xlarge", None),
+            ("seeds=3", None),
+        ] {
+            let (fleets, _) = fleets(&[vary, edit]);
+            let edits = [vary.to_owned(), edit.to_owned()];
+            let found = fleets.overridden(&edits);
+            assert_eq!(found, at.map(|at| (edit.split_once('=').expect("it is an edit").0, at)), "{edit}");
+        }
+        let file = "jobs=[FileWith(path: \"jobs/api.nomad.hcl\", counts: {\"api\": 3})]";
+        let edits = [
+            file,
+            "plan.vary=[JobCount(job: \"api\", from: 3, to: 6)]",
+            "plan.under=[AsWritten]",
+            "jobs[0].counts.api=4",
+        ]
+        .map(str::to_owned);
+        let (_, fleets) = Fleets::load(Path::new(FILE), &edits);
+        assert_eq!(fleets.expect("it parses").overridden(&edits), Some(("jobs[0].counts.api", 0)));
+    }
 }

@@ -104,7 +104,7 @@ pub fn exists(tree: &Node, path: &str) -> bool {
 }
 
 /// The table's paths that end in the same word, or a word nearly the same: what somebody who knows the product's name
-/// of a setting is looking for.
+/// of a setting is looking for. A short word that is nearly the same is another word.
 pub fn ending_alike(path: &str) -> Option<&'static str> {
     let last = |path: &str| path.rsplit(['.', ']']).next().unwrap_or("").to_owned();
     let word = last(path);
@@ -112,8 +112,12 @@ pub fn ending_alike(path: &str) -> Option<&'static str> {
         &word,
         KNOWN.iter().map(|known| known.path.rsplit('.').next().unwrap_or("")),
     )?;
-    KNOWN.iter().find(|known| last(known.path) == nearest).map(|known| known.path)
+    let is_near = *nearest == *word || word.len() > SHORT_WORD;
+    KNOWN.iter().find(|known| is_near && last(known.path) == nearest).map(|known| known.path)
 }
+
+/// Bytes of a word in which one wrong letter makes another word, as `nope` and `node`.
+const SHORT_WORD: usize = 6;
 
 fn at<'a>(tree: &'a Node, path: &str) -> Option<&'a Node> {
     let steps = steps(path)?;
@@ -219,5 +223,7 @@ mod tests {
         assert_eq!(ending_alike("nomad.heartbeat_grace"), Some("options.heartbeat_grace"));
         assert_eq!(ending_alike("nomad.heartbeat_grase"), Some("options.heartbeat_grace"));
         assert_eq!(ending_alike("nomad.wings"), None);
+        assert_eq!(ending_alike("options.nope"), None, "it is no slip of `scheduler.garbage.node`");
+        assert_eq!(ending_alike("server.node"), Some("scheduler.garbage.node"));
     }
 }

@@ -52,6 +52,8 @@ enum Spacing {
 
 /// Entries of a scenario that say how it is named, run or looked at.
 const IDLE: [&str; 6] = ["name", "about", "seeds", "sources", "vary", "plan"];
+/// What a run is judged by.
+const JUDGED: &str = "expect";
 /// More values of one dimension than anybody can run.
 const VALUES_MAX: usize = 100_000;
 
@@ -67,6 +69,9 @@ pub enum VaryError {
     /// The left side is nothing that is simulated.
     #[error("`{0}` is no part of what is simulated: every point would be the same")]
     Idle(String),
+    /// The left side is an expectation.
+    #[error("`{0}` says how a run is judged, and every point is judged alike")]
+    Judged(String),
     /// A value that is listed twice.
     #[error("the value `{0}` is listed twice")]
     Same(String),
@@ -82,6 +87,9 @@ pub enum VaryError {
     /// The end of a range lies below its beginning.
     #[error("the range `{0}` is empty: its end lies below its beginning")]
     Empty(String),
+    /// A range whose ends are the same.
+    #[error("the range `{0}` has no width: its ends are the same value")]
+    NoWidth(String),
     /// A range of something that is no number.
     #[error("`{0}` does not begin with a number, and only numbers have ranges")]
     NoNumber(String),
@@ -113,7 +121,11 @@ impl VaryError {
             Self::Idle(_) => "vary what the scenario describes; `--seeds N` says how many seeds every point runs",
             Self::Mixed(_) => "list every value of the range, or give the range alone, as `5s..30s/5s`",
             Self::Same(_) | Self::Equal(..) => "list every value once; `--seeds N` says how often each is run",
+            Self::Judged(_) => {
+                "write every expectation into `expect` of the scenario: each is told of every point, and nothing runs twice"
+            }
             Self::Empty(_) => "swap its ends",
+            Self::NoWidth(_) => "let its ends differ; a value that does not vary is given by `--set`",
             Self::Units(..) => "write both ends in one unit, as `500ms..2000ms`",
             Self::StepUnit(..) => "write ends and step in one unit, as `500ms..2000ms/100ms`",
             Self::Step(_) => "write the step after a slash, as `12..36/6`",
@@ -137,8 +149,10 @@ impl Dimension {
             let error = if path.is_empty() { VaryError::Form } else { VaryError::Path(path.to_owned()) };
             return Err((error, 0..text.find('=').unwrap_or(0).max(1)));
         }
-        if IDLE.contains(&path.split(['.', '[']).next().unwrap_or_default()) {
-            return Err((VaryError::Idle(path.to_owned()), 0..text.find('=').unwrap_or(0).max(1)));
+        let entry = path.split(['.', '[']).next().unwrap_or_default().trim();
+        let idle = IDLE.contains(&entry).then(|| VaryError::Idle(path.to_owned()));
+        if let Some(error) = idle.or_else(|| (entry == JUDGED).then(|| VaryError::Judged(path.to_owned()))) {
+            return Err((error, 0..text.find('=').unwrap_or(0).max(1)));
         }
         let start = text.len() - values.len();
         let whole = start..text.len().max(start + 1);
@@ -285,6 +299,10 @@ impl Range {
         let whole = unit.is_empty() && decimals == 0;
         let decimals = if whole || matches!(spacing, Spacing::Step(_)) { Some(decimals) } else { None };
         let range = Self { low, high, spacing, unit, decimals };
+        // Also where the ends differ by less than is written of a value.
+        if range.shown(low) == range.shown(high) {
+            return Err(VaryError::NoWidth(text.to_owned()));
+        }
         match range.count() {
             count if count > VALUES_MAX as u128 => Err(VaryError::TooMany(count)),
             _ => Ok(range),
@@ -400,7 +418,6 @@ mod tests {
             ("a=400/s..800/s/200/s", "400/s 600/s 800/s"),
             ("a=400/s..800/s/200", "400/s 600/s 800/s"),
             ("a=512 MiB..1536 MiB/512", "512MiB 1024MiB 1536MiB"),
-            ("a=7..7/1", "7"),
             ("a=BinPack,Spread", "BinPack Spread"),
             ("a=../one.nomad,../two.nomad", "../one.nomad ../two.nomad"),
         ] {
@@ -441,6 +458,13 @@ mod tests {
             ("a=", VaryError::Missing, 2..3),
             ("a=1,,2", VaryError::Missing, 2..6),
             ("a=36..12/6", VaryError::Empty("36..12/6".into()), 2..10),
+            ("a=7..7", VaryError::NoWidth("7..7".into()), 2..6),
+            ("a=7..7/1", VaryError::NoWidth("7..7/1".into()), 2..8),
+            ("a=100MHz..100MHz", VaryError::NoWidth("100MHz..100MHz".into()), 2..16),
+            ("a=0.1s..0.10s*2", VaryError::NoWidth("0.1s..0.10s*2".into()), 2..15),
+            ("a=1000000.1s..1000000.2s", VaryError::NoWidth("1000000.1s..1000000.2s".into()), 2..24),
+            ("expect=[],[\"x\"]", VaryError::Judged("expect".into()), 0..6),
+            ("expect[0]=a,b", VaryError::Judged("expect[0]".into()), 0..9),
             ("a=x..y", VaryError::NoNumber("x".into()), 2..6),
             ("a=10s..1m", VaryError::Units("s".into(), "m".into()), 2..9),
             ("a=1s..9s/1ms", VaryError::StepUnit("s".into(), "ms".into()), 2..12),

@@ -334,11 +334,8 @@ fn what_cannot_be_varied_is_said_with_its_place_and_a_way_out() {
         ),
         ("regions[0].clients[0].count=3..3.5/0.25", "E002", ["a whole number, 0 or more", "--> --vary:1:29"]),
         ("regions[0].clients[0].count=6,many", "E002", ["--> --vary:1:29", "at point 2 of 2"]),
-        (
-            "expect[0]=failover.detect max < 9s,placement.queued == 0",
-            "E103",
-            ["point 2 expects something else", "bounds"],
-        ),
+        ("expect[0]=failover.detect max < 9s,placement.queued == 0", "E100", ["judged alike", "--> --vary:1:1"]),
+        ("services[0].start=9s..9s", "E100", ["has no width", "let its ends differ"]),
     ] {
         let arguments = vary(text);
         refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), code, &words);
@@ -348,6 +345,7 @@ fn what_cannot_be_varied_is_said_with_its_place_and_a_way_out() {
     let grid: Vec<&str> = grid.iter().map(String::as_str).collect();
     refused(&with(&["sweep", SCENARIO], &grid), "E101", &["1000000000 points", "--samples"]);
     refused(&["sweep", SCENARIO, "--samples", "5"], "E101", &["takes no `--samples`"]);
+    refused(&["sweep", SCENARIO, "--design-seed", "5"], "E101", &["takes no `--design-seed`"]);
     refused(&["sweep", SCENARIO, "--metric", "failover.replac max"], "E103", &["no metric", "failover.replace"]);
     let (one, two) = ("regions[0].clients[0].count=4,6", "regions[0].clients[ 0 ].count=5,7");
     refused(&["sweep", SCENARIO, "--vary", one, "--vary", two], "E101", &["is varied twice", "one `--vary`"]);

@@ -56,6 +56,14 @@ pub enum DesignError {
         /// The design.
         design: &'static str,
     },
+    /// A value that does not vary, in a design that samples.
+    #[error("`{path}` has one value, and `{design}` tells nothing of what does not vary")]
+    Single {
+        /// Its path.
+        path: String,
+        /// The design.
+        design: &'static str,
+    },
     /// Lists of different lengths.
     #[error(
         "in a list all dimensions have equally many values, but `{first}` has {first_count} and `{other}` has {other_count}"
@@ -105,6 +113,7 @@ impl DesignError {
             Self::Free { .. } => {
                 "write a step, as `12..36/6`, or sample the range with `--design lhs`, `morris` or `sobol`".to_owned()
             }
+            Self::Single { .. } => "give it several values, or one by `--set` instead of `--vary`".to_owned(),
             Self::Lengths { .. } => "give each as many values, or try all combinations with `--design grid`".to_owned(),
             Self::TooFew { least, .. } => {
                 format!("write `--samples {least}` or more, or leave it out for the default")
@@ -180,6 +189,12 @@ impl Design {
         };
         if points.saturating_mul(seeds as u128) > RUNS_MAX {
             return Err(DesignError::TooMany { points: points.min(u128::from(u64::MAX)), seeds });
+        }
+        let is_single = |dimension: &&Dimension| dimension.listed().is_some_and(|list| list.len() == 1);
+        if !matches!(self, Self::Grid | Self::List)
+            && let Some(single) = dimensions.iter().find(is_single)
+        {
+            return Err(DesignError::Single { path: single.path.clone(), design: self.name() });
         }
         let shares = match self {
             Self::Grid => return Ok(Layout { values: grid(&lists(dimensions, "grid")?), shares: None }),
@@ -291,6 +306,9 @@ mod tests {
             (Design::Latin { points: usize::MAX }, &["a=1..2"], "more than 100000"),
             (Design::Morris { trajectories: 1 }, &["a=1..2"], "`morris` takes at least 2, not 1"),
             (Design::Sobol { rows: 2 }, &["a=1..2"], "`sobol` takes at least 3, not 2"),
+            (Design::Latin { points: 3 }, &["a=1..2", "b=7"], "`b` has one value, and `lhs`"),
+            (Design::Morris { trajectories: 2 }, &["a=1..4/7", "b=1..2"], "`a` has one value, and `morris`"),
+            (Design::Sobol { rows: 3 }, &["a=x"], "`a` has one value, and `sobol`"),
         ] {
             let error = points(design, vary).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");

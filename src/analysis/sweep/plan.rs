@@ -173,6 +173,7 @@ impl Plan {
         let mut loaded = scenario::load_varied(&self.file, &self.text, &self.edits, edits, files);
         if loaded.lowered.is_none() {
             point_at_setting(&mut loaded.findings, edits);
+            ask_for_whole_numbers(&mut loaded);
         }
         loaded
     }
@@ -214,6 +215,16 @@ fn point_at_setting(findings: &mut [Diagnostic], edits: &[String]) {
         let on_it = |path: &&str| path.split(['.', '[', ']']).any(|word| word == field);
         if let Some(known) = paths.filter(on_it).find_map(scenario::parameters::ending_alike) {
             finding.hint = Some(format!("did you mean `{known}`? `cossim list parameters` shows all"));
+        }
+    }
+}
+
+/// A varied value with decimals where a whole number belongs gets a way out: it was perhaps drawn from a range.
+fn ask_for_whole_numbers(loaded: &mut Loaded) {
+    for finding in loaded.findings.iter_mut().filter(|finding| finding.message.starts_with("a whole number")) {
+        let varied = finding.place.as_ref().is_some_and(|place| loaded.sources.position(place).starts_with("--vary:"));
+        if varied && finding.hint.is_none() {
+            finding.hint = Some("list whole numbers, or let a range begin and end with them, as `1..4`".to_owned());
         }
     }
 }
@@ -346,6 +357,25 @@ fn in_pool<T: Send>(threads: Option<usize>, work: impl FnOnce() -> T + Send) -> 
 mod tests {
     use super::*;
     use crate::analysis::sweep::testing::plan;
+
+    #[test]
+    fn decimals_where_a_whole_number_belongs_have_a_way_out() {
+        let vary = ["regions[0].clients[0].count=1..4.4"];
+        let error = plan(Design::Latin { points: 3 }, &vary, 1).check(Some(1)).expect_err("machines are whole");
+        let PlanError::Scenario { loaded, .. } = error else { panic!("it is a point") };
+        let hint = loaded.findings[0].hint.as_deref().expect("there is a way out");
+        assert!(hint.contains("`1..4`"), "{:?}", loaded.findings);
+    }
+
+    #[test]
+    fn a_point_without_machines_is_shown_in_what_is_varied() {
+        let vary = ["regions[0].clients[0].count=4,0"];
+        let error = plan(Design::Grid, &vary, 1).check(Some(1)).expect_err("there are no machines");
+        let PlanError::Scenario { point, loaded } = error else { panic!("it is a point") };
+        let finding = loaded.findings.iter().find(|finding| finding.code == "E013").expect("it is said");
+        let place = finding.place.as_ref().expect("it stands somewhere");
+        assert_eq!((point, loaded.sources.position(place).as_str()), (Some((1, 2)), "--vary:1:29"));
+    }
 
     /// The steps differ and the value is one: what the second writes, the first would be told to have been.
     #[test]

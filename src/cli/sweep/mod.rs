@@ -126,7 +126,7 @@ fn plan_error(error: PlanError, output: &mut Output) -> Exit {
         }
         PlanError::Unlike { point } => output.say(&format!(
             "error[E103]: point {} expects something else to be measured than point 1\n\
-             hint: vary bounds of expectations, not what they are about",
+             hint: vary what is simulated, not what is measured",
             point + 1
         )),
     }
@@ -196,6 +196,11 @@ fn chosen(space: &Space, dimensions: usize) -> Result<Design, Stopped> {
         (DesignName::Grid | DesignName::List, Some(_)) => Err(Stopped::Asked(
             "E101",
             format!("a {} has as many points as its values make, and takes no `--samples`", space.design.name()),
+            "leave it out, or sample with `--design lhs`, `morris` or `sobol`".to_owned(),
+        )),
+        (DesignName::Grid | DesignName::List, None) if space.design_seed != 0 => Err(Stopped::Asked(
+            "E101",
+            format!("nothing is drawn for a {}, and it takes no `--design-seed`", space.design.name()),
             "leave it out, or sample with `--design lhs`, `morris` or `sobol`".to_owned(),
         )),
         (DesignName::Grid, None) => Ok(Design::Grid),
@@ -317,6 +322,27 @@ mod tests {
         assert_eq!(of("a[0].n=4", "a[0]=A(n: 1),A(n: 2)").as_deref(), Some("a[0].n"));
         assert_eq!(of("a[0]=A(n: 1)", "a[0].n=5,7"), None, "its other parts hold");
         assert_eq!(of("a[1].n=4", "a[0].n=5,7"), None);
+    }
+
+    #[test]
+    fn a_design_that_draws_nothing_takes_no_seed() {
+        #[derive(clap::Parser)]
+        struct Typed {
+            #[command(flatten)]
+            space: Space,
+        }
+        let typed = |arguments: &[&str]| {
+            let line = ["sweep", "x.ron"].iter().chain(arguments);
+            chosen(&<Typed as clap::Parser>::try_parse_from(line).expect("it parses").space, 2)
+        };
+        for design in ["grid", "list"] {
+            let refused = typed(&["--design", design, "--design-seed", "3"]);
+            assert!(
+                matches!(&refused, Err(Stopped::Asked("E101", message, _)) if message.contains("no `--design-seed`"))
+            );
+            assert!(typed(&["--design", design]).is_ok());
+        }
+        assert!(typed(&["--design", "lhs", "--design-seed", "3"]).is_ok());
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(super) struct Modern {
     pub(super) text: String,
     /// Attribute names that could not be kept, by the offset of their stand-in.
     pub(super) names: BTreeMap<usize, String>,
+    /// Where the first string or heredoc begins that does not end.
+    pub(super) open: Option<usize>,
 }
 
 /// What a brace or bracket opened.
@@ -27,6 +29,7 @@ pub(super) fn modernise(text: &str) -> Modern {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
     let mut names = BTreeMap::new();
+    let mut open = None;
     let mut frames: Vec<Frame> = Vec::new();
     let mut last = b'\n';
     let mut at = 0;
@@ -39,11 +42,14 @@ pub(super) fn modernise(text: &str) -> Modern {
                 at = text[at..].find("*/").map_or(bytes.len(), |end| at + end + 2);
             }
             b'<' if bytes.get(at + 1) == Some(&b'<') => {
-                at = heredoc_end(text, at);
+                let end = heredoc_end(text, at);
+                open = open.or(end.is_none().then_some(at));
+                at = end.unwrap_or(text.len());
                 last = b'"';
             }
             b'"' => {
-                let end = string_end(bytes, at);
+                let (end, is_closed) = string_end(bytes, at);
+                open = open.or((!is_closed).then_some(at));
                 if in_block && last != b'=' && next_significant(bytes, end) == Some(b'=') && end - at > 2 {
                     names.insert(at, text[at + 1..end - 1].to_owned());
                     for (index, slot) in out[at..end].iter_mut().enumerate() {
@@ -95,7 +101,7 @@ pub(super) fn modernise(text: &str) -> Modern {
     }
     // Only ASCII was replaced, and by ASCII, except within quoted names, which become ASCII as a whole.
     let text = String::from_utf8(out).unwrap_or_else(|_| text.to_owned());
-    Modern { text, names }
+    Modern { text, names, open }
 }
 
 fn line_end(bytes: &[u8], at: usize) -> usize {
@@ -114,8 +120,8 @@ fn rest_is_blank(bytes: &[u8], at: usize) -> bool {
     first.is_none_or(|first| matches!(rest[first], b'#' | b'}') || rest[first..].starts_with(b"//"))
 }
 
-/// Past the closing quote; interpolations may hold strings of their own.
-fn string_end(bytes: &[u8], start: usize) -> usize {
+/// Past the closing quote, or the end of the line without one; interpolations may hold strings of their own.
+fn string_end(bytes: &[u8], start: usize) -> (usize, bool) {
     let mut at = start + 1;
     let mut depth = 0_usize;
     while at < bytes.len() {
@@ -126,30 +132,30 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
                 at += 1;
             }
             b'}' if depth > 0 => depth -= 1,
-            b'"' if depth == 0 => return at + 1,
-            b'\n' => return at,
+            b'"' if depth == 0 => return (at + 1, true),
+            b'\n' => return (at, false),
             _ => {}
         }
         at += 1;
     }
-    bytes.len()
+    (bytes.len(), false)
 }
 
-/// Past the line that closes the heredoc.
-fn heredoc_end(text: &str, start: usize) -> usize {
+/// Past the line that closes the heredoc; `None` if there is none.
+fn heredoc_end(text: &str, start: usize) -> Option<usize> {
     let body = text[start..].find('\n').map_or(text.len(), |end| start + end);
     let marker = text[start + 2..body].trim_start_matches('-').trim();
     if marker.is_empty() {
-        return start + 2;
+        return Some(start + 2);
     }
     let mut at = body;
     for line in text[body..].split_inclusive('\n') {
         at += line.len();
         if line.trim() == marker {
-            return at - usize::from(line.ends_with('\n'));
+            return Some(at - usize::from(line.ends_with('\n')));
         }
     }
-    text.len()
+    None
 }
 
 #[cfg(test)]
@@ -178,6 +184,19 @@ mod tests {
     fn broken_texts_do_no_harm() {
         for text in ["\"", "<<", "<<EOF", "/*", "}}}]", "{", "\"${", "ä, \"ö\" = 1", "\\", "\"\\"] {
             assert_eq!(modernise(text).text.len(), text.len(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_end_is_known_by_its_beginning() {
+        for (text, open) in [
+            ("a = \"x\"\nb = \"${f(\"y\")}\"\nc = <<EOF\nz\nEOF", None),
+            ("a = \"x\"\nb = \"y\nc = \"z\"", Some(12)),
+            ("a = \"x\\\"\nb = 1", Some(4)),
+            ("a = \"${b\"\n", Some(4)),
+            ("a = <<EOF\nz\n", Some(4)),
+        ] {
+            assert_eq!(modernise(text).open, open, "{text}");
         }
     }
 }

@@ -24,6 +24,7 @@ use super::tree::Block;
 use super::tree::Body;
 use super::tree::Builder;
 use super::tree::Kind;
+use super::tree::Mistake;
 use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
 use crate::model::job::Hook;
@@ -70,6 +71,14 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
         Ok(body) => (body, BTreeMap::new()),
         Err(error) => {
             let Ok(body) = hcl::edit::parser::parse_body(&modern.text) else {
+                // The parser points at the block around a text that does not end.
+                if let Some(at) = modern.open {
+                    let hint =
+                        "close its quotes and the `${` within it, or the heredoc by its word on a line of its own";
+                    let message = "the text that begins here does not end".to_owned();
+                    reader.error_with_hint(at..at + 1, message, hint.to_owned());
+                    return (None, reader.findings);
+                }
                 let at = offset_of(text, error.location().line(), error.location().column());
                 let message = format!("the job file does not parse: {}", error.message().replace('\n', ", "));
                 reader.error("E010", at..at + 1, message);
@@ -78,9 +87,13 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
             (body, modern.names)
         }
     };
-    let mut builder = Builder { text, names: &names, variables: BTreeMap::new(), blocks_left: BLOCKS_MAX };
+    let mut builder =
+        Builder { text, names: &names, variables: BTreeMap::new(), blocks_left: BLOCKS_MAX, mistakes: Vec::new() };
     variables(&mut builder, &mut reader, &body, vars);
     let body = builder.body(&body);
+    for Mistake { span, message, hint } in std::mem::take(&mut builder.mistakes) {
+        reader.error_with_hint(span, message, hint);
+    }
     for block in &body.blocks {
         if !["job", "variable", "locals", "variables"].contains(&block.name.as_str()) {
             reader.ignored(block.span.clone(), &block.name, "job file");
@@ -262,10 +275,12 @@ impl Reader {
             }
             group.disk.sticky = self.truth(&disk.body, "sticky").unwrap_or(false);
             group.disk.migrate = self.truth(&disk.body, "migrate").unwrap_or(false);
+            self.known(&disk.body, "ephemeral disk", &["size", "sticky", "migrate"], &[], &[]);
         }
         for volume in body.blocks("volume") {
             match self.text(&volume.body, "type").map(|(kind, _)| kind).as_deref() {
                 Some("host") => {
+                    self.known(&volume.body, "volume", &["type", "source", "read_only"], VOLUME_KEPT, &[]);
                     let source = self.text(&volume.body, "source").map(|(source, _)| source).unwrap_or_default();
                     group.volumes.push((source, self.truth(&volume.body, "read_only").unwrap_or(false)));
                 }
@@ -350,6 +365,7 @@ impl Reader {
                     Hook::Prestart
                 }
             };
+            self.known(&block.body, "lifecycle", &["hook", "sidecar"], &[], &[]);
             task.lifecycle = Some(Lifecycle { hook, sidecar: self.truth(&block.body, "sidecar").unwrap_or(false) });
         }
         for block in body.blocks("resources") {
@@ -519,6 +535,7 @@ const GROUP_READ: &[&str] = &[
 ];
 const GROUP_KEPT: &[&str] = &["vault", "consul"];
 const GROUP_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs; counts change by the timeline")];
+const VOLUME_KEPT: &[&str] = &["per_alloc", "access_mode", "attachment_mode", "mount_options", "sticky"];
 const TASK_READ: &[&str] = &[
     "driver",
     "user",

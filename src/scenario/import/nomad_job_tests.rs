@@ -280,6 +280,126 @@ fn what_matters_and_is_left_out_is_said() {
     );
 }
 
+/// The findings of one severity, as code, message and the text they point at.
+fn found(text: &str, severity: Severity) -> Vec<(&'static str, String, String)> {
+    let (_, findings) = import(text, &BTreeMap::new());
+    let of = findings.into_iter().filter(|finding| finding.severity == severity);
+    of.map(|finding| (finding.code, finding.message, text[finding.span].to_owned())).collect()
+}
+
+#[test]
+fn no_block_leaves_out_a_misspelt_attribute_silently() {
+    let own_group = |block: &str| with_task("").replace("task \"t\"", &format!("{block}\n task \"t\""));
+    let in_resources = |block: &str| with_task(&format!("resources {{\n cpu = 500\n{block}\n}}"));
+    for (text, word, holder) in [
+        (own_group("restart {\n atempts = 50\n}"), "atempts", "restart"),
+        (with_task("restart {\n atempts = 50\n}"), "atempts", "restart"),
+        (own_group("reschedule {\n atempts = 50\n}"), "atempts", "reschedule"),
+        (own_group("update {\n max_paralel = 50\n}"), "max_paralel", "update"),
+        (own_group("migrate {\n max_paralel = 50\n}"), "max_paralel", "migrate"),
+        (own_group("ephemeral_disk {\n siz = 3000\n}"), "siz", "ephemeral disk"),
+        (own_group("volume \"v\" {\n type = \"host\"\n source = \"v\"\n redonly = true\n}"), "redonly", "volume"),
+        (own_group("network {\n port \"a\" {\n statik = 80\n}\n}"), "statik", "port"),
+        (own_group("spread {\n attribute = \"${meta.x}\"\n wieght = 50\n}"), "wieght", "spread"),
+        (
+            own_group("spread {\n attribute = \"${meta.x}\"\n target \"a\" {\n percnt = 50\n}\n}"),
+            "percnt",
+            "spread target",
+        ),
+        (own_group("affinity {\n attribute = \"${meta.x}\"\n value = \"y\"\n wieght = 50\n}"), "wieght", "affinity"),
+        (
+            own_group("constraint {\n attribute = \"${meta.x}\"\n value = \"y\"\n weight = 50\n}"),
+            "weight",
+            "constraint",
+        ),
+        (with_task("lifecycle {\n hook = \"prestart\"\n sidcar = true\n}"), "sidcar", "lifecycle"),
+        (in_resources("device \"gpu\" {\n cnt = 2\n}"), "cnt", "device"),
+    ] {
+        let message = format!("`{word}` in this {holder} is left out");
+        assert_eq!(found(&text, Severity::Warning), [("W001", message, word.to_owned())], "{holder}");
+    }
+    // A target whose share is misspelt is a target all the same.
+    let text = own_group("spread {\n attribute = \"${meta.x}\"\n target \"a\" {\n percnt = 50\n}\n}");
+    assert_eq!(read(&text).job.groups[0].spreads[0].targets.len(), 1);
+}
+
+#[test]
+fn what_a_dynamic_block_repeats_is_known_or_said() {
+    let repeated = |each: &str, rest: &str| {
+        with_task("").replace("task \"t\"", &format!("dynamic \"constraint\" {{\n{each}\n{rest}\n}}\n task \"t\""))
+    };
+    let content = "content {\n attribute = \"${meta.x}\"\n value = \"v${constraint.value}\"\n}";
+    for (each, values) in [
+        ("range(1)", vec!["v0"]),
+        ("range(4, 0, -2)", vec!["v4", "v2"]),
+        ("keys({ b = 1, a = 2 })", vec!["va", "vb"]),
+        ("values({ b = 1, a = 2 })", vec!["v2", "v1"]),
+        ("flatten([[\"a\"], \"b\"])", vec!["va", "vb"]),
+        ("split(\",\", \"a,b\")", vec!["va", "vb"]),
+    ] {
+        let job = read(&repeated(&format!("for_each = {each}"), content)).job;
+        let found: Vec<&str> = job.groups[0].constraints.iter().map(|constraint| constraint.right.as_str()).collect();
+        assert_eq!(found, values, "{each}");
+    }
+    assert_eq!(read(&repeated("for_each = range(500)", content)).job.groups[0].constraints.len(), 500);
+    for each in ["var.nope", "local.nope", "5", "range(5000)", "range(1, 2, 0)", "setproduct([\"a\"], [\"b\"])"] {
+        let errors = found(&repeated(&format!("for_each = {each}"), content), Severity::Error);
+        assert!(errors.len() == 1 && errors[0].1.contains("needs a list or a map"), "{each}: {errors:?}");
+        assert_eq!((errors[0].0, errors[0].2.as_str()), ("E010", each));
+    }
+    for (each, rest, part) in [
+        ("", content, "needs `for_each`"),
+        ("for_each = [1]", "", "needs `content`"),
+        ("for_each = [1]\n labels = [var.nope]", content, "list of labels"),
+    ] {
+        let errors = found(&repeated(each, rest), Severity::Error);
+        assert!(errors.len() == 1 && errors[0].1.contains(part), "{part}: {errors:?}");
+    }
+}
+
+#[test]
+fn unknown_variables_within_a_text_are_unknown_and_what_a_client_knows_is_not() {
+    let with_value = |value: &str| {
+        let block = format!("constraint {{\n attribute = \"${{meta.x}}\"\n value = {value}\n}}\n task \"t\"");
+        with_task("").replace("task \"t\"", &block)
+    };
+    for value in [
+        "\"x${var.nope}\"",
+        "\"x${local.nope}\"",
+        "\"x${upper(var.nope)}\"",
+        "\"x${uuid()}\"",
+        "\"%{ if var.nope }x%{ endif }\"",
+    ] {
+        let errors = found(&with_value(value), Severity::Error);
+        assert!(errors.len() == 1 && errors[0].1.contains("cannot be evaluated"), "{value}: {errors:?}");
+        assert_eq!((errors[0].0, errors[0].2.as_str()), ("E010", value));
+    }
+    for (value, read_as) in [
+        ("\"x${attr.kernel.name}${meta.a}${node.class}\"", "x${attr.kernel.name}${meta.a}${node.class}"),
+        ("\"${NOMAD_META_x}${env[\"HOME\"]}\"", "${NOMAD_META_x}${env[\"HOME\"]}"),
+        ("\"x${upper(\"a\")}\"", "xA"),
+        ("\"%{ if true }x%{ endif }\"", "x"),
+    ] {
+        assert_eq!(read(&with_value(value)).job.groups[0].constraints[0].right, read_as);
+    }
+    let text = with_task("").replace("[\"dc1\"]", "\"${split(\",\", \"a,b\")}\"");
+    assert_eq!(read(&text).job.datacenters.len(), 2);
+}
+
+#[test]
+fn a_text_without_an_end_is_shown_where_it_begins() {
+    for (inner, starts) in [
+        ("config { image = \"x }", "\"x }"),
+        ("user = \"${attr.x\"", "\"${attr"),
+        ("env {\n A = <<EOF\n b\n}", "<<EOF"),
+    ] {
+        let text = with_task(inner);
+        let (_, findings) = import(&text, &BTreeMap::new());
+        assert_eq!(findings.len(), 1, "{inner}");
+        assert_eq!((findings[0].code, findings[0].span.start), ("E010", text.find(starts).unwrap()), "{inner}");
+    }
+}
+
 #[test]
 fn jobs_are_launched_by_time_or_by_dispatch() {
     let text = with_task("").replace(

@@ -238,6 +238,8 @@ impl Reader {
 
     pub(super) fn migrate(&mut self, body: &Body, base: Option<Migrate>) -> Migrate {
         let base = base.unwrap_or_default();
+        let read = ["max_parallel", "health_check", "min_healthy_time", "healthy_deadline"];
+        self.known(body, "migrate", &read, &[], &[]);
         Migrate {
             max_parallel: self.count(body, "max_parallel", base.max_parallel),
             health_check: self.health_check(body, base.health_check),
@@ -249,6 +251,8 @@ impl Reader {
     /// `reschedule`.
     pub(super) fn reschedule(&mut self, body: &Body, base: Option<Reschedule>) -> Reschedule {
         let base = base.unwrap_or(Reschedule::BATCH);
+        let read = ["attempts", "interval", "delay", "delay_function", "max_delay", "unlimited"];
+        self.known(body, "reschedule", &read, &[], &[]);
         let function = self.text(body, "delay_function");
         let delay_function = match function.as_ref().map(|(word, span)| (word.as_str(), span)) {
             None => base.delay_function,
@@ -273,6 +277,7 @@ impl Reader {
     }
 
     pub(super) fn restart(&mut self, body: &Body, base: &Restart) -> Restart {
+        self.known(body, "restart", &["attempts", "interval", "delay", "mode"], &["render_templates"], &[]);
         let mode = self.text(body, "mode");
         let mode = match mode.as_ref().map(|(word, span)| (word.as_str(), span)) {
             None => base.mode,
@@ -300,6 +305,7 @@ impl Reader {
             ports: Vec::new(),
         };
         for port in body.blocks("port") {
+            self.known(&port.body, "port", &["static", "to", "host_network"], &["ignore_collision"], &[]);
             let label = port.labels.first().map(|(label, _)| label.clone()).unwrap_or_default();
             let fixed = self.whole(&port.body, "static", 0..=1 << 40).filter(|port| *port != 0);
             let to = match port.body.attribute("to").map(|attribute| &attribute.value.kind) {
@@ -331,6 +337,7 @@ impl Reader {
     }
 
     pub(super) fn device(&mut self, block: &Block) -> DeviceAsk {
+        self.known(&block.body, "device", &["count", "constraint", "affinity"], &[], &[]);
         DeviceAsk {
             name: block.labels.first().map(|(label, _)| label.clone()).unwrap_or_default(),
             count: self.count(&block.body, "count", 1),
@@ -340,11 +347,11 @@ impl Reader {
     }
 
     pub(super) fn constraints(&mut self, body: &Body) -> Vec<Constraint> {
-        body.blocks("constraint").iter().map(|block| self.constraint(&block.body)).collect()
+        body.blocks("constraint").iter().map(|block| self.constraint(&block.body, "constraint", &[])).collect()
     }
 
-    /// `attribute`, `operator`, `value`, or one of the short forms.
-    fn constraint(&mut self, body: &Body) -> Constraint {
+    /// `attribute`, `operator`, `value`, or one of the short forms; `more` is read elsewhere.
+    fn constraint(&mut self, body: &Body, holder: &str, more: &[&str]) -> Constraint {
         let mut constraint = Constraint {
             left: self.text(body, "attribute").map(|(left, _)| target(&left)).unwrap_or_default(),
             operator: self.text(body, "operator").map_or_else(|| "=".to_owned(), |(operator, _)| operator),
@@ -366,14 +373,14 @@ impl Reader {
             "distinct_property".clone_into(&mut constraint.operator);
             constraint.left = target(&property);
         }
-        self.known(body, "constraint", CONSTRAINT_READ, &["weight"], &[]);
+        self.known(body, holder, CONSTRAINT_READ, more, &[]);
         constraint
     }
 
     pub(super) fn affinities(&mut self, body: &Body) -> Vec<Affinity> {
         let mut out = Vec::new();
         for block in body.blocks("affinity") {
-            let Constraint { left, operator, right } = self.constraint(&block.body);
+            let Constraint { left, operator, right } = self.constraint(&block.body, "affinity", &["weight"]);
             let mut weight = match block.body.attribute("weight").map(|attribute| &attribute.value) {
                 None => 50.0,
                 Some(Value { kind: Kind::Number(weight), .. }) => *weight,
@@ -394,6 +401,10 @@ impl Reader {
         for block in body.blocks("spread") {
             let attribute = self.text(&block.body, "attribute").map(|(left, _)| target(&left)).unwrap_or_default();
             let weight = self.whole(&block.body, "weight", 1..=100).unwrap_or(50) as i8;
+            self.known(&block.body, "spread", &["attribute", "weight", "target"], &[], &[]);
+            for wanted in block.body.blocks("target") {
+                self.known(&wanted.body, "spread target", &["value", "percent"], &[], &[]);
+            }
             let mut targets: Vec<SpreadTarget> = Vec::new();
             let found = self.findings.len();
             for wanted in block.body.blocks("target") {

@@ -1,7 +1,8 @@
 //! A job file as a tree of blocks and evaluated values, each with its place.
 //!
 //! Expressions over variables, locals and a few functions are evaluated; what only a client can know at run time
-//! (`${NOMAD_DC}`, `${attr.kernel.name}`) stays as written, and so does anything else that cannot be evaluated.
+//! (`${NOMAD_DC}`, `${attr.kernel.name}`) stays as written. What the file should say itself and cannot be evaluated is
+//! unknown, also within a text.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,6 +11,8 @@ use hcl::edit::Span;
 use hcl::edit::expr;
 use hcl::edit::structure;
 use hcl::edit::template::Element;
+use hcl::edit::visit;
+use hcl::edit::visit::Visit;
 use hcl::eval::Context;
 use hcl::eval::Evaluate;
 use hcl::eval::FuncArgs;
@@ -164,6 +167,14 @@ impl Value {
     }
 }
 
+/// Something wrong with a block that is not in the tree for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) span: Range<usize>,
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
 /// Builds trees of one file.
 pub(super) struct Builder<'a> {
     /// The text as written.
@@ -174,6 +185,8 @@ pub(super) struct Builder<'a> {
     pub(super) variables: BTreeMap<String, hcl::Value>,
     /// Blocks that `dynamic` may still make.
     pub(super) blocks_left: usize,
+    /// What is wrong with `dynamic` blocks.
+    pub(super) mistakes: Vec<Mistake>,
 }
 
 impl Builder<'_> {
@@ -207,42 +220,82 @@ impl Builder<'_> {
 
     /// `dynamic "name" { for_each = …, content { … } }`, expanded.
     fn dynamic(&mut self, block: &structure::Block, out: &mut Vec<Block>) {
-        let Some(name) = block.labels.first().map(|label| label.as_str().to_owned()) else { return };
-        let each = block.body.get_attribute("for_each").and_then(|each| self.evaluate(&each.value));
+        let place = block.ident.span().unwrap_or_default();
+        let Some(name) = block.labels.first().map(|label| label.as_str().to_owned()) else {
+            self.mistake(
+                place,
+                "a `dynamic` block is called after the blocks it makes",
+                "write `dynamic \"task\" { … }`",
+            );
+            return;
+        };
+        let Some(items) = self.items(block, &name) else { return };
         let iterator = block
             .body
             .get_attribute("iterator")
             .map_or_else(|| name.clone(), |it| it.value.to_string().trim().to_owned());
-        let content = block.body.get_blocks("content").next();
-        let items: Vec<(hcl::Value, hcl::Value)> = match each {
-            Some(hcl::Value::Array(items)) => {
-                items.into_iter().enumerate().map(|(index, item)| (hcl::Value::from(index), item)).collect()
-            }
-            Some(hcl::Value::Object(entries)) => {
-                entries.into_iter().map(|(key, value)| (hcl::Value::from(key), value)).collect()
-            }
-            Some(_) | None => return,
+        let Some(content) = block.body.get_blocks("content").next() else {
+            self.mistake(place, "a `dynamic` block needs `content`", "add `content { … }` with what is in each block");
+            return;
         };
-        let Some(content) = content else { return };
         for (key, value) in items {
-            let Some(left) = self.blocks_left.checked_sub(1) else { return };
+            let Some(left) = self.blocks_left.checked_sub(1) else {
+                self.mistake(place, "`dynamic` blocks make more blocks than cossim reads", "let them make fewer");
+                return;
+            };
             self.blocks_left = left;
             let item: hcl::Map<String, hcl::Value> =
                 [("key".to_owned(), key), ("value".to_owned(), value)].into_iter().collect();
             let hidden = self.variables.insert(iterator.clone(), hcl::Value::Object(item));
             let label = block.body.get_attribute("labels").map(|labels| self.value(&labels.value));
             let labels = match label.map(|label| (label.span.clone(), label.kind)) {
-                Some((span, Kind::List(items))) => {
+                Some((span, Kind::List(items))) if items.iter().all(|item| item.text().is_some()) => {
                     items.iter().filter_map(Value::text).map(|label| (label, span.clone())).collect()
                 }
-                Some(_) | None => Vec::new(),
+                Some((span, _)) => {
+                    let message = format!("`{}` cannot be evaluated as a list of labels", self.raw(&span));
+                    self.mistake(span, &message, "write it as `labels = [\"name\"]`");
+                    Vec::new()
+                }
+                None => Vec::new(),
             };
             let body = self.body(&content.body);
-            out.push(Block { name: name.clone(), span: block.ident.span().unwrap_or_default(), labels, body });
+            out.push(Block { name: name.clone(), span: place.clone(), labels, body });
             match hidden {
                 Some(hidden) => self.variables.insert(iterator.clone(), hidden),
                 None => self.variables.remove(&iterator),
             };
+        }
+    }
+
+    /// Keys and values of what a `dynamic` block repeats; `None` if that cannot be told.
+    fn items(&mut self, block: &structure::Block, name: &str) -> Option<Vec<(hcl::Value, hcl::Value)>> {
+        let hint = format!("write the list itself, as `for_each = [\"a\", \"b\"]`, or each `{name}` block");
+        let Some(each) = block.body.get_attribute("for_each") else {
+            self.mistake(block.ident.span().unwrap_or_default(), "a `dynamic` block needs `for_each`", &hint);
+            return None;
+        };
+        let reason = match self.evaluate(&each.value) {
+            Some(hcl::Value::Array(items)) => {
+                return Some(items.into_iter().enumerate().map(|(at, item)| (hcl::Value::from(at), item)).collect());
+            }
+            Some(hcl::Value::Object(entries)) => {
+                return Some(entries.into_iter().map(|(key, value)| (hcl::Value::from(key), value)).collect());
+            }
+            Some(_) => "is none",
+            None => "cannot be evaluated",
+        };
+        let span = each.value.span().unwrap_or_default();
+        let message = format!("`for_each` needs a list or a map, and `{}` {reason}", self.raw(&span));
+        self.mistake(span, &message, &hint);
+        None
+    }
+
+    fn mistake(&mut self, span: Range<usize>, message: &str, hint: &str) {
+        let mistake = Mistake { span, message: message.to_owned(), hint: hint.to_owned() };
+        // What is within another `dynamic` block is built several times.
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
         }
     }
 
@@ -256,10 +309,12 @@ impl Builder<'_> {
             expr::Expression::Array(items) => Kind::List(items.iter().map(|item| self.value(item)).collect()),
             expr::Expression::Object(entries) => Kind::Object(self.entries(entries)),
             expr::Expression::StringTemplate(template) => {
-                Kind::Text(template.iter().map(|element| self.element(element)).collect())
+                let text = template.iter().map(|element| self.element(element)).collect();
+                self.text_or(text, written, &span)
             }
             expr::Expression::HeredocTemplate(template) => {
-                Kind::Text(template.template.iter().map(|element| self.element(element)).collect())
+                let text = template.template.iter().map(|element| self.element(element)).collect();
+                self.text_or(text, written, &span)
             }
             expr::Expression::Parenthesis(inner) => self.value(inner.inner()).kind,
             expr::Expression::Variable(_)
@@ -292,17 +347,35 @@ impl Builder<'_> {
         out
     }
 
-    /// One part of a text with interpolations.
-    fn element(&mut self, element: &Element) -> String {
-        match element {
-            Element::Literal(text) => text.value().clone(),
-            Element::Interpolation(part) => {
-                let evaluated = self.evaluate(&part.expr).map(|value| from_hcl(&value, &(0..0)));
-                let text = evaluated.and_then(|kind| Value { span: 0..0, kind }.text());
-                text.unwrap_or_else(|| element.span().map_or_else(String::new, |span| self.raw(&span)))
+    /// The text its parts make; where one of them is unknown, what the whole is, as `"${var.names}"` is a list.
+    fn text_or(&self, text: Option<String>, written: &expr::Expression, span: &Range<usize>) -> Kind {
+        match text {
+            Some(text) => Kind::Text(text),
+            None => {
+                self.evaluate(written).map_or_else(|| Kind::Unknown(self.raw(span)), |whole| from_hcl(&whole, span))
             }
-            Element::Directive(_) => element.span().map_or_else(String::new, |span| self.raw(&span)),
         }
+    }
+
+    /// One part of a text with interpolations; `None` if the file should say it and it is no text.
+    fn element(&self, element: &Element) -> Option<String> {
+        match element {
+            Element::Literal(text) => Some(text.value().clone()),
+            Element::Interpolation(part) => match self.evaluate(&part.expr) {
+                Some(value) => Value { span: 0..0, kind: from_hcl(&value, &(0..0)) }.text(),
+                None if self.is_of_file(&part.expr) => None,
+                None => Some(element.span().map_or_else(String::new, |span| self.raw(&span))),
+            },
+            Element::Directive(_) => None,
+        }
+    }
+
+    /// Whether an expression is a matter of the file: it names a variable of the file or calls a function. All else is
+    /// for the client to know.
+    fn is_of_file(&self, written: &expr::Expression) -> bool {
+        let mut search = OfFile { variables: &self.variables, found: false };
+        search.visit_expr(written);
+        search.found
     }
 
     fn raw(&self, span: &Range<usize>) -> String {
@@ -319,6 +392,25 @@ impl Builder<'_> {
             context.declare_func(name, function);
         }
         expression.evaluate(&context).ok()
+    }
+}
+
+/// Looks for what only the file can say.
+struct OfFile<'a> {
+    variables: &'a BTreeMap<String, hcl::Value>,
+    found: bool,
+}
+
+impl Visit for OfFile<'_> {
+    fn visit_expr(&mut self, written: &expr::Expression) {
+        self.found |= match written {
+            expr::Expression::Variable(name) => {
+                matches!(name.as_str(), "var" | "local") || self.variables.contains_key(name.as_str())
+            }
+            expr::Expression::FuncCall(_) => true,
+            _ => false,
+        };
+        visit::visit_expr(self, written);
     }
 }
 
@@ -346,6 +438,10 @@ fn functions() -> Vec<(&'static str, FuncDef)> {
         ("concat", variadic(concat)),
         ("merge", variadic(merge)),
         ("length", FuncDef::new(length, [any()])),
+        ("range", variadic(range)),
+        ("keys", FuncDef::new(|args| entries(args, |(key, _)| key.into()), [any()])),
+        ("values", FuncDef::new(|args| entries(args, |(_, value)| value), [any()])),
+        ("flatten", FuncDef::new(flatten, [any()])),
         ("lower", FuncDef::new(|args| Ok(text(&args, 0)?.to_lowercase().into()), [any()])),
         ("upper", FuncDef::new(|args| Ok(text(&args, 0)?.to_uppercase().into()), [any()])),
         ("tostring", FuncDef::new(|args| Ok(text(&args, 0)?.into()), [any()])),
@@ -386,6 +482,62 @@ fn merge(args: FuncArgs) -> Result<hcl::Value, String> {
         }
     }
     Ok(hcl::Value::Object(out))
+}
+
+/// `range(end)`, `range(start, end)` or `range(start, end, step)`.
+fn range(args: FuncArgs) -> Result<hcl::Value, String> {
+    let number = |value: hcl::Value| value.as_number().and_then(hcl::Number::as_f64).ok_or("a number is expected");
+    let numbers = args.into_values().into_iter().map(number).collect::<Result<Vec<f64>, _>>()?;
+    let (start, end, step) = match numbers[..] {
+        [end] => (0.0, end, if end < 0.0 { -1.0 } else { 1.0 }),
+        [start, end] => (start, end, if end < start { -1.0 } else { 1.0 }),
+        [start, end, step] => (start, end, step),
+        _ => return Err("one to three numbers are expected".to_owned()),
+    };
+    if !step.is_normal() || (end - start) * step < 0.0 {
+        return Err("the step does not lead to the end".to_owned());
+    }
+    let is_before_end = |at: f64| if step > 0.0 { at < end } else { at > end };
+    let mut out = Vec::new();
+    while is_before_end(start + out.len() as f64 * step) {
+        if out.len() == RANGE_MAX {
+            return Err(format!("a range has at most {RANGE_MAX} values"));
+        }
+        out.extend(hcl::Number::from_f64(start + out.len() as f64 * step).map(hcl::Value::Number));
+    }
+    Ok(hcl::Value::Array(out))
+}
+
+/// Values of one range; Nomad's functions make no more either.
+const RANGE_MAX: usize = 1_024;
+
+/// Something of each entry of an object, in the order of the keys.
+fn entries(args: FuncArgs, of: fn((String, hcl::Value)) -> hcl::Value) -> Result<hcl::Value, String> {
+    match args.into_values().into_iter().next() {
+        Some(hcl::Value::Object(entries)) => {
+            let sorted: BTreeMap<String, hcl::Value> = entries.into_iter().collect();
+            Ok(hcl::Value::Array(sorted.into_iter().map(of).collect()))
+        }
+        Some(_) | None => Err("an object is expected".to_owned()),
+    }
+}
+
+/// The items of a list, those of lists in it in their place.
+fn flatten(args: FuncArgs) -> Result<hcl::Value, String> {
+    fn flat(value: hcl::Value, out: &mut Vec<hcl::Value>) {
+        match value {
+            hcl::Value::Array(items) => items.into_iter().for_each(|item| flat(item, out)),
+            other => out.push(other),
+        }
+    }
+    match args.into_values().into_iter().next() {
+        Some(list @ hcl::Value::Array(_)) => {
+            let mut out = Vec::new();
+            flat(list, &mut out);
+            Ok(hcl::Value::Array(out))
+        }
+        Some(_) | None => Err("a list is expected".to_owned()),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the evaluator hands arguments over by value")]

@@ -236,8 +236,20 @@ impl<'a> Lowering<'a> {
         let name = &self.scenario.regions[index].name;
         let (groups, at) = merged.clients.map_or((&[] as &[schema::Clients], index), |(c, at)| (c.as_slice(), at));
         if groups.iter().all(|group| group.count == 0) {
-            self.error("E013", &format!("regions[{at}].clients"), format!("region `{name}` has no client machines"))
-                .hint("write `clients: [Clients(datacenter: \"dc1\", count: 3, instance: \"m5.large\")]`");
+            let path = format!("regions[{at}].clients");
+            let counts: Vec<String> = (0..groups.len()).map(|group| format!("{path}[{group}].count")).collect();
+            // Of several counts of zero, the one that was typed on the command line is to blame.
+            let is_typed = |path: &&String| {
+                let origin = self.sources.origin(&self.place(path));
+                self.sources.get(origin.source).name.starts_with("--")
+            };
+            let blamed = counts.iter().find(is_typed).or_else(|| counts.first());
+            let hint = match blamed {
+                Some(_) => "let one of its `clients` have a `count` of 1 or more",
+                None => "write `clients: [Clients(datacenter: \"dc1\", count: 3, instance: \"m5.large\")]`",
+            };
+            let blamed = blamed.unwrap_or(&path).clone();
+            self.error("E013", &blamed, format!("region `{name}` has no client machines")).hint(hint);
         }
         let mut numbers: BTreeMap<&str, u64> = BTreeMap::new();
         for (group_index, group) in groups.iter().enumerate() {
