@@ -420,8 +420,8 @@ impl FailoverRecorder {
         })
     }
 
-    /// The fault to blame for a machine that was given up: the last that hit it; or else the last that hit others of its
-    /// region, such as the server it spoke to, or links, which may be anybody's.
+    /// The fault to blame for a machine that was given up: the last that hit it; or else the last that hit others of
+    /// its region, such as the server it spoke to, or links, which may be anybody's.
     fn to_blame(&self, machine: MachineId) -> Option<usize> {
         let region = |machine: MachineId| self.spec.zones[self.spec.machines[machine].zone].region;
         let is_near =

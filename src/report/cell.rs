@@ -54,8 +54,8 @@ struct JsonCompacted {
     copies: u32,
     /// `null` if the work fits on no number of copies.
     needed: Option<JsonTrials>,
-    /// Copies that were packed to survive the loss of any one zone; `null` in a region of one zone, which has nothing to
-    /// survive on.
+    /// Copies that were packed to survive the loss of any one zone; `null` in a region of one zone, which has nothing
+    /// to survive on.
     copies_with_any_zone_lost: Option<u32>,
     /// `null` if the work survives on no number of copies, or has nothing to survive on.
     needed_with_any_zone_lost: Option<JsonTrials>,

@@ -55,7 +55,7 @@ pub struct Screening {
     pub ends: Vec<Turns>,
     /// Points without a value, which are left out.
     pub left_out: usize,
-    /// How much of the squared effects of each dimension luck alone would make; `None` without effects, or with one seed.
+    /// How much of the squared effects of a dimension luck alone would make; `None` without effects or with one seed.
     pub luck: Vec<Option<f64>>,
 }
 
@@ -90,9 +90,9 @@ pub struct Assumption {
 pub const MATTERS: f64 = 0.1;
 /// Intervals of a share that are wider say little.
 const WIDE: f64 = 0.3;
-/// If seeds alone make more than this of the variance between points, or of the squared effects of a value, what is seen
-/// of it is luck: seeds may fall out otherwise at every point (more servers draw other phases of their heartbeats), and
-/// then they are no pairs.
+/// If seeds alone make more than this of the variance between points, or of the squared effects of a value, what is
+/// seen of it is luck: seeds may fall out otherwise at every point (more servers draw other phases of their
+/// heartbeats), and then they are no pairs.
 const LUCK: f64 = 0.5;
 /// Shares below this are not worth a sentence.
 const SHARE_MIN: f64 = 0.05;
