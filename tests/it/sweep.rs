@@ -239,6 +239,8 @@ fn what_ctrl_c_leaves_is_gone_on_with() {
     // What is complete is not made again, and not replaced by something else.
     let ended = fine(&with(&arguments, &["--resume"]));
     assert!(ended.stderr.contains("nothing is left to be run"), "{}", ended.stderr);
+    let ended = fine(&with(&arguments, &["--resume", "--json"]));
+    assert_eq!(ended.stdout, fs::read_to_string(format!("{out}/sweep.json")).unwrap());
     let other = with(&arguments, &["--set", "duration=2m", "--resume"]);
     refused(&other, "E102", &["holds the complete result of another sweep", "--out"]);
     assert!(!Path::new(&work).exists());

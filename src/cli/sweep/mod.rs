@@ -25,6 +25,7 @@ use crate::analysis::sweep::work;
 use crate::analysis::sweep::work::WorkError;
 use crate::report::sweep::folder::Folder;
 use crate::report::sweep::folder::FolderError;
+use crate::report::sweep::folder::summary;
 use crate::report::sweep::json::SweepSummary;
 use crate::report::sweep::store::PlanFile;
 use crate::report::sweep::store::Store;
@@ -226,14 +227,24 @@ fn whole(sweep: &Sweep, output: &mut Output) -> Result<Exit, Stopped> {
     };
     let checked = planned(space, None, output)?;
     let target = sweep.here.target(&checked.name, "sweep");
-    let carried_out = carry_out(checked, &target, &sweep.here, space.threads(), output);
-    if let Err(Stopped::Folder(FolderError::Complete { .. })) = carried_out {
-        output.say(&format!("nothing is left to be run: the result is in {}", target.display()));
-        return Ok(Exit::Fine);
+    if sweep.here.resume {
+        match Folder::open(&target)?.check_left(&PlanFile::of(&checked, 1)) {
+            Err(FolderError::Complete { path }) => return complete(&path, &sweep.here, output),
+            left => left?,
+        }
     }
-    let (swept, findings, folder) = carried_out?;
+    let (swept, findings, folder) = carry_out(checked, &target, &sweep.here, space.threads(), output)?;
     folder.done()?;
     Ok(finish(&swept, &findings, &target, &sweep.here, output))
+}
+
+/// There is nothing to go on with: says where the result is, which `--json` prints.
+fn complete(target: &Path, here: &Here, output: &mut Output) -> Result<Exit, Stopped> {
+    if here.json {
+        output.data(&summary(target)?);
+    }
+    output.say(&format!("nothing is left to be run: the result is in {}", target.display()));
+    Ok(Exit::Fine)
 }
 
 /// Runs what is missing in the working area of a folder, merges it, and writes the result there. The working area stays

@@ -113,12 +113,19 @@ impl Folder {
                 Err(FolderError::OtherBegun { path, found, wanted })
             }
             None if !begun.is_empty() && !resumed => Err(FolderError::Begun(self.target.clone())),
-            None if begun.is_empty() && resumed => match (self.complete(), self.target.clone()) {
-                (Some(found), path) if found == plan.sweep => Err(FolderError::Complete { path }),
-                (Some(found), path) => Err(FolderError::OtherComplete { path, found, wanted: plan.sweep.clone() }),
-                (None, _) => Ok(work),
-            },
             None => Ok(work),
+        }
+    }
+
+    /// Refuses to go on with a sweep where none was begun and a result is complete.
+    pub fn check_left(&self, plan: &PlanFile) -> Result<(), FolderError> {
+        let is_begun = fs::read_dir(self.target.join(WORK)).is_ok_and(|mut begun| begun.next().is_some());
+        match (self.complete(), self.target.clone()) {
+            (Some(found), path) if !is_begun && found == plan.sweep => Err(FolderError::Complete { path }),
+            (Some(found), path) if !is_begun => {
+                Err(FolderError::OtherComplete { path, found, wanted: plan.sweep.clone() })
+            }
+            (Some(_) | None, _) => Ok(()),
         }
     }
 
@@ -184,6 +191,12 @@ fn ours(target: &Path) -> Result<bool, FolderError> {
     }
     let names = names_in(target)?;
     Ok(names.iter().all(|name| name == WORK || is_of_a_sweep(name)))
+}
+
+/// The text of the summary of a complete result.
+pub fn summary(target: &Path) -> Result<String, FolderError> {
+    let path = target.join(SUMMARY);
+    Ok(fs::read_to_string(&path).map_err(|cause| StoreError::File { verb: "read", path, cause })?)
 }
 
 /// A lock on a folder; `None` where folders cannot be locked.
