@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use cossim::base::math;
+use cossim::base::ordered::OrdMap;
 use cossim::base::time::Time;
 use cossim::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
 use cossim::model::constraint::{Affinity, Constraint, Spread, SpreadTarget};
@@ -324,8 +325,8 @@ fn node(id: u32) -> NodeSpec {
         pool: "default".into(),
         class: format!("class-{}", id % 4).into(),
         zone: ZoneId(0),
-        attributes: BTreeMap::from([("kernel.name".to_owned(), "linux".to_owned())]),
-        meta: BTreeMap::new(),
+        attributes: OrdMap::from([("kernel.name".to_owned(), "linux".to_owned())]),
+        meta: OrdMap::new(),
         drivers: vec!["exec".into()],
         capacity: NodeCapacity {
             cpu: MegaHertz(16_000),
@@ -342,7 +343,7 @@ fn node(id: u32) -> NodeSpec {
             bandwidth: MegabitsPerSecond(1_000),
         }],
         devices: Vec::new(),
-        host_volumes: BTreeMap::new(),
+        host_volumes: OrdMap::new(),
     }
 }
 
@@ -371,7 +372,7 @@ fn job(id: JobId) -> Job {
         spreads: Vec::new(),
         groups: Vec::new(),
         update: None,
-        meta: BTreeMap::new(),
+        meta: OrdMap::new(),
         launch: Launch::default(),
         stop: false,
         version: 0,

@@ -9,12 +9,11 @@
 //! what tells; where every run has its own, the modes are kinds of runs, and the runs are all there is to tell: each
 //! mode beyond the first takes three of them. What is counted has none: a thing more or less is no kind of run.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::analysis::statistics::bootstrap::{RESAMPLES, percentile, weights};
 use crate::analysis::statistics::modes::{Mode, Scale, modes};
 use crate::analysis::statistics::student::Range;
 use crate::analysis::statistics::{mean, median, student};
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::measure::catalogue::Unit;
 use crate::measure::gauge::GaugeSummary;
 use crate::measure::metric::{Key, Value};
@@ -61,8 +60,8 @@ impl Across {
 }
 
 /// All metrics across these runs.
-pub fn across(runs: &[&Outcome]) -> BTreeMap<Key, Across> {
-    let keys: BTreeSet<&Key> = runs.iter().flat_map(|run| run.metrics.0.keys()).collect();
+pub fn across(runs: &[&Outcome]) -> OrdMap<Key, Across> {
+    let keys: OrdSet<&Key> = runs.iter().flat_map(|run| run.metrics.0.keys()).collect();
     keys.into_iter()
         .map(|key| {
             let values: Vec<&Value> = runs.iter().filter_map(|run| run.metrics.0.get(key)).collect();

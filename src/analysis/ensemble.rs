@@ -1,6 +1,5 @@
 //! What the runs of one scenario came to, together.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use std::sync::atomic::Ordering;
@@ -15,6 +14,7 @@ use crate::analysis::judge::Verdict;
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::analysis::sequential::Stopping;
 use crate::analysis::summary::sensitivity::Sensitivity;
+use crate::base::ordered::OrdMap;
 use crate::measure::metric::Key;
 use crate::measure::objective::Window;
 use crate::measure::outcome::Outcome;
@@ -41,7 +41,7 @@ pub struct Ensemble {
     /// The runs.
     pub runs: Vec<Outcome>,
     /// Metrics over all runs.
-    pub across: BTreeMap<Key, Across>,
+    pub across: OrdMap<Key, Across>,
     /// Runs that differ in kind, told apart by what their faults hit or by what the scenario says.
     pub cases: Vec<Case>,
     /// Whether the scenario says what tells the cases apart (`group_by`).
@@ -64,7 +64,7 @@ pub struct Case {
     /// Positions in `runs`.
     pub members: Vec<usize>,
     /// Metrics over these runs.
-    pub across: BTreeMap<Key, Across>,
+    pub across: OrdMap<Key, Across>,
 }
 
 /// Which runs make an ensemble.
@@ -155,7 +155,7 @@ impl Ensemble {
     }
 
     fn tell_apart(&mut self, names: Vec<String>) {
-        let mut by_case: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut by_case: OrdMap<String, Vec<usize>> = OrdMap::new();
         for (position, name) in names.into_iter().enumerate() {
             by_case.entry(name).or_default().push(position);
         }

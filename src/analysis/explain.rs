@@ -1,9 +1,9 @@
 //! One decision of a run, told again: the run is repeated up to it with schedulers that say why they choose.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::analysis::run::{RunError, Shared, Silent, advance};
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::placement::PlacementRecorder;
 use crate::model::evaluation::{EvalId, Trigger};
@@ -40,7 +40,7 @@ pub struct Story {
     /// Everything that was placed or refused until then.
     pub placements: PlacementRecorder,
     /// Evaluations a broker had.
-    pub evals: BTreeMap<(RegionId, EvalId), Birth>,
+    pub evals: OrdMap<(RegionId, EvalId), Birth>,
     /// Digest of the run, if it was repeated as a whole.
     pub digest: Option<u64>,
 }
@@ -69,7 +69,7 @@ pub fn explain(
     let mut world = World::explaining(spec, seed);
     let wanted = if let Subject::Placed(instance) = &subject { Some(*instance) } else { None };
     let placements = PlacementRecorder::new(spec);
-    let mut watch = Watch { placements, evals: BTreeMap::new(), wanted, found: false };
+    let mut watch = Watch { placements, evals: OrdMap::new(), wanted, found: false };
     let (end, shared) = (Time::ZERO + spec.duration, Shared::default());
     while world.now() < end && !watch.found {
         if interrupted() {
@@ -104,7 +104,7 @@ pub fn digest(spec: &Arc<WorldSpec>, seed: u64, interrupted: &dyn Fn() -> bool) 
 /// Listens until the decision was made.
 struct Watch {
     placements: PlacementRecorder,
-    evals: BTreeMap<(RegionId, EvalId), Birth>,
+    evals: OrdMap<(RegionId, EvalId), Birth>,
     wanted: Option<Instance>,
     found: bool,
 }

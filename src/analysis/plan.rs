@@ -16,7 +16,6 @@
 //! Simplification: a fleet that fails once on the seeds of the search is given up, though it might hold in more than
 //! the share that is asked for. The answer can therefore be larger than it need be, but not less sure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::analysis::across::CONFIDENCE;
@@ -29,6 +28,7 @@ use crate::analysis::search::{Choice, Found, Space, halving};
 use crate::analysis::shares::{InShare, LOOKS, Standing, standings};
 use crate::analysis::statistics::bootstrap::{RESAMPLES, percentile, weights};
 use crate::base::math;
+use crate::base::ordered::OrdMap;
 use crate::measure::metric::Value;
 use crate::measure::outcome::Outcome;
 use crate::scenario::Loaded;
@@ -189,10 +189,10 @@ pub fn plan(
         candidates: &candidates,
         threads,
         tick,
-        runs: BTreeMap::new(),
-        worlds: BTreeMap::new(),
+        runs: OrdMap::new(),
+        worlds: OrdMap::new(),
         minutes: 0.0,
-        broke: BTreeMap::new(),
+        broke: OrdMap::new(),
     };
     let (mut refuted, mut attempt) = (Vec::new(), 0);
     let (found, confirmed) = loop {
@@ -330,13 +330,13 @@ struct Bench<'a> {
     candidates: &'a [(Bill, Choice)],
     threads: Option<usize>,
     tick: &'a mut dyn FnMut(&Far) -> Wish,
-    runs: BTreeMap<Key, Seen>,
+    runs: OrdMap<Key, Seen>,
     /// Worlds of the fleets that are being run, by case.
-    worlds: BTreeMap<(usize, Load, usize), World>,
+    worlds: OrdMap<(usize, Load, usize), World>,
     /// Measured minutes of a run, which no fleet and no case changes; known with the first world.
     minutes: f64,
     /// What first spoke against a fleet.
-    broke: BTreeMap<(usize, Load), Break>,
+    broke: OrdMap<(usize, Load), Break>,
 }
 
 /// Runs between two looks whether a fleet has failed: at least so many, as whole seeds of all cases. The number is part
@@ -711,7 +711,7 @@ mod tests {
         candidates: &'a [(Bill, Choice)],
         tick: &'a mut dyn FnMut(&Far) -> Wish,
     ) -> Bench<'a> {
-        let (runs, worlds, broke) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (runs, worlds, broke) = (OrdMap::new(), OrdMap::new(), OrdMap::new());
         Bench { fleets, spec, candidates, threads: Some(1), tick, runs, worlds, minutes: 0.0, broke }
     }
 

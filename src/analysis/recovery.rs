@@ -4,10 +4,9 @@
 //! A stage that was still waited for when the run ended counts, begun or not, as one that takes longer than any that
 //! ended, as in the metrics `failover.*`: a percentile that falls on it is *never*.
 
-use std::collections::BTreeMap;
-
 use crate::analysis::across::{Across, one};
 use crate::analysis::ensemble::Ensemble;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::distribution::Distribution;
 use crate::measure::failover::{Chain, Failover, STAGES};
@@ -40,7 +39,7 @@ pub fn recoveries(ensemble: &Ensemble) -> Vec<Recovery> {
     for fault in 0..faults {
         let all =
             || ensemble.runs.iter().enumerate().filter_map(move |(at, run)| Some((at, run.failovers.get(fault)?)));
-        let mut by_case: BTreeMap<String, Vec<(usize, &Failover)>> = BTreeMap::new();
+        let mut by_case: OrdMap<String, Vec<(usize, &Failover)>> = OrdMap::new();
         for (at, failover) in all() {
             by_case.entry(kind(ensemble, at, failover)).or_default().push((at, failover));
         }

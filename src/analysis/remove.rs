@@ -1,7 +1,6 @@
 //! What no longer fits when machines go: the work of a scenario is placed, the machines are taken away, and what they
 //! ran is placed again on the others. What fitted nowhere before that is told apart.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,6 +9,7 @@ use crate::analysis::batch::batch;
 use crate::analysis::compact::{jobs, nodes};
 use crate::analysis::run::{RunError, Shared};
 use crate::base::id::Id;
+use crate::base::ordered::OrdSet;
 use crate::model::node::NodeId;
 use crate::model::topology::RegionId;
 use crate::scenario::suggest;
@@ -107,7 +107,7 @@ pub fn remove(
 /// Counts in `at` the stages that are over: two for each region.
 fn taken_away(
     spec: &WorldSpec,
-    machines: &BTreeSet<crate::world::spec::MachineId>,
+    machines: &OrdSet<crate::world::spec::MachineId>,
     at: &AtomicUsize,
     shared: &Shared,
 ) -> Result<Vec<Removed>, RunError> {
@@ -136,20 +136,20 @@ fn taken_away(
     Ok(out)
 }
 
-fn chosen(spec: &WorldSpec, gone: &Gone) -> Result<BTreeSet<crate::world::spec::MachineId>, Unknown> {
+fn chosen(spec: &WorldSpec, gone: &Gone) -> Result<OrdSet<crate::world::spec::MachineId>, Unknown> {
     let clients = || {
         spec.machines.iter().filter_map(|(id, machine)| match &machine.role {
             MachineRole::Client(node) => Some((id, machine, node)),
             MachineRole::NomadServer | MachineRole::ConsulServer => None,
         })
     };
-    let unknown = |what: &str, name: &str, known: BTreeSet<String>| Unknown {
+    let unknown = |what: &str, name: &str, known: OrdSet<String>| Unknown {
         what: format!("there is no {what} `{name}`"),
         hint: suggest::hint(name, known.iter().map(String::as_str)),
     };
     match gone {
         Gone::Nodes(names) => {
-            let mut found = BTreeSet::new();
+            let mut found = OrdSet::new();
             for name in names {
                 let named = clients().find(|(_, machine, _)| *machine.name == **name);
                 let missing =
@@ -159,8 +159,7 @@ fn chosen(spec: &WorldSpec, gone: &Gone) -> Result<BTreeSet<crate::world::spec::
             Ok(found)
         }
         Gone::Class(class) => {
-            let found: BTreeSet<_> =
-                clients().filter(|(_, _, node)| *node.class == **class).map(|(id, ..)| id).collect();
+            let found: OrdSet<_> = clients().filter(|(_, _, node)| *node.class == **class).map(|(id, ..)| id).collect();
             if found.is_empty() {
                 let classes = clients().map(|(_, _, node)| Arc::clone(&node.class)).filter(|class| !class.is_empty());
                 return Err(unknown("node class", class, classes.map(|class| class.to_string()).collect()));

@@ -1,8 +1,8 @@
 //! Parts of a run, measured on their own: `during ENTRY` and `after ENTRY` of an expectation.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::measure::metric::Metrics;
 use crate::measure::objective::Window;
@@ -43,7 +43,7 @@ pub fn span(spec: &WorldSpec, window: Window) -> Option<(Time, Time)> {
 #[derive(Debug, Clone)]
 pub struct Windows {
     open: Vec<Open>,
-    closed: BTreeMap<Window, Metrics>,
+    closed: OrdMap<Window, Metrics>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Windows {
             let spec = Arc::new(WorldSpec { warmup: from.since(Time::ZERO), ..WorldSpec::clone(spec) });
             Some(Open { window, until, recorder: Recorder::new(&spec) })
         });
-        Self { open: open.collect(), closed: BTreeMap::new() }
+        Self { open: open.collect(), closed: OrdMap::new() }
     }
 
     /// Takes in a notice.
@@ -76,7 +76,7 @@ impl Windows {
     }
 
     /// The run is over.
-    pub fn finish(mut self) -> BTreeMap<Window, Metrics> {
+    pub fn finish(mut self) -> OrdMap<Window, Metrics> {
         self.close(|_| true);
         self.closed
     }

@@ -5,6 +5,7 @@ pub mod id;
 pub mod index;
 pub mod machine;
 pub mod math;
+pub mod ordered;
 pub mod persistent;
 pub mod rng;
 pub mod sorted;

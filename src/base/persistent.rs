@@ -319,7 +319,7 @@ fn place(mask: u32, digit: u32) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use crate::base::ordered::OrdMap;
 
     use super::*;
     use crate::base::id::ProcessId;
@@ -328,8 +328,8 @@ mod tests {
     #[test]
     fn behaves_like_a_sorted_map_and_old_versions_stay() {
         let mut rng = Rng::stream(7, "trie");
-        let (mut trie, mut map) = (Trie::new(), BTreeMap::new());
-        let mut kept: Vec<(Trie<ProcessId, u64>, BTreeMap<ProcessId, u64>)> = Vec::new();
+        let (mut trie, mut map) = (Trie::new(), OrdMap::new());
+        let mut kept: Vec<(Trie<ProcessId, u64>, OrdMap<ProcessId, u64>)> = Vec::new();
         for step in 0..4_000_u64 {
             let id = ProcessId(rng.below(if step < 2_000 { 300 } else { 3_000_000 }) as u32);
             if rng.chance(0.3) {

@@ -13,7 +13,7 @@ use crate::scenario::library::disk::DISKS;
 use crate::scenario::library::instance::TYPES;
 use crate::scenario::library::network::PRESETS;
 use crate::scenario::parameters::KNOWN;
-use crate::scenario::schema::Action;
+use crate::scenario::schema::JSON_SCHEMA;
 use crate::world::spec::LinkSpec;
 
 pub(super) fn execute(which: Option<Table>, json: bool, output: &mut Output) -> Exit {
@@ -54,7 +54,8 @@ fn overview() -> Listing {
 
 /// Actions and their fields, read off the schema of the scenario.
 fn timeline() -> Listing {
-    let schema = schemars::schema_for!(Action).to_value();
+    let schema: Value = serde_json::from_str(JSON_SCHEMA).expect("the schema is JSON");
+    let schema = &schema["$defs"]["Action"];
     let mut rows = vec![row(&["action", "fields", "what happens"])];
     let mut out = Vec::new();
     for variant in schema.get("oneOf").and_then(Value::as_array).into_iter().flatten() {

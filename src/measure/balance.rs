@@ -10,10 +10,10 @@
 //!
 //! Sums of c ln c are kept in whole parts of 2^20, so that they are exact after any number of changes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::math;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::measure::gauge::Gauge;
 use crate::measure::metric::{Metrics, Value};
@@ -37,12 +37,12 @@ pub(super) struct GroupNumber(pub(super) u32);
 #[derive(Debug, Clone)]
 pub(super) struct Balance {
     /// A machine's zone and node, for those with clients.
-    places: BTreeMap<MachineId, Place>,
+    places: OrdMap<MachineId, Place>,
     attributes: Vec<Attribute>,
     /// By group.
-    spreads: BTreeMap<GroupNumber, Vec<Counts>>,
+    spreads: OrdMap<GroupNumber, Vec<Counts>>,
     /// Groups with their allocations, ascending, by machine.
-    beside: BTreeMap<MachineId, Vec<(GroupNumber, u32)>>,
+    beside: OrdMap<MachineId, Vec<(GroupNumber, u32)>>,
     violations: Gauge,
     from: Time,
 }
@@ -63,7 +63,7 @@ struct Attribute {
     /// As in metric labels.
     label: String,
     /// Value of each machine that has one.
-    of_machine: BTreeMap<MachineId, usize>,
+    of_machine: OrdMap<MachineId, usize>,
     values: Vec<String>,
     /// Sums over groups: parts of evenness times allocations, and allocations.
     even: i64,
@@ -76,7 +76,7 @@ struct Attribute {
 struct Counts {
     attribute: usize,
     /// By value; values without allocations are missing.
-    by_value: BTreeMap<usize, i64>,
+    by_value: OrdMap<usize, i64>,
     allocs: i64,
     /// Parts of the sum of c ln c.
     spread: i64,
@@ -95,12 +95,12 @@ struct Wanted {
 
 impl Balance {
     /// Nothing placed yet on these machines.
-    pub(super) fn new(places: BTreeMap<MachineId, Place>, from: Time) -> Self {
+    pub(super) fn new(places: OrdMap<MachineId, Place>, from: Time) -> Self {
         let mut balance = Self {
             places,
             attributes: Vec::new(),
-            spreads: BTreeMap::new(),
-            beside: BTreeMap::new(),
+            spreads: OrdMap::new(),
+            beside: OrdMap::new(),
             violations: Gauge::new(0.0, from),
             from,
         };
@@ -149,7 +149,7 @@ impl Balance {
         if let Some(known) = self.attributes.iter().position(|attribute| attribute.label == label) {
             return known;
         }
-        let (mut values, mut of_machine) = (Vec::new(), BTreeMap::new());
+        let (mut values, mut of_machine) = (Vec::new(), OrdMap::new());
         for (machine, place) in &self.places {
             let mut id_text = String::new();
             let resolved = Target::parse(text).resolve(place.id, &place.node, &mut id_text);
@@ -215,7 +215,7 @@ const ZONE: &str = "zone";
 
 impl Counts {
     fn new(attribute: usize, wanted: Option<Wanted>) -> Self {
-        Self { attribute, by_value: BTreeMap::new(), allocs: 0, spread: 0, wanted, even: 0 }
+        Self { attribute, by_value: OrdMap::new(), allocs: 0, spread: 0, wanted, even: 0 }
     }
 
     fn change(&mut self, value: usize, sign: i64, values: usize) {

@@ -1,8 +1,8 @@
 //! The control planes: elections and terms, and the waits of evaluations and plans.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::measure::distribution::Distribution;
 use crate::measure::gauge::Gauge;
@@ -45,11 +45,11 @@ pub struct RefusedCommand {
 #[derive(Debug, Clone)]
 pub struct ControlRecorder {
     spec: Arc<WorldSpec>,
-    groups: BTreeMap<Group, GroupState>,
+    groups: OrdMap<Group, GroupState>,
     /// By region and trigger text.
-    evals: BTreeMap<(RegionId, String), Evals>,
-    eval_time: BTreeMap<RegionId, Distribution>,
-    plans: BTreeMap<RegionId, Plans>,
+    evals: OrdMap<(RegionId, String), Evals>,
+    eval_time: OrdMap<RegionId, Distribution>,
+    plans: OrdMap<RegionId, Plans>,
     /// Commands of operators that were refused, each once.
     refusals: Vec<RefusedCommand>,
     reigns: Vec<Reign>,
@@ -90,7 +90,7 @@ impl ControlRecorder {
         Self {
             spec: Arc::clone(spec),
             groups,
-            evals: BTreeMap::new(),
+            evals: OrdMap::new(),
             eval_time: spec.regions.ids().map(|r| (r, Distribution::new())).collect(),
             plans: spec.regions.ids().map(|r| (r, Plans::default())).collect(),
             refusals: Vec::new(),

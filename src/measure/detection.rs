@@ -1,8 +1,8 @@
 //! How gossip and the catalog learn: detection of dead members, false alarms, propagation of health to the proxies.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::base::time::Time;
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
@@ -16,14 +16,14 @@ use crate::world::spec::{Action, EntryId, MachineId, MachineRole, OutageKind, Pr
 pub struct DetectionRecorder {
     spec: Arc<WorldSpec>,
     /// Since when a member of a pool has been gone for the others (dead, paused or cut off), by machine.
-    gone: BTreeMap<MachineId, Time>,
+    gone: OrdMap<MachineId, Time>,
     /// Per entry of the timeline, whom it hit.
-    hit: BTreeMap<EntryId, Arc<[MachineId]>>,
-    pools: BTreeMap<Pool, PoolState>,
+    hit: OrdMap<EntryId, Arc<[MachineId]>>,
+    pools: OrdMap<Pool, PoolState>,
     /// Waiting for proxies: the last change of an instance in the catalog, and which proxies have not followed.
-    changes: BTreeMap<Instance, Change>,
-    proxies: BTreeMap<RegionId, BTreeSet<MachineId>>,
-    propagation: BTreeMap<RegionId, Distribution>,
+    changes: OrdMap<Instance, Change>,
+    proxies: OrdMap<RegionId, OrdSet<MachineId>>,
+    propagation: OrdMap<RegionId, Distribution>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,7 @@ struct PoolState {
     all: Distribution,
     false_positives: u64,
     /// Who is still to learn of a member's death, once somebody has.
-    unaware: BTreeMap<MachineId, BTreeSet<MachineId>>,
+    unaware: OrdMap<MachineId, OrdSet<MachineId>>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,13 +40,13 @@ struct Change {
     at: Time,
     /// Whether the instance should be in the tables now.
     serving: bool,
-    waiting: BTreeSet<MachineId>,
+    waiting: OrdSet<MachineId>,
 }
 
 impl DetectionRecorder {
     /// A recorder for this world.
     pub fn new(spec: &Arc<WorldSpec>) -> Self {
-        let (mut pools, mut propagation) = (BTreeMap::new(), BTreeMap::new());
+        let (mut pools, mut propagation) = (OrdMap::new(), OrdMap::new());
         pools.insert(Pool::NomadWan, PoolState::default());
         for (region, _) in spec.regions.iter().filter(|(_, region)| region.has_consul()) {
             pools.insert(Pool::ConsulWan, PoolState::default());
@@ -55,11 +55,11 @@ impl DetectionRecorder {
         }
         Self {
             spec: Arc::clone(spec),
-            gone: BTreeMap::new(),
-            hit: BTreeMap::new(),
+            gone: OrdMap::new(),
+            hit: OrdMap::new(),
             pools,
-            changes: BTreeMap::new(),
-            proxies: BTreeMap::new(),
+            changes: OrdMap::new(),
+            proxies: OrdMap::new(),
             propagation,
         }
     }
@@ -197,7 +197,7 @@ impl DetectionRecorder {
         if self.changes.get(&instance).is_some_and(|change| change.serving == serving) {
             return;
         }
-        let waiting: BTreeSet<MachineId> = self
+        let waiting: OrdSet<MachineId> = self
             .proxies
             .get(&instance.region)
             .into_iter()

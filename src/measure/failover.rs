@@ -7,10 +7,10 @@
 //! its checks pass; a proxy takes it into its table; a request it answered ends well.
 //! Elections are followed beside it, for the groups whose leader was hit.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::id::IdVec;
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::base::time::{Duration, Time};
 use crate::measure::by_instance::ByInstance;
 use crate::measure::control::ControlRecorder;
@@ -135,25 +135,25 @@ pub struct FailoverRecorder {
     spec: Arc<WorldSpec>,
     failovers: Vec<Failover>,
     by_replacement: ByInstance<Place>,
-    waiting_by_lost: BTreeMap<Instance, Place>,
+    waiting_by_lost: OrdMap<Instance, Place>,
     /// Chains whose wait another one has taken over, from a machine that was back unnoticed.
-    over: BTreeSet<Place>,
+    over: OrdSet<Place>,
     last_good: IdVec<TrafficId, Time>,
     /// The machines each of them hit.
-    hit: Vec<BTreeSet<MachineId>>,
+    hit: Vec<OrdSet<MachineId>>,
     /// What stood on nodes that were given up without being lost.
-    given_up: BTreeSet<Instance>,
+    given_up: OrdSet<Instance>,
     /// Groups whose leader was hit by a fault that lasts and still leads, with the number of the last such fault; a
     /// slow one may keep its office.
-    in_office: BTreeMap<Group, usize>,
+    in_office: OrdMap<Group, usize>,
     /// What has passed its checks at some time.
-    healthy: BTreeSet<Instance>,
+    healthy: OrdSet<Instance>,
     /// What has stood in some proxy's table at some time.
-    routed: BTreeSet<Instance>,
+    routed: OrdSet<Instance>,
     /// What was sent some request.
     served: ByInstance<()>,
     /// Good answers of replacements that have had none yet, on their way to the users.
-    first_served: BTreeMap<RequestNumber, Place>,
+    first_served: OrdMap<RequestNumber, Place>,
 }
 
 /// Where a chain is: which failover, and which of its chains.
@@ -166,16 +166,16 @@ impl FailoverRecorder {
             spec: Arc::clone(spec),
             failovers: Vec::new(),
             by_replacement: ByInstance::default(),
-            waiting_by_lost: BTreeMap::new(),
-            over: BTreeSet::new(),
+            waiting_by_lost: OrdMap::new(),
+            over: OrdSet::new(),
             last_good: spec.traffic.iter().map(|(_, traffic)| traffic.start).collect(),
             hit: Vec::new(),
-            given_up: BTreeSet::new(),
-            in_office: BTreeMap::new(),
-            healthy: BTreeSet::new(),
-            routed: BTreeSet::new(),
+            given_up: OrdSet::new(),
+            in_office: OrdMap::new(),
+            healthy: OrdSet::new(),
+            routed: OrdSet::new(),
             served: ByInstance::default(),
-            first_served: BTreeMap::new(),
+            first_served: OrdMap::new(),
         }
     }
 
@@ -220,7 +220,7 @@ impl FailoverRecorder {
     ) -> Vec<Failover> {
         // A node that was given up and came back in time kept its work; one that came back unnoticed had none replaced.
         let standing = placement.placements().filter(|p| p.ended.is_none()).map(|p| p.instance);
-        let kept: BTreeSet<Instance> = standing.filter(|instance| self.given_up.contains(instance)).collect();
+        let kept: OrdSet<Instance> = standing.filter(|instance| self.given_up.contains(instance)).collect();
         let is_due = |place: Place, chain: &Chain| {
             let is_lost = chain.ends[DETECT].is_some() || self.is_away(chain.machine, now);
             chain.replacement.is_some()
@@ -273,7 +273,7 @@ impl FailoverRecorder {
         placement: &PlacementRecorder,
         control: &ControlRecorder,
     ) {
-        let hit: BTreeSet<MachineId> = machines.iter().copied().collect();
+        let hit: OrdSet<MachineId> = machines.iter().copied().collect();
         let mut hit_leaders = Vec::new();
         let (spec, failovers) = (&self.spec, &self.failovers);
         self.in_office.retain(|_, number| {
@@ -425,7 +425,7 @@ impl FailoverRecorder {
     fn to_blame(&self, machine: MachineId) -> Option<usize> {
         let region = |machine: MachineId| self.spec.zones[self.spec.machines[machine].zone].region;
         let is_near =
-            |hit: &BTreeSet<MachineId>| hit.is_empty() || hit.iter().any(|other| region(*other) == region(machine));
+            |hit: &OrdSet<MachineId>| hit.is_empty() || hit.iter().any(|other| region(*other) == region(machine));
         let of_itself = self.hit.iter().rposition(|hit| hit.contains(&machine));
         of_itself.or_else(|| self.hit.iter().rposition(is_near))
     }
@@ -529,15 +529,15 @@ impl FailoverRecorder {
         let mut times = Times::new();
         for (_, region) in self.spec.regions.iter() {
             for system in System::of(region) {
-                let labels = BTreeMap::from([("region", &*region.name), ("system", system.name())]);
+                let labels = OrdMap::from([("region", &*region.name), ("system", system.name())]);
                 times.insert(("failover.leader", labels), Distribution::new());
             }
             for name in ["failover.detect", "failover.replace", "failover.healthy", "failover.route"] {
-                times.insert((name, BTreeMap::from([("region", &*region.name)])), Distribution::new());
+                times.insert((name, OrdMap::from([("region", &*region.name)])), Distribution::new());
             }
         }
         for (_, traffic) in self.spec.traffic.iter() {
-            let labels = BTreeMap::from([("service", &*traffic.service), ("traffic", &*traffic.name)]);
+            let labels = OrdMap::from([("service", &*traffic.service), ("traffic", &*traffic.name)]);
             times.insert(("failover.service_outage", labels.clone()), Distribution::new());
             times.insert(("failover.request_gap", labels), Distribution::new());
         }
@@ -590,7 +590,7 @@ impl FailoverRecorder {
         let warm = Time::ZERO + self.spec.warmup;
         for failover in self.failovers.iter().filter(|failover| failover.at >= warm) {
             for election in &failover.elections {
-                let labels = BTreeMap::from([
+                let labels = OrdMap::from([
                     ("region", region_name(election.group.region)),
                     ("system", election.group.system.name()),
                 ]);
@@ -607,7 +607,7 @@ impl FailoverRecorder {
                     (HEALTHY, "failover.healthy"),
                     (ROUTE, "failover.route"),
                 ] {
-                    let labels = BTreeMap::from([("region", region_name(chain.lost.region))]);
+                    let labels = OrdMap::from([("region", region_name(chain.lost.region))]);
                     let times = times.entry((name, labels)).or_default();
                     match chain.ends[stage] {
                         Some(ended) => times.record(ended.since(failover.at).as_nanos()),
@@ -618,7 +618,7 @@ impl FailoverRecorder {
             }
             for (traffic, outage) in failover.outages.iter() {
                 let traffic = &self.spec.traffic[traffic];
-                let labels = BTreeMap::from([("service", &*traffic.service), ("traffic", &*traffic.name)]);
+                let labels = OrdMap::from([("service", &*traffic.service), ("traffic", &*traffic.name)]);
                 times.entry(("failover.service_outage", labels.clone())).or_default().record(outage.seconds * SECOND);
                 times.entry(("failover.request_gap", labels)).or_default().record(outage.gap.as_nanos());
             }
@@ -638,7 +638,7 @@ const HEALTHY: usize = 3;
 const ROUTE: usize = 4;
 const SERVED: usize = 5;
 /// Samples by metric and labels.
-type Times<'a> = BTreeMap<(&'static str, BTreeMap<&'static str, &'a str>), Distribution>;
+type Times<'a> = OrdMap<(&'static str, OrdMap<&'static str, &'a str>), Distribution>;
 
 const SECOND: u64 = 1_000_000_000;
 

@@ -9,12 +9,12 @@
 //! Left out: a fault excuses the whole world, not only those it touches, so a law that is broken far away from a
 //! lasting fault is noticed only after its end.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::id::IdVec;
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
@@ -78,14 +78,14 @@ const ATTEMPTS_MAX: u64 = 5;
 #[derive(Debug, Clone)]
 pub struct Laws {
     atlas: Arc<Atlas>,
-    groups: BTreeMap<Group, RaftWatch>,
-    pools: BTreeMap<Pool, PoolWatch>,
+    groups: OrdMap<Group, RaftWatch>,
+    pools: OrdMap<Pool, PoolWatch>,
     catalogs: IdVec<RegionId, CatalogWatch>,
     schedulers: IdVec<RegionId, SchedulerWatch>,
     sent: SentWithinTable,
     ends: EndsOnce,
     /// Processes that do not run.
-    down: BTreeSet<ProcessId>,
+    down: OrdSet<ProcessId>,
     /// Faults that last.
     lasting: u32,
     /// When the last blow fell or the last lasting fault ended.
@@ -99,7 +99,7 @@ struct RaftWatch {
     liveness: raft::Liveness,
     servers: Vec<ProcessId>,
     /// The newest configuration each of them has.
-    configurations: BTreeMap<ProcessId, Arc<Configuration>>,
+    configurations: OrdMap<ProcessId, Arc<Configuration>>,
     /// Whether liveness is promised now.
     promised: bool,
 }
@@ -128,8 +128,8 @@ impl Laws {
     /// The laws of a world at its beginning.
     pub fn new(atlas: &Arc<Atlas>) -> Self {
         let spec = &atlas.spec;
-        let mut groups = BTreeMap::new();
-        let mut pools = BTreeMap::new();
+        let mut groups = OrdMap::new();
+        let mut pools = OrdMap::new();
         for (region, region_spec) in spec.regions.iter() {
             for (system, servers, multiplier) in [
                 (System::Nomad, &region_spec.nomad, spec.options.nomad_raft_multiplier),
@@ -162,7 +162,7 @@ impl Laws {
             schedulers: spec.regions.ids().map(|_| scheduler()).collect(),
             sent: SentWithinTable::default(),
             ends: EndsOnce::default(),
-            down: BTreeSet::new(),
+            down: OrdSet::new(),
             lasting: 0,
             disturbed: Time::ZERO,
             look_at: Time::ZERO + LOOK_EVERY,
@@ -419,7 +419,7 @@ impl RaftWatch {
     }
 
     /// Whether whoever runs sees a majority of voters running.
-    fn can_elect(&self, down: &BTreeSet<ProcessId>) -> bool {
+    fn can_elect(&self, down: &OrdSet<ProcessId>) -> bool {
         let runs = |server: &ProcessId| !down.contains(server);
         let has_majority = |server: &ProcessId| {
             self.configurations.get(server).is_none_or(|configuration| {

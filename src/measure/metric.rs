@@ -1,8 +1,8 @@
 //! Metrics by name and labels, as every output shows them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::base::ordered::OrdMap;
 use crate::measure::distribution::Distribution;
 use crate::measure::gauge::GaugeSummary;
 
@@ -12,7 +12,7 @@ pub struct Key {
     /// As `failover.leader`.
     pub name: String,
     /// As `region=us-east-1`.
-    pub labels: BTreeMap<String, String>,
+    pub labels: OrdMap<String, String>,
 }
 
 impl Key {
@@ -121,7 +121,7 @@ impl Value {
 
 /// The metrics of one run.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Metrics(pub BTreeMap<Key, Value>);
+pub struct Metrics(pub OrdMap<Key, Value>);
 
 impl Metrics {
     /// Adds a metric. A key is written once.
@@ -134,7 +134,7 @@ impl Metrics {
     pub fn matching<'a>(
         &'a self,
         name: &'a str,
-        labels: &'a BTreeMap<String, String>,
+        labels: &'a OrdMap<String, String>,
     ) -> impl Iterator<Item = (&'a Key, &'a Value)> {
         self.0.iter().filter(move |(key, _)| {
             key.name == name && labels.iter().all(|(label, value)| key.labels.get(label) == Some(value))

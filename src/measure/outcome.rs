@@ -1,7 +1,6 @@
 //! What one run came to: everything the outputs are made of.
 
-use std::collections::BTreeMap;
-
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::measure::control::{RefusedCommand, Reign};
 use crate::measure::failover::Failover;
@@ -25,7 +24,7 @@ pub struct Outcome {
     /// Every metric.
     pub metrics: Metrics,
     /// The same metrics within parts of the run, as far as they were asked for.
-    pub windows: BTreeMap<Window, Metrics>,
+    pub windows: OrdMap<Window, Metrics>,
     /// Every series.
     pub series: Vec<Series>,
     /// Every fault.
@@ -52,7 +51,7 @@ impl Outcome {
             simulated: Duration::ZERO,
             events: 0,
             metrics: Metrics::default(),
-            windows: BTreeMap::new(),
+            windows: OrdMap::new(),
             series: Vec::new(),
             failovers: Vec::new(),
             reigns: Vec::new(),

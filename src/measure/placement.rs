@@ -2,10 +2,10 @@
 //! [`super::room`]'s, how evenly groups stand [`super::balance`]'s, and what comes and goes [`super::turnover`]'s
 //! matter.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::IdVec;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::balance::{Balance, GroupNumber, Place};
 use crate::measure::distribution::Distribution;
@@ -118,11 +118,11 @@ impl Rows {
 struct RegionState {
     queued: Gauge,
     blocked: Gauge,
-    wanted: BTreeMap<(JobId, Arc<str>), u32>,
+    wanted: OrdMap<(JobId, Arc<str>), u32>,
     latency: Distribution,
     start_latency: Distribution,
     skew: Gauge,
-    groups: BTreeMap<(JobId, Arc<str>), GroupNumber>,
+    groups: OrdMap<(JobId, Arc<str>), GroupNumber>,
     room: Room,
     balance: Balance,
     turnover: Turnover,
@@ -136,11 +136,11 @@ impl PlacementRecorder {
         let region = |region| RegionState {
             queued: Gauge::new(0.0, from),
             blocked: Gauge::new(0.0, from),
-            wanted: BTreeMap::new(),
+            wanted: OrdMap::new(),
             latency: Distribution::new(),
             start_latency: Distribution::new(),
             skew: Gauge::new(0.0, from),
-            groups: BTreeMap::new(),
+            groups: OrdMap::new(),
             room: Room::new(spec, region),
             balance: Balance::new(places(spec, region), from),
             turnover: Turnover::new(spec, region),
@@ -329,7 +329,7 @@ impl PlacementRecorder {
 pub const WIDTH: Duration = Duration::from_secs(10);
 
 /// Zone and node of every client machine of a region; nodes are numbered in their order.
-fn places(spec: &WorldSpec, region: RegionId) -> BTreeMap<MachineId, Place> {
+fn places(spec: &WorldSpec, region: RegionId) -> OrdMap<MachineId, Place> {
     let place = |(number, machine): (u32, &MachineId)| {
         let MachineRole::Client(node) = &spec.machines[*machine].role else { return None };
         let zone = Arc::clone(&spec.zones[spec.machines[*machine].zone].name);

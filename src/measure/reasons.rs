@@ -1,8 +1,8 @@
 //! Why allocations stand where they do, as far as the run explains itself, and which groups could not be placed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::model::alloc::Alloc;
 use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
@@ -82,10 +82,10 @@ pub struct Unplaced {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reasons {
     /// Selections of evaluations that have not ended.
-    open: BTreeMap<EvalId, Vec<Why>>,
+    open: OrdMap<EvalId, Vec<Why>>,
     /// The last selection that found nothing, by job and group name.
-    refused: BTreeMap<(Arc<str>, Arc<str>), Why>,
-    unplaced: BTreeMap<(JobId, Arc<str>), Unplaced>,
+    refused: OrdMap<(Arc<str>, Arc<str>), Why>,
+    unplaced: OrdMap<(JobId, Arc<str>), Unplaced>,
 }
 
 impl Reasons {
@@ -152,7 +152,7 @@ impl Reasons {
     }
 
     /// Groups that were left short, with what they still want.
-    pub(super) fn short(&self, wanted: &BTreeMap<(JobId, Arc<str>), u32>) -> impl Iterator<Item = Unplaced> {
+    pub(super) fn short(&self, wanted: &OrdMap<(JobId, Arc<str>), u32>) -> impl Iterator<Item = Unplaced> {
         let queued = |key| wanted.get(key).copied().unwrap_or(0);
         self.unplaced.iter().map(move |(key, unplaced)| Unplaced { queued: queued(key), ..unplaced.clone() })
     }
@@ -227,7 +227,7 @@ mod tests {
             eval.failed_groups.insert("web".into(), record.into());
             reasons.unplaced(Time::ZERO, RegionId(0), &"shop".into(), &eval);
         }
-        let wanted = BTreeMap::from([((eval.job, Arc::from("web")), 4)]);
+        let wanted = OrdMap::from([((eval.job, Arc::from("web")), 4)]);
         let short: Vec<Unplaced> = reasons.short(&wanted).collect();
         assert_eq!((short.len(), short[0].times, short[0].queued, short[0].record.nodes_exhausted), (1, 2, 4, 3));
     }

@@ -1,8 +1,8 @@
 //! Hands every notice to every recorder, and collects what they found.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::control::ControlRecorder;
 use crate::measure::detection::DetectionRecorder;
@@ -87,7 +87,7 @@ impl Recorder {
             simulated: Duration::from_nanos(facts.end.as_nanos()),
             events: facts.events,
             metrics,
-            windows: BTreeMap::new(),
+            windows: OrdMap::new(),
             series,
             failovers,
             reigns,

@@ -7,9 +7,9 @@
 //!
 //! Every change costs what one machine costs, times at most [`ASKS_MAX`] distinct asks; nothing walks over machines.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::measure::gauge::Gauge;
 use crate::measure::metric::{Metrics, Value};
@@ -36,7 +36,7 @@ const ASKS_MAX: usize = 16;
 /// The client machines of one region.
 #[derive(Debug, Clone)]
 pub(super) struct Room {
-    machines: BTreeMap<MachineId, Machine>,
+    machines: OrdMap<MachineId, Machine>,
     asks: Vec<Ask>,
     instances: i64,
     least: Amounts,
@@ -48,7 +48,7 @@ pub(super) struct Room {
     /// Free amounts times the instances that do not fit there.
     unfit: [i128; 3],
     /// Free amounts of machines where no other dimension is exhausted, and how many machines have so much.
-    fitting: [BTreeMap<i64, u32>; 3],
+    fitting: [OrdMap<i64, u32>; 3],
     classes: Vec<Class>,
     gauges: Gauges,
 }
@@ -99,7 +99,7 @@ impl Room {
         let least = std::array::from_fn(|d| asks.iter().map(|ask| ask.amounts[d]).min().unwrap_or(0));
         let asks = commonest(asks);
         let mut room = Self {
-            machines: BTreeMap::new(),
+            machines: OrdMap::new(),
             instances: asks.iter().map(|ask| ask.instances).sum(),
             asks,
             least,
@@ -235,7 +235,7 @@ fn schedulable(node: &NodeSpec) -> Amounts {
 
 /// Distinct asks of the region's service and batch jobs, by amounts.
 fn asks(spec: &WorldSpec, region: RegionId) -> Vec<Ask> {
-    let mut instances: BTreeMap<Amounts, i64> = BTreeMap::new();
+    let mut instances: OrdMap<Amounts, i64> = OrdMap::new();
     let mut add = |job: &Job| {
         if matches!(job.kind, JobKind::Service | JobKind::Batch) {
             for group in &job.groups {
@@ -284,8 +284,8 @@ mod tests {
             pool: "default".into(),
             class: class.into(),
             zone: ZoneId(0),
-            attributes: BTreeMap::new(),
-            meta: BTreeMap::new(),
+            attributes: OrdMap::new(),
+            meta: OrdMap::new(),
             drivers: Vec::new(),
             capacity: NodeCapacity { cpu, cores: 1, memory, disk: memory },
             reserved: NodeReserved {
@@ -297,7 +297,7 @@ mod tests {
             },
             networks: Vec::new(),
             devices: Vec::new(),
-            host_volumes: BTreeMap::new(),
+            host_volumes: OrdMap::new(),
         }
     }
 

@@ -1,8 +1,7 @@
 //! How much placements come and go: ends, replacements, preemptions; and how long work takes from its registration
 //! until it runs.
 
-use std::collections::BTreeMap;
-
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::balance::GroupNumber;
 use crate::measure::distribution::Distribution;
@@ -53,14 +52,14 @@ impl End {
 #[derive(Debug, Clone)]
 pub(super) struct Turnover {
     from: Time,
-    ends: BTreeMap<End, u64>,
+    ends: OrdMap<End, u64>,
     replaced: u64,
     /// By priority of the job that lost an allocation.
-    preempted: BTreeMap<u8, u64>,
+    preempted: OrdMap<u8, u64>,
     /// The newest evaluation that came from a registration, by job, and when it was written.
-    registered: BTreeMap<JobId, (EvalId, Time)>,
+    registered: OrdMap<JobId, (EvalId, Time)>,
     /// Names of service and batch jobs that were given out.
-    names: BTreeMap<Name, Use>,
+    names: OrdMap<Name, Use>,
     until_running: Distribution,
 }
 
@@ -91,8 +90,8 @@ impl Turnover {
             ends: End::ALL.into_iter().map(|end| (end, 0)).collect(),
             replaced: 0,
             preempted: priorities.map(|priority| (priority, 0)).collect(),
-            registered: BTreeMap::new(),
-            names: BTreeMap::new(),
+            registered: OrdMap::new(),
+            names: OrdMap::new(),
             until_running: Distribution::new(),
         }
     }

@@ -1,8 +1,8 @@
 //! Deployments: the roll-out of one job version (Nomad `Deployment`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::AllocId;
 use crate::model::job::JobId;
@@ -74,7 +74,7 @@ pub struct Deployment {
     /// Where it stands.
     pub status: DeploymentStatus,
     /// Progress by group name.
-    pub groups: BTreeMap<Arc<str>, DeploymentGroup>,
+    pub groups: OrdMap<Arc<str>, DeploymentGroup>,
     /// Raft index of creation.
     pub create_index: u64,
     /// Raft index of the last change.

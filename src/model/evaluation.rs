@@ -1,9 +1,9 @@
 //! Evaluations: requests to the scheduler to look at a job (Nomad `Evaluation`).
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::model::deployment::DeploymentId;
 use crate::model::job::{JobId, JobKind};
@@ -119,15 +119,15 @@ pub struct FailedGroup {
     /// Nodes that were feasible but full.
     pub nodes_exhausted: u32,
     /// Count by constraint text.
-    pub constraint_filtered: BTreeMap<String, u32>,
+    pub constraint_filtered: OrdMap<String, u32>,
     /// Count by exhausted dimension.
-    pub dimension_exhausted: BTreeMap<String, u32>,
+    pub dimension_exhausted: OrdMap<String, u32>,
     /// Filtered nodes by node class, where they have one.
-    pub class_filtered: BTreeMap<Arc<str>, u32>,
+    pub class_filtered: OrdMap<Arc<str>, u32>,
     /// Exhausted nodes by node class, where they have one.
-    pub class_exhausted: BTreeMap<Arc<str>, u32>,
+    pub class_exhausted: OrdMap<Arc<str>, u32>,
     /// Ready nodes by datacenter of the job.
-    pub nodes_available: BTreeMap<Arc<str>, u32>,
+    pub nodes_available: OrdMap<Arc<str>, u32>,
     /// Further failures of the same group in the same pass.
     pub coalesced_failures: u32,
 }
@@ -164,13 +164,13 @@ pub struct Evaluation {
     /// The blocked evaluation created for what could not be placed.
     pub blocked: Option<EvalId>,
     /// Groups not placed, and why; by group name.
-    pub failed_groups: BTreeMap<Arc<str>, Arc<FailedGroup>>,
+    pub failed_groups: OrdMap<Arc<str>, Arc<FailedGroup>>,
     /// Computed classes found eligible or not, for unblocking.
-    pub class_eligibility: BTreeMap<u64, bool>,
+    pub class_eligibility: OrdMap<u64, bool>,
     /// A constraint escaped the classes: any new capacity may help.
     pub escaped: bool,
     /// Placements still wanted, by group name.
-    pub queued: BTreeMap<Arc<str>, u32>,
+    pub queued: OrdMap<Arc<str>, u32>,
     /// Index of the state it was first processed with.
     pub snapshot_index: u64,
     /// Raft index of creation.
@@ -199,10 +199,10 @@ impl Evaluation {
             previous: None,
             next: None,
             blocked: None,
-            failed_groups: BTreeMap::new(),
-            class_eligibility: BTreeMap::new(),
+            failed_groups: OrdMap::new(),
+            class_eligibility: OrdMap::new(),
             escaped: false,
-            queued: BTreeMap::new(),
+            queued: OrdMap::new(),
             snapshot_index: 0,
             create_index: 0,
             modify_index: 0,
@@ -227,10 +227,10 @@ impl Evaluation {
             previous: None,
             next: None,
             blocked: None,
-            failed_groups: BTreeMap::new(),
-            class_eligibility: BTreeMap::new(),
+            failed_groups: OrdMap::new(),
+            class_eligibility: OrdMap::new(),
             escaped: false,
-            queued: BTreeMap::new(),
+            queued: OrdMap::new(),
             snapshot_index: 0,
             create_index: index,
             modify_index: index,

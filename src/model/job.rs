@@ -1,8 +1,8 @@
 //! Jobs, task groups and tasks after canonicalisation (Nomad `Job`, `TaskGroup`, `Task`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::base::units::Mebibytes;
 use crate::model::constraint::{Affinity, Constraint, Spread};
@@ -121,7 +121,7 @@ pub struct Job {
     /// Job-level update block; groups have it merged in already, system jobs read it here.
     pub update: Option<Update>,
     /// Metadata.
-    pub meta: BTreeMap<String, String>,
+    pub meta: OrdMap<String, String>,
     /// What makes it run. Default: its registration.
     pub launch: Launch,
     /// Stopped by an operator; the record stays.
@@ -202,7 +202,7 @@ pub struct TaskGroup {
     /// Group services.
     pub services: Vec<Service>,
     /// Metadata; its tasks see it over the job's.
-    pub meta: BTreeMap<String, String>,
+    pub meta: OrdMap<String, String>,
     /// Wait between deregistration and kill. Default zero.
     pub shutdown_delay: Duration,
     /// Stop locally, and tell no one, when cut off from the servers for this long.
@@ -229,7 +229,7 @@ impl TaskGroup {
             restart: Restart::SERVICE,
             volumes: Vec::new(),
             services: Vec::new(),
-            meta: BTreeMap::new(),
+            meta: OrdMap::new(),
             shutdown_delay: Duration::ZERO,
             stop_after_client_disconnect: None,
             max_client_disconnect: None,
@@ -457,7 +457,7 @@ pub struct Task {
     /// Its services.
     pub services: Vec<Service>,
     /// Metadata.
-    pub meta: BTreeMap<String, String>,
+    pub meta: OrdMap<String, String>,
     /// Restart policy if it differs from the group's.
     pub restart: Option<Restart>,
     /// Lifecycle hook; `None` for main tasks.
@@ -482,7 +482,7 @@ impl Task {
             affinities: Vec::new(),
             resources: TaskResources::default(),
             services: Vec::new(),
-            meta: BTreeMap::new(),
+            meta: OrdMap::new(),
             restart: None,
             lifecycle: None,
             leader: false,

@@ -1,8 +1,8 @@
 //! Nomad client nodes (Nomad `Node`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
 use crate::model::topology::ZoneId;
@@ -32,9 +32,9 @@ pub struct NodeSpec {
     /// Where it stands.
     pub zone: ZoneId,
     /// Attributes by key, without the `attr.` of targets.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: OrdMap<String, String>,
     /// Metadata by key, without the `meta.` of targets.
-    pub meta: BTreeMap<String, String>,
+    pub meta: OrdMap<String, String>,
     /// Drivers that are detected and healthy, sorted.
     pub drivers: Vec<String>,
     /// Total capacity.
@@ -46,7 +46,7 @@ pub struct NodeSpec {
     /// Device groups.
     pub devices: Vec<NodeDevice>,
     /// Host volumes: name and whether read-only.
-    pub host_volumes: BTreeMap<String, bool>,
+    pub host_volumes: OrdMap<String, bool>,
 }
 
 /// Total capacity of a node.
@@ -104,7 +104,7 @@ pub struct NodeDevice {
     /// Healthy instance identifiers, sorted.
     pub instances: Vec<String>,
     /// Attributes, as text with units.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: OrdMap<String, String>,
 }
 
 impl NodeDevice {

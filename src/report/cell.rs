@@ -1,17 +1,18 @@
 //! What `cossim compact` and `cossim remove` found, as text and as JSON.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::compact::{Bereft, Compacted, Trial, p90};
 use crate::analysis::remove::Removed;
 use crate::analysis::summary::Refusals;
+use crate::base::ordered::OrdMap;
 use crate::report::text::{align, line, number, plural};
 use crate::world::packing::Homeless;
 use crate::world::spec::WorldSpec;
 
 /// A group without a place.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonGroup {
     job: String,
     group: String,
@@ -23,7 +24,8 @@ struct JsonGroup {
     refusals: Refusals,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonRemoved {
     region: String,
     machines: usize,
@@ -34,7 +36,8 @@ struct JsonRemoved {
     unplaced: Vec<JsonGroup>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonTrials {
     p90: usize,
     min: usize,
@@ -43,7 +46,8 @@ struct JsonTrials {
     trials: Vec<usize>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonCompacted {
     region: String,
     machines: usize,
@@ -65,7 +69,8 @@ struct JsonCompacted {
     unplaced_with_zone_lost: Option<JsonBereft>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonBereft {
     zone: String,
     groups: Vec<JsonGroup>,
@@ -209,7 +214,7 @@ fn json_group(group: &Homeless, lost: u32) -> JsonGroup {
 /// `shop.web: 3 without a place; 12 machines had no room (memory 9, cpu 3), constraints ruled out 4 (…)`.
 fn homeless(group: &Homeless, count: u32) -> String {
     let record = &group.record;
-    let listed = |counts: &std::collections::BTreeMap<String, u32>| {
+    let listed = |counts: &OrdMap<String, u32>| {
         let all: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
         if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
     };

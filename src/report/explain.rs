@@ -1,7 +1,6 @@
 //! The story of one decision: what asked for it, what it replaces, which nodes could take it, what ruled the others
 //! out, and why this one won.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::explain::{Story, Subject};
@@ -15,7 +14,8 @@ use crate::report::text::{align, line, plural, section};
 use crate::world::event::Instance;
 
 /// The whole of it, as JSON shows it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Account {
     /// Version of cossim.
     pub cossim: String,
@@ -45,7 +45,8 @@ pub struct Account {
 }
 
 /// An allocation and how it fared.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stay {
     /// Its number.
     pub id: String,
@@ -71,7 +72,8 @@ pub struct Stay {
 }
 
 /// The evaluation.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Request {
     /// Its number.
     pub id: String,
@@ -91,7 +93,8 @@ pub struct Request {
 }
 
 /// An evaluation that led to another.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cause {
     /// Its number.
     pub id: String,

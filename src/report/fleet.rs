@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::plan::{Answers, Break, Fleet, Headroom, Judged, Planned};
@@ -24,7 +23,8 @@ pub struct Account<'a> {
 }
 
 /// The JSON form.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Json {
     cossim: &'static str,
     scenario: String,
@@ -58,7 +58,8 @@ struct Json {
     headroom: Option<JsonHeadroom>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonFleet {
     options: std::collections::BTreeMap<String, String>,
     nodes: u64,
@@ -77,7 +78,8 @@ struct JsonFleet {
     broke: Option<JsonBreak>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonBreak {
     case: String,
     expectation: String,
@@ -85,7 +87,8 @@ struct JsonBreak {
     seed: Option<u64>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonIdle {
     case: String,
     expectation: String,
@@ -95,7 +98,8 @@ struct JsonIdle {
     runs: usize,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonShare {
     case: String,
     expectation: String,
@@ -108,7 +112,8 @@ struct JsonShare {
     standing: &'static str,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonHeadroom {
     /// The largest factor of the traffic that was seen to hold.
     holds: f64,

@@ -10,6 +10,7 @@ use crate::analysis::sequential::{Known, Stopping};
 use crate::analysis::summary::read::Writer;
 use crate::analysis::summary::{SCHEMA, Summary};
 use crate::base::id::IdVec;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::control::Reign;
 use crate::measure::distribution::Distribution;
@@ -81,7 +82,7 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
         simulated: spec.duration,
         events: 1_234_567,
         metrics: metrics(seed),
-        windows: std::collections::BTreeMap::new(),
+        windows: OrdMap::new(),
         series: series(),
         failovers: vec![failover],
         reigns,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::summary::Refusals;
@@ -13,7 +12,8 @@ use crate::model::topology::RegionId;
 use crate::world::spec::{MachineId, MachineRole, WorldSpec};
 
 /// One pass over the nodes.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pass {
     /// Whether others could be pushed out.
     pub preempts: bool,
@@ -41,7 +41,8 @@ pub struct Pass {
 }
 
 /// A node that could take the group. A scorer that had nothing to say is absent, and not part of the mean.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Candidate {
     /// Its machine.
     pub machine: String,

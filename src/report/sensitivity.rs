@@ -1,14 +1,13 @@
 //! The assumed values a result rests on, in words, and what a sensitivity analysis found of them.
 
-use std::collections::BTreeMap;
-
 use crate::analysis::summary::sensitivity::{Ends, Influence, MATTERS, Sensitivity};
+use crate::base::ordered::OrdMap;
 use crate::report::text::{number, plural};
 
 /// Named values of one kind as one: `services[].stop = 0s (3 of them)`.
 pub(super) fn gathered<'a>(values: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     let mut kinds: Vec<(String, &str)> = Vec::new();
-    let mut members: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+    let mut members: OrdMap<(String, &str), Vec<&str>> = OrdMap::new();
     for (path, value) in values {
         let kind = (pattern(path), value);
         if !members.contains_key(&kind) {

@@ -1,12 +1,12 @@
 //! The table a run prints: the verdict first, then what the faults did, what users saw, and the other metrics.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::analysis::across::{Across, Figure};
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::judge::{Judgement, NEVER, Verdict};
 use crate::analysis::recovery::{Recovery, Wait, over_runs, recoveries, waits_over_runs};
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Election, Failover, Outage, STAGES};
 use crate::measure::metric::Key;
@@ -230,7 +230,7 @@ fn invariants(ensemble: &Ensemble, out: &mut String) {
 
 /// What operators asked for in vain, with the reason.
 fn refusals(ensemble: &Ensemble, out: &mut String) {
-    let mut all: BTreeMap<(RegionId, &str, String), (Time, Vec<u64>)> = BTreeMap::new();
+    let mut all: OrdMap<(RegionId, &str, String), (Time, Vec<u64>)> = OrdMap::new();
     for run in &ensemble.runs {
         for refused in &run.refusals {
             let key = (refused.region, &*refused.command, refused.reason.to_string());

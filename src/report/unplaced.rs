@@ -1,9 +1,8 @@
 //! Work that waits for a place, and why.
 
-use std::collections::BTreeMap;
-
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::summary::Refusals;
+use crate::base::ordered::OrdMap;
 use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
 use crate::report::text::{align, grouped, line, section};
@@ -22,7 +21,7 @@ struct Waiting {
 
 /// Groups that still waited when their run ended, with what kept nodes from taking them.
 pub(super) fn unplaced(ensemble: &Ensemble, out: &mut String) {
-    let mut all: BTreeMap<(RegionId, &str, &str), Waiting> = BTreeMap::new();
+    let mut all: OrdMap<(RegionId, &str, &str), Waiting> = OrdMap::new();
     for run in &ensemble.runs {
         for group in run.unplaced.iter().filter(|group| group.queued > 0) {
             let first = || Waiting { wanted: 0, why: reasons(&Refusals::new(&group.record)), seeds: Vec::new() };

@@ -13,7 +13,7 @@ use crate::scenario::locate;
 use crate::scenario::locate::Node;
 use crate::scenario::locate::Shape;
 use crate::scenario::locate::Step;
-use crate::scenario::schema::Scenario;
+use crate::scenario::schema::JSON_SCHEMA;
 use crate::scenario::suggest;
 
 /// Applies edits in order; findings say that they were typed after `option` (`--set`). Returns the text to read: the
@@ -137,16 +137,20 @@ fn quoted(value: &str) -> (&'static str, &'static str) {
     if value.contains(['"', '\\']) { ("", "") } else { ("\"", "\"") }
 }
 
+fn schema() -> Value {
+    serde_json::from_str(JSON_SCHEMA).expect("the schema is JSON")
+}
+
 /// Whether the scenario has a text at this path, so that `versions.nomad=1.3` is one and no number.
 fn takes_text(steps: &[Step<'_>]) -> bool {
-    let root = schemars::schema_for!(Scenario).to_value();
+    let root = schema();
     let forms = forms_at(&root, steps);
     !forms.is_empty() && forms.iter().all(|form| is_text(form))
 }
 
 /// Whether the scenario has a map at this path, whose keys are texts, and no struct.
 fn takes_map(steps: &[Step<'_>]) -> bool {
-    let root = schemars::schema_for!(Scenario).to_value();
+    let root = schema();
     let is_map = |form: &&Value| form["additionalProperties"].is_object() && form.get("properties").is_none();
     forms_at(&root, steps).iter().any(is_map)
 }

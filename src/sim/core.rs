@@ -1,9 +1,10 @@
 //! Everything but the machines: hosts, seats of processes, and the effects that machines have on the world.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::id::{HostId, IdVec, ProcessId};
 use crate::base::machine::{Channel, Kept, Message, Slot, Token};
+use crate::base::ordered::OrdSet;
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
 use crate::base::units::MegabitsPerSecond;
@@ -113,7 +114,7 @@ pub(super) struct Core<P: Actor> {
     pub(super) record: Record,
     /// Events handled at this very instant.
     pub(super) at_instant: u32,
-    ties: BTreeSet<u32>,
+    ties: OrdSet<u32>,
     pub(super) link_draws: Draws,
     disk_draws: Draws,
     pub(super) crash_draws: Draws,
@@ -135,7 +136,7 @@ impl<P: Actor> Core<P> {
             causes: Causes::default(),
             record: Record::new(seed),
             at_instant: 0,
-            ties: BTreeSet::new(),
+            ties: OrdSet::new(),
             link_draws: Draws::new(seed, "sim/link"),
             disk_draws: Draws::new(seed, "sim/disk"),
             crash_draws: Draws::new(seed, "sim/crash"),

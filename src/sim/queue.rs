@@ -367,8 +367,8 @@ const NONE: u32 = u32::MAX;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ordered::OrdMap;
     use crate::base::rng::Rng;
-    use std::collections::BTreeMap;
 
     /// Random pushes (many at equal times, some at once, some far away) and pops, against an ordered map.
     #[test]
@@ -376,7 +376,7 @@ mod tests {
         for seed in 0..20 {
             let mut rng = Rng::stream(seed, "queue");
             let mut queue = Queue::new();
-            let mut expected = BTreeMap::new();
+            let mut expected = OrdMap::new();
             let (mut now, mut serial) = (0_u64, 0_u64);
             for _ in 0..20_000 {
                 if rng.chance([0.52, 0.6, 0.8][seed as usize % 3]) {

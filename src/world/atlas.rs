@@ -1,10 +1,10 @@
 //! Who is who: machines of the specification, hosts and processes of the engine, nodes and jobs of the protocols.
 //! Everything here is fixed when a world is built, so every process can hold it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::{IdVec, ProcessId};
+use crate::base::ordered::OrdMap;
 use crate::model::job::JobId;
 use crate::model::node::NodeId;
 use crate::model::service::CheckStatus;
@@ -53,7 +53,7 @@ pub struct Atlas {
     pub sources: Vec<ProcessId>,
     machines: IdVec<ProcessId, Option<MachineId>>,
     nodes: IdVec<MachineId, Option<NodeId>>,
-    jobs: IdVec<RegionId, BTreeMap<Arc<str>, JobId>>,
+    jobs: IdVec<RegionId, OrdMap<Arc<str>, JobId>>,
     addresses: IdVec<ProcessId, Arc<str>>,
 }
 
@@ -195,8 +195,8 @@ impl Atlas {
 }
 
 /// Numbers jobs by region in the order the scenario names them first.
-fn number_jobs(spec: &WorldSpec) -> IdVec<RegionId, BTreeMap<Arc<str>, JobId>> {
-    let mut jobs: IdVec<RegionId, BTreeMap<Arc<str>, JobId>> = spec.regions.ids().map(|_| BTreeMap::new()).collect();
+fn number_jobs(spec: &WorldSpec) -> IdVec<RegionId, OrdMap<Arc<str>, JobId>> {
+    let mut jobs: IdVec<RegionId, OrdMap<Arc<str>, JobId>> = spec.regions.ids().map(|_| OrdMap::new()).collect();
     let mut number = |region: RegionId, name: &Arc<str>| {
         let next = JobId(u32::try_from(jobs[region].len()).expect("fewer than 2^32 jobs"));
         jobs[region].entry(Arc::clone(name)).or_insert(next);

@@ -16,12 +16,12 @@
 //! so a check that has slept runs a fraction of a millisecond earlier or later than it would have. Where messages on a
 //! machine can be lost, and with [`Routine::Simulated`](crate::world::routine::Routine), every check is carried out.
 
-use std::collections::BTreeMap;
 use std::mem;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Token};
 use crate::base::math;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::model::service::CheckStatus;
 use crate::protocol::catalog::agent::{AgentEvent, AgentTimer, CatalogAgent};
@@ -64,7 +64,7 @@ pub struct Checks {
     round_trip: Duration,
     routine: Routine,
     /// By place.
-    asleep: BTreeMap<u32, Sleeper>,
+    asleep: OrdMap<u32, Sleeper>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +82,7 @@ impl Checks {
             runtime: atlas.processes[machine].runtime,
             round_trip: mean(atlas.spec.network.same_host) * 2,
             routine: Routine::Simulated,
-            asleep: BTreeMap::new(),
+            asleep: OrdMap::new(),
         }
     }
 

@@ -3,10 +3,10 @@
 //! Nomad's servers speak as leaders only, so theirs are said once already. Every Consul server reports every entry it
 //! applies; the first report of an entry counts, which is when it was committed for somebody.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
 use crate::model::evaluation::{EvalId, EvalStatus};
@@ -32,24 +32,24 @@ use crate::world::spec::MachineId;
 pub struct Chronicle {
     atlas: Arc<Atlas>,
     /// By region: last entry of Nomad's log that was reported, and by whom.
-    nomad_index: BTreeMap<RegionId, (u64, ProcessId)>,
+    nomad_index: OrdMap<RegionId, (u64, ProcessId)>,
     /// By region: last entry of the catalog that was reported, and by whom.
-    catalog_index: BTreeMap<RegionId, (u64, ProcessId)>,
+    catalog_index: OrdMap<RegionId, (u64, ProcessId)>,
     /// Checks of instances as committed, by node and instance.
-    committed: BTreeMap<(ProcessId, InstanceId), Checks>,
+    committed: OrdMap<(ProcessId, InstanceId), Checks>,
     /// Checks of instances as their agents see them.
-    local: BTreeMap<(MachineId, AllocId), Checks>,
+    local: OrdMap<(MachineId, AllocId), Checks>,
     /// Evaluations in a worker's hands, and since when.
-    dequeued: BTreeMap<(RegionId, EvalId), Time>,
+    dequeued: OrdMap<(RegionId, EvalId), Time>,
     /// Desired and client status last told, by instance.
-    told: BTreeMap<Instance, (Desired, ClientStatus)>,
-    queued: BTreeMap<(RegionId, JobId, Arc<str>), u32>,
+    told: OrdMap<Instance, (Desired, ClientStatus)>,
+    queued: OrdMap<(RegionId, JobId, Arc<str>), u32>,
 }
 
 /// States of the checks of an instance, and the worst that was told.
 #[derive(Debug, Clone, Default)]
 struct Checks {
-    status: BTreeMap<CheckId, CheckStatus>,
+    status: OrdMap<CheckId, CheckStatus>,
     told: Option<CheckStatus>,
 }
 
@@ -66,13 +66,13 @@ impl Chronicle {
     pub fn new(atlas: &Arc<Atlas>) -> Self {
         Self {
             atlas: Arc::clone(atlas),
-            nomad_index: BTreeMap::new(),
-            catalog_index: BTreeMap::new(),
-            committed: BTreeMap::new(),
-            local: BTreeMap::new(),
-            dequeued: BTreeMap::new(),
-            told: BTreeMap::new(),
-            queued: BTreeMap::new(),
+            nomad_index: OrdMap::new(),
+            catalog_index: OrdMap::new(),
+            committed: OrdMap::new(),
+            local: OrdMap::new(),
+            dequeued: OrdMap::new(),
+            told: OrdMap::new(),
+            queued: OrdMap::new(),
         }
     }
 

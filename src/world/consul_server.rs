@@ -1,10 +1,11 @@
 //! A Consul server process: its Raft, its Serf in the LAN and in the WAN pool, and its catalog.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Token};
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::model::topology::RegionId;
@@ -35,7 +36,7 @@ pub struct ConsulServer {
     wan: PoolMember,
     catalog: CatalogServer,
     /// Requests under way in the log, by place.
-    proposed: BTreeMap<(Term, Index), u64>,
+    proposed: OrdMap<(Term, Index), u64>,
     /// Verifications under way: Raft's ticket and the catalog's request.
     verifying: VecDeque<(u64, u64)>,
     raft_events: Vec<raft::Event<CatalogEntry>>,
@@ -65,7 +66,7 @@ impl ConsulServer {
             lan: PoolMember::new(lan),
             wan: PoolMember::new(wan),
             catalog: CatalogServer::new(me, region, ServerConfig::default(), rng),
-            proposed: BTreeMap::new(),
+            proposed: OrdMap::new(),
             verifying: VecDeque::new(),
             raft_events: Vec::new(),
             lan_events: Vec::new(),
@@ -219,7 +220,7 @@ impl ConsulServer {
     fn on_raft(&mut self, now: Time, event: raft::Event<CatalogEntry>, fx: &mut impl Fx<Process>) {
         if matches!(event, raft::Event::SnapshotDue) {
             let state = self.catalog.state().clone();
-            let bytes = u32::try_from(state.nodes().len()).unwrap_or(u32::MAX).saturating_mul(2_048);
+            let bytes = u32::try_from(state.node_count()).unwrap_or(u32::MAX).saturating_mul(2_048);
             self.raft.snapshot_taken(state, bytes, &mut raft_via(fx, &mut self.raft_events));
         }
         self.tell_catalog(now, &event, fx);
@@ -342,7 +343,7 @@ impl ConsulServer {
 
     // Autopilot.
 
-    fn standings(&self) -> BTreeMap<ProcessId, Standing> {
+    fn standings(&self) -> OrdMap<ProcessId, Standing> {
         standings(self.lan.serf(), |address| self.role(address) == MemberRole::Server)
     }
 

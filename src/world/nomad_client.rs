@@ -1,10 +1,10 @@
 //! The Nomad client of a machine, and its dealings with the task runtime and the Consul agent beside it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::protocol::catalog::message::{CatalogMsg, CheckDefinition, ServiceDefinition};
@@ -27,13 +27,13 @@ pub struct ClientProcess {
     client: NomadClient,
     events: Vec<ClientEvent>,
     /// What is registered with the agent, by allocation and task.
-    registered: BTreeMap<(AllocId, Option<u16>), Vec<InstanceId>>,
+    registered: OrdMap<(AllocId, Option<u16>), Vec<InstanceId>>,
 }
 
 impl ClientProcess {
     /// A client that has not started.
     pub fn new(machine: MachineId, atlas: &Arc<Atlas>, client: NomadClient) -> Self {
-        Self { machine, atlas: Arc::clone(atlas), client, events: Vec::new(), registered: BTreeMap::new() }
+        Self { machine, atlas: Arc::clone(atlas), client, events: Vec::new(), registered: OrdMap::new() }
     }
 
     /// Reacts to one input.

@@ -1,10 +1,10 @@
 //! A Nomad server process: its Raft, its Serf in the pool of all servers, and everything a server does with them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::model::topology::RegionId;
 use crate::protocol::gossip::intent::Status;
@@ -36,7 +36,7 @@ pub struct NomadServer {
     serf: PoolMember,
     server: Server<Decision>,
     /// Entries under way in the log, by place.
-    proposed: BTreeMap<(Term, Index), Proposal>,
+    proposed: OrdMap<(Term, Index), Proposal>,
     raft_events: Vec<raft::Event<NomadEntry>>,
     serf_events: Vec<serf::Event>,
     server_events: Vec<NomadEvent>,
@@ -63,7 +63,7 @@ impl NomadServer {
             raft,
             serf: PoolMember::new(serf),
             server,
-            proposed: BTreeMap::new(),
+            proposed: OrdMap::new(),
             raft_events: Vec::new(),
             serf_events: Vec::new(),
             server_events: Vec::new(),
@@ -261,7 +261,7 @@ impl NomadServer {
 
     // Autopilot.
 
-    fn standings(&self) -> BTreeMap<ProcessId, Standing> {
+    fn standings(&self) -> OrdMap<ProcessId, Standing> {
         let here = |machine| self.atlas.region(machine) == self.region;
         standings(self.serf.serf(), |address| self.atlas.machine(address).is_some_and(here))
     }
@@ -294,7 +294,7 @@ impl NomadServer {
 
     /// The servers Serf takes for alive, by region (Nomad 1.6.5 drops failed ones from its tables).
     fn meet_peers(&mut self) {
-        let mut peers: BTreeMap<RegionId, Vec<ProcessId>> = BTreeMap::new();
+        let mut peers: OrdMap<RegionId, Vec<ProcessId>> = OrdMap::new();
         for (_, address, status) in self.serf.serf().members() {
             if status == Status::Alive
                 && let Some(machine) = self.atlas.machine(address)

@@ -6,10 +6,10 @@
 //! as the broker hands them out. Left out: what needs time. Nothing ends, so the batch jobs of a scenario all stand
 //! beside each other; nothing is rolled out in steps or restarted; jobs that run through children have none.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::Time;
 use crate::model::alloc::AllocId;
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, FailedGroup, Trigger};
@@ -42,14 +42,14 @@ pub struct Cell {
     config: SchedulerConfig,
     seed: u64,
     /// Evaluations to work on: by priority, highest first, then by number.
-    pending: BTreeMap<(u8, EvalId), Evaluation>,
-    homeless: BTreeMap<(JobId, Arc<str>), (u32, Arc<FailedGroup>)>,
+    pending: OrdMap<(u8, EvalId), Evaluation>,
+    homeless: OrdMap<(JobId, Arc<str>), (u32, Arc<FailedGroup>)>,
 }
 
 impl Cell {
     /// Machines without work. The seed decides in which order nodes are looked at, as it does in a region.
     pub fn new(config: SchedulerConfig, seed: u64, nodes: impl IntoIterator<Item = (NodeId, Arc<NodeSpec>)>) -> Self {
-        let (pending, homeless) = (BTreeMap::new(), BTreeMap::new());
+        let (pending, homeless) = (OrdMap::new(), OrdMap::new());
         let mut cell = Self { state: State::new(), index: 0, config, seed, pending, homeless };
         for (id, spec) in nodes {
             cell.apply(&Command::RegisterNode { id, spec, status: NodeStatus::Ready });
@@ -70,7 +70,7 @@ impl Cell {
 
     /// These machines are gone; their work is placed on the others, as far as it fits. `go_on` as in [`Cell::place`].
     pub fn lose(&mut self, nodes: &[NodeId], go_on: &mut dyn FnMut() -> bool) -> bool {
-        let mut jobs: BTreeMap<JobId, NodeId> = BTreeMap::new();
+        let mut jobs: OrdMap<JobId, NodeId> = OrdMap::new();
         for &id in nodes {
             for job in self.state.jobs_on_node(id) {
                 jobs.entry(job).or_insert(id);
@@ -102,12 +102,12 @@ impl Cell {
     }
 
     /// Allocations that have a place.
-    pub fn live(&self) -> BTreeSet<AllocId> {
+    pub fn live(&self) -> OrdSet<AllocId> {
         self.state.nodes().iter().flat_map(|(_, entry)| entry.live.iter().copied()).collect()
     }
 
     /// Machines with at least one allocation.
-    pub fn used(&self) -> BTreeSet<NodeId> {
+    pub fn used(&self) -> OrdSet<NodeId> {
         self.state.nodes().iter().filter(|(_, entry)| !entry.live.is_empty()).map(|(id, _)| id).collect()
     }
 

@@ -1,10 +1,11 @@
 //! What a leader does about the membership of its Raft group, for servers that keep one beside a Serf pool: changes
 //! asked for by [`autopilot`], one after the other.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::protocol::gossip::intent::Status;
 use crate::protocol::gossip::serf::Serf;
@@ -25,7 +26,7 @@ pub(super) struct Pilot {
 }
 
 /// How a pool sees those of its members that are servers of the group.
-pub(super) fn standings(serf: &Serf, is_ours: impl Fn(ProcessId) -> bool) -> BTreeMap<ProcessId, Standing> {
+pub(super) fn standings(serf: &Serf, is_ours: impl Fn(ProcessId) -> bool) -> OrdMap<ProcessId, Standing> {
     let standing = |status| match status {
         Status::Alive | Status::Leaving => Standing::Alive,
         Status::Failed => Standing::Failed,
@@ -49,7 +50,7 @@ impl Pilot {
     pub(super) fn follow<E: Command>(
         &mut self,
         raft: &RaftNode<E>,
-        standings: &BTreeMap<ProcessId, Standing>,
+        standings: &OrdMap<ProcessId, Standing>,
         member: Option<ProcessId>,
     ) {
         let those = standings.keys().copied().filter(|id| member.is_none_or(|member| member == *id));
@@ -66,7 +67,7 @@ impl Pilot {
         &mut self,
         now: Time,
         raft: &RaftNode<E>,
-        standings: impl FnOnce() -> BTreeMap<ProcessId, Standing>,
+        standings: impl FnOnce() -> OrdMap<ProcessId, Standing>,
     ) -> Vec<ProcessId> {
         self.looks += 1;
         let (last, _) = raft.last_entry();

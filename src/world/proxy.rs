@@ -1,11 +1,11 @@
 //! A fabio as a task: its machine, and the translation between its questions and the local Consul agent's answers.
 
-use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Machine};
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Draws;
 use crate::base::time::Time;
 use crate::model::alloc::AllocId;
@@ -41,7 +41,7 @@ pub struct Proxy {
     node: FabioNode,
     events: Vec<FabioEvent>,
     /// The last catalog answers, by service.
-    listings: BTreeMap<Arc<str>, Arc<[ServiceRow]>>,
+    listings: OrdMap<Arc<str>, Arc<[ServiceRow]>>,
     /// Whose endpoints they named.
     residents: Residents,
     /// Targets of the table in force, sorted.
@@ -71,7 +71,7 @@ impl Proxy {
             config,
             node,
             events: Vec::new(),
-            listings: BTreeMap::new(),
+            listings: OrdMap::new(),
             residents: Residents::default(),
             targets: Vec::new(),
         }
@@ -150,6 +150,7 @@ impl Proxy {
         hear_out(self, |p| &mut p.events, |p, event| p.on_event(event, fx));
     }
 
+    #[inline]
     fn on_event(&mut self, event: FabioEvent, fx: &mut impl Fx<Process>) {
         let own = instance_of(self.alloc, PROXY);
         match event {

@@ -1,9 +1,9 @@
 //! A world in motion: the engine, the timeline, and whoever listens.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::id::{HostId, Id, ProcessId};
+use crate::base::ordered::OrdSet;
 use crate::base::time::{Duration, Time};
 use crate::sim::engine::{Engine, Livelock, Observer};
 use crate::sim::trace::Cause;
@@ -37,7 +37,7 @@ pub struct World {
     pub(super) engine: Engine<Process>,
     pub(super) balancer_hosts: Vec<HostId>,
     pub(super) chronicle: Chronicle,
-    pub(super) agenda: BTreeSet<(Time, Step)>,
+    pub(super) agenda: OrdSet<(Time, Step)>,
     /// Gossip pools that may rest.
     pub(super) pools: Vec<WatchedPool>,
     /// Pools that have just stirred in their rest.
@@ -93,7 +93,7 @@ impl World {
         let atlas = Arc::new(atlas);
         let spec = &atlas.spec;
         let Built { engine, balancer_hosts } = build(&atlas);
-        let mut agenda = BTreeSet::new();
+        let mut agenda = OrdSet::new();
         for (id, entry) in spec.timeline.iter() {
             // Nobody is there to be struck before the first event.
             agenda.insert((entry.at.max(Time::from_nanos(1)), Step::Begin(id)));

@@ -4,12 +4,12 @@
 //! task of a job that is an ingress's proxy runs the proxy itself. Left out: the processor the tasks take from each
 //! other; a slow processor slows all of them alike.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept};
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId};
@@ -39,21 +39,21 @@ pub type TaskId = (AllocId, u16);
 pub struct Runtime {
     machine: MachineId,
     atlas: Arc<Atlas>,
-    tasks: BTreeMap<TaskId, Task>,
+    tasks: OrdMap<TaskId, Task>,
     stations: Stations,
     facade: Facade,
     proxy: Option<Proxy>,
     /// What happens to tasks next.
-    life: BTreeSet<(Time, TaskId, Step)>,
+    life: OrdSet<(Time, TaskId, Step)>,
     /// Images the machine has, by job and task.
-    images: BTreeSet<(Arc<str>, u16)>,
+    images: OrdSet<(Arc<str>, u16)>,
     /// 1 is nominal.
     speed: f64,
     draws: Draws,
     /// How runs of tasks go.
     lives: Draws,
     /// How many runs of a task there were, of those whose runs differ.
-    runs: BTreeMap<TaskId, u32>,
+    runs: OrdMap<TaskId, u32>,
 }
 
 /// A running task.
@@ -98,16 +98,16 @@ impl Runtime {
         Self {
             machine,
             atlas: Arc::clone(atlas),
-            tasks: BTreeMap::new(),
+            tasks: OrdMap::new(),
             stations: Stations::new(draws),
             facade: Facade { region: atlas.region(machine), machine, instances: Vec::new() },
             proxy: None,
-            life: BTreeSet::new(),
-            images: BTreeSet::new(),
+            life: OrdSet::new(),
+            images: OrdSet::new(),
             speed: 1.0,
             draws,
             lives,
-            runs: BTreeMap::new(),
+            runs: OrdMap::new(),
         }
     }
 

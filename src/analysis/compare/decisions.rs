@@ -4,8 +4,9 @@
 //! are given in log order and shift. Within a seed the first difference is the one to look at: later ones may be its
 //! consequences.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use crate::base::ordered::OrdMap;
 
 /// Name of the file in a report folder.
 pub const FILE: &str = "placements.csv";
@@ -40,11 +41,11 @@ pub struct Placed {
     previous: String,
     score: String,
     /// Columns that are filled by `--explain`, by name.
-    told: BTreeMap<String, String>,
+    told: OrdMap<String, String>,
 }
 
 /// Placements by seed, region, name and count.
-pub type Placements = BTreeMap<(u64, String, String, usize), Placed>;
+pub type Placements = OrdMap<(u64, String, String, usize), Placed>;
 
 /// A `placements.csv` that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +74,7 @@ pub fn parse(bytes: &[u8]) -> Result<Placements, String> {
     let (seed, region, name, machine) = (column("seed")?, column("region")?, column("name")?, column("machine")?);
     let (placed, previous, score) = (column("placed_s")?, column("previous")?, column("score")?);
     let mut placements = Placements::new();
-    let mut counts: BTreeMap<(u64, String, String), usize> = BTreeMap::new();
+    let mut counts: OrdMap<(u64, String, String), usize> = OrdMap::new();
     for (line, record) in (2..).zip(reader.records()) {
         let record = record.map_err(|error| format!("is damaged: {error}"))?;
         let cell = |column: usize| record.get(column).unwrap_or_default().to_owned();

@@ -4,13 +4,12 @@
 //! are lost beside many that moved a little the other way. What a user notices is that they never end. So the seeds
 //! whose figure is finite are counted, and those that changed tell ([`super::yes_no`]).
 
-use std::collections::BTreeSet;
-
 use super::figures::figure;
 use super::yes_no::{Answers, Chance, Turn};
 use super::{Exact, Limit, Row, Tolerances, Verdict};
 use crate::analysis::statistics::sign;
 use crate::analysis::summary::Run;
+use crate::base::ordered::OrdSet;
 use crate::measure::catalogue;
 
 /// In which seeds some figures of one metric ended; all of them in the same.
@@ -37,7 +36,7 @@ pub(super) struct Judged {
 pub(super) fn ended<'r>(pairs: &[(&'r Run, &'r Run)], tolerances: &Tolerances) -> Vec<Ended<'r>> {
     let runs = pairs.iter().flat_map(|(base, head)| [base, head]);
     let unended = runs.flat_map(|run| run.metrics.iter().filter(|(_, metric)| metric.unended.is_some()));
-    let keys: BTreeSet<&String> = unended.map(|(key, _)| key).collect();
+    let keys: OrdSet<&String> = unended.map(|(key, _)| key).collect();
     let mut all: Vec<Ended<'_>> = Vec::new();
     for key in keys {
         let Some(known) = catalogue::find(key.split('{').next().unwrap_or(key)) else { continue };

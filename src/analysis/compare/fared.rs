@@ -5,18 +5,17 @@
 //! Where that is the same on both sides, the seeds that meet it tell ([`super::yes_no`]). Two texts are one expectation
 //! if they mean the same.
 
-use std::collections::BTreeSet;
-
 use super::yes_no::{Answers, Chance, Turn};
 use super::{Exact, Verdict, listed};
 use crate::analysis::judge::{Judgement, over_seeds};
 use crate::analysis::summary::{Invariant, Overall, Run, Summary};
+use crate::base::ordered::OrdSet;
 use crate::measure::objective::{asked_of_seeds, meaning};
 
 /// Laws that fared differently, and those that the head no longer checks.
 pub(super) fn laws(pairs: &[(&Run, &Run)]) -> Vec<Exact> {
     let all = pairs.iter().flat_map(|(base, head)| base.invariants.iter().chain(&head.invariants));
-    let names: BTreeSet<&str> = all.map(|law| law.name.as_str()).collect();
+    let names: OrdSet<&str> = all.map(|law| law.name.as_str()).collect();
     names.into_iter().filter_map(|name| law(name, pairs)).collect()
 }
 

@@ -1,7 +1,5 @@
 //! The figures of a comparison: one per metric, statistic and pair of runs.
 
-use std::collections::BTreeSet;
-
 use super::{Limit, Power, Row, Tick, Tolerances, Verdict};
 use crate::analysis::batch::Wish;
 use crate::analysis::statistics::holm::{Tested, holm};
@@ -10,6 +8,7 @@ use crate::analysis::statistics::shift::Shift;
 use crate::analysis::statistics::{deviation, median, signed_rank};
 use crate::analysis::summary::{Metric, Run};
 use crate::base::math;
+use crate::base::ordered::OrdSet;
 use crate::measure::catalogue::{self, Kind, Worse};
 use crate::measure::tolerance::shared;
 
@@ -34,7 +33,7 @@ struct Measured {
 /// only what is are not tested: that would cost the others power. `tick` hears before each figure how many of how many
 /// are done; `None` if it wants no more.
 pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances, tick: &mut Tick<'_>) -> Option<(Vec<Row>, Power)> {
-    let keys: BTreeSet<&String> = pairs.iter().flat_map(|(base, _)| base.metrics.keys()).collect();
+    let keys: OrdSet<&String> = pairs.iter().flat_map(|(base, _)| base.metrics.keys()).collect();
     let mut measured: Vec<Measured> = Vec::new();
     for key in keys {
         let known = catalogue::find(key.split('{').next().unwrap_or(key));

@@ -5,12 +5,11 @@
 //! of the base and in none of the head's is lost, however few they are; otherwise the seeds that changed tell
 //! ([`super::yes_no`]).
 
-use std::collections::BTreeMap;
-
 use super::figures::figure;
 use super::yes_no::{Answers, Chance, Turn};
 use super::{Exact, Limit, Verdict};
 use crate::analysis::summary::{Metric, Run};
+use crate::base::ordered::OrdMap;
 use crate::measure::catalogue;
 use crate::measure::tolerance::Tolerances;
 
@@ -28,8 +27,8 @@ pub(super) struct Lost {
 }
 
 /// In which pairs each metric has data, for those that have any.
-pub(super) fn presence<'r>(pairs: &[(&'r Run, &'r Run)]) -> BTreeMap<&'r String, Answers> {
-    let mut all: BTreeMap<&String, Answers> = BTreeMap::new();
+pub(super) fn presence<'r>(pairs: &[(&'r Run, &'r Run)]) -> OrdMap<&'r String, Answers> {
+    let mut all: OrdMap<&String, Answers> = OrdMap::new();
     let none = || Answers(vec![(false, false); pairs.len()]);
     for (at, (base, head)) in pairs.iter().enumerate() {
         with_data(base).for_each(|key| all.entry(key).or_insert_with(none).0[at].0 = true);
@@ -66,7 +65,7 @@ fn statistics(pairs: &[(&Run, &Run)], key: &str, tolerances: &Tolerances) -> Vec
 
 /// What became of these metrics. Those that are ignored may vanish.
 pub(super) fn judge(
-    presence: &BTreeMap<&String, Answers>,
+    presence: &OrdMap<&String, Answers>,
     pairs: &[(&Run, &Run)],
     chance: &Chance<'_>,
     tolerances: &Tolerances,

@@ -25,12 +25,11 @@ mod figures;
 mod lost;
 mod yes_no;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::analysis::batch::Wish;
 use crate::analysis::statistics::power::pairs_needed;
 use crate::analysis::statistics::signed_rank::smallest_p;
 use crate::analysis::summary::{Metric, Run, Summary};
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::measure::catalogue::Worse;
 use crate::measure::tolerance::is_worse;
 pub use crate::measure::tolerance::{Limit, Tolerance, Tolerances};
@@ -299,10 +298,10 @@ pub fn compare_watched(
     let of = |summary: &Summary| summary.runs.iter().map(|run| run.seed).collect::<Vec<u64>>();
     let (base_seeds, head_seeds) = (of(base), of(head));
     let only = |own: &[u64], other: &[u64]| {
-        let other: BTreeSet<u64> = other.iter().copied().collect();
+        let other: OrdSet<u64> = other.iter().copied().collect();
         own.iter().copied().filter(|seed| !other.contains(seed)).collect()
     };
-    let of_head: BTreeMap<u64, &Run> = head.runs.iter().rev().map(|run| (run.seed, run)).collect();
+    let of_head: OrdMap<u64, &Run> = head.runs.iter().rev().map(|run| (run.seed, run)).collect();
     let pairs: Vec<(&Run, &Run)> = base.runs.iter().filter_map(|run| Some((run, *of_head.get(&run.seed)?))).collect();
     if pairs.is_empty() {
         return Err(CompareError::NoCommonSeed { base: listed(&base_seeds), head: listed(&head_seeds) });
@@ -470,7 +469,7 @@ fn idle(sides: &[&Summary], tolerances: &Tolerances) -> Vec<String> {
 
 /// Refuses results of which the same is not the same: a metric has one unit. One that is ignored may have any.
 fn same_units(pairs: &[(&Run, &Run)], tolerances: &Tolerances) -> Result<(), CompareError> {
-    let mut units: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut units: OrdMap<&str, &str> = OrdMap::new();
     for (key, metric) in pairs.iter().flat_map(|(base, head)| base.metrics.iter().chain(&head.metrics)) {
         let base = *units.entry(key).or_insert(&metric.unit);
         if base != metric.unit && !tolerances.ignores(key) {

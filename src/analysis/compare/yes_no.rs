@@ -6,10 +6,9 @@
 //! corrected by Holm over everything that is answered so. What is answered alike in every seed is one fact, and is
 //! tested once.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::analysis::statistics::holm::{Tested, holm};
 use crate::analysis::statistics::sign;
+use crate::base::ordered::{OrdMap, OrdSet};
 
 /// The answers of the base's run and of the head's, by pair.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,8 +54,8 @@ impl Answers {
 /// How likely all changes are by chance, one for the other.
 #[derive(Debug)]
 pub(super) struct Chance<'a> {
-    fewer: BTreeMap<&'a Answers, f64>,
-    more: BTreeMap<&'a Answers, f64>,
+    fewer: OrdMap<&'a Answers, f64>,
+    more: OrdMap<&'a Answers, f64>,
     /// Chance of even one false alarm either way.
     pub(super) level: f64,
 }
@@ -64,7 +63,7 @@ pub(super) struct Chance<'a> {
 impl<'a> Chance<'a> {
     /// Of these answers, at this chance of even one false alarm either way.
     pub(super) fn of(all: impl Iterator<Item = &'a Answers>, level: f64) -> Self {
-        let tested: BTreeSet<&Answers> = all.filter(|answers| answers.changed() != (0, 0)).collect();
+        let tested: OrdSet<&Answers> = all.filter(|answers| answers.changed() != (0, 0)).collect();
         let corrected = |one_way: fn((usize, usize)) -> usize| {
             let test = |answers: &&Answers| {
                 let (fewer, more) = answers.changed();

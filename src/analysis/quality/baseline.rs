@@ -11,11 +11,11 @@
 //!
 //! `never` is a wait that had not ended with its run, `-` no data.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::quality::{Figure, Scores, TELLING};
+use crate::base::ordered::OrdSet;
 use crate::measure::catalogue::{Kind, Metric, Unit};
 use crate::measure::objective::Subject;
 use crate::measure::tolerance::compared;
@@ -103,10 +103,10 @@ pub fn without_workload<'a>(
     folder: &Path,
     workloads: impl Iterator<Item = &'a str>,
 ) -> Result<Option<PathBuf>, BaselineError> {
-    let known: BTreeSet<PathBuf> = workloads.map(|workload| path(folder, workload)).collect();
+    let known: OrdSet<PathBuf> = workloads.map(|workload| path(folder, workload)).collect();
     let stand = folder.join("baselines");
     let unusable = |cause| BaselineError::Unusable { verb: "read", path: stand.clone(), cause };
-    let mut orphans = BTreeSet::new();
+    let mut orphans = OrdSet::new();
     for entry in std::fs::read_dir(&stand).map_err(unusable)? {
         let file = entry.map_err(unusable)?.path();
         if file.extension().is_some_and(|extension| extension == "txt") && !known.contains(&file) {

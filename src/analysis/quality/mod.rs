@@ -6,13 +6,13 @@
 pub mod baseline;
 pub mod judge;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::analysis::batch::Wish;
 use crate::analysis::ensemble::{Plan, run_all};
 use crate::analysis::run::{Progress, RunError};
+use crate::base::ordered::OrdSet;
 use crate::measure::catalogue;
 use crate::measure::metric::{Key, Value};
 use crate::measure::outcome::Outcome;
@@ -99,7 +99,7 @@ pub fn workloads(folder: &Path, edits: &[String]) -> Result<Vec<Workload>, Suite
         return Err(SuiteError::Empty { path: folder.to_owned() });
     }
     let suite: Vec<Workload> = files.iter().map(|file| workload(file, edits)).collect::<Result<_, _>>()?;
-    let mut names = BTreeSet::new();
+    let mut names = OrdSet::new();
     match suite.iter().find(|workload| !names.insert(&workload.name)) {
         Some(workload) => Err(SuiteError::Twice { path: folder.to_owned(), name: workload.name.clone() }),
         None => Ok(suite),
@@ -172,7 +172,7 @@ fn broken(runs: &[Outcome]) -> Vec<String> {
 
 /// The figures of all metrics that tell.
 fn figures(runs: &[Outcome]) -> Vec<Figure> {
-    let keys: BTreeSet<&Key> = runs.iter().flat_map(|run| run.metrics.0.keys()).filter(|key| tells(key)).collect();
+    let keys: OrdSet<&Key> = runs.iter().flat_map(|run| run.metrics.0.keys()).filter(|key| tells(key)).collect();
     let of_key = |key: &Key| {
         let statistics = catalogue::find(&key.name).map_or(&[][..], |metric| compared(metric.kind));
         let unit = runs.iter().find_map(|run| run.metrics.0.get(key)).map_or("", Value::unit);

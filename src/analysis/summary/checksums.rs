@@ -3,8 +3,9 @@
 //! It shows files that were edited, cut or mixed up. It is no proof against forgery: who edits a file can edit its
 //! checksum as well.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+use crate::base::ordered::OrdMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -13,7 +14,7 @@ pub const FILE: &str = "checksums.txt";
 
 /// Checksums by name of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checksums(pub BTreeMap<String, u64>);
+pub struct Checksums(pub OrdMap<String, u64>);
 
 /// What shows that a file is not what its run wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn files_are_told_from_others() {
-        let sums = Checksums(BTreeMap::from([("a.csv".to_owned(), xxh3_64(b"1,2\n")), ("b c".to_owned(), 3)]));
+        let sums = Checksums(OrdMap::from([("a.csv".to_owned(), xxh3_64(b"1,2\n")), ("b c".to_owned(), 3)]));
         let again = Checksums::parse(&sums.text()).unwrap();
         assert_eq!(again, sums);
         assert_eq!(again.check("a.csv", b"1,2\n"), Ok(()));

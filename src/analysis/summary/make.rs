@@ -1,7 +1,5 @@
 //! A summary made of an ensemble.
 
-use std::collections::BTreeMap;
-
 use super::{
     Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled,
     Recovery, Refusals, RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced, rounded,
@@ -12,6 +10,7 @@ use crate::analysis::judge::Judgement;
 use crate::analysis::recovery::{self, recoveries};
 use crate::analysis::sequential;
 use crate::analysis::statistics::modes;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::{Key, Value};
@@ -24,7 +23,7 @@ impl Summary {
     /// The summary of an ensemble.
     pub fn new(ensemble: &Ensemble) -> Self {
         let pooled =
-            |across: &BTreeMap<Key, Across>| across.iter().map(|(key, a)| (key.to_string(), pooled(a))).collect();
+            |across: &OrdMap<Key, Across>| across.iter().map(|(key, a)| (key.to_string(), pooled(a))).collect();
         Self {
             schema: SCHEMA,
             cossim: env!("CARGO_PKG_VERSION").to_owned(),
@@ -262,15 +261,15 @@ fn millis(span: Duration) -> f64 {
 impl Refusals {
     /// What the scheduler recorded.
     pub fn new(record: &FailedGroup) -> Self {
-        let texts = |counts: &BTreeMap<std::sync::Arc<str>, u32>| {
+        let texts = |counts: &OrdMap<std::sync::Arc<str>, u32>| {
             counts.iter().map(|(name, count)| (name.to_string(), *count)).collect()
         };
         Self {
             evaluated: record.nodes_evaluated,
             filtered: record.nodes_filtered,
             exhausted: record.nodes_exhausted,
-            constraint_filtered: record.constraint_filtered.clone(),
-            dimension_exhausted: record.dimension_exhausted.clone(),
+            constraint_filtered: record.constraint_filtered.clone().into_iter().collect(),
+            dimension_exhausted: record.dimension_exhausted.clone().into_iter().collect(),
             class_filtered: texts(&record.class_filtered),
             class_exhausted: texts(&record.class_exhausted),
             nodes_available: texts(&record.nodes_available),

@@ -12,7 +12,6 @@ pub mod sensitivity;
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -20,7 +19,8 @@ use serde::Serialize;
 pub const SCHEMA: u32 = 1;
 
 /// The whole file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Version of this format.
     pub schema: u32,
@@ -59,7 +59,8 @@ pub struct Summary {
 }
 
 /// A parameter of the model whose value is assumed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Assumed {
     /// Its path, as in `--set`.
     pub path: String,
@@ -72,7 +73,8 @@ pub struct Assumed {
 }
 
 /// When seeds were enough.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stopping {
     /// Half of the 95 % interval of a mean that was asked for, in percent of the mean.
     pub half_width: f64,
@@ -85,7 +87,8 @@ pub struct Stopping {
 }
 
 /// How well the mean of what one expectation observes is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Known {
     /// The expectation, as written.
     pub text: String,
@@ -100,7 +103,8 @@ pub struct Known {
 }
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
     /// Its seed.
     pub seed: u64,
@@ -128,7 +132,8 @@ pub struct Run {
 }
 
 /// One metric of one run; which fields are there depends on its kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Metric {
     /// Unit of every figure.
     pub unit: String,
@@ -145,7 +150,8 @@ pub struct Metric {
 }
 
 /// One metric over several runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pooled {
     /// Unit of every figure.
     pub unit: String,
@@ -171,7 +177,8 @@ pub struct Pooled {
 }
 
 /// Samples between two valleys of a distribution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mode {
     /// Smallest sample.
     pub low: f64,
@@ -184,7 +191,8 @@ pub struct Mode {
 }
 
 /// A figure and how sure it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// Over all runs.
     pub value: f64,
@@ -194,7 +202,8 @@ pub struct Estimate {
 }
 
 /// Runs of one kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Case {
     /// What tells them apart.
     pub case: String,
@@ -205,7 +214,8 @@ pub struct Case {
 }
 
 /// A command of operators that the servers refused for good.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RefusedCommand {
     /// Region.
     pub region: String,
@@ -220,7 +230,8 @@ pub struct RefusedCommand {
 }
 
 /// A group that could not be placed as often as it was wanted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unplaced {
     /// Region.
     pub region: String,
@@ -242,7 +253,8 @@ pub struct Unplaced {
 }
 
 /// What one fault did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fault {
     /// As in the timeline.
     pub fault: String,
@@ -264,7 +276,8 @@ pub struct Fault {
 }
 
 /// What a fault did in runs of one kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Recovery {
     /// As in the timeline.
     pub fault: String,
@@ -281,7 +294,8 @@ pub struct Recovery {
 }
 
 /// A group that lost its leader.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Election {
     /// `nomad` or `consul`.
     pub system: String,
@@ -296,7 +310,8 @@ pub struct Election {
 }
 
 /// A stage of the replacement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stage {
     /// `detect`, `replace`, `start`, `healthy`, `route`, `request`.
     pub stage: String,
@@ -314,7 +329,8 @@ pub struct Stage {
 }
 
 /// What users suffered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outage {
     /// Seconds in which fewer than 95 % of the requests that ended did so well.
     pub seconds: u64,
@@ -323,7 +339,8 @@ pub struct Outage {
 }
 
 /// An expectation in one run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Expectation {
     /// As written.
     pub text: String,
@@ -334,7 +351,8 @@ pub struct Expectation {
 }
 
 /// An expectation over all runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Overall {
     /// As written.
     pub text: String,
@@ -352,7 +370,8 @@ pub struct Overall {
 }
 
 /// A law watched in one run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Invariant {
     /// As `raft.election_safety`.
     pub name: String,
@@ -366,7 +385,8 @@ pub struct Invariant {
 }
 
 /// What kept nodes from taking a group (Nomad `AllocMetric`).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Refusals {
     /// Nodes looked at.
     pub evaluated: u32,

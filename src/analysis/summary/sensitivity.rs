@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -23,7 +22,8 @@ pub const FILE: &str = "sensitivity.json";
 pub const MATTERS: f64 = 100.0 * findings::MATTERS;
 
 /// The whole file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Sensitivity {
     /// Version of this format.
     pub schema: u32,
@@ -55,7 +55,8 @@ pub struct Sensitivity {
 }
 
 /// A value that was varied.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Varied {
     /// Its path, as in `--set`.
     pub path: String,
@@ -64,7 +65,8 @@ pub struct Varied {
 }
 
 /// What one value does to one measure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Influence {
     /// The value.
     pub path: String,
@@ -93,7 +95,8 @@ pub struct Influence {
 
 /// How often moves of a value changed whether a measure ends at all: in every seed on one side, not in every seed on
 /// the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ends {
     /// Moves that changed it.
     pub turned: usize,

@@ -1,7 +1,6 @@
 //! A sweep before it runs: the scenario with every file it names, what is varied, and what is read off each run. It
 //! holds all that a run needs, so it can be carried to another machine.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +9,7 @@ use rayon::prelude::*;
 use crate::analysis::judge::{judgement, observed, windows};
 use crate::analysis::sweep::design::{self, Design, DesignError, Layout};
 use crate::analysis::sweep::work::Row;
+use crate::base::ordered::OrdMap;
 use crate::measure::objective::{Objective, Window};
 use crate::measure::outcome::Outcome;
 use crate::scenario;
@@ -31,7 +31,7 @@ pub struct Plan {
     /// Its text.
     pub text: String,
     /// The files it names, by their path in it.
-    pub files: BTreeMap<String, NamedText>,
+    pub files: OrdMap<String, NamedText>,
     /// Arguments of `--set`, in order; the same at every point.
     pub edits: Vec<String>,
     /// Arguments of `--vary`, in order.
@@ -320,7 +320,7 @@ impl Point {
 }
 
 /// The files a plan carries.
-struct Carried<'a>(&'a BTreeMap<String, NamedText>);
+struct Carried<'a>(&'a OrdMap<String, NamedText>);
 
 impl Files for Carried<'_> {
     fn read(&self, path: &str) -> Result<NamedText, String> {
@@ -331,7 +331,7 @@ impl Files for Carried<'_> {
 /// Remembers which files were read.
 struct Recorder {
     folder: scenario::Folder,
-    seen: Mutex<BTreeMap<String, NamedText>>,
+    seen: Mutex<OrdMap<String, NamedText>>,
 }
 
 impl Files for Recorder {

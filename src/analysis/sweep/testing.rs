@@ -24,7 +24,7 @@ pub(crate) fn plan(design: Design, vary: &[&str], seeds: u64) -> Plan {
     Plan {
         file: "s.ron".to_owned(),
         text: SCENARIO.to_owned(),
-        files: std::collections::BTreeMap::new(),
+        files: crate::base::ordered::OrdMap::new(),
         edits: Vec::new(),
         vary: vary.iter().map(|text| (*text).to_owned()).collect(),
         design,

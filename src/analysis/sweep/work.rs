@@ -1,6 +1,5 @@
 //! Making the runs of a sweep.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +11,7 @@ use crate::analysis::batch::Wish;
 use crate::analysis::judge::Judgement;
 use crate::analysis::run::{Progress, RunError, Shared, run};
 use crate::analysis::sweep::plan::Checked;
+use crate::base::ordered::OrdMap;
 
 /// What one run came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ pub fn make(
 ) -> Result<(), WorkError> {
     let shared = Shared::default();
     let (over, done_s) = (AtomicUsize::new(0), Mutex::new(0.0));
-    let going: Mutex<BTreeMap<usize, Arc<Progress>>> = Mutex::default();
+    let going: Mutex<OrdMap<usize, Arc<Progress>>> = Mutex::default();
     let failed: Mutex<Option<WorkError>> = Mutex::default();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.unwrap_or(0))

@@ -161,7 +161,7 @@ pub(super) fn planned(space: &Space, design: Option<Design>, output: &mut Output
     let plan = Plan {
         file: space.scenario.to_string_lossy().into_owned(),
         text,
-        files: std::collections::BTreeMap::new(),
+        files: crate::base::ordered::OrdMap::new(),
         edits: space.set.clone(),
         vary,
         design,

@@ -4,9 +4,8 @@
 //! ([`CatalogLaws::observe`]) and with the truth about hosts, which no server knows, and keeps a view of the catalog of
 //! its own, made of the changes that the servers report.
 
-use std::collections::BTreeMap;
-
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
@@ -23,13 +22,13 @@ pub struct CatalogLaws {
     index_monotonic: Tally,
     no_dead_node_served: Tally,
     /// Last entry applied, by server, since its last start.
-    applied: BTreeMap<ProcessId, u64>,
+    applied: OrdMap<ProcessId, u64>,
     /// Last index answered by a server to a client, by what was asked.
-    answered: BTreeMap<(ProcessId, ProcessId, u64), u64>,
+    answered: OrdMap<(ProcessId, ProcessId, u64), u64>,
     /// The entry whose changes are in the view, and the server that told of it first.
     seen: (u64, Option<ProcessId>),
-    view: BTreeMap<ProcessId, NodeView>,
-    dead: BTreeMap<ProcessId, Death>,
+    view: OrdMap<ProcessId, NodeView>,
+    dead: OrdMap<ProcessId, Death>,
     /// Since when a leader has been established without a break.
     established: Option<Time>,
     /// Faults that last keep members apart: nothing is due.
@@ -41,8 +40,8 @@ pub struct CatalogLaws {
 /// The checks of a node and of its instances.
 #[derive(Debug, Clone, Default)]
 struct NodeView {
-    own: BTreeMap<CheckId, CheckStatus>,
-    instances: BTreeMap<InstanceId, BTreeMap<CheckId, CheckStatus>>,
+    own: OrdMap<CheckId, CheckStatus>,
+    instances: OrdMap<InstanceId, OrdMap<CheckId, CheckStatus>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +63,11 @@ impl CatalogLaws {
             bound,
             index_monotonic: Tally::default(),
             no_dead_node_served: Tally::default(),
-            applied: BTreeMap::new(),
-            answered: BTreeMap::new(),
+            applied: OrdMap::new(),
+            answered: OrdMap::new(),
             seen: (0, None),
-            view: BTreeMap::new(),
-            dead: BTreeMap::new(),
+            view: OrdMap::new(),
+            dead: OrdMap::new(),
             established: None,
             is_excused: false,
             bound_since: Time::ZERO,
@@ -177,7 +176,7 @@ impl CatalogLaws {
     /// Whether some instance of a node is in the answers as passing.
     fn is_served(&self, node: ProcessId) -> bool {
         let healthy =
-            |checks: &BTreeMap<CheckId, CheckStatus>| checks.values().all(|status| *status != CheckStatus::Critical);
+            |checks: &OrdMap<CheckId, CheckStatus>| checks.values().all(|status| *status != CheckStatus::Critical);
         self.view.get(&node).is_some_and(|view| healthy(&view.own) && view.instances.values().any(healthy))
     }
 
@@ -202,7 +201,7 @@ impl CatalogLaws {
 }
 
 impl NodeView {
-    fn checks(&mut self, id: CheckId) -> &mut BTreeMap<CheckId, CheckStatus> {
+    fn checks(&mut self, id: CheckId) -> &mut OrdMap<CheckId, CheckStatus> {
         match id.instance() {
             None => &mut self.own,
             Some(instance) => self.instances.entry(instance).or_default(),

@@ -4,8 +4,8 @@
 //! The observers keep a record of their own, fed with [`Observation`]s of one pool in the order things happened. They
 //! know who runs and whether a fault is on, which no member does.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -76,7 +76,7 @@ impl Fact {
 pub struct IncarnationNeverGoesBack {
     /// What it has seen.
     pub tally: Tally,
-    highest: BTreeMap<(Member, Member), u32>,
+    highest: OrdMap<(Member, Member), u32>,
 }
 
 impl IncarnationNeverGoesBack {
@@ -106,9 +106,9 @@ pub struct NotDeadForEver {
     /// What it has seen.
     pub tally: Tally,
     bound: Duration,
-    running: BTreeSet<Member>,
+    running: OrdSet<Member>,
     /// Who is held for dead, and by whom.
-    dead: BTreeMap<Member, BTreeSet<Member>>,
+    dead: OrdMap<Member, OrdSet<Member>>,
     faults: u32,
     /// When a fault last ended, or somebody started or stopped.
     disturbed: Time,
@@ -120,8 +120,8 @@ impl NotDeadForEver {
         Self {
             tally: Tally::default(),
             bound,
-            running: BTreeSet::new(),
-            dead: BTreeMap::new(),
+            running: OrdSet::new(),
+            dead: OrdMap::new(),
             faults: 0,
             disturbed: Time::ZERO,
         }

@@ -7,10 +7,10 @@
 
 mod logs;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
@@ -188,7 +188,7 @@ impl Laws {
 /// Election safety (Raft §5.2): at most one leader per term.
 #[derive(Debug, Clone, Default)]
 pub struct ElectionSafety {
-    leaders: BTreeMap<Term, ProcessId>,
+    leaders: OrdMap<Term, ProcessId>,
     tally: Tally,
 }
 
@@ -214,8 +214,8 @@ impl Law for ElectionSafety {
 /// Leader append-only (Raft §5.3): a leader neither overwrites nor removes entries of its log.
 #[derive(Debug, Clone, Default)]
 pub struct LeaderAppendOnly {
-    leading: BTreeMap<ProcessId, Term>,
-    last: BTreeMap<ProcessId, Index>,
+    leading: OrdMap<ProcessId, Term>,
+    last: OrdMap<ProcessId, Index>,
     tally: Tally,
 }
 
@@ -265,7 +265,7 @@ impl Law for LeaderAppendOnly {
 #[derive(Debug, Clone, Default)]
 pub struct LogMatching {
     logs: Logs,
-    known: BTreeMap<(Index, Term), u64>,
+    known: OrdMap<(Index, Term), u64>,
     tally: Tally,
 }
 
@@ -296,9 +296,9 @@ impl Law for LogMatching {
 #[derive(Debug, Clone, Default)]
 pub struct LeaderCompleteness {
     logs: Logs,
-    terms: BTreeMap<ProcessId, Term>,
+    terms: OrdMap<ProcessId, Term>,
     /// Per term: the highest entry committed while its leader led, with its term and the hash of its history.
-    committed: BTreeMap<Term, (Index, Term, Option<u64>)>,
+    committed: OrdMap<Term, (Index, Term, Option<u64>)>,
     highest: Index,
     tally: Tally,
 }
@@ -354,8 +354,8 @@ impl Law for LeaderCompleteness {
 /// State-machine safety (Raft §5.4.3): at one index all servers apply the same, and each applies every index in order.
 #[derive(Debug, Clone, Default)]
 pub struct StateMachineSafety {
-    known: BTreeMap<Index, (Term, u64)>,
-    applied: BTreeMap<ProcessId, Index>,
+    known: OrdMap<Index, (Term, u64)>,
+    applied: OrdMap<ProcessId, Index>,
     tally: Tally,
 }
 
@@ -417,8 +417,8 @@ impl StateMachineSafety {
 #[derive(Debug, Clone)]
 pub struct CommitSafety {
     logs: Logs,
-    commit: BTreeMap<ProcessId, Index>,
-    configurations: BTreeMap<ProcessId, Arc<Configuration>>,
+    commit: OrdMap<ProcessId, Index>,
+    configurations: OrdMap<ProcessId, Arc<Configuration>>,
     founding: Arc<Configuration>,
     highest: Index,
     tally: Tally,
@@ -429,8 +429,8 @@ impl CommitSafety {
     pub fn new(founding: &Configuration) -> Self {
         Self {
             logs: Logs::default(),
-            commit: BTreeMap::new(),
-            configurations: BTreeMap::new(),
+            commit: OrdMap::new(),
+            configurations: OrdMap::new(),
             founding: Arc::new(founding.clone()),
             highest: Index::ZERO,
             tally: Tally::default(),
@@ -494,8 +494,8 @@ impl Law for CommitSafety {
 /// A server's term never goes back, and it votes once per term, restarts included.
 #[derive(Debug, Clone, Default)]
 pub struct VoteSafety {
-    terms: BTreeMap<ProcessId, Term>,
-    votes: BTreeMap<ProcessId, (Term, ProcessId)>,
+    terms: OrdMap<ProcessId, Term>,
+    votes: OrdMap<ProcessId, (Term, ProcessId)>,
     tally: Tally,
 }
 
@@ -541,7 +541,7 @@ impl Law for VoteSafety {
 pub struct Liveness {
     leader_bound: Duration,
     commit_bound: Duration,
-    leading: BTreeMap<ProcessId, Time>,
+    leading: OrdMap<ProcessId, Time>,
     healthy: Option<Time>,
     /// Since when a leader is due, and since when a commit is.
     leader_due: Option<Time>,
@@ -556,7 +556,7 @@ impl Liveness {
         Self {
             leader_bound,
             commit_bound,
-            leading: BTreeMap::new(),
+            leading: OrdMap::new(),
             healthy: None,
             leader_due: None,
             commit_due: None,

@@ -169,7 +169,7 @@ impl SchedulerLaws {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use crate::base::ordered::OrdMap;
     use std::sync::Arc;
 
     use super::*;
@@ -389,7 +389,7 @@ mod tests {
                 job_version: version,
                 job_create_index: job.create_index,
                 status,
-                groups: BTreeMap::new(),
+                groups: OrdMap::new(),
                 create_index: 3,
                 modify_index: 3,
             };

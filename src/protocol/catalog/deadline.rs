@@ -1,7 +1,6 @@
 //! Many deadlines behind one timer.
 
-use std::collections::BTreeMap;
-
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 
@@ -31,13 +30,13 @@ impl Alarm {
 /// Things to go on with later, in the order of their times; equal times in the order in which they came.
 #[derive(Debug, Clone)]
 pub(super) struct Deadlines<T> {
-    items: BTreeMap<(Time, u64), T>,
+    items: OrdMap<(Time, u64), T>,
     count: u64,
 }
 
 impl<T> Default for Deadlines<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), count: 0 }
+        Self { items: OrdMap::new(), count: 0 }
     }
 }
 

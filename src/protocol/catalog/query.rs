@@ -5,14 +5,14 @@
 //! those it concerns. The fallback to table-wide waiting beyond 8192 watch channels is left out: it would add wake-ups,
 //! never answers.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::rng::Rng;
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -211,9 +211,9 @@ impl fmt::Display for Query {
 /// Blocked queries of one server. `T` is whatever the server needs to go on with one.
 #[derive(Debug, Clone)]
 pub struct Waiters<T> {
-    waiting: BTreeMap<u64, Waiter<T>>,
-    by_key: BTreeMap<Key, Vec<u64>>,
-    deadlines: BTreeSet<(Time, u64)>,
+    waiting: OrdMap<u64, Waiter<T>>,
+    by_key: OrdMap<Key, Vec<u64>>,
+    deadlines: OrdSet<(Time, u64)>,
     next: u64,
 }
 
@@ -226,7 +226,7 @@ struct Waiter<T> {
 
 impl<T> Default for Waiters<T> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), by_key: BTreeMap::new(), deadlines: BTreeSet::new(), next: 0 }
+        Self { waiting: OrdMap::new(), by_key: OrdMap::new(), deadlines: OrdSet::new(), next: 0 }
     }
 }
 

@@ -8,14 +8,14 @@
 //! A write that changes nothing moves no index, so it wakes nobody. Nodes and names are behind `Arc`s and copied on
 //! write: an answer or a snapshot is a list of handles.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::base::id::ProcessId;
+use crate::base::ordered::Entry;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::model::service::CheckStatus;
 use crate::protocol::catalog::record::CheckId;
 use crate::protocol::catalog::record::CheckRecord;
@@ -29,8 +29,8 @@ use crate::protocol::catalog::record::ServiceSpec;
 pub struct State {
     /// The last entry applied.
     index: u64,
-    nodes: BTreeMap<ProcessId, Arc<NodeEntry>>,
-    services: BTreeMap<Arc<str>, Arc<ServiceEntry>>,
+    nodes: OrdMap<ProcessId, Arc<NodeEntry>>,
+    services: OrdMap<Arc<str>, Arc<ServiceEntry>>,
     tables: TableIndexes,
 }
 
@@ -90,7 +90,7 @@ pub struct ServiceEntry {
     /// `service.<name>`: the last change of an instance, of its checks or of its node's checks.
     pub index: u64,
     /// The instances of this name.
-    pub members: BTreeSet<(ProcessId, InstanceId)>,
+    pub members: OrdSet<(ProcessId, InstanceId)>,
 }
 
 /// What blocking queries wait for.
@@ -163,8 +163,13 @@ impl State {
         self.nodes.get(&node)
     }
 
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// All nodes, in order.
-    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Arc<NodeEntry>> {
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeEntry>> {
         self.nodes.values()
     }
 
@@ -174,7 +179,7 @@ impl State {
     }
 
     /// All names that have instances, in order.
-    pub fn service_names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+    pub fn service_names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.services.keys()
     }
 }

@@ -20,7 +20,6 @@
 //!
 //! Nothing of it is durable: after a restart Raft restores a snapshot and applies its log again.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -30,6 +29,7 @@ use crate::base::machine::Input;
 use crate::base::machine::Kept;
 use crate::base::machine::Machine;
 use crate::base::machine::Slot;
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -160,17 +160,17 @@ pub struct CatalogServer {
     pub(super) leading: Option<Leading>,
     pub(super) leader: Option<ProcessId>,
     pub(super) last_contact: Option<Time>,
-    members: BTreeMap<ProcessId, (MemberRole, MemberStatus)>,
-    proposals: BTreeMap<u64, Purpose>,
+    members: OrdMap<ProcessId, (MemberRole, MemberStatus)>,
+    proposals: OrdMap<u64, Purpose>,
     pub(super) next_request: u64,
     pub(super) calls: Calls<Forwarded>,
     pub(super) waiters: Waiters<Read>,
     pub(super) wait_alarm: Alarm,
     pub(super) held: Deadlines<Held>,
     pub(super) hold_alarm: Alarm,
-    pub(super) verifying: BTreeMap<u64, Vec<Read>>,
-    pub(super) cache: BTreeMap<QueryKind, Cached>,
-    pub(super) remote: BTreeMap<RegionId, VecDeque<ProcessId>>,
+    pub(super) verifying: OrdMap<u64, Vec<Read>>,
+    pub(super) cache: OrdMap<QueryKind, Cached>,
+    pub(super) remote: OrdMap<RegionId, VecDeque<ProcessId>>,
 }
 
 /// The latest answer to one kind of query: good while the index that the query would carry stays the same.
@@ -217,17 +217,17 @@ impl CatalogServer {
             leading: None,
             leader: None,
             last_contact: None,
-            members: BTreeMap::new(),
-            proposals: BTreeMap::new(),
+            members: OrdMap::new(),
+            proposals: OrdMap::new(),
             next_request: 0,
             calls: Calls::default(),
             waiters: Waiters::default(),
             wait_alarm: Alarm::default(),
             held: Deadlines::default(),
             hold_alarm: Alarm::default(),
-            verifying: BTreeMap::new(),
-            cache: BTreeMap::new(),
-            remote: BTreeMap::new(),
+            verifying: OrdMap::new(),
+            cache: OrdMap::new(),
+            remote: OrdMap::new(),
         }
     }
 

@@ -316,9 +316,9 @@ fn member_events_beyond_the_queue_are_dropped_until_the_next_comparison() {
         story.server_events.iter().filter(|(_, _, event)| matches!(event, ServerEvent::MemberEventDropped { .. }));
     assert_eq!(dropped.count(), 300 - 257, "one is being written, 256 wait");
     story.run_for(30_000);
-    assert_eq!(story.servers[&ProcessId(0)].state().nodes().len(), 257);
+    assert_eq!(story.servers[&ProcessId(0)].state().node_count(), 257);
     story.run_for(32_000);
-    assert_eq!(story.servers[&ProcessId(0)].state().nodes().len(), 300);
+    assert_eq!(story.servers[&ProcessId(0)].state().node_count(), 300);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What the tests of this module share: records, and a small world of servers and agents.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -12,6 +10,8 @@ use crate::base::machine::Input;
 use crate::base::machine::Machine;
 use crate::base::machine::Slot;
 use crate::base::machine::Token;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::rng::Draws;
 use crate::base::rng::Rng;
 use crate::base::time::Duration;
@@ -77,15 +77,15 @@ pub(super) fn service(id: u64, name: &str, checks: Vec<Check>) -> Arc<ServiceDef
 /// takes 1 ms. Raft is a list: an entry is applied 5 ms after it was proposed, at the followers 50 ms later.
 pub(super) struct Story {
     pub(super) now: Time,
-    pub(super) servers: BTreeMap<ProcessId, CatalogServer>,
-    pub(super) agents: BTreeMap<ProcessId, CatalogAgent>,
+    pub(super) servers: OrdMap<ProcessId, CatalogServer>,
+    pub(super) agents: OrdMap<ProcessId, CatalogAgent>,
     pub(super) leader: Option<ProcessId>,
     /// Processes that do not run though their host does.
-    pub(super) refusing: BTreeSet<ProcessId>,
+    pub(super) refusing: OrdSet<ProcessId>,
     /// Processes on hosts that are gone.
-    pub(super) silent: BTreeSet<ProcessId>,
+    pub(super) silent: OrdSet<ProcessId>,
     /// What the probed process answers per port; silence without an entry.
-    pub(super) health: BTreeMap<u16, (CheckStatus, u32)>,
+    pub(super) health: OrdMap<u16, (CheckStatus, u32)>,
     pub(super) probes: Vec<Time>,
     /// What was told to whoever asked.
     pub(super) told: Vec<(Time, u64, Result<Arc<Reply>, RpcError>)>,
@@ -96,8 +96,8 @@ pub(super) struct Story {
     pub(super) stalled: bool,
     index: u64,
     count: u64,
-    queue: BTreeMap<(Time, u64), Happening>,
-    timers: BTreeMap<(ProcessId, usize), u64>,
+    queue: OrdMap<(Time, u64), Happening>,
+    timers: OrdMap<(ProcessId, usize), u64>,
 }
 
 pub(super) const ASKER: ProcessId = ProcessId(901);
@@ -176,11 +176,11 @@ impl Story {
         Self {
             now: Time::ZERO,
             servers: (0..3).map(server).collect(),
-            agents: BTreeMap::new(),
+            agents: OrdMap::new(),
             leader: None,
-            refusing: BTreeSet::new(),
-            silent: BTreeSet::new(),
-            health: BTreeMap::new(),
+            refusing: OrdSet::new(),
+            silent: OrdSet::new(),
+            health: OrdMap::new(),
             probes: Vec::new(),
             told: Vec::new(),
             agent_events: Vec::new(),
@@ -189,8 +189,8 @@ impl Story {
             stalled: false,
             index: 0,
             count: 0,
-            queue: BTreeMap::new(),
-            timers: BTreeMap::new(),
+            queue: OrdMap::new(),
+            timers: OrdMap::new(),
         }
     }
 

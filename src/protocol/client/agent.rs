@@ -1,10 +1,10 @@
 //! The client agent: registration, heartbeats, the pull and push loops, and the runners of its allocations.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Slot};
+use crate::base::ordered::OrdSet;
 use crate::base::rng::Rng;
 use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::time::{Duration, Time};
@@ -94,7 +94,7 @@ pub struct NomadClient {
     pub(super) known: Vec<(AllocId, u64)>,
     pub(super) runners: SortedMap<AllocId, Box<Runner>>,
     /// Runners whose group has, or once had, `stop_after_client_disconnect`.
-    pub(super) stoppable: BTreeSet<AllocId>,
+    pub(super) stoppable: OrdSet<AllocId>,
     pub(super) dirty: SortedSet<AllocId>,
     pub(super) pushing: Vec<AllocUpdate>,
     pub(super) push_alarm: PushAlarm,
@@ -109,7 +109,7 @@ pub struct NomadClient {
     pub(super) keepalive_phase: Duration,
     pub(super) alarms: Alarms,
     pub(super) runner_due: Option<Time>,
-    pub(super) images: BTreeSet<u64>,
+    pub(super) images: OrdSet<u64>,
     /// The servers were reached since the process started.
     pub(super) reached: bool,
     pub(super) started: Time,
@@ -192,7 +192,7 @@ impl NomadClient {
             list_index: 0,
             known: Vec::new(),
             runners: SortedMap::default(),
-            stoppable: BTreeSet::new(),
+            stoppable: OrdSet::new(),
             dirty: SortedSet::default(),
             pushing: Vec::new(),
             push_alarm: PushAlarm::Off,
@@ -204,7 +204,7 @@ impl NomadClient {
             keepalive_phase,
             alarms: Alarms::default(),
             runner_due: None,
-            images: BTreeSet::new(),
+            images: OrdSet::new(),
             reached: false,
             started: Time::ZERO,
             events: Vec::new(),

@@ -1,9 +1,9 @@
 //! What the client does about allocations: the pull and push loops, predecessors, runners, heartbeat stop.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdSet;
 use crate::base::sorted::{SortedMap, search_back};
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus};
@@ -250,7 +250,7 @@ fn desk<'a>(
     config: &'a ClientConfig,
     events: &'a mut Vec<Event>,
     alarms: &'a mut Alarms,
-    images: &'a mut BTreeSet<u64>,
+    images: &'a mut OrdSet<u64>,
 ) -> Desk<'a> {
     Desk { now, config, events, alarms, images }
 }

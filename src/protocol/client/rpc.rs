@@ -4,10 +4,10 @@
 //! goes
 //! to the tail; "no leader" errors, and reads that lost their connection, are tried again for `rpc_hold_timeout`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::AllocId;
 use crate::protocol::scheduler::message::{Call, Request, RpcError};
@@ -67,9 +67,9 @@ pub struct Calls {
     /// The list as the servers last gave it, to see changes.
     pub given: Option<Arc<Vec<ProcessId>>>,
     /// Sent and not answered.
-    pub out: BTreeMap<Call, Outgoing>,
+    pub out: OrdMap<Call, Outgoing>,
     /// To be sent again.
-    pub held: BTreeMap<(Time, Call), Outgoing>,
+    pub held: OrdMap<(Time, Call), Outgoing>,
 }
 
 impl Calls {

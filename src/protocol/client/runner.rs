@@ -6,11 +6,11 @@
 //! shutdown delay,
 //! leader, the others, poststop tasks.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::base::ordered::OrdSet;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus};
 use crate::model::deployment::DeploymentId;
@@ -49,7 +49,7 @@ pub struct Desk<'a> {
     /// Wake-ups of all runners; one that does not match the runner's own note is stale.
     pub alarms: &'a mut Alarms,
     /// Tasks whose image the node has, by a hash of driver and configuration.
-    pub images: &'a mut BTreeSet<u64>,
+    pub images: &'a mut OrdSet<u64>,
 }
 
 /// How the runner stands towards the allocation it replaces.
@@ -694,7 +694,7 @@ mod tests {
         now: Time,
         runner: Option<Runner>,
         alarms: Alarms,
-        images: BTreeSet<u64>,
+        images: OrdSet<u64>,
         /// Everything it asked for, in words.
         told: Vec<String>,
     }
@@ -714,7 +714,7 @@ mod tests {
                 now: Time::ZERO,
                 runner: None,
                 alarms: Alarms::default(),
-                images: BTreeSet::new(),
+                images: OrdSet::new(),
                 told: Vec::new(),
             }
         }

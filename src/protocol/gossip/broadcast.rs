@@ -2,10 +2,10 @@
 //! larger, then newer; each rumour leaves after a number of transmissions that grows with the logarithm of the pool.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use crate::base::ordered::OrdMap;
 use crate::protocol::gossip::members::Member;
 use crate::protocol::gossip::message::{COMPOUND_OVERHEAD, Rumour};
 
@@ -37,7 +37,7 @@ pub struct Broadcasts {
     rumours: Vec<Waiting>,
     free: Vec<u32>,
     /// Where the rumour about a member is, for those that replace each other.
-    named: BTreeMap<Member, u32>,
+    named: OrdMap<Member, u32>,
     count: u32,
 }
 

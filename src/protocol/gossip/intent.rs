@@ -1,10 +1,9 @@
 //! Serf's member list, ordered by intents: who is alive, leaving, left or failed (Serf `handleNodeJoin`,
 //! `handleNodeLeave`, `handleNodeJoinIntent`, `handleNodeLeaveIntent`, `reap`).
 
-use std::collections::BTreeMap;
-
 use crate::base::id::ProcessId;
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::protocol::gossip::config::SerfConfig;
 use crate::protocol::gossip::lamport::LTime;
@@ -61,7 +60,7 @@ pub(super) struct Roster {
     /// In the order in which they failed.
     failed: Vec<Member>,
     left: Vec<Member>,
-    early: BTreeMap<Member, EarlyIntent>,
+    early: OrdMap<Member, EarlyIntent>,
     /// Whether the rows came with an established pool.
     established: bool,
     size: usize,
@@ -80,7 +79,7 @@ impl Roster {
             known: pool.initial.to_vec(),
             failed: Vec::new(),
             left: Vec::new(),
-            early: BTreeMap::new(),
+            early: OrdMap::new(),
             established: true,
             size,
         }

@@ -4,12 +4,12 @@
 //! between the agents of a pool: an agent of an established pool of 1 000 costs a few hundred pointers, not 1 000
 //! entries.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::base::id::Id;
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 
 crate::id!(
@@ -43,7 +43,7 @@ impl Directory {
         let mut sorted: Vec<_> = entries.into_iter().collect();
         sorted.sort();
         let mut directory = Self::default();
-        let mut known = BTreeMap::new();
+        let mut known = OrdMap::new();
         for (address, name) in sorted {
             if directory.by_address.last().is_some_and(|&(last, _)| last == address) {
                 return Err(DirectoryError::Twice(address));

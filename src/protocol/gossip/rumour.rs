@@ -1,12 +1,12 @@
 //! User events and queries: everybody hears each of them once, in no particular order (Serf `handleUserEvent`,
 //! `handleQuery`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::protocol::gossip::broadcast::transmit_limit;
 use crate::protocol::gossip::lamport::{LTime, LamportClock};
@@ -26,7 +26,7 @@ struct Heard<T> {
 #[derive(Debug, Clone)]
 pub(super) struct Window<T> {
     pub(super) clock: LamportClock,
-    slots: BTreeMap<u64, Heard<T>>,
+    slots: OrdMap<u64, Heard<T>>,
     size: u64,
     /// Anything before is ignored.
     earliest: LTime,
@@ -34,12 +34,7 @@ pub(super) struct Window<T> {
 
 impl<T: PartialEq> Window<T> {
     pub(super) fn new(size: u32) -> Self {
-        Self {
-            clock: LamportClock::started(),
-            slots: BTreeMap::new(),
-            size: u64::from(size.max(1)),
-            earliest: LTime(0),
-        }
+        Self { clock: LamportClock::started(), slots: OrdMap::new(), size: u64::from(size.max(1)), earliest: LTime(0) }
     }
 
     /// Takes in something of this time; says whether it is new and not too old.

@@ -1,8 +1,8 @@
 //! How long a suspicion lasts (Lifeguard §IV-B, memberlist `suspicion.go`): long at first, shorter with every
 //! independent confirmation.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 
 use smallvec::SmallVec;
 
@@ -70,8 +70,8 @@ pub enum Confirmation {
 /// All suspicions of one member, by suspect and by deadline.
 #[derive(Debug, Clone, Default)]
 pub struct Suspicions {
-    by_member: BTreeMap<Member, Suspicion>,
-    by_deadline: BTreeSet<(Time, Member)>,
+    by_member: OrdMap<Member, Suspicion>,
+    by_deadline: OrdSet<(Time, Member)>,
 }
 
 impl Suspicions {

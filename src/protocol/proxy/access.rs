@@ -2,8 +2,9 @@
 //!
 //! A rule that does not parse is no rule: traffic flows (fail open).
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use crate::base::ordered::OrdMap;
 
 /// Why a rule was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +57,7 @@ pub struct Access {
 
 impl Access {
     /// Reads the options `allow` and `deny`. Blocks read before a mistake stay in force, as in the original.
-    pub fn parse(options: &BTreeMap<String, String>) -> (Self, Option<AccessError>) {
+    pub fn parse(options: &OrdMap<String, String>) -> (Self, Option<AccessError>) {
         let given = |key: &str| options.get(key).map_or("", String::as_str);
         let mut access = Self::default();
         let (allow, deny) = (given("allow"), given("deny"));

@@ -2,7 +2,7 @@
 //!
 //! One command per line; any mistake fails the whole text, so that one bad tag keeps every fabio at its last table.
 
-use std::collections::BTreeMap;
+use crate::base::ordered::OrdMap;
 
 /// One line of a routing configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Add {
     /// Tags of the service.
     pub tags: Vec<String>,
     /// Options; `None` unless given.
-    pub options: BTreeMap<String, String>,
+    pub options: OrdMap<String, String>,
 }
 
 /// `route del`: what is empty matches anything.
@@ -220,7 +220,7 @@ fn parse_tags(text: &str) -> Vec<String> {
     if text.is_empty() { Vec::new() } else { text.split(',').map(|tag| tag.trim().to_owned()).collect() }
 }
 
-fn parse_options(text: &str) -> BTreeMap<String, String> {
+fn parse_options(text: &str) -> OrdMap<String, String> {
     text.split_whitespace()
         .map(|word| {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));

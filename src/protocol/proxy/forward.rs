@@ -1,9 +1,8 @@
 //! What fabio does with one HTTP request: refuse, redirect or pass on, and with which URL and headers (fabio
 //! `HTTPProxy.ServeHTTP`, `addHeaders`).
 
-use std::collections::BTreeMap;
-
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::protocol::proxy::endpoint::Endpoint;
 use crate::protocol::proxy::pick::Strategy;
 use crate::protocol::proxy::release::Release;
@@ -60,7 +59,7 @@ pub struct Incoming<'a> {
     /// Whether the connection is encrypted.
     pub tls: bool,
     /// Request headers by canonical name.
-    pub headers: &'a BTreeMap<String, String>,
+    pub headers: &'a OrdMap<String, String>,
 }
 
 /// What happens to a request.
@@ -87,7 +86,7 @@ pub struct Upstream {
     /// `Host` header.
     pub host: String,
     /// Headers fabio added or changed.
-    pub headers: BTreeMap<&'static str, String>,
+    pub headers: OrdMap<&'static str, String>,
 }
 
 /// How talking to a target can fail.
@@ -210,7 +209,7 @@ fn join_queries(target: &str, request: &str) -> String {
 }
 
 /// `None` when the remote address is not `host:port`.
-fn added_headers(incoming: Incoming<'_>, host: &str, strip: &str) -> Option<BTreeMap<&'static str, String>> {
+fn added_headers(incoming: Incoming<'_>, host: &str, strip: &str) -> Option<OrdMap<&'static str, String>> {
     let given = |name: &str| incoming.headers.get(name).map_or("", String::as_str);
     let or_given = |name: &str, value: &str| if given(name).is_empty() { value } else { given(name) }.to_owned();
     let (remote, _) = incoming.remote.rsplit_once(':')?;
@@ -225,7 +224,7 @@ fn added_headers(incoming: Incoming<'_>, host: &str, strip: &str) -> Option<BTre
         "" => remote.to_owned(),
         earlier => format!("{earlier}, {remote}"),
     };
-    let mut headers = BTreeMap::from([
+    let mut headers = OrdMap::from([
         ("X-Real-Ip", or_given("X-Real-Ip", remote)),
         ("X-Forwarded-For", forwarded_for),
         ("X-Forwarded-Proto", or_given("X-Forwarded-Proto", plain_scheme)),

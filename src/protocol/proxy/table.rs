@@ -4,10 +4,10 @@
 //! user. Tables share the targets they have in common. Descending byte order of paths is what makes the longer of two
 //! prefixes win.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::protocol::proxy::access::Access;
 use crate::protocol::proxy::command::{CommandError, Delete, Weigh};
 use crate::protocol::proxy::configuration::{Configuration, Order, Piece};
@@ -131,7 +131,7 @@ impl Table {
 
     /// Carries out the commands strictly in order.
     pub fn of(configuration: &Configuration, release: Release) -> Result<Self, TableError> {
-        let mut draft = Draft { hosts: BTreeMap::new(), added: BTreeSet::new(), release };
+        let mut draft = Draft { hosts: OrdMap::new(), added: OrdSet::new(), release };
         for order in configuration.orders()? {
             match order {
                 Order::Add(addition) => draft.add(addition)?,
@@ -332,9 +332,9 @@ fn index(index: usize) -> u32 {
 }
 
 struct Draft {
-    hosts: BTreeMap<String, Vec<Route>>,
+    hosts: OrdMap<String, Vec<Route>>,
     /// Hashes of all targets ever added, each with its route's place: what is not here is no repetition.
-    added: BTreeSet<u64>,
+    added: OrdSet<u64>,
     release: Release,
 }
 

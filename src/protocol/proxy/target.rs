@@ -1,10 +1,10 @@
 //! A target of a route, and all of adding it to a table that does not depend on the table.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::base::ordered::OrdMap;
 use crate::protocol::proxy::access::Access;
 use crate::protocol::proxy::command::Add;
 use crate::protocol::proxy::endpoint::Endpoint;
@@ -18,7 +18,7 @@ pub struct Target {
     /// Service tags.
     pub tags: Vec<String>,
     /// All options.
-    pub options: BTreeMap<String, String>,
+    pub options: OrdMap<String, String>,
     /// Where requests go.
     pub url: Url,
     /// The same as text.

@@ -4,9 +4,8 @@
 //! Pure bookkeeping: whoever leads asks it, and carries out what it says. A server's health is judged by what the
 //! leader knows of it; the original asks the server itself.
 
-use std::collections::BTreeMap;
-
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::protocol::raft::{Configuration, Index, MembershipChange, Suffrage};
 
@@ -73,7 +72,7 @@ pub fn on_standing(
 
 /// Dead servers to be removed: those that failed, and those the pool does not know. Nothing happens if they are more
 /// than a minority of the voters; failed servers without a vote go at once.
-pub fn prune(configuration: &Configuration, members: &BTreeMap<ProcessId, Standing>) -> Pruning {
+pub fn prune(configuration: &Configuration, members: &OrdMap<ProcessId, Standing>) -> Pruning {
     let failed = |id: &ProcessId| members.get(id) == Some(&Standing::Failed);
     let servers = configuration.servers();
     let nonvoters = servers.iter().filter(|(_, suffrage)| *suffrage == Suffrage::Nonvoter).map(|(id, _)| *id);
@@ -92,7 +91,7 @@ pub fn prune(configuration: &Configuration, members: &BTreeMap<ProcessId, Standi
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     /// Since when servers without a vote have been healthy.
-    since: BTreeMap<ProcessId, Time>,
+    since: OrdMap<ProcessId, Time>,
 }
 
 impl Health {
@@ -133,7 +132,7 @@ mod tests {
         ProcessId(number)
     }
 
-    fn members(list: &[(u32, Standing)]) -> BTreeMap<ProcessId, Standing> {
+    fn members(list: &[(u32, Standing)]) -> OrdMap<ProcessId, Standing> {
         list.iter().map(|(id, standing)| (p(*id), *standing)).collect()
     }
 

@@ -1,7 +1,5 @@
 //! A cluster driven by hand: nothing happens unless the test says so. Paper tests and transcripts stand on it.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::base::id::ProcessId;
@@ -10,6 +8,8 @@ use crate::base::machine::Input;
 use crate::base::machine::Kept;
 use crate::base::machine::Machine;
 use crate::base::machine::Token;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::rng::Rng;
 use crate::base::time::Duration;
 use crate::base::time::Time;
@@ -61,10 +61,10 @@ struct Outside {
 /// The cluster.
 #[derive(Debug)]
 pub(super) struct Script {
-    pub(super) nodes: BTreeMap<u32, RaftNode<Word>>,
+    pub(super) nodes: OrdMap<u32, RaftNode<Word>>,
     outside: Outside,
-    down: BTreeSet<u32>,
-    cut: BTreeSet<(u32, u32)>,
+    down: OrdSet<u32>,
+    cut: OrdSet<(u32, u32)>,
 }
 
 struct Effects<'a> {
@@ -148,7 +148,7 @@ impl Script {
         };
         let outside = Outside { now: Time::ZERO, sync, flying: Vec::new(), writes: Vec::new(), lines: Vec::new() };
         let nodes = names.iter().map(|name| node(*name)).collect();
-        let mut script = Self { nodes, outside, down: BTreeSet::new(), cut: BTreeSet::new() };
+        let mut script = Self { nodes, outside, down: OrdSet::new(), cut: OrdSet::new() };
         for name in names {
             script.input(*name, Input::Start);
         }

@@ -4,9 +4,9 @@
 //! Costs grow with what changes, not with the state. Entries that name things which are gone change nothing; the
 //! proposer learns it from [`Applied`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdSet;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desired};
 use crate::model::deployment::{Deployment, DeploymentId};
@@ -507,7 +507,7 @@ impl Writer<'_> {
     // Garbage collection.
 
     fn reap(&mut self, evals: &[EvalId], allocs: &[AllocId], deployments: &[DeploymentId], jobs: &[JobId]) {
-        let mut touched = BTreeSet::new();
+        let mut touched = OrdSet::new();
         for id in evals {
             let Some(eval) = self.state.evals.remove(*id) else { continue };
             touched.insert(eval.job);

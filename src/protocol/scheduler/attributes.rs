@@ -271,7 +271,7 @@ mod tests {
                 kind: "gpu".into(),
                 name: "1080ti".into(),
                 instances: Vec::new(),
-                attributes: std::collections::BTreeMap::new(),
+                attributes: crate::base::ordered::OrdMap::new(),
             };
             assert_eq!(rule.holds(&device), expected, "{left} {operator} {right}");
         }

@@ -9,10 +9,10 @@
 //! Left out: quotas (an Enterprise feature). The buffer of 8096 unblocks between the state machine and the tracker is
 //! not modelled: an unblock acts at once.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::Duration;
 use crate::model::evaluation::{EvalId, Evaluation, Trigger};
 use crate::model::job::{JobId, JobKind};
@@ -32,16 +32,16 @@ pub type Released = (Arc<Evaluation>, Option<EvalToken>);
 pub struct Blocked {
     enabled: bool,
     /// One of each job at most.
-    tracked: BTreeMap<EvalId, Held>,
+    tracked: OrdMap<EvalId, Held>,
     /// How many of them escaped the classes.
     escaped_count: usize,
-    jobs: BTreeMap<JobId, EvalId>,
+    jobs: OrdMap<JobId, EvalId>,
     /// Evaluations of system jobs by job and node, whether or not they are the job's one.
-    system: BTreeMap<(JobId, NodeId), Held>,
+    system: OrdMap<(JobId, NodeId), Held>,
     /// The jobs in `system` by node.
-    by_node: BTreeMap<NodeId, BTreeSet<JobId>>,
+    by_node: OrdMap<NodeId, OrdSet<JobId>>,
     /// Raft index of the last unblocking by class.
-    unblocked: BTreeMap<u64, u64>,
+    unblocked: OrdMap<u64, u64>,
     duplicates: Vec<Arc<Evaluation>>,
 }
 

@@ -9,8 +9,9 @@
 //! Ranks are places in the order of the visit, from the place reached, which a look at all nodes comes back to.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
+use crate::base::ordered::OrdMap;
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::node_map::NodeMap;
 use crate::protocol::scheduler::spread::Values;
@@ -36,7 +37,7 @@ pub(super) struct Board {
     /// Group by rank.
     group_of: Vec<u32>,
     kinds: Vec<Kind>,
-    kind_of: BTreeMap<(Values, u64), u32>,
+    kind_of: OrdMap<(Values, u64), u32>,
     groups: Vec<Group>,
     /// Groups that were asked for lately: most nodes are like some other.
     lately: Vec<(Values, f64, f64, u32)>,
@@ -55,7 +56,7 @@ struct Kind {
     values: Values,
     count: f64,
     /// Groups by their sum, in an order of integers.
-    by_sum: BTreeMap<u64, u32>,
+    by_sum: OrdMap<u64, u32>,
 }
 
 /// Nodes with one score.
@@ -84,7 +85,7 @@ impl Board {
             rank_of,
             group_of: Vec::with_capacity(count),
             kinds: Vec::new(),
-            kind_of: BTreeMap::new(),
+            kind_of: OrdMap::new(),
             groups: Vec::new(),
             lately: Vec::new(),
             touched: Vec::new(),
@@ -181,7 +182,7 @@ impl Board {
     fn find_group(&mut self, values: Values, sum: f64, count: f64) -> u32 {
         let kinds = &mut self.kinds;
         let kind = *self.kind_of.entry((values, count.to_bits())).or_insert_with_key(|(values, _)| {
-            kinds.push(Kind { values: values.clone(), count, by_sum: BTreeMap::new() });
+            kinds.push(Kind { values: values.clone(), count, by_sum: OrdMap::new() });
             kinds.len() as u32 - 1
         });
         let groups = &mut self.groups;

@@ -1,8 +1,8 @@
 //! The short ways of the stack give the answers of the plain walk: on random clusters, jobs and sequences.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
@@ -145,7 +145,7 @@ impl Case {
 
 fn node(id: u32, rng: &mut Rng) -> NodeSpec {
     let pick = |rng: &mut Rng, prefix: &str, of: u64| format!("{prefix}{}", rng.below(of));
-    let mut meta = BTreeMap::new();
+    let mut meta = OrdMap::new();
     if rng.chance(0.8) {
         meta.insert("rack".to_owned(), pick(rng, "r", 5));
     }
@@ -155,7 +155,7 @@ fn node(id: u32, rng: &mut Rng) -> NodeSpec {
         pool: "default".into(),
         class: pick(rng, "c", 3).as_str().into(),
         zone: ZoneId(0),
-        attributes: BTreeMap::from([("os".to_owned(), pick(rng, "os", 4))]),
+        attributes: OrdMap::from([("os".to_owned(), pick(rng, "os", 4))]),
         meta,
         drivers: vec!["mock".into()],
         capacity: NodeCapacity {
@@ -171,7 +171,7 @@ fn node(id: u32, rng: &mut Rng) -> NodeSpec {
         },
         networks: if rng.chance(0.9) { vec![network()] } else { Vec::new() },
         devices: Vec::new(),
-        host_volumes: BTreeMap::new(),
+        host_volumes: OrdMap::new(),
     }
 }
 

@@ -10,10 +10,10 @@
 //!
 //! Left out: the scheduler version check, which changes no placement.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::rng::Rng;
 use crate::base::time::{Duration, Time};
 use crate::model::evaluation::{EvalId, Evaluation};
@@ -102,17 +102,17 @@ pub struct Broker {
     config: BrokerConfig,
     enabled: bool,
     /// Deliveries so far of every known evaluation.
-    deliveries: BTreeMap<EvalId, u32>,
+    deliveries: OrdMap<EvalId, u32>,
     /// The one evaluation of each job that is not pending.
-    job_slot: BTreeMap<JobId, EvalId>,
-    pending: BTreeMap<JobId, EvalHeap>,
+    job_slot: OrdMap<JobId, EvalId>,
+    pending: OrdMap<JobId, EvalHeap>,
     ready: [EvalHeap; QUEUES],
-    outstanding: BTreeMap<EvalId, Outstanding>,
-    requeue: BTreeMap<EvalToken, Arc<Evaluation>>,
-    waiting: BTreeMap<EvalId, Arc<Evaluation>>,
-    alarms: BTreeSet<(Time, EvalId, Alarm)>,
+    outstanding: OrdMap<EvalId, Outstanding>,
+    requeue: OrdMap<EvalToken, Arc<Evaluation>>,
+    waiting: OrdMap<EvalId, Arc<Evaluation>>,
+    alarms: OrdSet<(Time, EvalId, Alarm)>,
     cancelable: Vec<Arc<Evaluation>>,
-    ready_since: BTreeMap<EvalId, Time>,
+    ready_since: OrdMap<EvalId, Time>,
     rng: Rng,
 }
 
@@ -122,16 +122,16 @@ impl Broker {
         Self {
             config,
             enabled: false,
-            deliveries: BTreeMap::new(),
-            job_slot: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            deliveries: OrdMap::new(),
+            job_slot: OrdMap::new(),
+            pending: OrdMap::new(),
             ready: Default::default(),
-            outstanding: BTreeMap::new(),
-            requeue: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            alarms: BTreeSet::new(),
+            outstanding: OrdMap::new(),
+            requeue: OrdMap::new(),
+            waiting: OrdMap::new(),
+            alarms: OrdSet::new(),
             cancelable: Vec::new(),
-            ready_since: BTreeMap::new(),
+            ready_since: OrdMap::new(),
             rng,
         }
     }

@@ -6,11 +6,11 @@
 //! written together. Left out: the limit of 100 state queries per second, which an incremental watcher does not need;
 //! multi-region deployments.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Transition};
 use crate::model::deployment::{Deployment, DeploymentGroup, DeploymentId, DeploymentStatus};
@@ -38,10 +38,10 @@ enum Alarm {
 #[derive(Debug, Clone, Default)]
 pub struct Rollouts {
     /// Replacements to allow, by deployment with something to write.
-    gathering: BTreeMap<DeploymentId, BTreeSet<AllocId>>,
-    batch: Option<BTreeMap<DeploymentId, BTreeSet<AllocId>>>,
-    deadlines: BTreeMap<DeploymentId, Time>,
-    alarms: BTreeSet<(Time, Alarm)>,
+    gathering: OrdMap<DeploymentId, OrdSet<AllocId>>,
+    batch: Option<OrdMap<DeploymentId, OrdSet<AllocId>>>,
+    deadlines: OrdMap<DeploymentId, Time>,
+    alarms: OrdSet<(Time, Alarm)>,
     due: Option<Time>,
 }
 
@@ -71,8 +71,8 @@ impl<D: Decide> Server<D> {
 
     /// A committed entry may concern deployments.
     pub(super) fn rollouts_applied(&mut self, now: Time, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
-        let mut touched = BTreeSet::new();
-        let mut looked: BTreeMap<DeploymentId, (Arc<Deployment>, bool)> = BTreeMap::new();
+        let mut touched = OrdSet::new();
+        let mut looked: OrdMap<DeploymentId, (Arc<Deployment>, bool)> = OrdMap::new();
         touched.extend(applied.deployment);
         if let Some(first) = applied.allocs.first() {
             touched.extend(self.state.alloc(*first).and_then(|alloc| alloc.deployment));
@@ -145,7 +145,7 @@ impl<D: Decide> Server<D> {
             && !policy.is_some_and(|policy| is_eligible(policy, &alloc.reschedules, failed_at))
     }
 
-    fn gather(&mut self, now: Time, id: DeploymentId) -> &mut BTreeSet<AllocId> {
+    fn gather(&mut self, now: Time, id: DeploymentId) -> &mut OrdSet<AllocId> {
         if !self.rollouts.gathering.contains_key(&id) {
             self.rollouts.alarms.insert((now + GATHER, Alarm::Gathered(id)));
         }

@@ -1,10 +1,10 @@
 //! Dispatching parameterized jobs (Nomad 1.1.0 `Job.Dispatch`): a child per request, and its evaluation in a second
 //! entry.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Draws;
 use crate::base::time::Time;
 use crate::model::evaluation::{Evaluation, Trigger};
@@ -66,7 +66,7 @@ impl<D: Decide> Server<D> {
         &self,
         now: Time,
         id: JobId,
-        meta: &BTreeMap<String, String>,
+        meta: &OrdMap<String, String>,
         payload_bytes: u32,
     ) -> Result<Command, RpcError> {
         let job = self.state.job(id).ok_or(RpcError::UnknownJob)?;
@@ -95,7 +95,7 @@ impl<D: Decide> Server<D> {
     }
 }
 
-fn check(rules: &Parameterized, meta: &BTreeMap<String, String>, payload_bytes: u32) -> Result<(), DispatchError> {
+fn check(rules: &Parameterized, meta: &OrdMap<String, String>, payload_bytes: u32) -> Result<(), DispatchError> {
     match rules.payload {
         Payload::Required if payload_bytes == 0 => return Err(DispatchError::PayloadMissing),
         Payload::Forbidden if payload_bytes > 0 => return Err(DispatchError::PayloadForbidden),

@@ -4,11 +4,11 @@
 //! Proposed allocations of a node are the non-terminal ones of the snapshot, minus stops and preemptions of the plan,
 //! overlaid by number with its placements and updates. Only touched nodes are copied.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::base::ordered::OrdMap;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::job::{Job, JobId};
 use crate::model::node::NodeId;
@@ -38,7 +38,7 @@ pub(super) struct Draft<'a> {
     marks: NodeMap<u32>,
     nodes: Vec<Overlay>,
     /// Devices that placements and updates would hold.
-    devices: BTreeMap<NodeId, Vec<AssignedDevice>>,
+    devices: OrdMap<NodeId, Vec<AssignedDevice>>,
 }
 
 /// What a touched node would hold.
@@ -60,7 +60,7 @@ impl<'a> Draft<'a> {
             own: Vec::new(),
             marks: NodeMap::default(),
             nodes: Vec::new(),
-            devices: BTreeMap::new(),
+            devices: OrdMap::new(),
         };
         for alloc in state.allocs_of_job(job).filter(|alloc| !alloc.is_terminal()) {
             let group = draft.group(&alloc.task_group().name);

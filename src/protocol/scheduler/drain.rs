@@ -4,11 +4,11 @@
 //! the 1 s for which marks are gathered, unless marks are still on their way into the log. Strategies are part of the
 //! replicated state, so that a new leader goes on where the old one stopped.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, Transition};
 use crate::model::evaluation::{Evaluation, Trigger};
@@ -27,7 +27,7 @@ const COALESCE: Duration = Duration::from_secs(5);
 /// The drainer; it holds something on the leader only.
 #[derive(Debug, Clone, Default)]
 pub struct Drains {
-    nodes: BTreeMap<NodeId, DrainStrategy>,
+    nodes: OrdMap<NodeId, DrainStrategy>,
     armed: bool,
     /// Entries with marks that are on their way into the log.
     marking: usize,
@@ -104,7 +104,7 @@ impl<D: Decide> Server<D> {
     pub(super) fn drain(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.drains.armed = false;
         let clients = self.config.scheduler.behaviour.drain_awaits_clients;
-        let mut groups = BTreeSet::new();
+        let mut groups = OrdSet::new();
         let mut done = Vec::new();
         for node in self.drains.nodes.keys() {
             let mut left = false;
@@ -144,7 +144,7 @@ impl<D: Decide> Server<D> {
             return;
         }
         let wish = Transition { migrate: true, ..Transition::default() };
-        let mut evals: BTreeMap<JobId, Evaluation> = BTreeMap::new();
+        let mut evals: OrdMap<JobId, Evaluation> = OrdMap::new();
         for alloc in marks.iter().filter_map(|id| self.state.alloc(*id)) {
             let eval = || Evaluation {
                 node: Some(alloc.node),

@@ -3,8 +3,7 @@
 //! Answers are remembered by computed class for the whole attempt, except where a constraint escapes the classes.
 //! Left out: volumes of the cluster (CSI).
 
-use std::collections::BTreeMap;
-
+use crate::base::ordered::OrdMap;
 use crate::model::constraint::Constraint;
 use crate::model::job::{Job, TaskGroup};
 use crate::model::node::{Node, NodeNetwork};
@@ -65,7 +64,7 @@ impl Answers {
 /// Computed classes met so far, numbered.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Classes {
-    numbers: BTreeMap<u64, u32>,
+    numbers: OrdMap<u64, u32>,
 }
 
 impl Classes {
@@ -81,8 +80,8 @@ impl Classes {
         &self,
         job: &Answers,
         groups: impl Iterator<Item = &'g Answers>,
-    ) -> BTreeMap<u64, bool> {
-        let mut merged = BTreeMap::new();
+    ) -> OrdMap<u64, bool> {
+        let mut merged = OrdMap::new();
         let groups: Vec<&Answers> = groups.collect();
         for (class, number) in &self.numbers {
             let number = *number as usize;

@@ -1,9 +1,9 @@
 //! Evaluations a reconciliation puts off: delayed replacements, and the ends of patience with clients (Nomad
 //! `createRescheduleLaterEvals`, `createLostLaterEvals`, `createTimeoutLaterEvals`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::evaluation::{EvalId, Trigger};
@@ -35,9 +35,9 @@ impl<'a> Reconciler<'a, '_> {
     }
 
     /// One evaluation per batch of times close together. What a group got before is replaced (a quirk).
-    pub(super) fn create_followups(&mut self, group: &TaskGroup, due: Dues<'a>) -> BTreeMap<AllocId, EvalId> {
+    pub(super) fn create_followups(&mut self, group: &TaskGroup, due: Dues<'a>) -> OrdMap<AllocId, EvalId> {
         if due.is_empty() {
-            return BTreeMap::new();
+            return OrdMap::new();
         }
         let (followups, by_alloc) = self.batch(due, Trigger::AllocFailure);
         self.answer.followups.insert(Arc::clone(&group.name), followups);
@@ -50,7 +50,7 @@ impl<'a> Reconciler<'a, '_> {
         group: &TaskGroup,
         timeouts: Dues<'a>,
         replacements: Dues<'a>,
-    ) -> BTreeMap<AllocId, EvalId> {
+    ) -> OrdMap<AllocId, EvalId> {
         let (mut followups, by_alloc) = self.batch(timeouts, Trigger::MaxDisconnectTimeout);
         followups.extend(self.batch(replacements, Trigger::AllocFailure).0);
         if !followups.is_empty() {
@@ -59,8 +59,8 @@ impl<'a> Reconciler<'a, '_> {
         by_alloc
     }
 
-    fn batch(&mut self, mut due: Dues<'a>, trigger: Trigger) -> (Vec<Followup>, BTreeMap<AllocId, EvalId>) {
-        let mut by_alloc = BTreeMap::new();
+    fn batch(&mut self, mut due: Dues<'a>, trigger: Trigger) -> (Vec<Followup>, OrdMap<AllocId, EvalId>) {
+        let mut by_alloc = OrdMap::new();
         due.sort_by_key(|(alloc, time)| (*time, alloc.id));
         let mut followups: Vec<Followup> = Vec::new();
         for (alloc, time) in due {

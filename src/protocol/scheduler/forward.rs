@@ -1,10 +1,9 @@
 //! Where a request is answered: here, by the leader, in another region, or once there is a leader
 //! (Nomad 1.1.0 `nomad/rpc.go` `forward`).
 
-use std::collections::BTreeMap;
-
 use crate::base::id::ProcessId;
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::protocol::scheduler::event::{Event, OperatorTag};
 use crate::protocol::scheduler::message::{Call, Message, Reply, Request, RpcError};
@@ -47,8 +46,8 @@ struct Held {
 pub struct Forwarding {
     next_call: u32,
     next_held: u64,
-    passed: BTreeMap<Call, Passed>,
-    held: BTreeMap<(Time, u64), Held>,
+    passed: OrdMap<Call, Passed>,
+    held: OrdMap<(Time, u64), Held>,
     /// Peers that were pinged and have not been heard since.
     pinged: Vec<ProcessId>,
     probing: bool,

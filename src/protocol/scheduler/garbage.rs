@@ -3,9 +3,9 @@
 //! Pure: a snapshot and the indexes up to which things count as old in, log entries out. Left out: volumes, plugins and
 //! tokens, which the state does not have.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
 use crate::model::evaluation::{CoreJob, EvalId, Evaluation};
@@ -76,7 +76,7 @@ impl Cutoffs {
 
 /// The entries that forget what a core job finds.
 pub fn collect(state: &State, core: CoreJob, now: Time, cutoffs: Cutoffs, by_version: bool) -> Vec<Command> {
-    let collector = Collector { state, now, cutoffs, by_version, by_eval: BTreeMap::new() };
+    let collector = Collector { state, now, cutoffs, by_version, by_eval: OrdMap::new() };
     match core {
         CoreJob::EvalGc => collector.indexed().evals(),
         CoreJob::JobGc => collector.indexed().jobs(),
@@ -99,7 +99,7 @@ struct Collector<'a> {
     now: Time,
     cutoffs: Cutoffs,
     by_version: bool,
-    by_eval: BTreeMap<EvalId, Vec<&'a Alloc>>,
+    by_eval: OrdMap<EvalId, Vec<&'a Alloc>>,
 }
 
 impl Collector<'_> {

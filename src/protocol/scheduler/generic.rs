@@ -1,8 +1,8 @@
 //! One attempt at an evaluation of a service or batch job (Nomad `GenericScheduler`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, DeploymentHealth, Desired, Transition};
@@ -34,11 +34,11 @@ pub(super) struct Task<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Outcome {
     pub(super) plan: Plan,
-    pub(super) failed: BTreeMap<Arc<str>, FailedGroup>,
-    pub(super) queued: BTreeMap<Arc<str>, u32>,
+    pub(super) failed: OrdMap<Arc<str>, FailedGroup>,
+    pub(super) queued: OrdMap<Arc<str>, u32>,
     /// Evaluations the plan refers to by placeholder.
     pub(super) followups: Vec<Followup>,
-    pub(super) class_eligibility: BTreeMap<u64, bool>,
+    pub(super) class_eligibility: OrdMap<u64, bool>,
     pub(super) escaped: bool,
     /// The newest deployment, as far as it has a number.
     pub(super) deployment: Option<DeploymentId>,
@@ -55,10 +55,10 @@ impl Outcome {
     pub(super) fn new(plan: Plan) -> Self {
         Self {
             plan,
-            failed: BTreeMap::new(),
-            queued: BTreeMap::new(),
+            failed: OrdMap::new(),
+            queued: OrdMap::new(),
             followups: Vec::new(),
-            class_eligibility: BTreeMap::new(),
+            class_eligibility: OrdMap::new(),
             escaped: false,
             deployment: None,
             full_nodes: Vec::new(),
@@ -98,9 +98,9 @@ pub(super) fn unconfirmed_stops(state: &State, allocs: &[&Arc<Alloc>]) -> Vec<St
 }
 
 /// Nodes a job may be placed on, by datacenter and number, and how many by datacenter.
-pub(super) fn ready_nodes(task: Task<'_>, job: &Job) -> (Vec<NodeId>, BTreeMap<Arc<str>, u32>) {
+pub(super) fn ready_nodes(task: Task<'_>, job: &Job) -> (Vec<NodeId>, OrdMap<Arc<str>, u32>) {
     let behaviour = &task.config.behaviour;
-    let mut by_datacenter: BTreeMap<Arc<str>, u32> =
+    let mut by_datacenter: OrdMap<Arc<str>, u32> =
         job.datacenters.iter().map(|datacenter| (Arc::clone(datacenter), 0)).collect();
     let mut nodes = Vec::new();
     // Without pools of its own every node is in the default one, and need not be looked at.
@@ -266,8 +266,8 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
         job: stack_job,
         deployment: current.filter(|deployment| deployment.is_active()).map(|deployment| deployment.id),
         has_deployment: current.is_some(),
-        failed: BTreeMap::new(),
-        queued: BTreeMap::new(),
+        failed: OrdMap::new(),
+        queued: OrdMap::new(),
         selections: Vec::new(),
     };
     if let Some(job) = job {
@@ -347,8 +347,8 @@ struct Placer<'a> {
     job: &'a Arc<Job>,
     deployment: Option<DeploymentId>,
     has_deployment: bool,
-    failed: BTreeMap<Arc<str>, FailedGroup>,
-    queued: BTreeMap<Arc<str>, u32>,
+    failed: OrdMap<Arc<str>, FailedGroup>,
+    queued: OrdMap<Arc<str>, u32>,
     selections: Vec<Selection>,
 }
 

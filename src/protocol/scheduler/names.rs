@@ -1,6 +1,6 @@
 //! Giving out the numbers in allocation names (Nomad `allocNameIndex`).
 
-use std::collections::BTreeSet;
+use crate::base::ordered::OrdSet;
 
 /// Which numbers of a group are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,8 @@ impl Names {
     }
 
     /// Takes the `n` highest numbers in use out and returns them.
-    pub fn highest(&mut self, n: usize) -> BTreeSet<u32> {
-        let mut highest = BTreeSet::new();
+    pub fn highest(&mut self, n: usize) -> OrdSet<u32> {
+        let mut highest = OrdSet::new();
         for at in (0..self.taken.len()).rev() {
             if highest.len() == n {
                 break;
@@ -62,7 +62,7 @@ impl Names {
 
     /// `n` numbers for canaries: those of allocations about to be replaced, then free ones, then from the count up
     /// without a look at who has them.
-    pub fn next_canaries(&mut self, n: usize, canaries: &BTreeSet<u32>, replaced: &BTreeSet<u32>) -> Vec<u32> {
+    pub fn next_canaries(&mut self, n: usize, canaries: &OrdSet<u32>, replaced: &OrdSet<u32>) -> Vec<u32> {
         let of_replaced = self.range().filter(|at| replaced.contains(at) && !canaries.contains(at));
         let mut next: Vec<u32> = of_replaced.take(n).collect();
         for number in &next {
@@ -102,9 +102,9 @@ mod tests {
         assert_eq!(names.next(1), [1]);
         assert_eq!(names.next(1), [0]);
         let mut names = Names::new(3, 0..5);
-        assert_eq!(names.highest(2), BTreeSet::from([3, 4]));
-        let replaced = BTreeSet::from([0, 1, 2]);
-        assert_eq!(Names::new(3, 0..3).next_canaries(2, &BTreeSet::new(), &replaced), [0, 1]);
-        assert_eq!(Names::new(3, 0..3).next_canaries(5, &BTreeSet::new(), &replaced), [0, 1, 2, 3, 4]);
+        assert_eq!(names.highest(2), OrdSet::from([3, 4]));
+        let replaced = OrdSet::from([0, 1, 2]);
+        assert_eq!(Names::new(3, 0..3).next_canaries(2, &OrdSet::new(), &replaced), [0, 1]);
+        assert_eq!(Names::new(3, 0..3).next_canaries(5, &OrdSet::new(), &replaced), [0, 1, 2, 3, 4]);
     }
 }

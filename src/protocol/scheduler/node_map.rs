@@ -94,7 +94,7 @@ const SLOTS_FIRST: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use crate::base::ordered::OrdMap;
 
     use super::*;
     use crate::base::rng::Rng;
@@ -103,7 +103,7 @@ mod tests {
     fn few_or_many_notes_are_those_of_a_sorted_map() {
         let mut rng = Rng::stream(3, "notes");
         for nodes in [1_u32, 20, 3_000, 1_000_000] {
-            let (mut notes, mut map) = (NodeMap::<u32>::default(), BTreeMap::new());
+            let (mut notes, mut map) = (NodeMap::<u32>::default(), OrdMap::new());
             for step in 0..2_000_u32 {
                 let node = NodeId(rng.below(u64::from(nodes)) as u32);
                 *notes.at(node) += step;

@@ -1,9 +1,9 @@
 //! What operators ask of a region's servers, as the command line and the API let them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::model::alloc::AllocId;
 use crate::model::deployment::DeploymentId;
@@ -99,7 +99,7 @@ pub enum Operation {
         /// Which parameterized job.
         job: JobId,
         /// Metadata of the child, over that of the job.
-        meta: BTreeMap<String, String>,
+        meta: OrdMap<String, String>,
         /// Size of the payload; zero for none.
         payload_bytes: u32,
     },

@@ -2,11 +2,11 @@
 //!
 //! The log keeps when a job was launched last, so that a new leader notices the launch nobody made.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::{Duration, Time};
 use crate::model::evaluation::{Evaluation, Trigger};
 use crate::model::job::{Job, JobId, Launch, Periodic};
@@ -18,8 +18,8 @@ use crate::protocol::scheduler::worker::Decide;
 /// Jobs by their next launch; it holds something on the leader only.
 #[derive(Debug, Clone, Default)]
 pub struct Launches {
-    next: BTreeMap<JobId, Time>,
-    due: BTreeSet<(Time, JobId)>,
+    next: OrdMap<JobId, Time>,
+    due: OrdSet<(Time, JobId)>,
 }
 
 impl Launches {

@@ -1,8 +1,8 @@
 //! Stories of jobs that run through children: by the clock, or on request.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::model::alloc::ClientStatus;
 use crate::model::evaluation::Trigger;
@@ -141,7 +141,7 @@ fn a_dispatch_is_a_child_with_its_own_metadata_in_two_entries() {
     parameterized.kind = JobKind::Batch;
     parameterized.launch = Launch::Parameterized(rules);
     let mut region = running("1.6", parameterized);
-    let meta = BTreeMap::from([("input".to_string(), "a".to_string())]);
+    let meta = OrdMap::from([("input".to_string(), "a".to_string())]);
     let dispatch = |payload_bytes| Operation::Dispatch { job: JobId(0), meta: meta.clone(), payload_bytes };
     assert_eq!(answer(&mut region, dispatch(0)), Reply::Failed(DispatchError::PayloadMissing.into()));
     let before = state(&region).index();
@@ -155,7 +155,7 @@ fn a_dispatch_is_a_child_with_its_own_metadata_in_two_entries() {
     assert_eq!(state(&region).job(child).map(|job| job.meta.clone()), Some(meta.clone()));
     region.run_for(secs(10));
     assert_eq!(region.count(ClientStatus::Running), 2);
-    let plain = Operation::Dispatch { job: child, meta: BTreeMap::new(), payload_bytes: 0 };
+    let plain = Operation::Dispatch { job: child, meta: OrdMap::new(), payload_bytes: 0 };
     assert_eq!(answer(&mut region, plain), Reply::Failed(DispatchError::NotParameterized.into()));
     answer(&mut region, Operation::DeregisterJob { job: JobId(0), purge: false });
     assert_eq!(answer(&mut region, dispatch(1)), Reply::Failed(DispatchError::Stopped.into()));

@@ -3,9 +3,9 @@
 //!
 //! Pure: the same snapshot, evaluation, configuration, seed and replies give the same steps.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::base::time::Time;
 use crate::model::deployment::DeploymentId;
@@ -81,13 +81,13 @@ pub struct Process {
     outcome: Option<Outcome>,
     /// New and updated allocations of the plan submitted last.
     planned: usize,
-    failed: BTreeMap<Arc<str>, Arc<FailedGroup>>,
-    queued: BTreeMap<Arc<str>, u32>,
+    failed: OrdMap<Arc<str>, Arc<FailedGroup>>,
+    queued: OrdMap<Arc<str>, u32>,
     deployment: Option<DeploymentId>,
     blocked: Option<EvalId>,
     blocked_nodes: Vec<NodeId>,
     next: Option<EvalId>,
-    eligibility: (BTreeMap<u64, bool>, bool),
+    eligibility: (OrdMap<u64, bool>, bool),
     first_index: u64,
     /// Time of the current step.
     now: Time,
@@ -109,13 +109,13 @@ impl Process {
             attempt_count: 0,
             outcome: None,
             planned: 0,
-            failed: BTreeMap::new(),
-            queued: BTreeMap::new(),
+            failed: OrdMap::new(),
+            queued: OrdMap::new(),
             deployment: None,
             blocked: None,
             blocked_nodes: Vec::new(),
             next: None,
-            eligibility: (BTreeMap::new(), false),
+            eligibility: (OrdMap::new(), false),
             now: Time::ZERO,
             work: Work::default(),
             selections: Vec::new(),
@@ -269,10 +269,10 @@ impl Process {
             previous: Some(self.eval.id),
             next: None,
             blocked: None,
-            failed_groups: BTreeMap::new(),
-            class_eligibility: BTreeMap::new(),
+            failed_groups: OrdMap::new(),
+            class_eligibility: OrdMap::new(),
             escaped: false,
-            queued: BTreeMap::new(),
+            queued: OrdMap::new(),
             snapshot_index: self.first_index,
             create_index: 0,
             modify_index: 0,

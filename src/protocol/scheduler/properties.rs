@@ -4,8 +4,7 @@
 //! Values are numbered as they appear; each node's value is looked up once. Counts follow the plan as it is drafted, so
 //! that a question about a node costs no walk over allocations.
 
-use std::collections::BTreeMap;
-
+use crate::base::ordered::OrdMap;
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::node_map::NodeMap;
 use crate::protocol::scheduler::operators::Target;
@@ -37,7 +36,7 @@ struct Counts {
 #[derive(Debug, Clone)]
 pub struct PropertySet<'a> {
     target: Target<'a>,
-    numbers: BTreeMap<String, u32>,
+    numbers: OrdMap<String, u32>,
     names: Vec<String>,
     counts: Vec<Counts>,
     /// Value of each node: its number plus two, one for a node without the property, zero for not yet looked up.
@@ -49,7 +48,7 @@ impl<'a> PropertySet<'a> {
     pub fn new(attribute: &'a str) -> Self {
         Self {
             target: Target::parse(attribute),
-            numbers: BTreeMap::new(),
+            numbers: OrdMap::new(),
             names: Vec::new(),
             counts: Vec::new(),
             by_node: NodeMap::default(),

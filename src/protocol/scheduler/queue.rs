@@ -2,19 +2,20 @@
 //! `nomad/plan_queue.go`).
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+
+use crate::base::ordered::OrdMap;
 
 /// A queue of plans of type `T`.
 #[derive(Debug, Clone)]
 pub struct PlanQueue<T> {
     enabled: bool,
     arrivals: u64,
-    plans: BTreeMap<(Reverse<u8>, u64), T>,
+    plans: OrdMap<(Reverse<u8>, u64), T>,
 }
 
 impl<T> Default for PlanQueue<T> {
     fn default() -> Self {
-        Self { enabled: false, arrivals: 0, plans: BTreeMap::new() }
+        Self { enabled: false, arrivals: 0, plans: OrdMap::new() }
     }
 }
 

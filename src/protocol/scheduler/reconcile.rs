@@ -4,9 +4,9 @@
 //! and deployment changes out. Groups are walked in job order, then removed ones by name; allocations by number.
 //! Left out: multiregion deployments.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
 use crate::model::deployment::{Deployment, DeploymentGroup, DeploymentId, DeploymentStatus};
@@ -142,17 +142,17 @@ pub struct Answer<'a> {
     /// Allocations to stop.
     pub stop: Vec<Stop>,
     /// Allocations that learn which evaluation will replace them.
-    pub delayed: BTreeMap<AllocId, EvalId>,
+    pub delayed: OrdMap<AllocId, EvalId>,
     /// Evaluations to create, by group.
-    pub followups: BTreeMap<Arc<str>, Vec<Followup>>,
+    pub followups: OrdMap<Arc<str>, Vec<Followup>>,
     /// Evaluations to create for clients that are away, by group.
-    pub timeouts: BTreeMap<Arc<str>, Vec<Followup>>,
+    pub timeouts: OrdMap<Arc<str>, Vec<Followup>>,
     /// Allocations that are unknown from now on.
     pub unknown: Vec<Arc<Alloc>>,
     /// Allocations that returned and stay.
     pub returned: Vec<Arc<Alloc>>,
     /// Counters by group.
-    pub desires: BTreeMap<Arc<str>, Desires>,
+    pub desires: OrdMap<Arc<str>, Desires>,
 }
 
 /// Reconciles. `taint` knows the nodes; `update` decides on allocations of other versions.
@@ -171,7 +171,7 @@ pub fn reconcile<'a>(
         paused: false,
         failed: false,
         next_placeholder: 0,
-        kept_behind: BTreeSet::new(),
+        kept_behind: OrdSet::new(),
         answer: Answer::default(),
     };
     reconciler.run(allocs);
@@ -188,7 +188,7 @@ pub(super) struct Reconciler<'a, 'r> {
     failed: bool,
     pub(super) next_placeholder: u32,
     /// Unknown allocations of the group that are replaced now, and not stopped.
-    pub(super) kept_behind: BTreeSet<AllocId>,
+    pub(super) kept_behind: OrdSet<AllocId>,
     pub(super) answer: Answer<'a>,
 }
 
@@ -203,7 +203,7 @@ struct GroupWork<'a> {
 
 impl<'a> Reconciler<'a, '_> {
     fn run(&mut self, allocs: &[&'a Arc<Alloc>]) {
-        let mut groups: BTreeMap<Arc<str>, Set<'a>> = BTreeMap::new();
+        let mut groups: OrdMap<Arc<str>, Set<'a>> = OrdMap::new();
         for alloc in allocs {
             groups.entry(Arc::clone(&alloc.task_group().name)).or_default().push(alloc);
         }
@@ -248,7 +248,7 @@ impl<'a> Reconciler<'a, '_> {
     }
 
     /// The job is stopped or gone.
-    fn stop_all(&mut self, groups: BTreeMap<Arc<str>, Set<'a>>) {
+    fn stop_all(&mut self, groups: OrdMap<Arc<str>, Set<'a>>) {
         for group in self.question.job.iter().flat_map(|job| &job.groups) {
             self.answer.desires.insert(Arc::clone(&group.name), Desires::default());
         }
@@ -339,7 +339,7 @@ impl<'a> Reconciler<'a, '_> {
         } else {
             self.place_what_cannot_wait(&mut work, place, &lost);
         }
-        let mut doubles: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut doubles: OrdMap<u32, usize> = OrdMap::new();
         untainted.iter().chain(&migrate).for_each(|alloc| *doubles.entry(alloc.name_index).or_default() += 1);
         self.replace(&mut work, &destructive, if ready { limit } else { 0 }, (&mut names, doubles));
         self.move_away(&mut work, &migrate, canary_state);
@@ -399,7 +399,7 @@ impl<'a> Reconciler<'a, '_> {
         self.stop(&obsolete, None, StopReason::NotNeeded);
         work.desires.stop += obsolete.len() as u32;
         let Some(deployment) = &self.deployment else { return (Vec::new(), all) };
-        let placed: BTreeSet<AllocId> =
+        let placed: OrdSet<AllocId> =
             deployment.groups.values().flat_map(|group| &group.placed_canaries).copied().collect();
         let canaries: Set<'a> = all.iter().filter(|alloc| placed.contains(&alloc.id)).copied().collect();
         let Standings { untainted: mut kept, migrate, lost, disconnecting, away, returned } = self.standings(&canaries);
@@ -477,7 +477,7 @@ impl<'a> Reconciler<'a, '_> {
         work: &mut GroupWork<'a>,
         names: &mut Names,
         sets: &mut Stopping<'a, '_>,
-        followups: &BTreeMap<AllocId, EvalId>,
+        followups: &OrdMap<AllocId, EvalId>,
     ) {
         for alloc in sets.lost {
             let followup = followups.get(&alloc.id).copied();
@@ -519,7 +519,7 @@ impl<'a> Reconciler<'a, '_> {
         destructive: &Set<'a>,
     ) {
         work.desires.canary += missing as u32;
-        let numbers = |set: &Set<'a>| set.iter().map(|alloc| alloc.name_index).collect::<BTreeSet<u32>>();
+        let numbers = |set: &Set<'a>| set.iter().map(|alloc| alloc.name_index).collect::<OrdSet<u32>>();
         for name_index in names.next_canaries(missing, &numbers(canaries), &numbers(destructive)) {
             self.answer.place.push(Place { canary: true, ..fresh(work.group, name_index) });
         }
@@ -582,7 +582,7 @@ impl<'a> Reconciler<'a, '_> {
         work: &mut GroupWork<'a>,
         destructive: &Set<'a>,
         limit: u32,
-        (names, mut doubles): (&mut Names, BTreeMap<u32, usize>),
+        (names, mut doubles): (&mut Names, OrdMap<u32, usize>),
     ) {
         let now = destructive.len().min(limit as usize);
         work.desires.destructive_update += now as u32;
@@ -628,7 +628,7 @@ impl<'a> Reconciler<'a, '_> {
                 job_version: job.version,
                 job_create_index: job.create_index,
                 status: DeploymentStatus::Running,
-                groups: BTreeMap::new(),
+                groups: OrdMap::new(),
                 create_index: 0,
                 modify_index: 0,
             };

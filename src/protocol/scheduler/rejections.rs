@@ -3,9 +3,9 @@
 //!
 //! Nomad keeps a 2Q cache of 50 nodes; here the node whose last rejection is longest ago makes room.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::config::RejectionConfig;
@@ -13,7 +13,7 @@ use crate::protocol::scheduler::config::RejectionConfig;
 /// Rejections by node.
 #[derive(Debug, Clone, Default)]
 pub struct RejectionTracker {
-    nodes: BTreeMap<NodeId, VecDeque<Time>>,
+    nodes: OrdMap<NodeId, VecDeque<Time>>,
     /// When the budget for ineligible nodes would be whole again.
     spent_until: Option<Time>,
 }

@@ -9,12 +9,12 @@
 //!
 //! Autopilot is the container's work, because it is about Raft and Serf; here is its clock. Left out: ACLs.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Slot, Token};
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::base::time::{Duration, Time};
 use crate::model::evaluation::{EvalId, EvalStatus};
@@ -157,7 +157,7 @@ pub struct Server<D: Decide> {
     pub(super) state: State,
     pub(super) role: Role,
     pub(super) leader: Option<ProcessId>,
-    pub(super) peers: BTreeMap<RegionId, Vec<ProcessId>>,
+    pub(super) peers: OrdMap<RegionId, Vec<ProcessId>>,
     /// Servers of the own region, as clients are told.
     pub(super) servers: Arc<Vec<ProcessId>>,
     pub(super) forwarding: Forwarding,
@@ -186,7 +186,7 @@ pub struct Server<D: Decide> {
     pub(super) times: TimeTable,
     /// Core evaluations so far.
     pub(super) core_evals: u32,
-    pub(super) proposals: BTreeMap<Proposal, After>,
+    pub(super) proposals: OrdMap<Proposal, After>,
     pub(super) next_proposal: u32,
 }
 
@@ -266,7 +266,7 @@ impl<D: Decide> Server<D> {
             state: State::new(),
             role: Role::Follower,
             leader: None,
-            peers: BTreeMap::new(),
+            peers: OrdMap::new(),
             servers: Arc::new(vec![config.id]),
             forwarding: Forwarding::default(),
             watchers: Watchers::default(),
@@ -289,7 +289,7 @@ impl<D: Decide> Server<D> {
             reap_armed: false,
             times: TimeTable::default(),
             core_evals: 0,
-            proposals: BTreeMap::new(),
+            proposals: OrdMap::new(),
             next_proposal: 0,
             config,
         }
@@ -326,7 +326,7 @@ impl<D: Decide> Server<D> {
     }
 
     /// Serf says which servers are alive in each region, ascending.
-    pub fn peers_changed(&mut self, peers: BTreeMap<RegionId, Vec<ProcessId>>) {
+    pub fn peers_changed(&mut self, peers: OrdMap<RegionId, Vec<ProcessId>>) {
         let own = peers.get(&self.config.region).cloned().unwrap_or_default();
         if own != *self.servers {
             self.servers = Arc::new(own);

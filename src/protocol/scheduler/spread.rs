@@ -1,9 +1,8 @@
 //! Spreading a group over the values of an attribute (Nomad `SpreadIterator`).
 
-use std::collections::BTreeMap;
-
 use smallvec::SmallVec;
 
+use crate::base::ordered::OrdMap;
 use crate::model::job::TaskGroup;
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::properties::ValueId;
@@ -28,7 +27,7 @@ struct OneSpread {
     set: usize,
     weight: f64,
     /// Wanted allocations by value; empty to spread evenly.
-    desired: BTreeMap<String, f64>,
+    desired: OrdMap<String, f64>,
     /// Wanted allocations by value number, as far as asked about; negative for values that are not wanted at all.
     by_value: Vec<Option<f64>>,
     /// Smallest and largest use when the selection began.
@@ -42,10 +41,10 @@ impl GroupSpread {
     pub(super) fn new<'a>(stack: &mut Stack<'a>, group: &'a TaskGroup) -> Self {
         let job = stack.job;
         // Job spreads come last here: on the same attribute they replace what the group says.
-        let mut wanted: BTreeMap<&str, (f64, BTreeMap<String, f64>)> = BTreeMap::new();
+        let mut wanted: OrdMap<&str, (f64, OrdMap<String, f64>)> = OrdMap::new();
         for spread in group.spreads.iter().chain(&job.spreads) {
             let count = f64::from(group.count);
-            let mut desired = BTreeMap::new();
+            let mut desired = OrdMap::new();
             let mut sum = 0.0;
             for target in &spread.targets {
                 let share = f64::from(target.percent) / 100.0 * count;

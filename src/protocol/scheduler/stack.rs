@@ -4,9 +4,9 @@
 //! ([`super::feasible`]), are fitted and scored ([`super::rank`]), and a limit stops the search after a few good ones.
 //! The shuffle is done as far as nodes are pulled, so that a selection costs what it looks at, not the whole cluster.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::constraint::Constraint;
@@ -329,11 +329,11 @@ impl<'a> Stack<'a> {
     }
 
     /// What a blocked evaluation must know: eligibility by class, or that a constraint escaped the classes.
-    pub fn eligibility(&self) -> (BTreeMap<u64, bool>, bool) {
+    pub fn eligibility(&self) -> (OrdMap<u64, bool>, bool) {
         let groups = || self.views.iter().flatten().map(|view| &view.checks.answers);
         let escaped = self.job_checks.answers.escaped || groups().any(|answers: &Answers| answers.escaped);
         if escaped {
-            (BTreeMap::new(), true)
+            (OrdMap::new(), true)
         } else {
             (self.classes.eligibility(&self.job_checks.answers, groups()), false)
         }

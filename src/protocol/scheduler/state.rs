@@ -5,12 +5,12 @@
 //! the use of a node is the sum over its non-terminal allocations; identifiers are dense and never given twice.
 //! Left out: access control, variables, volumes of the cluster, namespaces as objects (they are part of a job's name).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::base::ordered::OrdMap;
 use crate::base::persistent::Trie;
 use crate::base::sorted::search_back;
 use crate::base::time::Time;
@@ -231,7 +231,7 @@ pub struct JobEntry {
     /// Its deployments, ascending.
     pub deployments: Vec<DeploymentId>,
     /// Placements still wanted by group, from the last evaluation that said so (Nomad `JobSummary`).
-    pub queued: Arc<BTreeMap<Arc<str>, u32>>,
+    pub queued: Arc<OrdMap<Arc<str>, u32>>,
 }
 
 crate::id!(
@@ -270,7 +270,7 @@ pub struct State {
     pub(super) deployments: Trie<DeploymentId, Arc<Deployment>>,
     pub(super) system_jobs: Arc<Vec<JobId>>,
     pub(super) active_deployments: Arc<Vec<DeploymentId>>,
-    pub(super) ready: Arc<BTreeMap<Arc<str>, Arc<Vec<NodeId>>>>,
+    pub(super) ready: Arc<OrdMap<Arc<str>, Arc<Vec<NodeId>>>>,
     pub(super) switches: SchedulerSwitches,
     pub(super) has_pools: bool,
     pub(super) next_child: u32,
@@ -316,7 +316,7 @@ impl State {
     }
 
     /// Nodes that may receive allocations, by datacenter, ascending.
-    pub fn ready_nodes(&self) -> &BTreeMap<Arc<str>, Arc<Vec<NodeId>>> {
+    pub fn ready_nodes(&self) -> &OrdMap<Arc<str>, Arc<Vec<NodeId>>> {
         &self.ready
     }
 

@@ -1,12 +1,12 @@
 //! A tiny region for story tests: servers with an instant log, clients, a network with one delay, a scheduler that
 //! fills nodes in turn.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Slot, Token};
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::rng::{Draws, Rng};
 use crate::base::time::{Duration, Time};
 use crate::base::units::{Mebibytes, MegaHertz};
@@ -114,7 +114,7 @@ impl Filler {
                 plan.stops.push(Stop { alloc: alloc.id, node: alloc.node, client, followup: None, reason });
             }
         }
-        let mut asked: BTreeMap<NodeId, u64> = BTreeMap::new();
+        let mut asked: OrdMap<NodeId, u64> = OrdMap::new();
         while missing > 0 {
             let mut placed = false;
             for entry in self.state.nodes().values().filter(|entry| entry.node.is_ready()) {
@@ -179,14 +179,14 @@ pub(crate) fn node_spec(memory: u64) -> Arc<NodeSpec> {
         class: "".into(),
         pool: "default".into(),
         zone: ZoneId(0),
-        attributes: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        attributes: OrdMap::new(),
+        meta: OrdMap::new(),
         drivers: vec!["mock".into()],
         capacity: NodeCapacity { cpu: MegaHertz(4_000), cores: 4, memory: Mebibytes(memory), disk: Mebibytes(10_000) },
         reserved: NodeReserved::default(),
         networks: Vec::new(),
         devices: Vec::new(),
-        host_volumes: BTreeMap::new(),
+        host_volumes: OrdMap::new(),
     })
 }
 
@@ -248,20 +248,20 @@ pub(crate) struct Region<D: Decide> {
     pub(crate) client_told: Vec<(Time, usize, ClientEvent)>,
     pub(crate) messages: u64,
     /// Processes that answer nothing; their host is gone.
-    pub(crate) dead: BTreeSet<usize>,
+    pub(crate) dead: OrdSet<usize>,
     /// Processes that live and whose messages wait, both ways, until [`Self::heal`].
-    pub(crate) cut: BTreeSet<usize>,
+    pub(crate) cut: OrdSet<usize>,
     held: Vec<Item>,
     /// Dead processes whose host answers for them.
-    pub(crate) refusing: BTreeSet<usize>,
+    pub(crate) refusing: OrdSet<usize>,
     /// Tasks with this configuration exit as soon as they start.
     pub(crate) bad_image: Option<String>,
     /// How long a task takes to end when asked.
     pub(crate) stop_time: Duration,
     log: Vec<Arc<Command>>,
-    pending: BTreeMap<(usize, u64), crate::protocol::scheduler::event::Proposal>,
-    queue: BTreeMap<(Time, u64), Item>,
-    timers: BTreeMap<(usize, usize), (Time, u64)>,
+    pending: OrdMap<(usize, u64), crate::protocol::scheduler::event::Proposal>,
+    queue: OrdMap<(Time, u64), Item>,
+    timers: OrdMap<(usize, usize), (Time, u64)>,
     sequence: u64,
 }
 
@@ -293,16 +293,16 @@ impl<D: Decide> Region<D> {
             tellers: Vec::new(),
             client_told: Vec::new(),
             messages: 0,
-            dead: BTreeSet::new(),
-            cut: BTreeSet::new(),
+            dead: OrdSet::new(),
+            cut: OrdSet::new(),
             held: Vec::new(),
-            refusing: BTreeSet::new(),
+            refusing: OrdSet::new(),
             bad_image: None,
             stop_time: Duration::from_secs(1),
             log: Vec::new(),
-            pending: BTreeMap::new(),
-            queue: BTreeMap::new(),
-            timers: BTreeMap::new(),
+            pending: OrdMap::new(),
+            queue: OrdMap::new(),
+            timers: OrdMap::new(),
             sequence: 0,
         };
         let mut behaviour = Behaviour::of(Release::V1_1_0);
@@ -563,7 +563,7 @@ trait RemoveIf {
     fn remove_if(&mut self, key: &(usize, usize), sequence: u64) -> bool;
 }
 
-impl RemoveIf for BTreeMap<(usize, usize), (Time, u64)> {
+impl RemoveIf for OrdMap<(usize, usize), (Time, u64)> {
     /// Removes the timer if it is still the one of this number.
     fn remove_if(&mut self, key: &(usize, usize), sequence: u64) -> bool {
         let due = self.get(key).is_some_and(|(_, armed)| *armed == sequence);

@@ -1,8 +1,8 @@
 //! Stories of one region without a network: commands, evaluations, plans.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired, Transition};
@@ -110,8 +110,8 @@ pub(super) fn node(number: u32) -> NodeSpec {
         class: "".into(),
         pool: "default".into(),
         zone: ZoneId(number % 3),
-        attributes: BTreeMap::from([("zone".to_string(), ["a", "b", "c"][number as usize % 3].to_string())]),
-        meta: BTreeMap::new(),
+        attributes: OrdMap::from([("zone".to_string(), ["a", "b", "c"][number as usize % 3].to_string())]),
+        meta: OrdMap::new(),
         drivers: vec!["exec".into()],
         capacity: NodeCapacity { cpu: MegaHertz(4_000), cores: 4, memory: Mebibytes(8_192), disk: Mebibytes(50_000) },
         reserved: NodeReserved::default(),
@@ -123,7 +123,7 @@ pub(super) fn node(number: u32) -> NodeSpec {
             bandwidth: MegabitsPerSecond(1_000),
         }],
         devices: Vec::new(),
-        host_volumes: BTreeMap::new(),
+        host_volumes: OrdMap::new(),
     }
 }
 
@@ -149,7 +149,7 @@ pub(super) fn job(id: u32, kind: JobKind, count: u32, cpu: u64) -> Job {
         spreads: Vec::new(),
         groups: vec![group],
         update: None,
-        meta: BTreeMap::new(),
+        meta: OrdMap::new(),
         launch: Launch::default(),
         stop: false,
         version: 0,

@@ -1,9 +1,9 @@
 //! Which surplus allocations the reconciler stops and which missing ones it places (Nomad `computeStop`,
 //! `computePlacements`).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdSet;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::job::TaskGroup;
 use crate::protocol::scheduler::names::Names;
@@ -49,7 +49,7 @@ pub(super) fn choose_stops<'a>(
         taken
     };
     if !sets.canary_state && !sets.canaries.is_empty() {
-        let doubles: BTreeSet<u32> = sets.canaries.iter().map(|alloc| alloc.name_index).collect();
+        let doubles: OrdSet<u32> = sets.canaries.iter().map(|alloc| alloc.name_index).collect();
         let canaries = sets.canaries;
         let is_double =
             |alloc: &Alloc| doubles.contains(&alloc.name_index) && canaries.iter().all(|canary| canary.id != alloc.id);
@@ -149,6 +149,6 @@ pub(super) fn subtract<'a>(all: &Set<'a>, others: &Set<'a>) -> Set<'a> {
     if others.is_empty() {
         return all.clone();
     }
-    let others: BTreeSet<AllocId> = others.iter().map(|alloc| alloc.id).collect();
+    let others: OrdSet<AllocId> = others.iter().map(|alloc| alloc.id).collect();
     all.iter().filter(|alloc| !others.contains(&alloc.id)).copied().collect()
 }

@@ -3,9 +3,9 @@
 //! A sysbatch job (1.2) is treated the same, except that what ended on a node, well or not, is not run there again
 //! before the job changes: there is no rescheduling. What was lost with its node is.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::base::time::Duration;
 use crate::model::alloc::{Alloc, ClientStatus};
@@ -90,7 +90,7 @@ fn compare<'a>(
     allocs: &[&'a Arc<Alloc>],
     ready: &[NodeId],
 ) -> Difference<'a> {
-    let mut by_node: BTreeMap<NodeId, Vec<&'a Arc<Alloc>>> = ready.iter().map(|node| (*node, Vec::new())).collect();
+    let mut by_node: OrdMap<NodeId, Vec<&'a Arc<Alloc>>> = ready.iter().map(|node| (*node, Vec::new())).collect();
     for alloc in allocs {
         by_node.entry(alloc.node).or_default().push(alloc);
     }

@@ -24,7 +24,7 @@ pub(crate) fn job(id: u32, priority: u8, count: u32) -> Job {
         spreads: Vec::new(),
         groups: vec![group],
         update: None,
-        meta: std::collections::BTreeMap::new(),
+        meta: crate::base::ordered::OrdMap::new(),
         launch: Launch::default(),
         stop: false,
         version: 0,

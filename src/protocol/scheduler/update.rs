@@ -3,8 +3,7 @@
 //! Environment, artifacts, templates and Vault policies are part of a task's configuration text. Left out, because the
 //! model has none: Consul Connect and namespaces, DNS of networks.
 
-use std::collections::BTreeMap;
-
+use crate::base::ordered::OrdMap;
 use crate::model::job::{Job, Task, TaskGroup};
 use crate::model::resources::NetworkAsk;
 
@@ -56,7 +55,7 @@ fn networks_differ(a: &[NetworkAsk], b: &[NetworkAsk]) -> bool {
 }
 
 /// Task metadata over the group's over the job's.
-fn merged_meta<'j>(job: &'j Job, group: &'j TaskGroup, task: &'j Task) -> BTreeMap<&'j str, &'j str> {
+fn merged_meta<'j>(job: &'j Job, group: &'j TaskGroup, task: &'j Task) -> OrdMap<&'j str, &'j str> {
     let layers = job.meta.iter().chain(&group.meta).chain(&task.meta);
     layers.map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }

@@ -5,10 +5,10 @@
 //! client's
 //! own report was applied, which makes the client ask once more and find nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::machine::Fx;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::model::alloc::AllocId;
 use crate::model::node::NodeId;
@@ -23,12 +23,12 @@ use crate::protocol::scheduler::worker::Decide;
 #[derive(Debug, Clone, Default)]
 pub struct Watchers {
     /// One query per node: a client has only one, and a later one replaces one that was given up.
-    nodes: BTreeMap<NodeId, Origin>,
+    nodes: OrdMap<NodeId, Origin>,
     deadlines: Deadlines<NodeId>,
     due: Option<Time>,
-    allocs: BTreeMap<AllocId, Vec<(Origin, u64)>>,
+    allocs: OrdMap<AllocId, Vec<(Origin, u64)>>,
     /// Requests for a state this server has not reached.
-    states: BTreeMap<(u64, u64), (Origin, Arc<AllocsRequest>)>,
+    states: OrdMap<(u64, u64), (Origin, Arc<AllocsRequest>)>,
     next: u64,
 }
 

@@ -7,10 +7,11 @@
 //! Not a machine: whoever hosts it asks when it is due and calls it then.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::base::id::ProcessId;
 use crate::base::math;
+use crate::base::ordered::OrdSet;
 use crate::base::time::{Duration, Time};
 use crate::protocol::proxy::message::Exchange;
 use crate::protocol::workload::service_time::ServiceTime;
@@ -149,8 +150,8 @@ pub struct Station {
     queue: VecDeque<Waiting>,
     order: u64,
     /// Jobs here and jobs whose client left while they waited; kept only when clients take requests along.
-    present: BTreeSet<Job>,
-    left: BTreeSet<Job>,
+    present: OrdSet<Job>,
+    left: OrdSet<Job>,
 }
 
 impl Station {
@@ -166,8 +167,8 @@ impl Station {
             serving: BinaryHeap::new(),
             queue: VecDeque::new(),
             order: 0,
-            present: BTreeSet::new(),
-            left: BTreeSet::new(),
+            present: OrdSet::new(),
+            left: OrdSet::new(),
         }
     }
 

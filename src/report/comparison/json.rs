@@ -1,6 +1,5 @@
 //! A comparison for programs; stable, versioned by `schema`.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Account;
@@ -11,7 +10,8 @@ use crate::analysis::summary::rounded;
 pub const SCHEMA: u32 = 2;
 
 /// The whole of it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Document {
     /// Version of this format.
     pub schema: u32,
@@ -60,7 +60,8 @@ pub struct Document {
 }
 
 /// One of the two results.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Result {
     /// As it was named on the command line.
     pub named: String,
@@ -77,7 +78,8 @@ pub struct Result {
 }
 
 /// One figure. Values are in `unit`; those that never ended are null.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Figure {
     /// Key of the metric.
     pub metric: String,
@@ -127,7 +129,8 @@ pub struct Figure {
 }
 
 /// A law, an expectation, or whether a metric was measured or a wait ended.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fared {
     /// Its name or text.
     pub what: String,
@@ -142,7 +145,8 @@ pub struct Fared {
 }
 
 /// A placement that came out otherwise.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Decision {
     /// The seed.
     pub seed: u64,
@@ -163,7 +167,8 @@ pub struct Decision {
 }
 
 /// Where and when.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     /// The machine.
     pub machine: String,

@@ -1,7 +1,6 @@
 //! What allocations hold where: over time by zone, and at some instants by group, zone and machine.
 
-use std::collections::BTreeMap;
-
+use crate::base::ordered::OrdMap;
 use crate::report::page::record::{Alloc, Machine, Record, Shown};
 
 /// Most points of a line.
@@ -31,7 +30,7 @@ pub(super) struct Ground<'a> {
     /// Client machines, by zone, each with the place of its zone.
     pub(super) clients: Vec<(usize, &'a Machine)>,
     /// Places in `clients`, by name.
-    by_name: BTreeMap<&'a str, usize>,
+    by_name: OrdMap<&'a str, usize>,
 }
 
 /// Shares of a zone over time, in percent.
@@ -49,14 +48,14 @@ pub(super) struct Placed {
     /// How many, by zone.
     pub(super) by_zone: Vec<u32>,
     /// How many, by client machine that has any.
-    pub(super) by_machine: BTreeMap<usize, u32>,
+    pub(super) by_machine: OrdMap<usize, u32>,
 }
 
 /// What stands where at one instant.
 #[derive(Debug, Default)]
 pub(super) struct Stand {
     /// By region and group.
-    pub(super) groups: BTreeMap<(String, String), Placed>,
+    pub(super) groups: OrdMap<(String, String), Placed>,
     /// What each client machine has given away.
     pub(super) held: Vec<Amounts>,
 }

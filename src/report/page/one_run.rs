@@ -1,9 +1,9 @@
 //! What one run did: its charts, what its zones held, where its work stood, and what found no place.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::analysis::summary::Run;
+use crate::base::ordered::OrdSet;
 use crate::report::escape::escaped;
 use crate::report::page::held::{Ground, Placed, Shares, Stand, percent};
 use crate::report::page::markup::{Cell, Table, figure, head, text};
@@ -122,7 +122,7 @@ fn sparkline(values: &[f64]) -> String {
 fn matrix(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> String {
     let mut out = String::new();
     let nowhere = Placed::default();
-    let regions: BTreeSet<&str> = ground.zones.iter().map(|zone| &*zone.region).collect();
+    let regions: OrdSet<&str> = ground.zones.iter().map(|zone| &*zone.region).collect();
     for region in regions {
         let zones: Vec<usize> = (0..ground.zones.len()).filter(|&zone| ground.zones[zone].region == region).collect();
         let mut columns = vec!["job and group".to_owned(), "when".to_owned()];
@@ -130,7 +130,7 @@ fn matrix(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> Strin
         columns.extend(["#all", "#machines", "#most on one machine"].map(str::to_owned));
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut table = Table::new(&format!("Allocations by zone in {region}"), &columns, 40_000, "placements.csv");
-        let groups: BTreeSet<&(String, String)> =
+        let groups: OrdSet<&(String, String)> =
             stands.iter().flat_map(|stand| stand.groups.keys()).filter(|(of, _)| of == region).collect();
         for group in groups {
             for (at, ((when, _), stand)) in moments.iter().zip(stands).enumerate() {

@@ -1,6 +1,5 @@
 //! `sweep.json`: everything a sweep comes to but its single runs, versioned by `schema`.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::sensitivity::sobol::{Index, Share};
@@ -11,7 +10,8 @@ use crate::analysis::sweep::table::Swept;
 pub const SCHEMA: u32 = 1;
 
 /// The whole file.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SweepSummary {
     /// Version of this format.
     pub schema: u32,
@@ -49,7 +49,8 @@ pub struct SweepSummary {
 }
 
 /// What was measured.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Measure {
     /// As `failover.replace max`.
     pub measure: String,
@@ -58,7 +59,8 @@ pub struct Measure {
 }
 
 /// A point.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Point {
     /// From 0.
     pub point: usize,
@@ -71,7 +73,8 @@ pub struct Point {
 }
 
 /// A measure at a point.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Figure {
     /// Mean over the seeds that have a value; absent without any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +92,8 @@ pub struct Figure {
 }
 
 /// How far a measure is from the first point, within seeds.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FromFirst {
     /// Mean over the seeds that have a value at both points of the value here minus that there.
     pub mean: f64,
@@ -101,7 +105,8 @@ pub struct FromFirst {
 }
 
 /// An expectation at a point.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Holds {
     /// `pass`, `fail`, or `not exercised` if too few seeds have anything to judge.
     pub verdict: String,
@@ -116,7 +121,8 @@ pub struct Holds {
 }
 
 /// What a sweep teaches.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Taught {
     /// In sentences.
     pub sentences: Vec<String>,
@@ -135,7 +141,8 @@ pub struct Taught {
 }
 
 /// An expectation that stops to hold at a value.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlipsAt {
     /// The expectation.
     pub expectation: String,
@@ -157,7 +164,8 @@ pub struct FlipsAt {
 
 /// How often moves of one input changed whether a measure ends at all: in every seed on one side, not in every seed on
 /// the other.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EndsBy {
     /// The measure.
     pub measure: String,
@@ -170,7 +178,8 @@ pub struct EndsBy {
 }
 
 /// The effects of one input on one measure, per whole range of the input.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EffectOf {
     /// The measure.
     pub measure: String,
@@ -190,7 +199,8 @@ pub struct EffectOf {
 }
 
 /// The share of one input in the variance of one measure.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShareOf {
     /// The measure.
     pub measure: String,
@@ -209,7 +219,8 @@ pub struct ShareOf {
 }
 
 /// An assumed value.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Assumed {
     /// The parameter.
     pub path: String,

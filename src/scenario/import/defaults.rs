@@ -1,8 +1,7 @@
 //! Nomad's defaults by job type (`Job.Canonicalize`, `DefaultUpdateStrategy`, `NewRestartPolicy`,
 //! `NewReschedulePolicy`).
 
-use std::collections::BTreeMap;
-
+use crate::base::ordered::OrdMap;
 use crate::model::job::Job;
 use crate::model::job::JobId;
 use crate::model::job::JobKind;
@@ -30,7 +29,7 @@ pub fn job(name: &str, kind: JobKind) -> Job {
         spreads: Vec::new(),
         groups: Vec::new(),
         update: None,
-        meta: BTreeMap::new(),
+        meta: OrdMap::new(),
         launch: Launch::default(),
         stop: false,
         version: 0,

@@ -4,7 +4,7 @@
 //! brace. Each is replaced by characters of the same length, so that every offset still points at what was written;
 //! quoted names are remembered. Strings, comments and heredocs are left alone.
 
-use std::collections::BTreeMap;
+use crate::base::ordered::OrdMap;
 
 /// A text in today's grammar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(super) struct Modern {
     /// As long as the original.
     pub(super) text: String,
     /// Attribute names that could not be kept, by the offset of their stand-in.
-    pub(super) names: BTreeMap<usize, String>,
+    pub(super) names: OrdMap<usize, String>,
     /// Where the first string or heredoc begins that does not end.
     pub(super) open: Option<usize>,
 }
@@ -28,7 +28,7 @@ enum Frame {
 pub(super) fn modernise(text: &str) -> Modern {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
-    let mut names = BTreeMap::new();
+    let mut names = OrdMap::new();
     let mut open = None;
     let mut frames: Vec<Frame> = Vec::new();
     let mut last = b'\n';
@@ -177,7 +177,7 @@ mod tests {
         check("config {\n \"my.key\" = \"a,b\"\n}", "config {\n _my_key_ = \"a,b\"\n}");
         check("data = <<EOF\n{{ a, b }}\nEOF\nx = 1", "data = <<EOF\n{{ a, b }}\nEOF\nx = 1");
         check("a = \"${f(\"x\", 1)}\" # b, c", "a = \"${f(\"x\", 1)}\" # b, c");
-        assert_eq!(modernise("c {\n \"my.key\" = 1\n}").names, BTreeMap::from([(5, "my.key".to_owned())]));
+        assert_eq!(modernise("c {\n \"my.key\" = 1\n}").names, OrdMap::from([(5, "my.key".to_owned())]));
     }
 
     #[test]

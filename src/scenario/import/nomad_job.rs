@@ -25,6 +25,7 @@ use super::tree::Body;
 use super::tree::Builder;
 use super::tree::Kind;
 use super::tree::Mistake;
+use crate::base::ordered::OrdMap;
 use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
 use crate::model::job::Hook;
@@ -68,7 +69,7 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
     let mut reader = Reader::default();
     let modern = legacy::modernise(text);
     let (body, names) = match hcl::edit::parser::parse_body(text) {
-        Ok(body) => (body, BTreeMap::new()),
+        Ok(body) => (body, OrdMap::new()),
         Err(error) => {
             let Ok(body) = hcl::edit::parser::parse_body(&modern.text) else {
                 // The parser points at the block around a text that does not end.
@@ -88,7 +89,7 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
         }
     };
     let mut builder =
-        Builder { text, names: &names, variables: BTreeMap::new(), blocks_left: BLOCKS_MAX, mistakes: Vec::new() };
+        Builder { text, names: &names, variables: OrdMap::new(), blocks_left: BLOCKS_MAX, mistakes: Vec::new() };
     variables(&mut builder, &mut reader, &body, vars);
     let body = builder.body(&body);
     for Mistake { span, message, hint } in std::mem::take(&mut builder.mistakes) {
@@ -422,8 +423,8 @@ impl Reader {
     }
 
     /// Key and value pairs of a block or an object.
-    fn map(body: &Body, name: &str) -> BTreeMap<String, String> {
-        let mut out = BTreeMap::new();
+    fn map(body: &Body, name: &str) -> OrdMap<String, String> {
+        let mut out = OrdMap::new();
         for block in body.blocks(name) {
             for attribute in &block.body.attributes {
                 let text = match &attribute.value.kind {

@@ -2,8 +2,7 @@
 //! `Affinity.Validate`, `Spread.Validate`). What it takes and no node ever satisfies is no mistake here: the job is
 //! registered and waits.
 
-use std::collections::BTreeSet;
-
+use crate::base::ordered::OrdSet;
 use crate::model::constraint::Affinity;
 use crate::model::constraint::Constraint;
 use crate::model::constraint::Spread;
@@ -52,7 +51,7 @@ pub fn broken(constraints: &[Constraint], affinities: &[Affinity], spreads: &[Sp
         if attribute.is_empty() {
             out.push("has a spread without an attribute".to_owned());
         }
-        let values: BTreeSet<&str> = spread.targets.iter().map(|target| target.value.as_str()).collect();
+        let values: OrdSet<&str> = spread.targets.iter().map(|target| target.value.as_str()).collect();
         if values.len() < spread.targets.len() {
             out.push(format!("names a value of the spread over `{attribute}` twice"));
         }

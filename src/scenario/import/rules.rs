@@ -1,8 +1,7 @@
 //! What Nomad refuses when a job is registered (`Job.Validate` and what it calls), as far as the model holds it.
 //! Preferences and requirements are in [`super::placement_rules`].
 
-use std::collections::BTreeSet;
-
+use crate::base::ordered::OrdSet;
 use crate::base::time::Duration;
 use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
@@ -213,7 +212,7 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
         !(system && group.reschedule.is_some()),
         "of a system job is never rescheduled; remove `reschedule`".to_owned(),
     );
-    let mut fixed = BTreeSet::new();
+    let mut fixed = OrdSet::new();
     for port in
         group.networks.iter().chain(group.tasks.iter().flat_map(|task| &task.resources.networks)).flat_map(|n| &n.ports)
     {

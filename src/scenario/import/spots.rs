@@ -1,7 +1,8 @@
 //! Where the parts of a job were written, for findings about them.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
+
+use crate::base::ordered::OrdMap;
 
 use super::rules::Broken;
 use super::rules::Part;
@@ -37,15 +38,15 @@ pub struct Spot {
     /// Its name.
     pub name: Range<usize>,
     /// Its pieces, as far as they were written.
-    pub pieces: BTreeMap<Piece, Range<usize>>,
+    pub pieces: OrdMap<Piece, Range<usize>>,
     /// What is written in those that there are once: the names of their fields.
-    pub fields: BTreeMap<Piece, Vec<String>>,
+    pub fields: OrdMap<Piece, Vec<String>>,
 }
 
 impl Spot {
     /// All of it stands at its name.
     pub const fn new(name: Range<usize>) -> Self {
-        Self { name, pieces: BTreeMap::new(), fields: BTreeMap::new() }
+        Self { name, pieces: OrdMap::new(), fields: OrdMap::new() }
     }
 }
 

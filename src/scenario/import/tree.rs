@@ -4,8 +4,9 @@
 //! (`${NOMAD_DC}`, `${attr.kernel.name}`) stays as written. What the file should say itself and cannot be evaluated is
 //! unknown, also within a text.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
+
+use crate::base::ordered::OrdMap;
 
 use hcl::edit::Span;
 use hcl::edit::expr;
@@ -180,9 +181,9 @@ pub(super) struct Builder<'a> {
     /// The text as written.
     pub(super) text: &'a str,
     /// Attribute names that were not identifiers, by offset.
-    pub(super) names: &'a BTreeMap<usize, String>,
+    pub(super) names: &'a OrdMap<usize, String>,
     /// Variables: `var`, `local`, iterators of `dynamic` blocks.
-    pub(super) variables: BTreeMap<String, hcl::Value>,
+    pub(super) variables: OrdMap<String, hcl::Value>,
     /// Blocks that `dynamic` may still make.
     pub(super) blocks_left: usize,
     /// What is wrong with `dynamic` blocks.
@@ -397,7 +398,7 @@ impl Builder<'_> {
 
 /// Looks for what only the file can say.
 struct OfFile<'a> {
-    variables: &'a BTreeMap<String, hcl::Value>,
+    variables: &'a OrdMap<String, hcl::Value>,
     found: bool,
 }
 
@@ -515,7 +516,7 @@ const RANGE_MAX: usize = 1_024;
 fn entries(args: FuncArgs, of: fn((String, hcl::Value)) -> hcl::Value) -> Result<hcl::Value, String> {
     match args.into_values().into_iter().next() {
         Some(hcl::Value::Object(entries)) => {
-            let sorted: BTreeMap<String, hcl::Value> = entries.into_iter().collect();
+            let sorted: OrdMap<String, hcl::Value> = entries.into_iter().collect();
             Ok(hcl::Value::Array(sorted.into_iter().map(of).collect()))
         }
         Some(_) | None => Err("an object is expected".to_owned()),

@@ -1,6 +1,5 @@
 //! The timeline: faults and operator actions.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lowering;
@@ -9,6 +8,7 @@ use super::target::Cast;
 use super::work::Placed;
 use super::work::Roofs;
 use crate::base::id::IdVec;
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::model::topology::RegionId;
@@ -47,7 +47,7 @@ impl Lowering<'_> {
         let datacenters = self.geography.datacenters.clone();
         let names: Vec<(Arc<str>, RegionId)> =
             placed.iter().map(|job| (job.spec.job.name.clone(), job.spec.region)).collect();
-        let by_name: BTreeMap<&str, MachineId> = machines.iter().map(|(id, machine)| (&*machine.name, id)).collect();
+        let by_name: OrdMap<&str, MachineId> = machines.iter().map(|(id, machine)| (&*machine.name, id)).collect();
         let cast = Cast { specs: machines, machines: &by_name, jobs: &names, datacenters: &datacenters };
         let mut out = IdVec::new();
         for (index, schema::At(at, action)) in self.scenario.timeline.iter().enumerate() {

@@ -52,7 +52,7 @@ impl Lowering<'_> {
             self.needs_node_pools(&format!("{path}.node_pool"));
             job.node_pool = pool.as_str().into();
         }
-        job.meta.clone_from(&written.meta);
+        job.meta = written.meta.clone().into_iter().collect();
         job.launch = self.launch(path, written);
         let update = written.update.as_ref().map(|update| self.update(&format!("{path}.update"), update));
         if kind == JobKind::System {
@@ -247,7 +247,7 @@ impl Lowering<'_> {
         task.constraints = self.constraints(&format!("{path}.constraints"), &written.constraints);
         task.affinities = self.affinities(&format!("{path}.affinities"), &written.affinities);
         task.services = self.group_services(path, &written.services, &group.ports);
-        task.meta.clone_from(&written.meta);
+        task.meta = written.meta.clone().into_iter().collect();
         task.restart = written.restart.as_ref().map(|own| {
             let path = format!("{path}.restart");
             let own = self.restart(&path, own, restarts);

@@ -136,7 +136,10 @@ impl Lowering<'_> {
             schema::Action::DispatchJob { meta, payload, count, .. } => {
                 let payload_bytes = self.dispatch(path, spec, meta, payload.as_ref())?;
                 let count = self.count(&format!("{path}.count"), count.unwrap_or(1), 1..=100_000);
-                (format!("dispatch {job}"), Order::Dispatch { job, meta: meta.clone(), payload_bytes, count })
+                (
+                    format!("dispatch {job}"),
+                    Order::Dispatch { job, meta: meta.clone().into_iter().collect(), payload_bytes, count },
+                )
             }
             _ => return self.allocations(path, action, spec),
         };

@@ -1,13 +1,13 @@
 //! Regions, zones and machines.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Lowering;
 use super::MACHINES_MAX;
 use super::plan::price_of;
 use crate::base::id::IdVec;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::model::node::NodeCapacity;
 use crate::model::node::NodeDevice;
 use crate::model::node::NodeNetwork;
@@ -251,7 +251,7 @@ impl<'a> Lowering<'a> {
             let blamed = blamed.unwrap_or(&path).clone();
             self.error("E013", &blamed, format!("region `{name}` has no client machines")).hint(hint);
         }
-        let mut numbers: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut numbers: OrdMap<&str, u64> = OrdMap::new();
         for (group_index, group) in groups.iter().enumerate() {
             let path = format!("regions[{at}].clients[{group_index}]");
             let prefix = group.name.as_ref().unwrap_or(&group.datacenter);
@@ -328,7 +328,7 @@ impl<'a> Lowering<'a> {
             *self.geography.zones[machine.zone].name == **wanted || short_name(&machine.name) == wanted
         });
         if found.is_none() {
-            let known: BTreeSet<&str> = machines
+            let known: OrdSet<&str> = machines
                 .iter()
                 .flat_map(|machine| {
                     let machine = &all[*machine];
@@ -417,7 +417,7 @@ impl<'a> Lowering<'a> {
                 kind: kind.to_owned(),
                 name: name.to_owned(),
                 instances: (0..count).map(|number| format!("{name}-{number:04}")).collect(),
-                attributes: device.attributes.clone(),
+                attributes: device.attributes.clone().into_iter().collect(),
             });
         }
         out
@@ -456,7 +456,7 @@ impl<'a> Lowering<'a> {
             pool: self.pool(path, group.pool.as_deref()),
             zone: ZoneId(0),
             attributes,
-            meta: group.meta.clone(),
+            meta: group.meta.clone().into_iter().collect(),
             drivers,
             capacity: NodeCapacity { cpu: instance.cpu(), cores: instance.cores, memory: instance.usable, disk },
             reserved,
@@ -491,8 +491,8 @@ fn short_name(name: &str) -> &str {
 
 /// Attributes of a Nomad client on Amazon Linux (client fingerprinters `arch`, `cpu`, `host`, `memory`, `env_aws`,
 /// drivers), without the leading `attr.`.
-fn linux_attributes(instance: &InstanceType, drivers: &[String]) -> BTreeMap<String, String> {
-    let mut attributes: BTreeMap<String, String> = [
+fn linux_attributes(instance: &InstanceType, drivers: &[String]) -> OrdMap<String, String> {
+    let mut attributes: OrdMap<String, String> = [
         ("cpu.arch", instance.arch.name().to_owned()),
         ("cpu.frequency", instance.clock.get().to_string()),
         ("cpu.numcores", instance.cores.to_string()),

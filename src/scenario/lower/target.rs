@@ -14,11 +14,11 @@
 //!
 //! Without a product, Nomad is meant. The region may be left out where the world has one. `of` and `in` are the same.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lowering;
 use crate::base::id::IdVec;
+use crate::base::ordered::OrdMap;
 use crate::model::topology::RegionId;
 use crate::scenario::suggest;
 use crate::world::spec::Among;
@@ -36,7 +36,7 @@ pub(super) struct Cast<'a> {
     /// All machines.
     pub(super) specs: &'a IdVec<MachineId, MachineSpec>,
     /// Their numbers by name.
-    pub(super) machines: &'a BTreeMap<&'a str, MachineId>,
+    pub(super) machines: &'a OrdMap<&'a str, MachineId>,
     /// Names of all jobs, with the regions they are registered in.
     pub(super) jobs: &'a [(Arc<str>, RegionId)],
     /// Nomad datacenters by region.

@@ -2,8 +2,8 @@
 //! none has, pools without machines, more instances than there are machines for them. The job is registered and its
 //! work waits, so this is a warning with the reason, not a mistake.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 
 use super::Lowering;
 use super::work::Placed;
@@ -42,7 +42,7 @@ impl Lowering<'_> {
             let (job, region) = (&placed.spec.job, placed.spec.region);
             let mut candidates =
                 Candidates { region: &self.geography.regions[region].name, all: Vec::new(), kinds: Vec::new() };
-            let mut kinds = BTreeMap::new();
+            let mut kinds = OrdMap::new();
             let mut anybody = false;
             for machine in machines.as_slice() {
                 let MachineRole::Client(node) = &machine.role else { continue };
@@ -105,7 +105,7 @@ fn reasons(job: &Job, group: &TaskGroup, candidates: &Candidates<'_>) -> Vec<Str
         }
     }
     let named = group.tasks.iter().map(|task| &*task.driver).filter(|driver| !driver.is_empty());
-    let drivers: BTreeSet<&str> = named.collect();
+    let drivers: OrdSet<&str> = named.collect();
     for driver in drivers {
         if !candidates.kinds.iter().any(|node| node.drivers.iter().any(|known| known == driver)) {
             out.push(format!("no machine of `{region}` that it may use has the driver `{driver}`"));

@@ -1,6 +1,5 @@
 //! Network, services, ingress and traffic.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Lowering;
@@ -8,6 +7,7 @@ use super::work::Placed;
 use crate::base::id::Id;
 use crate::base::id::IdVec;
 use crate::base::math;
+use crate::base::ordered::OrdSet;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::model::job::Job;
@@ -75,7 +75,7 @@ impl Lowering<'_> {
 
     fn distances(&mut self, preset: &network::Preset, pairs: &[(RegionId, RegionId, LinkSpec)]) -> Vec<Vec<LinkSpec>> {
         let names: Vec<Arc<str>> = self.geography.regions.as_slice().iter().map(|region| region.name.clone()).collect();
-        let mut unknown: BTreeSet<usize> = BTreeSet::new();
+        let mut unknown: OrdSet<usize> = OrdSet::new();
         let mut rows = Vec::new();
         for (from, from_name) in names.iter().enumerate() {
             let mut row = Vec::new();
@@ -128,7 +128,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn services(&mut self, jobs: &[Placed]) -> Vec<ServiceSpec> {
-        let declared: BTreeSet<String> =
+        let declared: OrdSet<String> =
             jobs.iter().flat_map(|job| job.spec.job.service_names()).map(ToString::to_string).collect();
         let mut out: Vec<ServiceSpec> = Vec::new();
         for (index, written) in self.scenario.services.iter().enumerate() {
@@ -387,7 +387,7 @@ impl Lowering<'_> {
     }
 }
 
-fn port_labels(job: &Job) -> BTreeSet<String> {
+fn port_labels(job: &Job) -> OrdSet<String> {
     let groups = job.groups.iter().flat_map(|group| &group.networks);
     let tasks = job.groups.iter().flat_map(|group| &group.tasks).flat_map(|task| &task.resources.networks);
     groups.chain(tasks).flat_map(|network| &network.ports).map(|port| port.label.clone()).collect()

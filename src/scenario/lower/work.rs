@@ -1,7 +1,6 @@
 //! Jobs: read from files or written in the scenario, checked against Nomad's rules and against the machines there are.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ALLOCATIONS_MAX;
@@ -9,6 +8,8 @@ use super::JOBS_MAX;
 use super::LIST_MAX;
 use super::Lowering;
 use crate::base::id::IdVec;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::Time;
 use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
@@ -78,12 +79,12 @@ pub(super) struct Roof {
     disk: (Mebibytes, Arc<str>),
 }
 
-pub(super) type Roofs = BTreeMap<(RegionId, Arc<str>), Roof>;
+pub(super) type Roofs = OrdMap<(RegionId, Arc<str>), Roof>;
 
 impl Lowering<'_> {
     pub(super) fn jobs(&mut self, roofs: &Roofs) -> Vec<Placed> {
         let mut out: Vec<Placed> = Vec::new();
-        let mut names: BTreeSet<(RegionId, Arc<str>)> = BTreeSet::new();
+        let mut names: OrdSet<(RegionId, Arc<str>)> = OrdSet::new();
         for (index, source) in self.scenario.jobs.iter().enumerate() {
             for mut placed in self.job_source(&format!("jobs[{index}]"), source) {
                 let (job, region) = (&placed.spec.job, placed.spec.region);

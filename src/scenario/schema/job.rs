@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::DurationText;
@@ -10,7 +9,8 @@ use super::FrequencyText;
 use super::SizeText;
 
 /// A job to register.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub enum JobSource {
     /// A Nomad job file, by path from the scenario file. Registered in the region it names, or else in the first one.
@@ -37,7 +37,8 @@ pub enum JobSource {
 }
 
 /// A job written in the scenario. What is left out has Nomad's default.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Job {
     /// Unique in its regions.
@@ -91,7 +92,8 @@ pub struct Job {
 }
 
 /// How a job is scheduled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum JobKind {
     /// Long-running.
     #[default]
@@ -105,7 +107,8 @@ pub enum JobKind {
 }
 
 /// `periodic`. The run begins on Monday, 1 January 2024, at midnight UTC.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Periodic {
     /// Minute, hour, day of month, month, day of week, as `*/15 * * * *`; or `@hourly` and its like.
@@ -126,7 +129,8 @@ const fn default_enabled() -> bool {
 }
 
 /// `parameterized`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Parameterized {
     /// Default `Optional`.
@@ -141,7 +145,8 @@ pub struct Parameterized {
 }
 
 /// Whether a dispatch brings a payload.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Payload {
     /// It may.
     #[default]
@@ -153,7 +158,8 @@ pub enum Payload {
 }
 
 /// A task group: with one task of its name, or with the `tasks` it lists.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// Unique in the job.
@@ -224,7 +230,8 @@ pub struct Group {
 }
 
 /// A task.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// Unique in the group.
@@ -280,7 +287,8 @@ pub struct Task {
 }
 
 /// `device`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeviceAsk {
     /// `type`, `vendor/type` or `vendor/type/model`.
@@ -297,7 +305,8 @@ pub struct DeviceAsk {
 }
 
 /// `lifecycle`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lifecycle {
     /// When.
@@ -308,7 +317,8 @@ pub struct Lifecycle {
 }
 
 /// When a task with a lifecycle runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Hook {
     /// Before the main tasks.
     Prestart,
@@ -319,7 +329,8 @@ pub enum Hook {
 }
 
 /// `restart`. What is left out has the default of the job's type; of a task, it is as its group says.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
     /// Restarts per interval. Default 2, batch 3.
@@ -337,7 +348,8 @@ pub struct Restart {
 }
 
 /// What happens once the restarts are used up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum RestartMode {
     /// The allocation fails.
     #[default]
@@ -347,7 +359,8 @@ pub enum RestartMode {
 }
 
 /// `reschedule`. What is left out has the default of the job's type.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reschedule {
     /// Attempts per interval. Default: unlimited, batch 1.
@@ -371,7 +384,8 @@ pub struct Reschedule {
 }
 
 /// How reschedule delays grow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum DelayFunction {
     /// Always the same.
     Constant,
@@ -382,7 +396,8 @@ pub enum DelayFunction {
 }
 
 /// `migrate`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Migrate {
     /// Default 1.
@@ -400,7 +415,8 @@ pub struct Migrate {
 }
 
 /// What counts as healthy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum HealthCheck {
     /// Tasks run and all checks pass.
     #[default]
@@ -416,7 +432,8 @@ fn default_driver() -> String {
 }
 
 /// `spread`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     /// As `${meta.zone}`.
@@ -430,7 +447,8 @@ pub struct Spread {
 }
 
 /// `affinity`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Affinity {
     /// `"${attr.cpu.arch} = amd64"`.
@@ -441,7 +459,8 @@ pub struct Affinity {
 }
 
 /// A service of a group, with at most one check.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GroupService {
     /// Name in the catalog.
@@ -458,7 +477,8 @@ pub struct GroupService {
 }
 
 /// A health check.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub enum Check {
     /// GET a path and expect 2xx.
@@ -484,7 +504,8 @@ pub enum Check {
 }
 
 /// `update`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Update {
     /// Default 1; 0 means no deployments.

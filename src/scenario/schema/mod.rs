@@ -6,9 +6,10 @@
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $pattern:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(transparent)]
-        pub struct $name(#[schemars(regex(pattern = $pattern))] pub String);
+        pub struct $name(#[cfg_attr(test, schemars(regex(pattern = $pattern)))] pub String);
 
         impl From<&str> for $name {
             fn from(text: &str) -> Self {
@@ -17,6 +18,9 @@ macro_rules! text {
         }
     };
 }
+
+/// The JSON Schema of a scenario file. A test holds it to the types below, from which it is made.
+pub const JSON_SCHEMA: &str = include_str!("../../../docs/schema/scenario.json");
 
 mod job;
 mod plan;
@@ -27,7 +31,6 @@ mod timeline;
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use job::*;
@@ -75,7 +78,8 @@ text!(
 );
 
 /// A scenario: the world, the work, what befalls it, what is expected.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Names the report folder: letters, digits, `-`, `_`.
@@ -145,7 +149,8 @@ pub struct Scenario {
 }
 
 /// Where a value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Origin {
     /// Somebody measured it.
     Measured,
@@ -158,7 +163,8 @@ pub enum Origin {
 }
 
 /// A region.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Region {
     /// As `us-east-1`. With the `aws` network it must be one of its regions if there are several.
@@ -181,7 +187,8 @@ pub struct Region {
 }
 
 /// The servers of one product in one region, spread over its zones round robin.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Servers {
     /// How many. Default 3; an even number tolerates no more failures than the odd one below it.
@@ -226,7 +233,8 @@ fn default_disk() -> String {
 }
 
 /// Client machines of one kind, spread over the zones round robin.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Clients {
     /// Nomad datacenter.
@@ -274,7 +282,8 @@ pub struct Clients {
 }
 
 /// Equal devices of one machine.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// `vendor/type/model`, as `nvidia/gpu/A100`.
@@ -296,7 +305,8 @@ fn default_drivers() -> Vec<String> {
 }
 
 /// Resources a client keeps from the scheduler (Nomad `client.reserved`). Default nothing.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reserved {
     /// Processor.
@@ -314,7 +324,8 @@ pub struct Reserved {
 }
 
 /// A machine type of your own.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Instance {
     /// Its name in `instance:`.
@@ -338,7 +349,8 @@ fn default_bandwidth() -> BandwidthText {
 }
 
 /// Delays between machines.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::large_enum_variant, reason = "a file's worth of these, read once")]
 pub enum Network {
@@ -378,7 +390,8 @@ fn default_network() -> String {
 }
 
 /// One distance class.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// Median delay, one way: half the round trip.
@@ -393,7 +406,8 @@ pub struct Link {
 }
 
 /// The distance of two regions.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Between {
     /// One region.
@@ -405,7 +419,8 @@ pub struct Between {
 }
 
 /// How instances of a service serve requests.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// Name in the catalog.
@@ -437,7 +452,8 @@ const fn default_concurrency() -> u64 {
 }
 
 /// Order of service.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Discipline {
     /// First come, first served.
     #[default]
@@ -447,7 +463,8 @@ pub enum Discipline {
 }
 
 /// Law of the work per request.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub enum ServiceTime {
     /// Always the same.
@@ -473,7 +490,8 @@ pub enum ServiceTime {
 }
 
 /// A balancer in front of the proxies of a job.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ingress {
     /// The proxies' job.
@@ -499,7 +517,8 @@ pub struct Ingress {
 }
 
 /// How proxies pick an instance.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Strategy {
     /// `rnd`
     #[default]
@@ -509,7 +528,8 @@ pub enum Strategy {
 }
 
 /// How proxies match paths.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Matcher {
     /// `prefix`
     #[default]
@@ -521,7 +541,8 @@ pub enum Matcher {
 }
 
 /// What stands before the proxies.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub enum Balancer {
     /// An AWS application load balancer.
@@ -565,7 +586,8 @@ impl Default for Balancer {
 }
 
 /// A stream of user requests.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Traffic {
     /// Unique.
@@ -608,12 +630,14 @@ const fn default_keep_alive() -> bool {
 }
 
 /// `From("10m", "800/s")`: the rate from an instant on.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename = "From")]
 pub struct RateFrom(pub DurationText, pub RateText);
 
 /// Law of the time between requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Arrivals {
     /// Exponential gaps.
     #[default]

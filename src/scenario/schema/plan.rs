@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::At;
@@ -11,7 +10,8 @@ use super::OutageKind;
 use super::ShareText;
 
 /// What `cossim plan` looks for.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// What may change.
@@ -50,7 +50,8 @@ pub struct Plan {
 }
 
 /// One thing that may change.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub enum Vary {
     /// How many client machines: `from`, `from + step`, … up to `to`.
@@ -106,7 +107,8 @@ pub enum Vary {
 }
 
 /// What befalls the fleet, besides the scenario's own timeline.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub enum Under {
     /// Nothing more.
@@ -135,7 +137,8 @@ pub enum Under {
 }
 
 /// Where the Nomad leader of a region is when a zone of it is lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Leaders {
     /// Wherever elections put it.
     #[default]
@@ -145,7 +148,8 @@ pub enum Leaders {
 }
 
 /// What is to be small.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Minimise {
     /// Dollars per hour; of equal ones, machines.
     #[default]
@@ -155,7 +159,8 @@ pub enum Minimise {
 }
 
 /// How fleets are looked through.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Search {
     /// A fleet that does not hold rules out every fleet with the same or fewer machines of the same kinds.
     #[default]

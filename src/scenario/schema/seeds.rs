@@ -1,12 +1,7 @@
 //! How many seeds are run: a number, or as many as it takes.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use schemars::JsonSchema;
-use schemars::Schema;
-use schemars::SchemaGenerator;
-use schemars::json_schema;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::de::MapAccess;
@@ -25,7 +20,8 @@ pub enum Seeds {
 }
 
 /// As many seeds as it takes until the mean of what every expectation observes is known to so much.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename = "Auto")]
 pub struct Auto {
     /// Half of the 95 % interval of the mean, of the mean. Default 5 %.
@@ -70,14 +66,15 @@ impl<'de> Visitor<'de> for Either {
     }
 }
 
-impl JsonSchema for Seeds {
-    fn schema_name() -> Cow<'static, str> {
+#[cfg(test)]
+impl schemars::JsonSchema for Seeds {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
         "Seeds".into()
     }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let auto = generator.subschema_for::<Auto>();
-        json_schema!({
+        schemars::json_schema!({
             "description": "How many seeds are run: a number, or `Auto(half_width: \"5%\", max: 200)`.",
             "anyOf": [{"type": "integer", "minimum": 1, "maximum": 10_000}, auto],
         })

@@ -1,13 +1,13 @@
 //! Releases and settings of the products.
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::DurationText;
 use super::RateText;
 
 /// Product releases to follow.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Versions {
     /// Nomad: `1.1.0` to `1.6.15`; without a third number, the last of the series. One that changed nothing modelled
@@ -27,7 +27,8 @@ fn default_nomad_release() -> String {
 }
 
 /// How the Nomad servers schedule.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Scheduler {
     /// Workers per server (Nomad `num_schedulers`). Default: as many as it has cores.
@@ -65,7 +66,8 @@ pub struct Scheduler {
 }
 
 /// How nodes are scored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Algorithm {
     /// Fill nodes up.
     #[default]
@@ -75,7 +77,8 @@ pub enum Algorithm {
 }
 
 /// Which types of jobs may preempt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Preemption {
     /// Default false.
@@ -93,7 +96,8 @@ pub struct Preemption {
 }
 
 /// How many nodes are scored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Candidates {
     /// Every one that can be used.
     All,
@@ -102,7 +106,8 @@ pub enum Candidates {
 }
 
 /// When a node that keeps rejecting plans is taken for broken.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanRejections {
     /// Rejections (Nomad `node_threshold`). Default 100.
@@ -114,7 +119,8 @@ pub struct PlanRejections {
 }
 
 /// Garbage collection; names and defaults are Nomad's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Garbage {
     /// Time between two looks. Default `5m`.
@@ -138,7 +144,8 @@ pub struct Garbage {
 }
 
 /// Simulated time deciding takes; planning defaults of this project, not measured.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
     /// Per step of an evaluation between two calls to the leader, for the worker. Default `500us`.
@@ -159,7 +166,8 @@ pub struct Cost {
 }
 
 /// Settings of the servers; names and defaults are the products'.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Nomad `raft_multiplier`, 1 to 10. Default 1.

@@ -1,6 +1,5 @@
 //! How tasks behave.
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ServiceTime;
@@ -8,7 +7,8 @@ use super::ShareText;
 
 /// How tasks end, fail and come up. What is not said of a task does not narrow the choice; one that nothing fits runs
 /// until it is told to stop, or ends well at once if it is a hook and no sidecar.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Behaviour {
     /// Tasks of this job, and of the children of this periodic or parameterized one.

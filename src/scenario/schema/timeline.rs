@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::BandwidthText;
@@ -13,11 +12,13 @@ use super::SizeText;
 use super::TargetText;
 
 /// `At("10m", …)`: something that happens at an instant.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct At(pub DurationText, pub Action);
 
 /// What happens. `lasts` left out means for ever.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub enum Action {
     /// Processes die; they start again when it is over.
@@ -377,7 +378,8 @@ fn default_rest() -> TargetText {
 }
 
 /// A process of a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Process {
     /// The one the machine is named for: Nomad server, Consul server, Nomad client.
     Agent,
@@ -388,7 +390,8 @@ pub enum Process {
 }
 
 /// How an outage happens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum OutageKind {
     /// Machines are off.
     #[default]

@@ -1,8 +1,8 @@
 //! What operators ask for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::model::node::Eligibility;
 
@@ -51,7 +51,7 @@ pub enum Order {
         /// Which.
         job: Arc<str>,
         /// Metadata of the children.
-        meta: BTreeMap<String, String>,
+        meta: OrdMap<String, String>,
         /// Size of the payload; zero for none.
         payload_bytes: u32,
         /// How often, one after the other.

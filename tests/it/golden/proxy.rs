@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use cossim::base::id::ProcessId;
+use cossim::base::ordered::OrdMap;
 use cossim::base::rng::Draws;
 use cossim::base::time::{Duration, Time};
 use cossim::protocol::proxy::access::Access;
@@ -64,7 +65,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, recorded: &T) -> 
     if found == recorded { Ok(()) } else { Err(format!("{what}: found {found:?}, recorded {recorded:?}")) }
 }
 
-fn options(text: &str) -> BTreeMap<String, String> {
+fn options(text: &str) -> OrdMap<String, String> {
     let line = format!("route add s / http://h/ opts \"{text}\"");
     match parse_config(&line).expect("valid options").remove(0) {
         Command::Add(add) => add.options,
@@ -260,7 +261,7 @@ fn access_rules() {
 fn http_proxy() {
     let count = for_each("fabio/http_proxy.json", |_, vector| {
         let table = Table::parse(text(vector, "config"), RELEASE).map_err(|error| error.to_string())?;
-        let headers: BTreeMap<String, String> = vector
+        let headers: OrdMap<String, String> = vector
             .get("request_headers")
             .and_then(Value::as_object)
             .into_iter()

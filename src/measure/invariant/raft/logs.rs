@@ -1,11 +1,11 @@
 //! The durable logs of a group of servers, kept from what they tell.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::measure::invariant::raft::Fact;
 use crate::measure::invariant::raft::Observation;
 use crate::protocol::raft::Index;
@@ -13,7 +13,7 @@ use crate::protocol::raft::Term;
 
 /// The durable logs of all servers, as told.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Logs(BTreeMap<ProcessId, History>);
+pub(super) struct Logs(OrdMap<ProcessId, History>);
 
 /// One server's log: term and hash of the history up to each entry after `base`. A history that begins with an image
 /// nobody else remembers is unknown, and is not compared.

@@ -11,9 +11,9 @@
 //! Left out: system and batch jobs, whose allocations end or follow the nodes; and that what is lost is replaced while
 //! a deployment holds the rest up.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::invariant::Tally;
 use crate::model::alloc::Alloc;
@@ -26,13 +26,13 @@ use crate::model::job::{Job, JobId, JobKind, TaskGroup};
 pub(super) struct Counts {
     pub(super) count_restored: Tally,
     bound: Duration,
-    jobs: BTreeMap<JobId, Wanted>,
-    running: BTreeMap<Group, u32>,
+    jobs: OrdMap<JobId, Wanted>,
+    running: OrdMap<Group, u32>,
     /// Groups with a failed allocation, and until when its replacement may wait.
-    failing: BTreeMap<Group, Time>,
+    failing: OrdMap<Group, Time>,
     /// Groups with an allocation that completed by itself, by job, and the index of the newest such report. They stay
     /// short until an evaluation that was written later looks at the job.
-    completed: BTreeMap<JobId, BTreeMap<Arc<str>, u64>>,
+    completed: OrdMap<JobId, OrdMap<Arc<str>, u64>>,
 }
 
 type Group = (JobId, Arc<str>);
@@ -51,10 +51,10 @@ impl Counts {
         Self {
             count_restored: Tally::default(),
             bound,
-            jobs: BTreeMap::new(),
-            running: BTreeMap::new(),
-            failing: BTreeMap::new(),
-            completed: BTreeMap::new(),
+            jobs: OrdMap::new(),
+            running: OrdMap::new(),
+            failing: OrdMap::new(),
+            completed: OrdMap::new(),
         }
     }
 

@@ -8,10 +8,10 @@
 //! may disregard what that one plan brought, and nothing else. It happens when many other entries pass through the log
 //! at the same time.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
 use crate::model::alloc::{Alloc, AllocId};
@@ -25,17 +25,17 @@ pub(super) struct Room {
     pub(super) capacity: Tally,
     pub(super) ports: Tally,
     pub(super) one_place: Tally,
-    nodes: BTreeMap<NodeId, Ledger>,
+    nodes: OrdMap<NodeId, Ledger>,
     /// Allocations that hold resources, as they were placed or changed last.
-    live: BTreeMap<AllocId, Arc<Alloc>>,
+    live: OrdMap<AllocId, Arc<Alloc>>,
     /// The node of every allocation ever placed.
-    places: BTreeMap<AllocId, NodeId>,
+    places: OrdMap<AllocId, NodeId>,
     /// The plan told last.
     newest: Written,
     /// The plan committed before it.
     before: Written,
     /// The newest plan that was written when the plan of an evaluation was verified last.
-    verified: BTreeMap<EvalId, u64>,
+    verified: OrdMap<EvalId, u64>,
 }
 
 /// What a node has and what is held of it.
@@ -44,7 +44,7 @@ struct Ledger {
     total: Amounts,
     held: Amounts,
     /// By address, number and holder.
-    ports: BTreeSet<(u8, i64, AllocId)>,
+    ports: OrdSet<(u8, i64, AllocId)>,
 }
 
 /// A plan in the log.
@@ -52,7 +52,7 @@ struct Ledger {
 struct Written {
     index: u64,
     /// What it placed, or made larger, and by how much.
-    brought: BTreeMap<AllocId, Amounts>,
+    brought: OrdMap<AllocId, Amounts>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Room {
 
     fn turn_to(&mut self, index: u64) {
         if index > self.newest.index {
-            let newest = Written { index, brought: BTreeMap::new() };
+            let newest = Written { index, brought: OrdMap::new() };
             self.before = std::mem::replace(&mut self.newest, newest);
         }
     }

@@ -4,11 +4,11 @@
 //! has not ended, and nothing that goes before it was handed out for the bound.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use crate::base::ordered::Entry;
+use crate::base::ordered::OrdMap;
+use crate::base::ordered::OrdSet;
 use crate::base::time::{Duration, Time};
 use crate::measure::invariant::Tally;
 use crate::model::evaluation::{EvalId, Evaluation};
@@ -20,19 +20,19 @@ pub(super) struct Turns {
     pub(super) one_worker: Tally,
     pub(super) no_eval_lost: Tally,
     bound: Duration,
-    outstanding: BTreeSet<EvalId>,
+    outstanding: OrdSet<EvalId>,
     /// Evaluations that were enqueued and have not ended, and since when they could have been worked on.
-    open: BTreeMap<EvalId, (Arc<Evaluation>, Time)>,
+    open: OrdMap<EvalId, (Arc<Evaluation>, Time)>,
     /// Jobs with open evaluations: how many, and when one was handed out last.
-    jobs: BTreeMap<JobId, (u32, Time)>,
+    jobs: OrdMap<JobId, (u32, Time)>,
     /// When something was handed out last, by type of scheduler.
-    handed: BTreeMap<JobKind, HandedOut>,
+    handed: OrdMap<JobKind, HandedOut>,
 }
 
 /// When evaluations of one type were handed out last, by their order. Who comes later in it was handed out longer ago:
 /// what came before is all that anybody asks for.
 #[derive(Debug, Clone, Default)]
-struct HandedOut(BTreeMap<Order, Time>);
+struct HandedOut(OrdMap<Order, Time>);
 
 /// Higher priority first, then older ones.
 type Order = (Reverse<u8>, u64);
@@ -43,10 +43,10 @@ impl Turns {
             one_worker: Tally::default(),
             no_eval_lost: Tally::default(),
             bound,
-            outstanding: BTreeSet::new(),
-            open: BTreeMap::new(),
-            jobs: BTreeMap::new(),
-            handed: BTreeMap::new(),
+            outstanding: OrdSet::new(),
+            open: OrdMap::new(),
+            jobs: OrdMap::new(),
+            handed: OrdMap::new(),
         }
     }
 

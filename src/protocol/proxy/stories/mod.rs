@@ -3,10 +3,10 @@
 
 mod world;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::machine::{Input, Kept, Machine};
+use crate::base::ordered::OrdMap;
 use crate::base::rng::Draws;
 use crate::base::time::Duration;
 use crate::model::topology::ZoneId;
@@ -23,11 +23,11 @@ use crate::protocol::workload::stations::Behaviour;
 
 use world::{Effects, FABIOS, HOSTS, HostEffects, PORT, Reachable, World, instance};
 
-fn only(outcome: Outcome, count: usize) -> BTreeMap<Outcome, usize> {
-    BTreeMap::from([(outcome, count)])
+fn only(outcome: Outcome, count: usize) -> OrdMap<Outcome, usize> {
+    OrdMap::from([(outcome, count)])
 }
 
-fn share(counts: &BTreeMap<Outcome, usize>, outcome: Outcome) -> f64 {
+fn share(counts: &OrdMap<Outcome, usize>, outcome: Outcome) -> f64 {
     let total: usize = counts.values().sum();
     counts.get(&outcome).copied().unwrap_or(0) as f64 / total as f64
 }

@@ -1,11 +1,12 @@
 //! A small world of the request path: a client, a balancer node, fabio nodes, hosts with instances and a catalog.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Machine, Slot, Token};
+use crate::base::ordered::OrdMap;
 use crate::base::rng::{Draws, Rng};
 use crate::base::time::{Duration, Time};
 use crate::model::topology::ZoneId;
@@ -140,8 +141,8 @@ pub(super) struct World {
     pub(super) messages: Vec<Option<HttpMsg>>,
     pub(super) free: Vec<usize>,
     pub(super) answers: Vec<Answer>,
-    pub(super) timers: BTreeMap<(u32, usize), u64>,
-    pub(super) reachable: BTreeMap<ProcessId, Reachable>,
+    pub(super) timers: OrdMap<(u32, usize), u64>,
+    pub(super) reachable: OrdMap<ProcessId, Reachable>,
     pub(super) client: Client,
     pub(super) alb: Alb,
     pub(super) fabios: Vec<FabioNode>,
@@ -173,8 +174,8 @@ impl World {
             messages: Vec::new(),
             free: Vec::new(),
             answers: Vec::new(),
-            timers: BTreeMap::new(),
-            reachable: BTreeMap::new(),
+            timers: OrdMap::new(),
+            reachable: OrdMap::new(),
             client: Client::new(client, Arrivals::constant(Gaps::Equal, rate, draws), draws),
             alb: Alb::new(alb, Rng::stream(1, "alb")),
             fabios: (0..fabios as u64).map(node).collect(),
@@ -466,7 +467,7 @@ impl World {
         if index == self.catalog.index {
             return self.catalog.waiting.push((process, ticket, index));
         }
-        let mut nodes: BTreeMap<ProcessId, Vec<HealthCheck>> = BTreeMap::new();
+        let mut nodes: OrdMap<ProcessId, Vec<HealthCheck>> = OrdMap::new();
         for instance in &self.catalog.instances {
             nodes.entry(instance.host).or_default().extend(health_checks(instance));
         }
@@ -481,8 +482,8 @@ impl World {
     }
 
     /// Outcomes since the last look, counted, and the longest duration.
-    pub(super) fn outcomes(&mut self) -> (BTreeMap<Outcome, usize>, Duration) {
-        let mut counts = BTreeMap::new();
+    pub(super) fn outcomes(&mut self) -> (OrdMap<Outcome, usize>, Duration) {
+        let mut counts = OrdMap::new();
         let longest = self.ended.iter().map(|(_, _, took)| *took).max().unwrap_or_default();
         for (_, outcome, _) in self.ended.drain(..) {
             *counts.entry(outcome).or_default() += 1;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cossim::base::ordered::OrdMap;
 use cossim::base::time::{Duration, Time};
 use cossim::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond};
 use cossim::model::alloc::{Alloc, AllocId, ClientStatus, Desired, Transition};
@@ -38,7 +39,7 @@ pub(super) fn number(id: &Value) -> u32 {
     text(id)[1..].parse().unwrap()
 }
 
-fn map(value: &Value) -> BTreeMap<String, String> {
+fn map(value: &Value) -> OrdMap<String, String> {
     value.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), text(value).into())).collect()
 }
 
@@ -75,7 +76,7 @@ pub(super) fn node(node: &Value) -> NodeSpec {
             bandwidth: MegabitsPerSecond(1_000),
         }],
         devices: Vec::new(),
-        host_volumes: BTreeMap::new(),
+        host_volumes: OrdMap::new(),
     }
 }
 
@@ -200,7 +201,7 @@ pub(super) fn job(id: JobId, j: &Value) -> Job {
         spreads: spreads(&j["spreads"]),
         groups: items(&j["groups"]).map(group).collect(),
         update: None,
-        meta: BTreeMap::new(),
+        meta: OrdMap::new(),
         launch: Launch::default(),
         stop: flag(&j["stop"]),
         version,

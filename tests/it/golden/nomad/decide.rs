@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cossim::base::ordered::OrdMap;
 use cossim::base::time::Time;
 use cossim::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use cossim::model::job::{Job, JobId};
@@ -130,8 +131,8 @@ fn describe(
         .iter()
         .map(|(group, f)| {
             let row = json!({ "class_exhausted": plain(&f.class_exhausted), "class_filtered": plain(&f.class_filtered),
-                "coalesced_failures": f.coalesced_failures, "constraint_filtered": f.constraint_filtered,
-                "dimension_exhausted": f.dimension_exhausted, "nodes_available_by_dc": plain(&f.nodes_available),
+                "coalesced_failures": f.coalesced_failures, "constraint_filtered": plain(&f.constraint_filtered),
+                "dimension_exhausted": plain(&f.dimension_exhausted), "nodes_available_by_dc": plain(&f.nodes_available),
                 "nodes_evaluated": f.nodes_evaluated, "nodes_exhausted": f.nodes_exhausted,
                 "nodes_filtered": f.nodes_filtered });
             (group.to_string(), row)
@@ -150,7 +151,7 @@ fn describe(
     described
 }
 
-fn plain(counts: &BTreeMap<Arc<str>, u32>) -> BTreeMap<String, u32> {
+fn plain<K: ToString>(counts: &OrdMap<K, u32>) -> BTreeMap<String, u32> {
     counts.iter().map(|(key, count)| (key.to_string(), *count)).collect()
 }
 

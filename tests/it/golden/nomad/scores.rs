@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cossim::base::ordered::OrdMap;
 use cossim::base::rng::Rng;
 use cossim::base::time::Time;
 use cossim::model::alloc::Alloc;
@@ -159,10 +160,10 @@ fn table(value: &Value) -> BTreeMap<String, u64> {
 }
 
 pub(super) fn compare_metrics(mismatches: &mut Mismatches, ours: &FailedGroup, recorded: &Value, place: &str) {
-    let texts = |map: &BTreeMap<String, u32>| -> BTreeMap<String, u64> {
+    let texts = |map: &OrdMap<String, u32>| -> BTreeMap<String, u64> {
         map.iter().map(|(key, count)| (key.clone(), u64::from(*count))).collect()
     };
-    let classes = |map: &BTreeMap<Arc<str>, u32>| -> BTreeMap<String, u64> {
+    let classes = |map: &OrdMap<Arc<str>, u32>| -> BTreeMap<String, u64> {
         map.iter().map(|(key, count)| (key.to_string(), u64::from(*count))).collect()
     };
     for (name, ours) in [
