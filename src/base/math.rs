@@ -58,12 +58,19 @@ pub fn lognormal_factor(p: f64, sigma: f64) -> f64 {
     exp_short(sigma * normal_quantile_short(p))
 }
 
+/// Adding and taking it away, 1.5 * 2^52, rounds to an integer what is below 2^51.
+const ROUND: f64 = 6_755_399_441_055_744.0;
+
+/// To the nearest integer, halves to the even one.
+#[inline]
+pub fn round_even(x: f64) -> f64 {
+    if x.abs() < (1_u64 << 51) as f64 { x + ROUND - ROUND } else { libm::rint(x) }
+}
+
 /// e to the power of `x` in -700..=700, to eight digits: a power of two and the series of the rest, to its seventh
 /// power.
 #[inline]
 pub fn exp_short(x: f64) -> f64 {
-    // Adding and taking away 1.5 * 2^52 rounds to an integer.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
     const C: [f64; 8] = RECIPROCAL_FACTORIALS;
     let x = x.clamp(-700.0, 700.0);
     let shifted = x * std::f64::consts::LOG2_E + ROUND;

@@ -106,6 +106,7 @@ impl Draws {
     }
 
     /// 64 random bits: two rounds of a 64-bit finaliser (Stafford's variant 13) over key, item and lane.
+    #[inline]
     pub fn bits(self, number: u64, lane: u64) -> u64 {
         finalise(
             finalise(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.key)
@@ -115,55 +116,66 @@ impl Draws {
     }
 
     /// Uniform in `[0, 1)`.
+    #[inline]
     pub fn uniform(self, number: u64, lane: u64) -> f64 {
         unit(self.bits(number, lane))
     }
 
     /// Uniform integer in `[0, n)`. Panics if `n` is zero.
+    #[inline]
     pub fn below(self, number: u64, lane: u64, n: u64) -> u64 {
         below(self.bits(number, lane), n)
     }
 
     /// Exponential with this mean.
+    #[inline]
     pub fn exponential(self, number: u64, lane: u64, mean: f64) -> f64 {
         exponential(self.bits(number, lane), mean)
     }
 
     /// Standard normal.
+    #[inline]
     pub fn normal(self, number: u64, lane: u64) -> f64 {
         normal(self.bits(number, lane))
     }
 
     /// Lognormal of median one, to five digits and quickly: see [`math::lognormal_factor`].
+    #[inline]
     pub fn lognormal_factor(self, number: u64, lane: u64, sigma: f64) -> f64 {
         math::lognormal_factor(inner_unit(self.bits(number, lane)), sigma)
     }
 }
 
 /// The upper 53 bits as a float in `[0, 1)`.
+#[inline]
 pub fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }
 
 /// Multiply-shift reduction of 64 random bits to `[0, n)`; the bias is below n / 2^64.
+#[inline]
 fn below(bits: u64, n: u64) -> u64 {
     assert!(n > 0, "a uniform draw needs a non-empty range");
     ((u128::from(bits) * u128::from(n)) >> 64) as u64
 }
 
+#[inline]
 fn exponential(bits: u64, mean: f64) -> f64 {
     -math::ln(1.0 - unit(bits)) * mean
 }
 
+#[inline]
 fn normal(bits: u64) -> f64 {
     math::normal_quantile(inner_unit(bits))
 }
 
 /// The draw is moved half a step so that neither end is reached.
+#[inline]
 fn inner_unit(bits: u64) -> f64 {
     unit(bits) + 0.5 / (1_u64 << 53) as f64
 }
 
+#[inline]
 fn finalise(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

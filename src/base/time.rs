@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
+use crate::base::math;
+
 /// An instant of the virtual clock, in nanoseconds since the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(u64);
@@ -81,9 +83,10 @@ impl Duration {
     }
 
     /// The nearest span to `seconds`: negative and undefined values become zero, huge ones 2^62 ns (146 years).
+    #[inline]
     pub fn from_secs_f64(seconds: f64) -> Self {
         const LIMIT: f64 = (1_u64 << 62) as f64;
-        let nanos = libm::rint(seconds * 1e9);
+        let nanos = math::round_even(seconds * 1e9);
         if nanos.is_nan() || nanos <= 0.0 { Self::ZERO } else { Self(nanos.min(LIMIT) as u64) }
     }
 
@@ -109,6 +112,7 @@ impl Duration {
     }
 
     /// The span scaled by `factor`, rounded to the nearest nanosecond.
+    #[inline]
     pub fn mul_f64(self, factor: f64) -> Self {
         Self::from_secs_f64(self.as_secs_f64() * factor)
     }

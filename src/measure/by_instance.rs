@@ -20,6 +20,7 @@ impl<T: Copy> ByInstance<T> {
         *self.0.get(region.index())?.get(alloc.index())?
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, Instance { region, alloc }: Instance, what: T) {
         let (region, alloc) = (region.index(), alloc.index());
         if self.0.len() <= region {

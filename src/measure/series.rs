@@ -106,6 +106,7 @@ impl Percentiles {
     }
 
     /// Adds a sample in nanoseconds to this bucket, the open one or a later one.
+    #[inline]
     pub fn record(&mut self, bucket: usize, nanos: u64) {
         if bucket != self.open {
             self.close(bucket);

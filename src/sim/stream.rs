@@ -82,6 +82,11 @@ pub(super) struct Waiting {
 }
 
 impl Stream {
+    #[inline]
+    fn joins(&self, [a, b]: [ProcessId; 2]) -> bool {
+        self.ends[0] == a && self.ends[1] == b
+    }
+
     pub(super) fn side_of(&self, process: ProcessId) -> usize {
         usize::from(self.ends[0] != process)
     }
@@ -100,7 +105,7 @@ impl Streams {
     pub(super) fn between(&mut self, a: ProcessId, b: ProcessId) -> (u32, bool) {
         let ends = [a.min(b), a.max(b)];
         let hash = hash_of(ends);
-        if let Some(known) = self.index.find(hash, |place| self.list[place].ends == ends) {
+        if let Some(known) = self.index.find(hash, |place| self.list[place].joins(ends)) {
             return (known, false);
         }
         (self.add(ends, hash), true)

@@ -53,6 +53,9 @@ impl Balancer {
             Input::Done(token) => unreachable!("a balancer writes nothing, so nothing is done: {token:?}"),
         };
         self.alb.handle(now, input, &mut via(fx, &mut self.events));
+        if self.events.is_empty() {
+            return;
+        }
         for event in self.events.drain(..) {
             if let AlbEvent::Health { .. } | AlbEvent::Deregistered { .. } = event {
                 fx.emit(Event::Balancer(event));

@@ -63,6 +63,7 @@ impl Users {
         hear_out(self, |p| &mut p.events, |p, event| p.on_event(now, event, fx));
     }
 
+    #[inline]
     fn on_event(&mut self, now: Time, event: ClientEvent, fx: &mut impl Fx<Process>) {
         match event {
             ClientEvent::Resolve => self.resolve(now),

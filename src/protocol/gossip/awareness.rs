@@ -17,6 +17,7 @@ impl Awareness {
     }
 
     /// Moves the score, within its bounds.
+    #[inline]
     pub fn apply(&mut self, delta: i32) {
         self.score = self.score.saturating_add_signed(delta).min(self.max - 1);
     }

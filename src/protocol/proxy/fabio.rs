@@ -238,6 +238,7 @@ impl FabioNode {
 
     /// Who waits for this exchange with a target, under which name, if all that is left to do is to pass the response
     /// on.
+    #[inline]
     pub fn passes_on(&self, exchange: Exchange) -> Option<(ProcessId, Exchange)> {
         let Caller { from, id, number, .. } = self.in_flight.waiting(exchange)?;
         self.is_listening().then_some((from, Exchange { id, number }))
@@ -245,6 +246,7 @@ impl FabioNode {
 
     /// The response of an exchange that it [`FabioNode::passes_on`] is passed on at `at`, which may be ahead, by
     /// somebody else.
+    #[inline]
     pub fn passed_on(&mut self, at: Time, exchange: Exchange) {
         self.in_flight.finish(at, exchange);
     }
