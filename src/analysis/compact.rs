@@ -254,16 +254,15 @@ impl Work<'_> {
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Misfit>, RunError> {
         while let Some(misfit) = self.misfit(&self.nodes, 0, survives, go_on)? {
-            if self.nodes.len() >= machines * COPIES_MAX as usize {
+            if !self.clone_cell(machines) {
                 return Ok(Some(misfit));
             }
-            self.clone_cell(machines);
         }
         Ok(None)
     }
 
-    /// Twice the machines, as far as there are not too many copies.
-    fn clone_cell(&mut self, machines: usize) {
+    /// Twice the machines, as far as there are not too many copies. False if there are the most already.
+    fn clone_cell(&mut self, machines: usize) -> bool {
         let more = self.nodes.len().min(machines * COPIES_MAX as usize - self.nodes.len());
         for number in self.nodes.len()..self.nodes.len() + more {
             let original = &self.nodes[number % machines].1;
@@ -271,6 +270,7 @@ impl Work<'_> {
             let copy = NodeSpec { name: name.into(), ..NodeSpec::clone(original) };
             self.nodes.push((NodeId::from_index(number), Arc::new(copy)));
         }
+        more > 0
     }
 
     /// One trial. A cell that is too small for the order it packs in is cloned as well.
@@ -278,10 +278,9 @@ impl Work<'_> {
         let mut work = self.clone();
         loop {
             let found = work.fewest(&work.order(seed), seed, survives, shared)?;
-            if found.is_some() || work.nodes.len() >= machines * COPIES_MAX as usize {
+            if found.is_some() || !work.clone_cell(machines) {
                 return Ok(found);
             }
-            work.clone_cell(machines);
         }
     }
 

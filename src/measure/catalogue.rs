@@ -127,6 +127,11 @@ pub fn find(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
 }
 
+/// The metric of a key: of its name, which labels in braces may follow.
+pub fn of_key(key: &str) -> Option<&'static Metric> {
+    find(key.split_once('{').map_or(key, |(name, _)| name))
+}
+
 const fn metric(
     name: &'static str,
     unit: Unit,

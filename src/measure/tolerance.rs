@@ -72,7 +72,7 @@ impl Tolerances {
 
     /// Whether no figure of this metric is compared: only then may it vanish.
     pub fn ignores(&self, key: &str) -> bool {
-        let known = catalogue::find(key.split('{').next().unwrap_or(key));
+        let known = catalogue::of_key(key);
         let statistics = self.statistics(key, known.map_or(Kind::Times, |metric| metric.kind));
         statistics.iter().all(|statistic| matches!(self.limit(key, statistic), Limit::Ignored))
     }

@@ -39,7 +39,7 @@ pub(super) fn ended<'r>(pairs: &[(&'r Run, &'r Run)], tolerances: &Tolerances) -
     let keys: OrdSet<&String> = unended.map(|(key, _)| key).collect();
     let mut all: Vec<Ended<'_>> = Vec::new();
     for key in keys {
-        let Some(known) = catalogue::find(key.split('{').next().unwrap_or(key)) else { continue };
+        let Some(known) = catalogue::of_key(key) else { continue };
         let statistics = tolerances.statistics(key, known.kind);
         for statistic in statistics.into_iter().filter(|name| tolerances.limit(key, name) != Limit::Ignored) {
             let of = |run: &Run| run.metrics.get(key).and_then(|metric| figure(metric, statistic));

@@ -36,7 +36,7 @@ pub(super) fn rows(pairs: &[(&Run, &Run)], tolerances: &Tolerances, tick: &mut T
     let keys: OrdSet<&String> = pairs.iter().flat_map(|(base, _)| base.metrics.keys()).collect();
     let mut measured: Vec<Measured> = Vec::new();
     for key in keys {
-        let known = catalogue::find(key.split('{').next().unwrap_or(key));
+        let known = catalogue::of_key(key);
         let (kind, worse) = known.map_or((Kind::Times, Worse::Neither), |metric| (metric.kind, metric.worse));
         for statistic in tolerances.statistics(key, kind) {
             if let Limit::Up { relative, absolute } = tolerances.limit(key, statistic) {

@@ -46,7 +46,7 @@ fn with_data(run: &Run) -> impl Iterator<Item = &String> {
 /// Statistics that one side has in every seed and the other in none, of metrics that both have; and whether that is the
 /// base. No run writes such a result, but somebody may have.
 fn statistics(pairs: &[(&Run, &Run)], key: &str, tolerances: &Tolerances) -> Vec<(String, bool)> {
-    let Some(known) = catalogue::find(key.split('{').next().unwrap_or(key)) else { return Vec::new() };
+    let Some(known) = catalogue::of_key(key) else { return Vec::new() };
     let names = tolerances.statistics(key, known.kind).into_iter();
     let compared = names.filter(|name| tolerances.limit(key, name) != Limit::Ignored);
     let of_one_side = compared.filter_map(|name| {
