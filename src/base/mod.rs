@@ -7,6 +7,7 @@ pub mod machine;
 pub mod math;
 pub mod persistent;
 pub mod rng;
+pub mod roll;
 pub mod sorted;
 pub mod time;
 pub mod units;

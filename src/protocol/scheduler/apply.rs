@@ -181,7 +181,7 @@ impl Writer<'_> {
     fn rebuild_node(&mut self, id: NodeId) {
         let Some(old) = self.state.nodes.get(id).map(Arc::clone) else { return };
         let mut fresh = NodeEntry::new(Arc::clone(&old.node));
-        fresh.allocs.clone_from(&old.allocs);
+        fresh.allocs = old.allocs.clone();
         fresh.allocs_index = old.allocs_index;
         (fresh.silent_index, fresh.reports_index) = (old.silent_index, old.reports_index);
         for alloc in old.live.iter().filter_map(|alloc| self.state.allocs.get(*alloc)) {

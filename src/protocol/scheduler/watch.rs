@@ -79,7 +79,7 @@ impl<D: Decide> Server<D> {
     fn answer_node(&mut self, now: Time, origin: Origin, node: NodeId, fx: &mut impl Fx<Self>) {
         let entry = self.state.node(node);
         let index = entry.map_or(0, |entry| entry.allocs_index).max(1);
-        let allocs = entry.map(|entry| entry.allocs.as_slice().into()).unwrap_or_default();
+        let allocs = entry.map(|entry| entry.allocs.clone()).unwrap_or_default();
         self.reply(now, origin, Reply::ClientAllocs(Box::new(ClientAllocs { index, allocs })), fx);
     }
 
