@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn it_behaves_like_a_sorted_set_and_old_versions_stay() {
         let mut rng = Rng::stream(7, "roll");
-        let (mut roll, mut set) = (Roll::new(), BTreeSet::new());
+        let (mut roll, mut set) = (Roll::<u64>::new(), BTreeSet::new());
         let mut kept: Vec<(Roll<u64>, BTreeSet<u64>)> = Vec::new();
         for step in 0..4_000_u64 {
             let item = if rng.chance(0.3) { rng.below(step + 1) } else { step };

@@ -34,7 +34,8 @@ impl NomadClient {
         self.list_index = index;
         // Both lists are ascending, and mostly the same; what was found the same before is not looked at again.
         let mut gone: Vec<AllocId> = Vec::new();
-        let agreed = self.agreed.as_ref().filter(|agreed| agreed.shares_older(&allocs)).map_or(0, |it| it.older().len());
+        let agreed =
+            self.agreed.as_ref().filter(|agreed| agreed.shares_older(&allocs)).map_or(0, |it| it.older().len());
         let (known, listed) = (self.known[agreed..].iter(), allocs.iter().skip(agreed));
         let same = agreed + known.zip(listed).take_while(|(known, listed)| known == listed).count();
         let mut known = self.known[same..].iter().peekable();

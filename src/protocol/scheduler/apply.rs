@@ -29,6 +29,28 @@ impl State {
         applied.notified.dedup();
         applied
     }
+
+    /// As if a plan that is on its way to the log had been applied at `index`, as far as the verification of the next
+    /// plan can tell: what nodes hold, and whether they take more.
+    pub fn foresee(&mut self, index: u64, result: &PlanResult) {
+        self.index = index;
+        let mut writer = Writer { state: self, index, applied: Applied::default() };
+        for stop in &result.stops {
+            writer.stop(stop, result.time);
+        }
+        for alloc in &result.placements {
+            writer.expect(alloc);
+        }
+        for alloc in &result.updates {
+            writer.update_in_place(alloc, result.time);
+        }
+        for victim in &result.preemptions {
+            writer.preempt(victim, result.time);
+        }
+        for node in &result.ineligible {
+            writer.node_eligibility(*node, Eligibility::Ineligible);
+        }
+    }
 }
 
 /// Writes one entry and notes what changed.
@@ -136,6 +158,13 @@ impl Writer<'_> {
         Some((Arc::clone(&entry.node.spec.datacenter), entry.node.is_ready()))
     }
 
+    /// Keeps the number of silent nodes right; `None` for a node that is not known.
+    fn count_silent(&mut self, before: Option<NodeStatus>, after: Option<NodeStatus>) {
+        let silent = |status| u32::from(matches!(status, Some(NodeStatus::Down | NodeStatus::Disconnected)));
+        self.state.silent_nodes = self.state.silent_nodes + silent(after) - silent(before);
+        self.state.had_silent_nodes |= self.state.silent_nodes > 0;
+    }
+
     fn touch_nodes(&mut self) {
         self.state.tables.nodes = self.index;
         self.applied.changed = true;
@@ -145,6 +174,8 @@ impl Writer<'_> {
         let class = computed_class(spec);
         let index = self.index;
         let was = self.readiness(id);
+        let known = self.state.nodes.get(id).map(|entry| entry.node.status);
+        self.count_silent(known, Some(status));
         self.state.has_pools |= &*spec.pool != POOL_DEFAULT;
         if let Some(entry) = self.state.nodes.get_mut(id) {
             let entry = Arc::make_mut(entry);
@@ -193,7 +224,9 @@ impl Writer<'_> {
     fn deregister_nodes(&mut self, ids: &[NodeId]) {
         for id in ids {
             let was = self.readiness(*id);
-            if self.state.nodes.remove(*id).is_some() {
+            if let Some(entry) = self.state.nodes.remove(*id) {
+                self.count_silent(Some(entry.node.status), None);
+                self.state.had_strays = true;
                 self.list_ready(*id, was);
                 self.touch_nodes();
             }
@@ -205,9 +238,12 @@ impl Writer<'_> {
         let was = self.readiness(id);
         let entry = Arc::make_mut(self.state.nodes.get_mut(id)?);
         let node = Arc::make_mut(&mut entry.node);
+        let before = node.status;
         change(node);
         node.modify_index = index;
         let capacity = Unblock { class: node.computed_class, node: Some(id) };
+        let after = node.status;
+        self.count_silent(Some(before), Some(after));
         self.list_ready(id, was);
         self.touch_nodes();
         Some(capacity)
@@ -306,18 +342,15 @@ impl Writer<'_> {
     fn put_alloc(&mut self, before: Option<&Alloc>, after: Arc<Alloc>) {
         let (id, node, job) = (after.id, after.node, after.job_id);
         let live = (before.is_some_and(|alloc| !alloc.is_terminal()), !after.is_terminal());
-        let unchanged = |entry: &NodeEntry, before: &Alloc| {
+        let unchanged = |before: &Alloc| {
             live.0 == live.1
-                && live.1 == entry.counts(id)
                 && before.resources == after.resources
                 && before.ports == after.ports
                 && before.alloc_modify_index == after.alloc_modify_index
         };
         // Most reports of clients mean nothing to the node, and what is not written needs no copy.
-        let is_news = match (self.state.nodes.get(node), before) {
-            (Some(entry), Some(before)) => !unchanged(entry, before),
-            (entry, _) => entry.is_some(),
-        };
+        let is_news = !before.is_some_and(unchanged)
+            || self.state.had_strays && self.state.nodes.get(node).is_some_and(|entry| entry.counts(id) != live.1);
         if is_news && let Some(entry) = self.state.nodes.get_mut(node) {
             let entry = Arc::make_mut(entry);
             if let Some(before) = before
@@ -338,6 +371,8 @@ impl Writer<'_> {
                 }
                 self.applied.notified.push(node);
             }
+        } else if is_news {
+            self.state.had_strays = true;
         }
         if before.is_none() || live.0 != live.1 {
             let entry = self.job_entry(job);
@@ -346,6 +381,8 @@ impl Writer<'_> {
             }
             entry.live_count = entry.live_count + u32::from(live.1) - u32::from(live.0);
         }
+        let unknown = |alloc: &Alloc| u32::from(alloc.client == ClientStatus::Unknown);
+        self.state.unknown_allocs = self.state.unknown_allocs + unknown(&after) - before.map_or(0, unknown);
         self.count_in_deployment(before, &after);
         self.state.allocs.insert(id, after);
         self.state.tables.allocs = self.index;
@@ -382,15 +419,19 @@ impl Writer<'_> {
                 });
             }
         });
-        let Some((node, entry)) = node.and_then(|node| Some((node, self.state.nodes.get(node)?))) else { return };
-        if matches!(update.client, ClientStatus::Complete | ClientStatus::Failed) {
-            let capacity = Unblock { class: entry.node.computed_class, node: Some(entry.node.id) };
-            self.applied.unblocked.push(capacity);
-        }
-        if entry.reports_index < entry.silent_index
-            && let Some(entry) = self.state.nodes.get_mut(node)
-        {
-            Arc::make_mut(entry).reports_index = index;
+        let ended = matches!(update.client, ClientStatus::Complete | ClientStatus::Failed);
+        let Some(node) = node else { return };
+        if ended || self.state.had_silent_nodes || self.state.had_strays {
+            let Some(entry) = self.state.nodes.get(node) else { return };
+            if ended {
+                let capacity = Unblock { class: entry.node.computed_class, node: Some(entry.node.id) };
+                self.applied.unblocked.push(capacity);
+            }
+            if entry.reports_index < entry.silent_index
+                && let Some(entry) = self.state.nodes.get_mut(node)
+            {
+                Arc::make_mut(entry).reports_index = index;
+            }
         }
         self.applied.reported.push(update.id);
     }
@@ -467,6 +508,22 @@ impl Writer<'_> {
         }
     }
 
+    /// An allocation will be placed. It stands under the number it will have, as the plan has it.
+    fn expect(&mut self, alloc: &Arc<Alloc>) {
+        let id = AllocId(self.state.next_alloc);
+        self.state.next_alloc += 1;
+        if !alloc.is_terminal()
+            && let Some(entry) = self.state.nodes.get_mut(alloc.node)
+        {
+            Arc::make_mut(entry).occupy_as(id, alloc);
+        }
+        self.state.allocs.insert(id, Arc::clone(alloc));
+        self.state.tables.allocs = self.index;
+        if let Some(previous) = alloc.previous {
+            self.change_alloc(previous, |alloc| alloc.next = Some(id));
+        }
+    }
+
     /// The client's part of the allocation is kept unless the plan says it is lost or unknown (Nomad `UpsertAllocs`).
     fn update_in_place(&mut self, update: &Alloc, time: Time) {
         let index = self.index;
@@ -521,6 +578,7 @@ impl Writer<'_> {
         for id in allocs {
             let Some(alloc) = self.state.allocs.remove(*id) else { continue };
             let live = !alloc.is_terminal();
+            self.state.unknown_allocs -= u32::from(alloc.client == ClientStatus::Unknown);
             touched.insert(alloc.job_id);
             let entry = self.job_entry(alloc.job_id);
             entry.allocs.remove(*id);

@@ -135,8 +135,13 @@ impl NodeEntry {
 
     /// Counts a non-terminal allocation in.
     pub(super) fn occupy(&mut self, alloc: &Alloc) {
-        if let Err(at) = self.live.search(|id| id.cmp(&alloc.id)) {
-            self.live.insert(at, alloc.id);
+        self.occupy_as(alloc.id, alloc);
+    }
+
+    /// Counts a non-terminal allocation in that will have this number.
+    pub(super) fn occupy_as(&mut self, id: AllocId, alloc: &Alloc) {
+        if let Err(at) = self.live.search(|known| known.cmp(&id)) {
+            self.live.insert(at, id);
             self.used = self.used.plus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
                 let at = self.cores.partition_point(|held| held <= core);
@@ -272,6 +277,15 @@ pub struct State {
     pub(super) ready: Arc<BTreeMap<Arc<str>, Arc<Vec<NodeId>>>>,
     pub(super) switches: SchedulerSwitches,
     pub(super) has_pools: bool,
+    /// Nodes that are down or disconnected.
+    pub(super) silent_nodes: u32,
+    /// Some node ever was.
+    pub(super) had_silent_nodes: bool,
+    /// Some allocation was written whose node was not known, or a node was forgotten: the node of a live allocation may
+    /// not count it.
+    pub(super) had_strays: bool,
+    /// Allocations whose client status is unknown.
+    pub(super) unknown_allocs: u32,
     pub(super) next_child: u32,
     pub(super) next_eval: u32,
     pub(super) next_alloc: u32,
@@ -312,6 +326,16 @@ impl State {
     /// Some node was ever in another pool than the default one.
     pub fn has_pools(&self) -> bool {
         self.has_pools
+    }
+
+    /// Some node is down or disconnected.
+    pub fn has_silent_nodes(&self) -> bool {
+        self.silent_nodes > 0
+    }
+
+    /// The client status of some allocation is unknown.
+    pub fn has_unknown_allocs(&self) -> bool {
+        self.unknown_allocs > 0
     }
 
     /// Nodes that may receive allocations, by datacenter, ascending.
