@@ -158,11 +158,9 @@ impl Writer<'_> {
         Some((Arc::clone(&entry.node.spec.datacenter), entry.node.is_ready()))
     }
 
-    /// Keeps the number of silent nodes right; `None` for a node that is not known.
-    fn count_silent(&mut self, before: Option<NodeStatus>, after: Option<NodeStatus>) {
-        let silent = |status| u32::from(matches!(status, Some(NodeStatus::Down | NodeStatus::Disconnected)));
-        self.state.silent_nodes = self.state.silent_nodes + silent(after) - silent(before);
-        self.state.had_silent_nodes |= self.state.silent_nodes > 0;
+    /// A node has this status from now on.
+    fn note_status(&mut self, status: NodeStatus) {
+        self.state.had.silent_nodes |= matches!(status, NodeStatus::Down | NodeStatus::Disconnected);
     }
 
     fn touch_nodes(&mut self) {
@@ -174,8 +172,7 @@ impl Writer<'_> {
         let class = computed_class(spec);
         let index = self.index;
         let was = self.readiness(id);
-        let known = self.state.nodes.get(id).map(|entry| entry.node.status);
-        self.count_silent(known, Some(status));
+        self.note_status(status);
         self.state.has_pools |= &*spec.pool != POOL_DEFAULT;
         if let Some(entry) = self.state.nodes.get_mut(id) {
             let entry = Arc::make_mut(entry);
@@ -224,9 +221,8 @@ impl Writer<'_> {
     fn deregister_nodes(&mut self, ids: &[NodeId]) {
         for id in ids {
             let was = self.readiness(*id);
-            if let Some(entry) = self.state.nodes.remove(*id) {
-                self.count_silent(Some(entry.node.status), None);
-                self.state.had_strays = true;
+            if self.state.nodes.remove(*id).is_some() {
+                self.state.had.strays = true;
                 self.list_ready(*id, was);
                 self.touch_nodes();
             }
@@ -238,12 +234,11 @@ impl Writer<'_> {
         let was = self.readiness(id);
         let entry = Arc::make_mut(self.state.nodes.get_mut(id)?);
         let node = Arc::make_mut(&mut entry.node);
-        let before = node.status;
         change(node);
         node.modify_index = index;
         let capacity = Unblock { class: node.computed_class, node: Some(id) };
-        let after = node.status;
-        self.count_silent(Some(before), Some(after));
+        let status = node.status;
+        self.note_status(status);
         self.list_ready(id, was);
         self.touch_nodes();
         Some(capacity)
@@ -350,7 +345,7 @@ impl Writer<'_> {
         };
         // Most reports of clients mean nothing to the node, and what is not written needs no copy.
         let is_news = !before.is_some_and(unchanged)
-            || self.state.had_strays && self.state.nodes.get(node).is_some_and(|entry| entry.counts(id) != live.1);
+            || self.state.had.strays && self.state.nodes.get(node).is_some_and(|entry| entry.counts(id) != live.1);
         if is_news && let Some(entry) = self.state.nodes.get_mut(node) {
             let entry = Arc::make_mut(entry);
             if let Some(before) = before
@@ -372,7 +367,7 @@ impl Writer<'_> {
                 self.applied.notified.push(node);
             }
         } else if is_news {
-            self.state.had_strays = true;
+            self.state.had.strays = true;
         }
         if before.is_none() || live.0 != live.1 {
             let entry = self.job_entry(job);
@@ -381,8 +376,7 @@ impl Writer<'_> {
             }
             entry.live_count = entry.live_count + u32::from(live.1) - u32::from(live.0);
         }
-        let unknown = |alloc: &Alloc| u32::from(alloc.client == ClientStatus::Unknown);
-        self.state.unknown_allocs = self.state.unknown_allocs + unknown(&after) - before.map_or(0, unknown);
+        self.state.had.unknown_allocs |= after.client == ClientStatus::Unknown;
         self.count_in_deployment(before, &after);
         self.state.allocs.insert(id, after);
         self.state.tables.allocs = self.index;
@@ -421,7 +415,7 @@ impl Writer<'_> {
         });
         let ended = matches!(update.client, ClientStatus::Complete | ClientStatus::Failed);
         let Some(node) = node else { return };
-        if ended || self.state.had_silent_nodes || self.state.had_strays {
+        if ended || self.state.had.silent_nodes || self.state.had.strays {
             let Some(entry) = self.state.nodes.get(node) else { return };
             if ended {
                 let capacity = Unblock { class: entry.node.computed_class, node: Some(entry.node.id) };
@@ -578,7 +572,6 @@ impl Writer<'_> {
         for id in allocs {
             let Some(alloc) = self.state.allocs.remove(*id) else { continue };
             let live = !alloc.is_terminal();
-            self.state.unknown_allocs -= u32::from(alloc.client == ClientStatus::Unknown);
             touched.insert(alloc.job_id);
             let entry = self.job_entry(alloc.job_id);
             entry.allocs.remove(*id);

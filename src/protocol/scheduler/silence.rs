@@ -37,7 +37,7 @@ impl<D: Decide> Server<D> {
         let is_silent = |update| {
             node(update).is_some_and(|it| matches!(it.node.status, NodeStatus::Down | NodeStatus::Disconnected))
         };
-        let may_be = self.config.scheduler.behaviour.ready_after_reports && self.state.has_silent_nodes();
+        let may_be = self.config.scheduler.behaviour.ready_after_reports && self.state.had_silent_nodes();
         !(may_be && updates.iter().any(is_silent))
     }
 }

@@ -262,6 +262,18 @@ pub enum JobStatus {
     Dead,
 }
 
+/// What there ever was. What there never was need not be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Had {
+    /// Nodes that were down or disconnected.
+    pub(super) silent_nodes: bool,
+    /// Allocations whose client status was unknown.
+    pub(super) unknown_allocs: bool,
+    /// Allocations whose node was not known when they were written, or nodes that were forgotten: a live allocation's
+    /// node may not count it.
+    pub(super) strays: bool,
+}
+
 /// The replicated state after some log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
@@ -277,15 +289,7 @@ pub struct State {
     pub(super) ready: Arc<BTreeMap<Arc<str>, Arc<Vec<NodeId>>>>,
     pub(super) switches: SchedulerSwitches,
     pub(super) has_pools: bool,
-    /// Nodes that are down or disconnected.
-    pub(super) silent_nodes: u32,
-    /// Some node ever was.
-    pub(super) had_silent_nodes: bool,
-    /// Some allocation was written whose node was not known, or a node was forgotten: the node of a live allocation may
-    /// not count it.
-    pub(super) had_strays: bool,
-    /// Allocations whose client status is unknown.
-    pub(super) unknown_allocs: u32,
+    pub(super) had: Had,
     pub(super) next_child: u32,
     pub(super) next_eval: u32,
     pub(super) next_alloc: u32,
@@ -328,14 +332,14 @@ impl State {
         self.has_pools
     }
 
-    /// Some node is down or disconnected.
-    pub fn has_silent_nodes(&self) -> bool {
-        self.silent_nodes > 0
+    /// Some node was ever down or disconnected.
+    pub fn had_silent_nodes(&self) -> bool {
+        self.had.silent_nodes
     }
 
-    /// The client status of some allocation is unknown.
-    pub fn has_unknown_allocs(&self) -> bool {
-        self.unknown_allocs > 0
+    /// The client status of some allocation was ever unknown.
+    pub fn had_unknown_allocs(&self) -> bool {
+        self.had.unknown_allocs
     }
 
     /// Nodes that may receive allocations, by datacenter, ascending.
