@@ -104,6 +104,17 @@ impl<I: Id, T> IdVec<I, T> {
         self.items.get_mut(id.index())
     }
 
+    /// The item for writing; items that are missing up to it are added first.
+    pub fn get_or_default(&mut self, id: I) -> &mut T
+    where
+        T: Default,
+    {
+        if self.items.len() <= id.index() {
+            self.items.resize_with(id.index() + 1, T::default);
+        }
+        &mut self.items[id.index()]
+    }
+
     /// Items in identifier order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator {
         self.items.iter().enumerate().map(|(index, item)| (I::from_index(index), item))

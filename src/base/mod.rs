@@ -8,6 +8,7 @@ pub mod math;
 pub mod ordered;
 pub mod persistent;
 pub mod rng;
+pub mod roll;
 pub mod sorted;
 pub mod time;
 pub mod units;

@@ -1,12 +1,15 @@
 //! A persistent ordered map from dense identifiers: a clone is a handle, and writing copies only the path from the root
 //! to the item, and only where another handle shares it.
 //!
-//! A radix tree of 32-way nodes with packed children. Invariants: no node is empty except below a missing root; every
-//! leaf has the same depth; iteration is in identifier order.
+//! A radix tree with packed children: 32 to a branch, 8 to a leaf, because writing one item counts every other one of
+//! its leaf once more. Invariants: no node is empty except below a missing root; every leaf has the same depth;
+//! iteration is in identifier order.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use crate::base::id::Id;
 
@@ -21,11 +24,14 @@ pub struct Trie<I, T> {
 
 #[derive(Debug, Clone)]
 enum Tree<T> {
-    Leaf { mask: u32, items: Vec<T> },
+    Leaf { mask: u32, items: SmallVec<[T; 1 << LEAF_BITS]> },
     Branch { mask: u32, children: Vec<Arc<Tree<T>>> },
 }
 
+/// Bits of an identifier told apart by a branch.
 const BITS: u32 = 5;
+/// Bits told apart by a leaf.
+const LEAF_BITS: u32 = 3;
 
 impl<I: Id, T> Trie<I, T> {
     /// An empty map.
@@ -55,17 +61,17 @@ impl<I: Id, T> Trie<I, T> {
     /// The item of this identifier.
     pub fn get(&self, id: I) -> Option<&T> {
         let key = id.index() as u64;
-        if key >> (BITS * (self.height + 1)) != 0 {
+        let mut shift = bits(self.height);
+        if key >> shift != 0 {
             return None;
         }
         let mut tree = self.root.as_deref()?;
-        let mut shift = BITS * self.height;
         loop {
             match tree {
-                Tree::Leaf { mask, items } => return place(*mask, digit(key, 0)).map(|at| &items[at]),
+                Tree::Leaf { mask, items } => return place(*mask, last_digit(key)).map(|at| &items[at]),
                 Tree::Branch { mask, children } => {
-                    tree = &children[place(*mask, digit(key, shift))?];
                     shift -= BITS;
+                    tree = &children[place(*mask, digit(key, shift))?];
                 }
             }
         }
@@ -105,13 +111,13 @@ impl<I: Id, T: Clone> Trie<I, T> {
         }
         let key = id.index() as u64;
         let mut tree = Arc::make_mut(self.root.as_mut()?);
-        let mut shift = BITS * self.height;
+        let mut shift = bits(self.height);
         loop {
             match tree {
-                Tree::Leaf { mask, items } => return place(*mask, digit(key, 0)).map(|at| &mut items[at]),
+                Tree::Leaf { mask, items } => return place(*mask, last_digit(key)).map(|at| &mut items[at]),
                 Tree::Branch { mask, children } => {
-                    tree = Arc::make_mut(&mut children[place(*mask, digit(key, shift))?]);
                     shift -= BITS;
+                    tree = Arc::make_mut(&mut children[place(*mask, digit(key, shift))?]);
                 }
             }
         }
@@ -120,7 +126,7 @@ impl<I: Id, T: Clone> Trie<I, T> {
     /// Sets the item and returns the one it replaces.
     pub fn insert(&mut self, id: I, item: T) -> Option<T> {
         let key = id.index() as u64;
-        while key >> (BITS * (self.height + 1)) != 0 {
+        while key >> bits(self.height) != 0 {
             if let Some(root) = self.root.take() {
                 self.root = Some(Arc::new(Tree::Branch { mask: 1, children: vec![root] }));
             }
@@ -140,7 +146,7 @@ impl<I: Id, T: Clone> Trie<I, T> {
         }
         let key = id.index() as u64;
         let root = Arc::make_mut(self.root.as_mut()?);
-        let removed = root.remove(key, BITS * self.height);
+        let removed = root.remove(key, bits(self.height));
         if root.is_empty() {
             self.root = None;
         }
@@ -152,7 +158,7 @@ impl<I: Id, T: Clone> Trie<I, T> {
 impl<T> Tree<T> {
     fn empty(height: u32) -> Self {
         if height == 0 {
-            Self::Leaf { mask: 0, items: Vec::new() }
+            Self::Leaf { mask: 0, items: SmallVec::new() }
         } else {
             Self::Branch { mask: 0, children: Vec::new() }
         }
@@ -169,7 +175,7 @@ impl<T: Clone> Tree<T> {
     fn insert(&mut self, key: u64, height: u32, item: T) -> Option<T> {
         match self {
             Self::Leaf { mask, items } => {
-                let digit = digit(key, 0);
+                let digit = last_digit(key);
                 if let Some(at) = place(*mask, digit) {
                     return Some(std::mem::replace(&mut items[at], item));
                 }
@@ -178,7 +184,7 @@ impl<T: Clone> Tree<T> {
                 None
             }
             Self::Branch { mask, children } => {
-                let digit = digit(key, BITS * height);
+                let digit = digit(key, bits(height - 1));
                 let at = rank(*mask, digit);
                 if *mask >> digit & 1 == 0 {
                     children.insert(at, Arc::new(Self::empty(height - 1)));
@@ -189,19 +195,20 @@ impl<T: Clone> Tree<T> {
         }
     }
 
-    fn remove(&mut self, key: u64, shift: u32) -> Option<T> {
+    /// `bits` of the identifier are told apart here and below.
+    fn remove(&mut self, key: u64, bits: u32) -> Option<T> {
         match self {
             Self::Leaf { mask, items } => {
-                let digit = digit(key, 0);
+                let digit = last_digit(key);
                 let at = place(*mask, digit)?;
                 *mask &= !(1 << digit);
                 Some(items.remove(at))
             }
             Self::Branch { mask, children } => {
-                let digit = digit(key, shift);
+                let digit = digit(key, bits - BITS);
                 let at = place(*mask, digit)?;
                 let child = Arc::make_mut(&mut children[at]);
-                let removed = child.remove(key, shift - BITS);
+                let removed = child.remove(key, bits - BITS);
                 if child.is_empty() {
                     children.remove(at);
                     *mask &= !(1 << digit);
@@ -280,7 +287,8 @@ impl<'a, I: Id, T> Iterator for Iter<'a, I, T> {
                 self.stack.pop();
                 continue;
             }
-            let key = frame.prefix << BITS | u64::from(frame.mask.trailing_zeros());
+            let bits = if matches!(frame.tree, Tree::Leaf { .. }) { LEAF_BITS } else { BITS };
+            let key = frame.prefix << bits | u64::from(frame.mask.trailing_zeros());
             frame.mask &= frame.mask - 1;
             frame.at += 1;
             match frame.tree {
@@ -301,8 +309,19 @@ impl<'a, I: Id, T> Iterator for Iter<'a, I, T> {
     }
 }
 
+/// How many bits of an identifier are told apart by a tree of this height.
+const fn bits(height: u32) -> u32 {
+    LEAF_BITS + BITS * height
+}
+
+/// The place in a branch, with so many bits told apart below it.
 fn digit(key: u64, shift: u32) -> u32 {
-    (key >> shift) as u32 & 31
+    (key >> shift) as u32 & ((1 << BITS) - 1)
+}
+
+/// The place in a leaf.
+fn last_digit(key: u64) -> u32 {
+    key as u32 & ((1 << LEAF_BITS) - 1)
 }
 
 /// Items before this digit. Mostly none is missing, and then nothing need be counted.

@@ -12,8 +12,10 @@
 
 use std::sync::Arc;
 
+use crate::base::id::IdVec;
 use crate::base::math;
 use crate::base::ordered::OrdMap;
+use crate::base::sorted::search_back;
 use crate::base::time::Time;
 use crate::measure::gauge::Gauge;
 use crate::measure::metric::{Metrics, Value};
@@ -42,7 +44,7 @@ pub(super) struct Balance {
     /// By group.
     spreads: OrdMap<GroupNumber, Vec<Counts>>,
     /// Groups with their allocations, ascending, by machine.
-    beside: OrdMap<MachineId, Vec<(GroupNumber, u32)>>,
+    beside: IdVec<MachineId, Vec<(GroupNumber, u32)>>,
     violations: Gauge,
     from: Time,
 }
@@ -63,7 +65,7 @@ struct Attribute {
     /// As in metric labels.
     label: String,
     /// Value of each machine that has one.
-    of_machine: OrdMap<MachineId, usize>,
+    of_machine: IdVec<MachineId, Option<usize>>,
     values: Vec<String>,
     /// Sums over groups: parts of evenness times allocations, and allocations.
     even: i64,
@@ -100,7 +102,7 @@ impl Balance {
             places,
             attributes: Vec::new(),
             spreads: OrdMap::new(),
-            beside: OrdMap::new(),
+            beside: IdVec::new(),
             violations: Gauge::new(0.0, from),
             from,
         };
@@ -163,16 +165,19 @@ impl Balance {
         values.sort();
         values.dedup();
         let number = |value: String| values.binary_search(&value).expect("every value is in the list");
-        let of_machine = of_machine.into_iter().map(|(machine, value)| (machine, number(value))).collect();
+        let mut numbers = IdVec::new();
+        for (machine, value) in of_machine {
+            *numbers.get_or_default(machine) = Some(number(value));
+        }
         let gauge = Gauge::new(1.0, self.from);
-        self.attributes.push(Attribute { label, of_machine, values, even: 0, allocs: 0, gauge });
+        self.attributes.push(Attribute { label, of_machine: numbers, values, even: 0, allocs: 0, gauge });
         self.attributes.len() - 1
     }
 
     fn change(&mut self, at: Time, group: GroupNumber, machine: MachineId, sign: i64) {
         for counts in self.spreads.get_mut(&group).expect("only known groups change") {
             let attribute = &mut self.attributes[counts.attribute];
-            let Some(&value) = attribute.of_machine.get(&machine) else { continue };
+            let Some(&Some(value)) = attribute.of_machine.get(machine) else { continue };
             attribute.even -= counts.even;
             counts.change(value, sign, attribute.values.len());
             attribute.even += counts.even;
@@ -180,8 +185,8 @@ impl Balance {
             let even = if attribute.allocs > 0 { attribute.even as f64 / ONE / attribute.allocs as f64 } else { 1.0 };
             attribute.gauge.set(at, even);
         }
-        let beside = self.beside.entry(machine).or_default();
-        match (beside.binary_search_by_key(&group, |(group, _)| *group), sign) {
+        let beside = self.beside.get_or_default(machine);
+        match (search_back(beside, |(known, _)| known.cmp(&group)), sign) {
             (Ok(place), 1) => {
                 beside[place].1 += 1;
                 self.violations.add(at, 1.0);

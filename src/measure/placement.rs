@@ -295,8 +295,11 @@ impl PlacementRecorder {
     fn changed(&mut self, at: Time, instance: Instance, desired: Desired, client: ClientStatus) {
         let terminal = desired != Desired::Run
             || matches!(client, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost);
+        if !terminal {
+            return;
+        }
         let Some(placement) = self.placements[instance.region].get_mut(instance.alloc) else { return };
-        if !terminal || placement.ended.is_some() {
+        if placement.ended.is_some() {
             return;
         }
         placement.ended = Some((at, desired, client));

@@ -107,7 +107,6 @@ pub fn placements(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
         "preempted",
     ];
     let mut table = Table::new(to, &[&header[..], &reason::CELLS].concat())?;
-    let seconds = |at: Option<Time>| at.map_or(String::new(), |at| at.as_secs_f64().to_string());
     for run in &ensemble.runs {
         for placement in &run.placements {
             let machine = &ensemble.spec.machines[placement.machine];
@@ -126,10 +125,10 @@ pub fn placements(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
                 &placement.previous.map_or(String::new(), |alloc| alloc.to_string()),
                 &placement.resources.cpu.get(),
                 &placement.resources.memory.get(),
-                &placement.asked_at.as_secs_f64(),
-                &placement.placed_at.as_secs_f64(),
-                &seconds(placement.running_at),
-                &seconds(placement.ended.map(|(at, ..)| at)),
+                &Seconds(Some(placement.asked_at)),
+                &Seconds(Some(placement.placed_at)),
+                &Seconds(placement.running_at),
+                &Seconds(placement.ended.map(|(at, ..)| at)),
                 &desired,
                 &client,
                 &placement.eval,
@@ -141,6 +140,29 @@ pub fn placements(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
         }
     }
     table.finish()
+}
+
+/// Seconds since the start as [`Time::as_secs_f64`] has them; nothing for what never was.
+///
+/// Fifteen decimal digits survive the way into a float and back, so up to there the digits are known without it.
+struct Seconds(Option<Time>);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(at) = self.0 else { return Ok(()) };
+        let nanos = at.as_nanos();
+        if nanos >= 1_000_000_000_000_000 {
+            return at.as_secs_f64().fmt(f);
+        }
+        let (whole, mut rest, mut digits) = (nanos / 1_000_000_000, nanos % 1_000_000_000, 9);
+        if rest == 0 {
+            return whole.fmt(f);
+        }
+        while rest % 10 == 0 {
+            (rest, digits) = (rest / 10, digits - 1);
+        }
+        write!(f, "{whole}.{rest:0digits$}")
+    }
 }
 
 /// A CSV file being written.
@@ -169,5 +191,23 @@ impl<'a> Table<'a> {
 
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    #[test]
+    fn seconds_are_written_as_floats_are() {
+        let mut rng = Rng::stream(7, "seconds");
+        let edges = [0, 1, 10, 999_999_999, 1_000_000_000, 1_500_000_000, 999_999_999_999_999, 1_000_000_000_000_001];
+        let random = (0..10_000).map(|at| rng.below(1 << (1 + at % 60)));
+        for nanos in edges.into_iter().chain(random) {
+            let at = Time::from_nanos(nanos);
+            assert_eq!(Seconds(Some(at)).to_string(), at.as_secs_f64().to_string());
+        }
+        assert_eq!(Seconds(None).to_string(), "");
     }
 }

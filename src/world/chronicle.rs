@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::base::id::ProcessId;
+use crate::base::id::{IdVec, ProcessId};
 use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
@@ -42,7 +42,7 @@ pub struct Chronicle {
     /// Evaluations in a worker's hands, and since when.
     dequeued: OrdMap<(RegionId, EvalId), Time>,
     /// Desired and client status last told, by instance.
-    told: OrdMap<Instance, (Desired, ClientStatus)>,
+    told: IdVec<RegionId, IdVec<AllocId, Option<(Desired, ClientStatus)>>>,
     queued: OrdMap<(RegionId, JobId, Arc<str>), u32>,
 }
 
@@ -71,7 +71,7 @@ impl Chronicle {
             committed: OrdMap::new(),
             local: OrdMap::new(),
             dequeued: OrdMap::new(),
-            told: OrdMap::new(),
+            told: IdVec::new(),
             queued: OrdMap::new(),
         }
     }
@@ -263,7 +263,7 @@ impl Chronicle {
 
     fn placed(&mut self, region: RegionId, alloc: &Arc<Alloc>, requested: Time, tell: &mut impl FnMut(&Notice)) {
         let instance = Instance { region, alloc: alloc.id };
-        self.told.insert(instance, (alloc.desired, alloc.client));
+        *self.told.get_or_default(region).get_or_default(alloc.id) = Some((alloc.desired, alloc.client));
         let machine = self.atlas.machine_of_node(region, alloc.node);
         tell(&Notice::AllocPlaced { instance, alloc: Arc::clone(alloc), machine, asked_at: requested });
     }
@@ -275,7 +275,8 @@ impl Chronicle {
         client: Option<ClientStatus>,
         tell: &mut impl FnMut(&Notice),
     ) {
-        let told = self.told.entry(instance).or_insert((Desired::Run, ClientStatus::Pending));
+        let told = self.told.get_or_default(instance.region).get_or_default(instance.alloc);
+        let told = told.get_or_insert((Desired::Run, ClientStatus::Pending));
         let now = (desired.unwrap_or(told.0), client.unwrap_or(told.1));
         if *told != now {
             *told = now;

@@ -278,13 +278,13 @@ impl<K: Ord, V> OrdMap<K, V> {
 
     /// The place of the least key.
     pub fn first_entry(&mut self) -> Option<OccupiedEntry<'_, K, V>> {
-        (self.len > 0).then(|| OccupiedEntry { map: self, place: (0, 0) })
+        (self.len > 0).then_some(OccupiedEntry { map: self, place: (0, 0) })
     }
 
     /// The place of the greatest key.
     pub fn last_entry(&mut self) -> Option<OccupiedEntry<'_, K, V>> {
         let place = self.end();
-        (self.len > 0).then(|| OccupiedEntry { map: self, place })
+        (self.len > 0).then_some(OccupiedEntry { map: self, place })
     }
 
     /// From the first item within the bounds to the one after the last of them.

@@ -144,13 +144,16 @@ impl SchedulerLaws {
                 }
             }
             Change::Reported { alloc, status, .. } => {
+                let has_ended = matches!(status, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost);
+                if !has_ended {
+                    return;
+                }
                 match (status, self.room.live(*alloc)) {
                     (ClientStatus::Failed, Some(alloc)) => self.counts.failed(at, alloc),
                     (ClientStatus::Complete, Some(alloc)) => self.counts.completed(index, alloc),
                     (_, _) => {}
                 }
-                let has_ended = matches!(status, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost);
-                if has_ended && let Some(alloc) = self.room.release(*alloc) {
+                if let Some(alloc) = self.room.release(*alloc) {
                     self.counts.ended(&alloc);
                 }
             }

@@ -6,6 +6,7 @@ use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Slot};
 use crate::base::ordered::OrdSet;
 use crate::base::rng::Rng;
+use crate::base::roll::Roll;
 use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId};
@@ -92,6 +93,8 @@ pub struct NomadClient {
     pub(super) list_index: u64,
     /// Index of the last change by a server, of every allocation of the node the servers still list; ascending.
     pub(super) known: Vec<(AllocId, u64)>,
+    /// A list whose older part `known` begins with.
+    pub(super) agreed: Option<Roll<(AllocId, u64)>>,
     pub(super) runners: SortedMap<AllocId, Box<Runner>>,
     /// Runners whose group has, or once had, `stop_after_client_disconnect`.
     pub(super) stoppable: OrdSet<AllocId>,
@@ -191,6 +194,7 @@ impl NomadClient {
             wanted: Vec::new(),
             list_index: 0,
             known: Vec::new(),
+            agreed: None,
             runners: SortedMap::default(),
             stoppable: OrdSet::new(),
             dirty: SortedSet::default(),
@@ -393,7 +397,7 @@ impl NomadClient {
         match (purpose, reply) {
             (Purpose::Register, Reply::Beat { ttl, servers }) => self.registered(now, ttl, &servers, fx),
             (Purpose::Beat, Reply::Beat { ttl, servers }) => self.beaten(now, ttl, &servers, fx),
-            (Purpose::Pull, Reply::ClientAllocs(list)) => self.listed(now, list.index, &list.allocs, fx),
+            (Purpose::Pull, Reply::ClientAllocs(list)) => self.listed(now, list.index, list.allocs, fx),
             (Purpose::Fetch, Reply::Allocs(allocs)) => self.fetched(now, &allocs, fx),
             (Purpose::Push, Reply::Done { .. }) => self.pushed(),
             (Purpose::Predecessor(alloc), Reply::Alloc { index, alloc: found }) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::machine::Fx;
 use crate::base::ordered::OrdSet;
+use crate::base::roll::Roll;
 use crate::base::sorted::{SortedMap, search_back};
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus};
@@ -29,14 +30,17 @@ impl NomadClient {
         }
     }
 
-    pub(super) fn listed(&mut self, now: Time, index: u64, allocs: &[(AllocId, u64)], fx: &mut impl Fx<Self>) {
+    pub(super) fn listed(&mut self, now: Time, index: u64, allocs: Roll<(AllocId, u64)>, fx: &mut impl Fx<Self>) {
         self.list_index = index;
-        // Both lists are ascending, and mostly the same.
+        // Both lists are ascending, and mostly the same; what was found the same before is not looked at again.
         let mut gone: Vec<AllocId> = Vec::new();
-        let same = self.known.iter().zip(allocs).take_while(|(known, listed)| known == listed).count();
+        let agreed =
+            self.agreed.as_ref().filter(|agreed| agreed.shares_older(&allocs)).map_or(0, |it| it.older().len());
+        let (known, listed) = (self.known[agreed..].iter(), allocs.iter().skip(agreed));
+        let same = agreed + known.zip(listed).take_while(|(known, listed)| known == listed).count();
         let mut known = self.known[same..].iter().peekable();
         self.wanted.clear();
-        for (id, modified) in &allocs[same..] {
+        for (id, modified) in allocs.iter().skip(same) {
             while let Some((old, _)) = known.next_if(|(old, _)| old < id) {
                 gone.push(*old);
             }
@@ -45,6 +49,7 @@ impl NomadClient {
             }
         }
         gone.extend(known.map(|(old, _)| *old));
+        self.agreed = (same >= allocs.older().len()).then_some(allocs);
         if !gone.is_empty() {
             self.known.retain(|(id, _)| gone.binary_search(id).is_err());
         }
@@ -67,8 +72,14 @@ impl NomadClient {
         self.wanted.clear();
         for alloc in allocs {
             match search_back(&self.known, |(id, _)| id.cmp(&alloc.id)) {
-                Ok(at) => self.known[at].1 = alloc.alloc_modify_index,
-                Err(at) => self.known.insert(at, (alloc.id, alloc.alloc_modify_index)),
+                Ok(at) => {
+                    self.known[at].1 = alloc.alloc_modify_index;
+                    self.forget_agreed(at);
+                }
+                Err(at) => {
+                    self.known.insert(at, (alloc.id, alloc.alloc_modify_index));
+                    self.forget_agreed(at);
+                }
             }
             if alloc.task_group().stop_after_client_disconnect.is_some() {
                 self.stoppable.insert(alloc.id);
@@ -82,6 +93,13 @@ impl NomadClient {
         self.in_step(now);
         self.pull(now, fx);
         self.arm_heartbeat_stop(fx);
+    }
+
+    /// What is known changed from there on.
+    fn forget_agreed(&mut self, from: usize) {
+        if self.agreed.as_ref().is_some_and(|agreed| from < agreed.older().len()) {
+            self.agreed = None;
+        }
     }
 
     /// The client knows what the servers want.

@@ -108,6 +108,8 @@ pub(super) struct TaskRun {
 /// An allocation on its node.
 #[derive(Debug, Clone)]
 pub struct Runner {
+    /// Also that of `alloc`; here, so that a report need not look there.
+    id: AllocId,
     pub(super) alloc: Arc<Alloc>,
     stage: Stage,
     /// Mostly one.
@@ -137,6 +139,7 @@ impl Runner {
         desk.events.push(Event::AllocReceived { alloc: alloc.id });
         let tasks = smallvec![TaskRun::new(); alloc.task_group().tasks.len()];
         let mut runner = Self {
+            id: alloc.id,
             stage: Stage::Waiting,
             tasks,
             services: false,
@@ -184,7 +187,7 @@ impl Runner {
     /// What the servers are to know; `None` when they have been told already.
     pub fn report(&self) -> Option<AllocUpdate> {
         let update = AllocUpdate {
-            id: self.alloc.id,
+            id: self.id,
             client: self.status,
             finished_at: self.finished_at,
             task_failed: self.tasks.iter().any(|task| task.state == TaskState::Dead { failed: true }),

@@ -1,7 +1,7 @@
 //! The plan applier: one plan at a time is verified on the leader, while the one before is being committed
 //! (Nomad 1.1.0 `nomad/plan_apply.go`).
 //!
-//! The next plan is verified on a snapshot to which the previous result was applied in advance, and not verified again
+//! The next plan is verified on a snapshot that foresees the previous result, and not verified again
 //! once the previous one is committed. At most one plan is in the log's hands.
 //!
 //! Left out: the deadlock of releases before 1.3.2 (GH-13407). It takes a leader whose own state is more than 5 s
@@ -206,7 +206,7 @@ impl<D: Decide> Server<D> {
         let command = Command::Plan(result.clone());
         let snapshot = self.applier.snapshot.get_or_insert_with(|| self.state.clone());
         let index = self.state.index().max(snapshot.index()) + 1;
-        snapshot.apply(index, &command);
+        snapshot.foresee(index, &result);
         let proposal = self.propose(now, command, After::Plan, fx);
         self.applier.inflight = Some(Inflight { proposal, plan, result });
     }

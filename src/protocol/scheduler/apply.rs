@@ -29,6 +29,28 @@ impl State {
         applied.notified.dedup();
         applied
     }
+
+    /// As if a plan that is on its way to the log had been applied at `index`, as far as the verification of the next
+    /// plan can tell: what nodes hold, and whether they take more.
+    pub fn foresee(&mut self, index: u64, result: &PlanResult) {
+        self.index = index;
+        let mut writer = Writer { state: self, index, applied: Applied::default() };
+        for stop in &result.stops {
+            writer.stop(stop, result.time);
+        }
+        for alloc in &result.placements {
+            writer.expect(alloc);
+        }
+        for alloc in &result.updates {
+            writer.update_in_place(alloc, result.time);
+        }
+        for victim in &result.preemptions {
+            writer.preempt(victim, result.time);
+        }
+        for node in &result.ineligible {
+            writer.node_eligibility(*node, Eligibility::Ineligible);
+        }
+    }
 }
 
 /// Writes one entry and notes what changed.
@@ -136,6 +158,11 @@ impl Writer<'_> {
         Some((Arc::clone(&entry.node.spec.datacenter), entry.node.is_ready()))
     }
 
+    /// A node has this status from now on.
+    fn note_status(&mut self, status: NodeStatus) {
+        self.state.had.silent_nodes |= matches!(status, NodeStatus::Down | NodeStatus::Disconnected);
+    }
+
     fn touch_nodes(&mut self) {
         self.state.tables.nodes = self.index;
         self.applied.changed = true;
@@ -145,6 +172,7 @@ impl Writer<'_> {
         let class = computed_class(spec);
         let index = self.index;
         let was = self.readiness(id);
+        self.note_status(status);
         self.state.has_pools |= &*spec.pool != POOL_DEFAULT;
         if let Some(entry) = self.state.nodes.get_mut(id) {
             let entry = Arc::make_mut(entry);
@@ -181,7 +209,7 @@ impl Writer<'_> {
     fn rebuild_node(&mut self, id: NodeId) {
         let Some(old) = self.state.nodes.get(id).map(Arc::clone) else { return };
         let mut fresh = NodeEntry::new(Arc::clone(&old.node));
-        fresh.allocs.clone_from(&old.allocs);
+        fresh.allocs = old.allocs.clone();
         fresh.allocs_index = old.allocs_index;
         (fresh.silent_index, fresh.reports_index) = (old.silent_index, old.reports_index);
         for alloc in old.live.iter().filter_map(|alloc| self.state.allocs.get(*alloc)) {
@@ -194,6 +222,7 @@ impl Writer<'_> {
         for id in ids {
             let was = self.readiness(*id);
             if self.state.nodes.remove(*id).is_some() {
+                self.state.had.strays = true;
                 self.list_ready(*id, was);
                 self.touch_nodes();
             }
@@ -208,6 +237,8 @@ impl Writer<'_> {
         change(node);
         node.modify_index = index;
         let capacity = Unblock { class: node.computed_class, node: Some(id) };
+        let status = node.status;
+        self.note_status(status);
         self.list_ready(id, was);
         self.touch_nodes();
         Some(capacity)
@@ -306,18 +337,15 @@ impl Writer<'_> {
     fn put_alloc(&mut self, before: Option<&Alloc>, after: Arc<Alloc>) {
         let (id, node, job) = (after.id, after.node, after.job_id);
         let live = (before.is_some_and(|alloc| !alloc.is_terminal()), !after.is_terminal());
-        let unchanged = |entry: &NodeEntry, before: &Alloc| {
+        let unchanged = |before: &Alloc| {
             live.0 == live.1
-                && live.1 == entry.counts(id)
                 && before.resources == after.resources
                 && before.ports == after.ports
                 && before.alloc_modify_index == after.alloc_modify_index
         };
         // Most reports of clients mean nothing to the node, and what is not written needs no copy.
-        let is_news = match (self.state.nodes.get(node), before) {
-            (Some(entry), Some(before)) => !unchanged(entry, before),
-            (entry, _) => entry.is_some(),
-        };
+        let is_news = !before.is_some_and(unchanged)
+            || self.state.had.strays && self.state.nodes.get(node).is_some_and(|entry| entry.counts(id) != live.1);
         if is_news && let Some(entry) = self.state.nodes.get_mut(node) {
             let entry = Arc::make_mut(entry);
             if let Some(before) = before
@@ -338,6 +366,8 @@ impl Writer<'_> {
                 }
                 self.applied.notified.push(node);
             }
+        } else if is_news {
+            self.state.had.strays = true;
         }
         if before.is_none() || live.0 != live.1 {
             let entry = self.job_entry(job);
@@ -346,6 +376,7 @@ impl Writer<'_> {
             }
             entry.live_count = entry.live_count + u32::from(live.1) - u32::from(live.0);
         }
+        self.state.had.unknown_allocs |= after.client == ClientStatus::Unknown;
         self.count_in_deployment(before, &after);
         self.state.allocs.insert(id, after);
         self.state.tables.allocs = self.index;
@@ -382,15 +413,19 @@ impl Writer<'_> {
                 });
             }
         });
-        let Some((node, entry)) = node.and_then(|node| Some((node, self.state.nodes.get(node)?))) else { return };
-        if matches!(update.client, ClientStatus::Complete | ClientStatus::Failed) {
-            let capacity = Unblock { class: entry.node.computed_class, node: Some(entry.node.id) };
-            self.applied.unblocked.push(capacity);
-        }
-        if entry.reports_index < entry.silent_index
-            && let Some(entry) = self.state.nodes.get_mut(node)
-        {
-            Arc::make_mut(entry).reports_index = index;
+        let ended = matches!(update.client, ClientStatus::Complete | ClientStatus::Failed);
+        let Some(node) = node else { return };
+        if ended || self.state.had.silent_nodes || self.state.had.strays {
+            let Some(entry) = self.state.nodes.get(node) else { return };
+            if ended {
+                let capacity = Unblock { class: entry.node.computed_class, node: Some(entry.node.id) };
+                self.applied.unblocked.push(capacity);
+            }
+            if entry.reports_index < entry.silent_index
+                && let Some(entry) = self.state.nodes.get_mut(node)
+            {
+                Arc::make_mut(entry).reports_index = index;
+            }
         }
         self.applied.reported.push(update.id);
     }
@@ -463,6 +498,22 @@ impl Writer<'_> {
         self.put_alloc(None, Arc::new(alloc));
         self.applied.allocs.push(id);
         if let Some(previous) = previous {
+            self.change_alloc(previous, |alloc| alloc.next = Some(id));
+        }
+    }
+
+    /// An allocation will be placed. It stands under the number it will have, as the plan has it.
+    fn expect(&mut self, alloc: &Arc<Alloc>) {
+        let id = AllocId(self.state.next_alloc);
+        self.state.next_alloc += 1;
+        if !alloc.is_terminal()
+            && let Some(entry) = self.state.nodes.get_mut(alloc.node)
+        {
+            Arc::make_mut(entry).occupy_as(id, alloc);
+        }
+        self.state.allocs.insert(id, Arc::clone(alloc));
+        self.state.tables.allocs = self.index;
+        if let Some(previous) = alloc.previous {
             self.change_alloc(previous, |alloc| alloc.next = Some(id));
         }
     }

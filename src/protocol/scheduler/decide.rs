@@ -36,7 +36,7 @@ impl Decide for Decision {
         self.closing = matches!(asks, Asks::UpdateEvaluation(_));
         let step = match asks {
             Asks::CreateEvaluations(evals) => Step::Write(evals),
-            Asks::Submit(plan) => Step::Submit(*plan),
+            Asks::Submit(plan) => Step::Submit(plan),
             Asks::Reblock(eval) => Step::Reblock(eval),
             Asks::UpdateEvaluation(eval) => Step::Write(vec![*eval]),
             Asks::Done => Step::Done,

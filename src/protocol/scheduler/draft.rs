@@ -174,7 +174,7 @@ impl<'a> Draft<'a> {
             }
             return false;
         };
-        if entry.live.binary_search(&alloc.id).is_err() {
+        if !entry.counts(alloc.id) {
             return false;
         }
         let overlay = self.touch(entry);

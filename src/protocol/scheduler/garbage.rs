@@ -104,6 +104,11 @@ struct Collector<'a> {
 
 impl Collector<'_> {
     fn indexed(mut self) -> Self {
+        let Cutoffs { eval, batch_eval, job, .. } = self.cutoffs;
+        if eval.max(batch_eval).max(job) == 0 {
+            // Nothing is as old as that.
+            return self;
+        }
         for alloc in self.state.allocs().values() {
             self.by_eval.entry(alloc.eval).or_default().push(alloc);
         }

@@ -446,7 +446,8 @@ impl<D: Decide> Server<D> {
         let updates = std::mem::take(&mut self.updates);
         let origins = std::mem::take(&mut self.updaters);
         let mut evals: Vec<Evaluation> = Vec::new();
-        for update in &updates {
+        let may_return = self.state.had_unknown_allocs();
+        for update in updates.iter().filter(|update| may_return || update.client == ClientStatus::Failed) {
             let Some(alloc) = self.state.alloc(update.id) else { continue };
             let returned = alloc.client == ClientStatus::Unknown;
             if !returned && update.client != ClientStatus::Failed {

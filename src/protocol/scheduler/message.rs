@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Channel, Message as Travels};
+use crate::base::roll::Roll;
 use crate::base::time::Duration;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::evaluation::{EvalId, Evaluation};
@@ -155,7 +156,7 @@ pub struct ClientAllocs {
     /// Index of the answering server's state for this node.
     pub index: u64,
     /// Allocations and the index of their last change by a server, ascending.
-    pub allocs: Arc<[(AllocId, u64)]>,
+    pub allocs: Roll<(AllocId, u64)>,
 }
 
 /// An answer.

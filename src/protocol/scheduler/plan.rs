@@ -421,7 +421,7 @@ impl<'a> Proposed<'a> {
     }
 
     fn remove(&mut self, state: &State, id: AllocId) {
-        if self.removed.contains(&id) || self.entry.live.binary_search(&id).is_err() {
+        if self.removed.contains(&id) || !self.entry.counts(id) {
             return;
         }
         self.removed.push(id);

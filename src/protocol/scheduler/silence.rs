@@ -37,6 +37,7 @@ impl<D: Decide> Server<D> {
         let is_silent = |update| {
             node(update).is_some_and(|it| matches!(it.node.status, NodeStatus::Down | NodeStatus::Disconnected))
         };
-        !(self.config.scheduler.behaviour.ready_after_reports && updates.iter().any(is_silent))
+        let may_be = self.config.scheduler.behaviour.ready_after_reports && self.state.had_silent_nodes();
+        !(may_be && updates.iter().any(is_silent))
     }
 }

@@ -7,12 +7,11 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::ordered::OrdMap;
 use crate::base::persistent::Trie;
-use crate::base::sorted::search_back;
+use crate::base::roll::Roll;
 use crate::base::time::Time;
 use crate::model::alloc::{Alloc, AllocId};
 use crate::model::deployment::{Deployment, DeploymentId};
@@ -94,9 +93,9 @@ pub struct NodeEntry {
     /// Raft index of the last change by a server to one of its allocations; what its client watches.
     pub allocs_index: u64,
     /// Non-terminal allocations, ascending.
-    pub live: SmallVec<[AllocId; 4]>,
+    pub live: Roll<AllocId>,
     /// All allocations, ascending, each with the Raft index of its last change by a server: what its client is told.
-    pub allocs: SmallVec<[(AllocId, u64); 2]>,
+    pub allocs: Roll<(AllocId, u64)>,
     /// Ports of its non-terminal allocations and of the node.
     pub ports: PortUse,
     /// Cores of its non-terminal allocations, ascending, with repeats.
@@ -126,8 +125,8 @@ impl NodeEntry {
             used: Amounts::default(),
             cores: Vec::new(),
             ports,
-            live: SmallVec::new(),
-            allocs: SmallVec::new(),
+            live: Roll::new(),
+            allocs: Roll::new(),
             allocs_index: 0,
             silent_index: 0,
             reports_index: 0,
@@ -136,8 +135,13 @@ impl NodeEntry {
 
     /// Counts a non-terminal allocation in.
     pub(super) fn occupy(&mut self, alloc: &Alloc) {
-        if let Err(at) = search_back(&self.live, |id| id.cmp(&alloc.id)) {
-            self.live.insert(at, alloc.id);
+        self.occupy_as(alloc.id, alloc);
+    }
+
+    /// Counts a non-terminal allocation in that will have this number.
+    pub(super) fn occupy_as(&mut self, id: AllocId, alloc: &Alloc) {
+        if let Err(at) = self.live.search(|known| known.cmp(&id)) {
+            self.live.insert(at, id);
             self.used = self.used.plus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
                 let at = self.cores.partition_point(|held| held <= core);
@@ -151,7 +155,7 @@ impl NodeEntry {
 
     /// Counts an allocation out, if it was counted in. `alloc` must hold what it held then.
     pub(super) fn vacate(&mut self, alloc: &Alloc) {
-        if let Ok(at) = search_back(&self.live, |id| id.cmp(&alloc.id)) {
+        if let Ok(at) = self.live.search(|id| id.cmp(&alloc.id)) {
             self.live.remove(at);
             self.used = self.used.minus(Amounts::of(&alloc.resources));
             for core in &alloc.resources.cores {
@@ -166,25 +170,25 @@ impl NodeEntry {
 
     /// Whether an allocation is counted in.
     pub(super) fn counts(&self, id: AllocId) -> bool {
-        search_back(&self.live, |known| known.cmp(&id)).is_ok()
+        self.live.search(|known| known.cmp(&id)).is_ok()
     }
 
     /// Lists a new allocation of the node.
     pub(super) fn list(&mut self, alloc: &Alloc) {
-        let (Ok(at) | Err(at)) = search_back(&self.allocs, |(id, _)| id.cmp(&alloc.id));
+        let (Ok(at) | Err(at)) = self.allocs.search(|(id, _)| id.cmp(&alloc.id));
         self.allocs.insert(at, (alloc.id, alloc.alloc_modify_index));
     }
 
     /// A server changed an allocation. One from before the node was forgotten is not listed, and stays so.
     pub(super) fn relist(&mut self, alloc: &Alloc) {
-        if let Ok(at) = search_back(&self.allocs, |(id, _)| id.cmp(&alloc.id)) {
-            self.allocs[at].1 = alloc.alloc_modify_index;
+        if let Ok(at) = self.allocs.search(|(id, _)| id.cmp(&alloc.id)) {
+            self.allocs.get_mut(at).1 = alloc.alloc_modify_index;
         }
     }
 
     /// Forgets an allocation of the node.
     pub(super) fn unlist(&mut self, id: AllocId) {
-        if let Ok(at) = search_back(&self.allocs, |(known, _)| known.cmp(&id)) {
+        if let Ok(at) = self.allocs.search(|(known, _)| known.cmp(&id)) {
             self.allocs.remove(at);
         }
     }
@@ -258,6 +262,18 @@ pub enum JobStatus {
     Dead,
 }
 
+/// What there ever was. What there never was need not be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Had {
+    /// Nodes that were down or disconnected.
+    pub(super) silent_nodes: bool,
+    /// Allocations whose client status was unknown.
+    pub(super) unknown_allocs: bool,
+    /// Allocations whose node was not known when they were written, or nodes that were forgotten: a live allocation's
+    /// node may not count it.
+    pub(super) strays: bool,
+}
+
 /// The replicated state after some log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
@@ -273,6 +289,7 @@ pub struct State {
     pub(super) ready: Arc<OrdMap<Arc<str>, Arc<Vec<NodeId>>>>,
     pub(super) switches: SchedulerSwitches,
     pub(super) has_pools: bool,
+    pub(super) had: Had,
     pub(super) next_child: u32,
     pub(super) next_eval: u32,
     pub(super) next_alloc: u32,
@@ -313,6 +330,16 @@ impl State {
     /// Some node was ever in another pool than the default one.
     pub fn has_pools(&self) -> bool {
         self.has_pools
+    }
+
+    /// Some node was ever down or disconnected.
+    pub fn had_silent_nodes(&self) -> bool {
+        self.had.silent_nodes
+    }
+
+    /// The client status of some allocation was ever unknown.
+    pub fn had_unknown_allocs(&self) -> bool {
+        self.had.unknown_allocs
     }
 
     /// Nodes that may receive allocations, by datacenter, ascending.

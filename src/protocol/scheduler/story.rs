@@ -58,7 +58,7 @@ impl Decide for Filler {
         let step = match self.stage {
             1 => {
                 let plan = self.plan(now);
-                if plan.is_noop() { self.close() } else { Step::Submit(plan) }
+                if plan.is_noop() { self.close() } else { Step::Submit(Box::new(plan)) }
             }
             2 => self.close(),
             _ => Step::Done,

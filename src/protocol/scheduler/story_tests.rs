@@ -217,7 +217,7 @@ fn a_dead_node_loses_its_allocations_and_a_drained_one_gives_them_away() {
     let eval = region.evaluate(JobId(0), Trigger::NodeUpdate);
     region.process(eval);
     assert_eq!(region.live(JobId(0)).len(), 3);
-    for &id in &held {
+    for &id in held.iter() {
         let alloc = region.state.alloc(id).unwrap();
         assert_eq!((alloc.desired, alloc.client), (Desired::Stop, ClientStatus::Lost));
         assert_eq!(region.state.alloc(alloc.next.unwrap()).unwrap().previous, Some(id));

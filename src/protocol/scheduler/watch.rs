@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::base::id::IdVec;
 use crate::base::machine::Fx;
 use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
@@ -23,13 +24,19 @@ use crate::protocol::scheduler::worker::Decide;
 #[derive(Debug, Clone, Default)]
 pub struct Watchers {
     /// One query per node: a client has only one, and a later one replaces one that was given up.
-    nodes: OrdMap<NodeId, Origin>,
+    nodes: IdVec<NodeId, Option<Origin>>,
     deadlines: Deadlines<NodeId>,
     due: Option<Time>,
     allocs: OrdMap<AllocId, Vec<(Origin, u64)>>,
     /// Requests for a state this server has not reached.
     states: OrdMap<(u64, u64), (Origin, Arc<AllocsRequest>)>,
     next: u64,
+}
+
+impl Watchers {
+    fn take(&mut self, node: NodeId) -> Option<Origin> {
+        self.nodes.get_mut(node)?.take()
+    }
 }
 
 impl<D: Decide> Server<D> {
@@ -42,7 +49,7 @@ impl<D: Decide> Server<D> {
                     self.answer_node(now, origin, node, fx);
                 } else {
                     let patience = self.config.block + self.rng.stagger(self.config.block / 16);
-                    self.watchers.nodes.insert(node, origin);
+                    *self.watchers.nodes.get_or_default(node) = Some(origin);
                     self.watchers.deadlines.set(node, now + patience);
                     self.arm_watch(now, fx);
                 }
@@ -79,7 +86,7 @@ impl<D: Decide> Server<D> {
     fn answer_node(&mut self, now: Time, origin: Origin, node: NodeId, fx: &mut impl Fx<Self>) {
         let entry = self.state.node(node);
         let index = entry.map_or(0, |entry| entry.allocs_index).max(1);
-        let allocs = entry.map(|entry| entry.allocs.as_slice().into()).unwrap_or_default();
+        let allocs = entry.map(|entry| entry.allocs.clone()).unwrap_or_default();
         self.reply(now, origin, Reply::ClientAllocs(Box::new(ClientAllocs { index, allocs })), fx);
     }
 
@@ -91,7 +98,7 @@ impl<D: Decide> Server<D> {
     /// An entry was applied: answers the queries it concerns.
     pub(super) fn notify(&mut self, now: Time, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
         for node in &applied.notified {
-            if let Some(origin) = self.watchers.nodes.remove(node) {
+            if let Some(origin) = self.watchers.take(*node) {
                 self.watchers.deadlines.clear(*node);
                 self.answer_node(now, origin, *node, fx);
             }
@@ -149,7 +156,7 @@ impl<D: Decide> Server<D> {
     pub(super) fn expire_watches(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.watchers.due = None;
         while let Some(node) = self.watchers.deadlines.expired(now) {
-            if let Some(origin) = self.watchers.nodes.remove(&node) {
+            if let Some(origin) = self.watchers.take(node) {
                 self.answer_node(now, origin, node, fx);
             }
         }

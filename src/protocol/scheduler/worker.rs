@@ -62,7 +62,7 @@ pub enum Step {
     /// Write these evaluations.
     Write(Vec<Evaluation>),
     /// Submit this plan.
-    Submit(Plan),
+    Submit(Box<Plan>),
     /// Block this evaluation, which is being worked on, again.
     Reblock(Box<Evaluation>),
     /// Done.
@@ -323,7 +323,7 @@ impl<D: Decide> Server<D> {
         let (eval, token) = (holding.eval.id, holding.token);
         let request = match step {
             Step::Write(evals) => Request::WriteEvals(EvalsRequest { eval, token, evals }.into()),
-            Step::Submit(plan) => Request::SubmitPlan(PlanRequest { plan, eval, token }.into()),
+            Step::Submit(plan) => Request::SubmitPlan(PlanRequest { plan: *plan, eval, token }.into()),
             Step::Reblock(again) => Request::Reblock(EvalsRequest { eval, token, evals: vec![*again] }.into()),
             Step::Done => return self.close(now, worker, &holding, true, fx),
             Step::Failed => return self.close(now, worker, &holding, false, fx),

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use crate::base::id::IdVec;
 use crate::base::ordered::OrdMap;
 use crate::base::ordered::OrdSet;
 use crate::base::time::Time;
@@ -25,11 +26,11 @@ pub(super) struct Room {
     pub(super) capacity: Tally,
     pub(super) ports: Tally,
     pub(super) one_place: Tally,
-    nodes: OrdMap<NodeId, Ledger>,
+    nodes: IdVec<NodeId, Ledger>,
     /// Allocations that hold resources, as they were placed or changed last.
-    live: OrdMap<AllocId, Arc<Alloc>>,
+    live: IdVec<AllocId, Option<Arc<Alloc>>>,
     /// The node of every allocation ever placed.
-    places: OrdMap<AllocId, NodeId>,
+    places: IdVec<AllocId, Option<NodeId>>,
     /// The plan told last.
     newest: Written,
     /// The plan committed before it.
@@ -65,7 +66,7 @@ struct Amounts {
 impl Room {
     /// A node registered or changed.
     pub(super) fn node(&mut self, id: NodeId, spec: &NodeSpec) {
-        self.nodes.entry(id).or_default().total = Amounts {
+        self.nodes.get_or_default(id).total = Amounts {
             cpu: spec.capacity.cpu.get().saturating_sub(spec.reserved.cpu.get()),
             memory: spec.capacity.memory.get().saturating_sub(spec.reserved.memory.get()),
             disk: spec.capacity.disk.get().saturating_sub(spec.reserved.disk.get()),
@@ -85,7 +86,7 @@ impl Room {
     /// The plan written at `index` placed an allocation.
     pub(super) fn placed(&mut self, at: Time, index: u64, alloc: &Arc<Alloc>) {
         self.turn_to(index);
-        let first = self.places.insert(alloc.id, alloc.node).is_none();
+        let first = self.places.get_or_default(alloc.id).replace(alloc.node).is_none();
         self.one_place.check(at, first, || format!("{} was placed twice", alloc.id));
         self.hold(at, alloc, None);
     }
@@ -94,7 +95,7 @@ impl Room {
     /// nothing then, either: a failed one is told which evaluation will replace it.
     pub(super) fn updated(&mut self, at: Time, index: u64, alloc: &Arc<Alloc>) -> Option<Arc<Alloc>> {
         self.turn_to(index);
-        let same = self.places.get(&alloc.id) == Some(&alloc.node);
+        let same = self.places.get(alloc.id) == Some(&Some(alloc.node));
         self.one_place.check(at, same, || format!("{} moved to {}", alloc.id, alloc.node));
         let before = self.release(alloc.id);
         if !alloc.is_terminal() {
@@ -111,8 +112,8 @@ impl Room {
 
     /// An allocation holds nothing any more. Returns what it was.
     pub(super) fn release(&mut self, id: AllocId) -> Option<Arc<Alloc>> {
-        let alloc = self.live.remove(&id)?;
-        let node = self.nodes.entry(alloc.node).or_default();
+        let alloc = self.live.get_mut(id)?.take()?;
+        let node = self.nodes.get_or_default(alloc.node);
         node.held = node.held.minus(Amounts::of(&alloc.resources));
         for port in &alloc.ports {
             node.ports.remove(&(port.address, port.value, id));
@@ -122,7 +123,7 @@ impl Room {
 
     /// An allocation that holds resources.
     pub(super) fn live(&self, id: AllocId) -> Option<&Arc<Alloc>> {
-        self.live.get(&id)
+        self.live.get(id)?.as_ref()
     }
 
     fn turn_to(&mut self, index: u64) {
@@ -136,11 +137,11 @@ impl Room {
     fn hold(&mut self, at: Time, alloc: &Arc<Alloc>, before: Option<&Alloc>) {
         let amounts = Amounts::of(&alloc.resources);
         let more = amounts.minus(before.map_or(Amounts::default(), |before| Amounts::of(&before.resources)));
-        let node = self.nodes.entry(alloc.node).or_default();
+        let node = self.nodes.get_or_default(alloc.node);
         node.held = node.held.plus(amounts);
         node.ports.extend(alloc.ports.iter().map(|port| (port.address, port.value, alloc.id)));
-        self.live.insert(alloc.id, Arc::clone(alloc));
-        let (held, total) = (self.nodes[&alloc.node].held, self.nodes[&alloc.node].total);
+        let (held, total) = (node.held, node.total);
+        *self.live.get_or_default(alloc.id) = Some(Arc::clone(alloc));
         if before.is_none() || more != Amounts::default() {
             let fits = held.fits(total) || held.minus(self.overlap(alloc)).fits(total);
             self.capacity.check(at, fits, || format!("{} brings {} to {held:?} of {total:?}", alloc.id, alloc.node));
@@ -150,7 +151,7 @@ impl Room {
             let (address, number) = (port.address, port.value);
             let ends = (address, number, AllocId(0))..=(address, number, AllocId(u32::MAX));
             let mut others =
-                self.nodes[&alloc.node].ports.range(ends).map(|(_, _, id)| *id).filter(|id| *id != alloc.id);
+                self.nodes[alloc.node].ports.range(ends).map(|(_, _, id)| *id).filter(|id| *id != alloc.id);
             let alone = others.all(|id| self.is_overlapped(alloc.eval) && self.before.brought.contains_key(&id));
             self.ports.check(at, alone, || format!("{} takes port {number} of {}", alloc.id, alloc.node));
         }
@@ -166,7 +167,7 @@ impl Room {
         if !self.is_overlapped(alloc.eval) {
             return Amounts::default();
         }
-        let there = |id: &AllocId| self.live.get(id).is_some_and(|live| live.node == alloc.node);
+        let there = |id: &AllocId| self.live(*id).is_some_and(|live| live.node == alloc.node);
         let overlooked = self.before.brought.iter().filter(|(id, _)| there(id));
         overlooked.fold(Amounts::default(), |sum, (_, amounts)| sum.plus(*amounts))
     }
