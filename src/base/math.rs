@@ -61,7 +61,7 @@ pub fn lognormal_factor(p: f64, sigma: f64) -> f64 {
 /// Adding and taking it away, 1.5 * 2^52, rounds to an integer what is below 2^51.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 
-/// To the nearest integer, halves to the even one.
+/// To the nearest integer, halves to the even one. Zero has no sign.
 #[inline]
 pub fn round_even(x: f64) -> f64 {
     if x.abs() < (1_u64 << 51) as f64 { x + ROUND - ROUND } else { libm::rint(x) }

@@ -155,6 +155,9 @@ enum Verb {
         /// Also run the first seed twice and point at the first difference
         #[arg(long)]
         replay: bool,
+        /// Print mistakes only, and not what the scenario is made of
+        #[arg(long)]
+        quiet: bool,
         /// Change a value of the scenario, as traffic[0].rate=800/s; may be repeated
         #[arg(long, value_name = "PATH=VALUE")]
         set: Vec<String>,
@@ -466,7 +469,9 @@ impl Args {
             }
             Verb::Sweep(sweep) => Command::Sweep(Box::new(sweep)),
             Verb::Sensitivity(sensitivity) => Command::Sensitivity(sensitivity),
-            Verb::Check { scenario, replay, set } => Command::Check(Check { scenario, edits: set, replay }),
+            Verb::Check { scenario, replay, quiet, set } => {
+                Command::Check(Check { scenario, edits: set, replay, quiet })
+            }
             Verb::Report { folder, sensitivity } => Command::Report { folder, sensitivity },
             Verb::Quality { folder, save, all, quiet, set, threads } => {
                 Command::Quality(Quality { folder, edits: set, save, all, quiet, threads: threads.map(usize::from) })

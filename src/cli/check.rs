@@ -19,7 +19,9 @@ pub(super) fn execute(check: &Check, output: &mut Output) -> Exit {
     let (loaded, _) = Fleets::load(&check.scenario, &check.edits);
     say_findings(&loaded, output);
     let Some(lowered) = &loaded.lowered else { return Exit::Wrong };
-    output.data(&overview(lowered));
+    if !check.quiet {
+        output.data(&overview(lowered));
+    }
     if check.replay { super::run::replay(lowered, output) } else { Exit::Fine }
 }
 

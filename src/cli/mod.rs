@@ -246,6 +246,8 @@ pub struct Check {
     pub edits: Vec<String>,
     /// Also run the first seed twice and compare.
     pub replay: bool,
+    /// Mistakes only, no overview.
+    pub quiet: bool,
 }
 
 /// A comparison with baselines, as meant.

@@ -1,6 +1,8 @@
 //! `--set path=value`: changes to the text of a scenario before it is read, so that mistakes in them are found like any
 //! other and are pointed at where they were typed.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use crate::scenario::diagnostic::Diagnostic;
@@ -137,22 +139,18 @@ fn quoted(value: &str) -> (&'static str, &'static str) {
     if value.contains(['"', '\\']) { ("", "") } else { ("\"", "\"") }
 }
 
-fn schema() -> Value {
-    serde_json::from_str(JSON_SCHEMA).expect("the schema is JSON")
-}
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(JSON_SCHEMA).expect("the schema is JSON"));
 
 /// Whether the scenario has a text at this path, so that `versions.nomad=1.3` is one and no number.
 fn takes_text(steps: &[Step<'_>]) -> bool {
-    let root = schema();
-    let forms = forms_at(&root, steps);
+    let forms = forms_at(&SCHEMA, steps);
     !forms.is_empty() && forms.iter().all(|form| is_text(form))
 }
 
 /// Whether the scenario has a map at this path, whose keys are texts, and no struct.
 fn takes_map(steps: &[Step<'_>]) -> bool {
-    let root = schema();
     let is_map = |form: &&Value| form["additionalProperties"].is_object() && form.get("properties").is_none();
-    forms_at(&root, steps).iter().any(is_map)
+    forms_at(&SCHEMA, steps).iter().any(is_map)
 }
 
 /// What the value at a path may be.

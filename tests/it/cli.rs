@@ -44,6 +44,14 @@ expect    request.success_ratio{traffic=users} >= 95%
 }
 
 #[test]
+fn a_quiet_check_says_nothing_but_mistakes() {
+    let ended = cossim(&["check", "--quiet", "scenarios/node-crash.ron"]);
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""));
+    let ended = cossim(&["check", "--quiet", "tests/bad-input/duplicates.ron"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("there are two regions"), "{}", ended.stderr);
+}
+
+#[test]
 fn copies_of_a_job_are_shown_in_one_line() {
     let ended = cossim(&["check", "scenarios/c1m.ron"]);
     assert_eq!(ended.code, Some(0));

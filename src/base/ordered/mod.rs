@@ -1,10 +1,10 @@
 //! Ordered maps and sets whose code is short: sorted leaves in a list.
 //!
 //! They answer as the standard library's trees do, which compile to ten times as much for every pair of types, and a
-//! simulator has hundreds of pairs. A key is found by two binary searches; putting one in or taking one out moves at
-//! most a leaf and, once in half a leaf, the list of leaves. Meant for up to some hundred thousand
-//! items; a few are one contiguous piece of memory, keys that come in ascending order fill their leaves, and the
-//! greatest are found soonest.
+//! simulator has hundreds of pairs. A key is found by two binary searches; putting one in moves at most a leaf and,
+//! once in half a leaf, the list of leaves, so that leaves are the longer the more of them there are. A few items are
+//! one contiguous piece of memory, keys that come in ascending order fill their leaves, and the greatest are found
+//! soonest. Where a million large items come in any order, sort them first.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -22,8 +22,7 @@ mod walk;
 
 /// A map in the order of its keys.
 ///
-/// No leaf is empty but the first one of an empty map, none is longer than `LEAF`, and keys ascend strictly within
-/// leaves and from leaf to leaf.
+/// No leaf is empty but the first one of an empty map, and keys ascend strictly within leaves and from leaf to leaf.
 #[derive(Clone)]
 pub struct OrdMap<K, V> {
     first: Vec<(K, V)>,
@@ -35,7 +34,8 @@ pub struct OrdMap<K, V> {
 type Place = (usize, usize);
 
 impl<K, V> OrdMap<K, V> {
-    /// Items of a leaf, at most: so many that moving half of them takes no longer than finding them.
+    /// Items of a leaf, at most, in a map of few leaves: so many that moving half of them takes no longer than finding
+    /// them.
     const LEAF: usize = if size_of::<(K, V)>() > 64 { 16 } else { 64 };
 
     /// An empty map.
@@ -161,10 +161,12 @@ impl<K, V> OrdMap<K, V> {
     /// Puts an item where it belongs; returns where it is then.
     fn put(&mut self, (mut leaf, mut at): Place, item: (K, V)) -> Place {
         self.len += 1;
-        if self.leaf(leaf).len() == Self::LEAF {
+        let full = self.leaf(leaf).len();
+        // Moving the list of leaves, once in half a leaf, and moving half a leaf then cost about the same.
+        if full >= Self::LEAF.max(self.rest.len() / 16) {
             // Nothing is left behind half empty by keys that ascend.
-            let is_end = at == Self::LEAF && leaf == self.rest.len();
-            let stay = if is_end { Self::LEAF } else { Self::LEAF / 2 };
+            let is_end = at == full && leaf == self.rest.len();
+            let stay = if is_end { full } else { full / 2 };
             let moved = self.leaf_mut(leaf).split_off(stay);
             self.rest.insert(leaf, moved);
             if is_end || at > stay {
@@ -494,6 +496,30 @@ mod tests {
             let known: BTreeSet<u64> = known.into_keys().collect();
             assert!(set.iter().eq(&known) && set.range(5..).eq(known.range(5..)));
             assert_eq!(format!("{set:?}"), format!("{known:?}"));
+        }
+    }
+
+    /// Leaves of large items are short, and grow with their number.
+    #[test]
+    fn many_large_items_in_any_order() {
+        let mut rng = Rng::stream(7, "ordered/large");
+        let (mut map, mut known) = (OrdMap::new(), BTreeMap::new());
+        for step in 0..30_000_u64 {
+            let key = rng.below(1 << 20);
+            assert_eq!(map.insert(key, [step; 10]), known.insert(key, [step; 10]));
+            if step % 3 == 0 {
+                let from = rng.below(1 << 20);
+                let found = known.range(from..).next().map(|(key, _)| *key);
+                assert_eq!(map.range(from..).next().map(|(key, _)| *key), found);
+                assert_eq!(found.and_then(|key| map.remove(&key)), found.and_then(|key| known.remove(&key)));
+            }
+        }
+        assert!(map.rest.iter().any(|leaf| leaf.len() > OrdMap::<u64, [u64; 10]>::LEAF));
+        let (mut ours, mut theirs) = (map.iter(), known.iter());
+        for step in 0..=known.len() {
+            let from_end = step % 3 == 0;
+            let next = if from_end { theirs.next_back() } else { theirs.next() };
+            assert_eq!(if from_end { ours.next_back() } else { ours.next() }, next);
         }
     }
 

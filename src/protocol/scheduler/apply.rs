@@ -31,7 +31,9 @@ impl State {
     }
 
     /// As if a plan that is on its way to the log had been applied at `index`, as far as the verification of the next
-    /// plan can tell: what nodes hold, and whether they take more.
+    /// plan can tell: what nodes hold and whether they take more, which allocations are terminal, and when nodes and
+    /// allocations changed last. Only the last plan of a snapshot may be foreseen: its allocations do not know their
+    /// numbers, so that no further entry can change them.
     pub fn foresee(&mut self, index: u64, result: &PlanResult) {
         self.index = index;
         let mut writer = Writer { state: self, index, applied: Applied::default() };
@@ -386,6 +388,7 @@ impl Writer<'_> {
     /// Changes an allocation, if it exists. `change` sees it with its modify index already set.
     pub(super) fn change_alloc(&mut self, id: AllocId, change: impl FnOnce(&mut Alloc)) -> Option<NodeId> {
         let before = Arc::clone(self.state.allocs.get(id)?);
+        debug_assert!(before.id == id, "what is only foreseen is not changed");
         let mut after = Alloc::clone(&before);
         after.modify_index = self.index;
         change(&mut after);

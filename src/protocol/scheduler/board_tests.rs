@@ -15,7 +15,7 @@ use crate::model::resources::{NetworkAsk, PortAsk};
 use crate::model::topology::ZoneId;
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::generic::{Task, new_alloc};
-use crate::protocol::scheduler::plan::{Plan, Stop, StopReason, evaluate_plan};
+use crate::protocol::scheduler::plan::{Plan, Preemption, Stop, StopReason, evaluate_plan};
 use crate::protocol::scheduler::rank::Ranked;
 use crate::protocol::scheduler::release::{Algorithm, Behaviour, Release, SchedulerConfig};
 use crate::protocol::scheduler::stack::{SelectOptions, Stack, Work};
@@ -42,6 +42,32 @@ fn the_board_answers_like_the_walk() {
     }
     assert!(from_board > 3_000, "the board was asked {from_board} times");
     assert!(out_of_ports > 20, "ports ran out {out_of_ports} times");
+}
+
+/// Plans made before and after one that is on its way, with stops, changes and victims of old and new allocations.
+#[test]
+fn what_is_foreseen_verifies_the_next_plan_like_what_is_applied() {
+    let (mut accepted, mut rejected) = (0, 0);
+    for seed in 0..300 {
+        let case = Case::new(seed);
+        let mut rng = Rng::stream(seed, "plans");
+        let verify = |state: &State, plan: &Plan| evaluate_plan(state, plan, &case.config.behaviour, Time::ZERO);
+        let mut result = verify(&case.state, &case.plan(&mut rng));
+        if rng.chance(0.2) {
+            result.ineligible.push(NodeId(rng.below(case.state.nodes().len() as u64) as u32));
+        }
+        let (mut applied, mut foreseen) = (case.state.clone(), case.state.clone());
+        foreseen.foresee(300, &result);
+        applied.apply(300, &Command::Plan(Arc::new(result)));
+        let later = Case { seed, state: applied, config: case.config.clone(), job: Arc::clone(&case.job) };
+        for plan in [case.plan(&mut rng), later.plan(&mut rng), later.plan(&mut rng)] {
+            let (by_applied, by_foreseen) = (verify(&later.state, &plan), verify(&foreseen, &plan));
+            assert_eq!(format!("{by_applied:?}"), format!("{by_foreseen:?}"), "seed {seed}");
+            accepted += by_applied.placements.len() + by_applied.preemptions.len();
+            rejected += by_applied.rejected.len();
+        }
+    }
+    assert!(accepted > 1_000 && rejected > 300, "accepted {accepted}, rejected {rejected}");
 }
 
 struct Case {
@@ -80,6 +106,32 @@ impl Case {
             case.state.apply(index, &Command::Plan(Arc::new(result)));
         }
         case
+    }
+
+    /// Some placements, and for some allocations a stop, a change or somebody who pushes them out.
+    fn plan(&self, rng: &mut Rng) -> Plan {
+        let mut stack = self.stack(&self.job, rng.bits());
+        for number in 0..rng.below(12) as u32 {
+            self.place(&mut stack, &self.job, number as usize % self.job.groups.len(), number);
+        }
+        let mut plan = stack.into_plan();
+        plan.all_at_once = rng.chance(0.1);
+        for alloc in [0, 1].into_iter().flat_map(|job| self.state.allocs_of_job(JobId(job))) {
+            let (id, node) = (alloc.id, alloc.node);
+            match rng.below(8) {
+                0 => {
+                    let reason = StopReason::NotNeeded;
+                    plan.stops.push(Stop { alloc: id, node, client: None, followup: None, reason });
+                }
+                1 => plan.updates.push(Arc::clone(alloc)),
+                2 if !plan.placements.is_empty() => {
+                    let by = rng.below(plan.placements.len() as u64) as u32;
+                    plan.preemptions.push(Preemption { alloc: id, node, by });
+                }
+                _ => {}
+            }
+        }
+        plan
     }
 
     fn stack<'a>(&'a self, job: &'a Arc<Job>, stream: u64) -> Stack<'a> {
