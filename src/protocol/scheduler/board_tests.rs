@@ -67,7 +67,7 @@ fn what_is_foreseen_verifies_the_next_plan_like_what_is_applied() {
             rejected += by_applied.rejected.len();
         }
     }
-    assert!(accepted > 1_000 && rejected > 300, "accepted {accepted}, rejected {rejected}");
+    assert!(accepted > 2_000 && rejected > 150, "accepted {accepted}, rejected {rejected}");
 }
 
 struct Case {
