@@ -34,30 +34,17 @@ pub struct IntoIter<K, V> {
     pub(super) back: vec::IntoIter<(K, V)>,
 }
 
-/// Walks leaves from either end.
+/// Walks leaves from one end: what is left there, then leaf after leaf, then what is left at the other end.
 macro_rules! walk {
-    ($open:ident, |$item:ident| $shown:expr) => {
-        fn next(&mut self) -> Option<Self::Item> {
+    ($next:ident from $near:ident to $far:ident, $open:ident, |$item:ident| $shown:expr) => {
+        fn $next(&mut self) -> Option<Self::Item> {
             loop {
-                if let Some($item) = self.front.next() {
+                if let Some($item) = self.$near.$next() {
                     return Some($shown);
                 }
-                match self.leaves.next() {
-                    Some(leaf) => self.front = leaf.$open(),
-                    None => return self.back.next().map(|$item| $shown),
-                }
-            }
-        }
-    };
-    (back $open:ident, |$item:ident| $shown:expr) => {
-        fn next_back(&mut self) -> Option<Self::Item> {
-            loop {
-                if let Some($item) = self.back.next_back() {
-                    return Some($shown);
-                }
-                match self.leaves.next_back() {
-                    Some(leaf) => self.back = leaf.$open(),
-                    None => return self.front.next_back().map(|$item| $shown),
+                match self.leaves.$next() {
+                    Some(leaf) => self.$near = leaf.$open(),
+                    None => return self.$far.$next().map(|$item| $shown),
                 }
             }
         }
@@ -67,7 +54,7 @@ macro_rules! walk {
 impl<'a, K, V> Iterator for Iter<'a, K, V> {
     type Item = (&'a K, &'a V);
 
-    walk!(iter, |item| (&item.0, &item.1));
+    walk!(next from front to back, iter, |item| (&item.0, &item.1));
 
     /// At least what is in leaves already begun, so that short lists are collected in one piece.
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -77,23 +64,23 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
 }
 
 impl<K, V> DoubleEndedIterator for Iter<'_, K, V> {
-    walk!(back iter, |item| (&item.0, &item.1));
+    walk!(next_back from back to front, iter, |item| (&item.0, &item.1));
 }
 
 impl<'a, K, V> Iterator for IterMut<'a, K, V> {
     type Item = (&'a K, &'a mut V);
 
-    walk!(iter_mut, |item| (&item.0, &mut item.1));
+    walk!(next from front to back, iter_mut, |item| (&item.0, &mut item.1));
 }
 
 impl<K, V> DoubleEndedIterator for IterMut<'_, K, V> {
-    walk!(back iter_mut, |item| (&item.0, &mut item.1));
+    walk!(next_back from back to front, iter_mut, |item| (&item.0, &mut item.1));
 }
 
 impl<K, V> Iterator for IntoIter<K, V> {
     type Item = (K, V);
 
-    walk!(into_iter, |item| item);
+    walk!(next from front to back, into_iter, |item| item);
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let begun = self.front.len() + self.back.len();
@@ -102,7 +89,7 @@ impl<K, V> Iterator for IntoIter<K, V> {
 }
 
 impl<K, V> DoubleEndedIterator for IntoIter<K, V> {
-    walk!(back into_iter, |item| item);
+    walk!(next_back from back to front, into_iter, |item| item);
 }
 
 impl<K, V> IntoIterator for OrdMap<K, V> {
