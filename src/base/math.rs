@@ -5,6 +5,7 @@ use std::array;
 use std::sync::LazyLock;
 
 /// Natural logarithm.
+#[inline]
 pub fn ln(x: f64) -> f64 {
     libm::log(x)
 }
@@ -20,6 +21,7 @@ pub fn log10(x: f64) -> f64 {
 }
 
 /// e to the power of `x`.
+#[inline]
 pub fn exp(x: f64) -> f64 {
     libm::exp(x)
 }

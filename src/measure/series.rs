@@ -142,6 +142,7 @@ impl Percentiles {
 }
 
 /// The bucket an instant falls into.
+#[inline]
 pub fn bucket(at: Time, width: Duration) -> usize {
     (at.as_nanos() / width.as_nanos().max(1)) as usize
 }

@@ -114,55 +114,34 @@ pub fn placements(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
                 (format!("{desired:?}").to_lowercase(), format!("{client:?}").to_lowercase())
             });
             let preempted: Vec<String> = placement.preempted.iter().map(ToString::to_string).collect();
-            let why = reason::cells(&ensemble.spec, placement.instance.region, placement.why.as_deref());
-            let row: [&dyn Display; 18] = [
-                &run.seed,
-                &ensemble.spec.regions[placement.instance.region].name,
-                &placement.instance.alloc,
-                &placement.name(),
-                &machine.name,
-                &ensemble.spec.zones[machine.zone].name,
-                &placement.previous.map_or(String::new(), |alloc| alloc.to_string()),
-                &placement.resources.cpu.get(),
-                &placement.resources.memory.get(),
-                &Seconds(Some(placement.asked_at)),
-                &Seconds(Some(placement.placed_at)),
-                &Seconds(placement.running_at),
-                &Seconds(placement.ended.map(|(at, ..)| at)),
-                &desired,
-                &client,
-                &placement.eval,
-                &rounded(placement.score, "ratio"),
-                &preempted.join(" "),
-            ];
-            let why = why.iter().map(|cell| cell as &dyn Display);
-            table.row(&row.into_iter().chain(why).collect::<Vec<_>>())?;
+            table.whole(run.seed)?;
+            table.text(&ensemble.spec.regions[placement.instance.region].name)?;
+            table.shown(&placement.instance.alloc)?;
+            table.text(&placement.name())?;
+            table.text(&machine.name)?;
+            table.text(&ensemble.spec.zones[machine.zone].name)?;
+            match placement.previous {
+                Some(previous) => table.shown(&previous)?,
+                None => table.text("")?,
+            }
+            table.whole(placement.resources.cpu.get())?;
+            table.whole(placement.resources.memory.get())?;
+            table.seconds(Some(placement.asked_at))?;
+            table.seconds(Some(placement.placed_at))?;
+            table.seconds(placement.running_at)?;
+            table.seconds(placement.ended.map(|(at, ..)| at))?;
+            table.text(&desired)?;
+            table.text(&client)?;
+            table.shown(&placement.eval)?;
+            table.shown(&rounded(placement.score, "ratio"))?;
+            table.text(&preempted.join(" "))?;
+            for cell in reason::cells(&ensemble.spec, placement.instance.region, placement.why.as_deref()) {
+                table.text(&cell)?;
+            }
+            table.end()?;
         }
     }
     table.finish()
-}
-
-/// Seconds since the start as [`Time::as_secs_f64`] has them; nothing for what never was.
-///
-/// Fifteen decimal digits survive the way into a float and back, so up to there the digits are known without it.
-struct Seconds(Option<Time>);
-
-impl Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some(at) = self.0 else { return Ok(()) };
-        let nanos = at.as_nanos();
-        if nanos >= 1_000_000_000_000_000 {
-            return at.as_secs_f64().fmt(f);
-        }
-        let (whole, mut rest, mut digits) = (nanos / 1_000_000_000, nanos % 1_000_000_000, 9);
-        if rest == 0 {
-            return whole.fmt(f);
-        }
-        while rest % 10 == 0 {
-            (rest, digits) = (rest / 10, digits - 1);
-        }
-        write!(f, "{whole}.{rest:0digits$}")
-    }
 }
 
 /// A CSV file being written.
@@ -179,18 +158,62 @@ impl<'a> Table<'a> {
         Ok(table)
     }
 
+    /// A whole row.
     pub(crate) fn row(&mut self, cells: &[&dyn Display]) -> io::Result<()> {
         for cell in cells {
-            self.cell.clear();
-            write!(self.cell, "{cell}").expect("a string takes every character");
-            self.writer.write_field(&self.cell)?;
+            self.shown(*cell)?;
         }
-        self.writer.write_record(None::<&[u8]>)?;
-        Ok(())
+        self.end()
+    }
+
+    /// The next cell of a row.
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        Ok(self.writer.write_field(text)?)
+    }
+
+    fn shown(&mut self, what: &dyn Display) -> io::Result<()> {
+        self.cell.clear();
+        write!(self.cell, "{what}").expect("a string takes every character");
+        Ok(self.writer.write_field(&self.cell)?)
+    }
+
+    fn whole(&mut self, number: u64) -> io::Result<()> {
+        self.text(itoa::Buffer::new().format(number))
+    }
+
+    /// Seconds since the start as [`Time::as_secs_f64`] has them; nothing for what never was.
+    fn seconds(&mut self, at: Option<Time>) -> io::Result<()> {
+        let Some(at) = at else { return self.text("") };
+        if at.as_nanos() >= NANOS_MAX {
+            return self.shown(&at.as_secs_f64());
+        }
+        self.cell.clear();
+        write_seconds(&mut self.cell, at);
+        Ok(self.writer.write_field(&self.cell)?)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        Ok(self.writer.write_record(None::<&[u8]>)?)
     }
 
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+}
+
+/// Fifteen decimal digits survive the way into a float and back, so below this the digits are known without it.
+const NANOS_MAX: u64 = 1_000_000_000_000_000;
+
+/// Seconds with as many digits as they need.
+fn write_seconds(to: &mut String, at: Time) {
+    let mut digits = itoa::Buffer::new();
+    let (whole, rest) = (at.as_nanos() / 1_000_000_000, at.as_nanos() % 1_000_000_000);
+    to.push_str(digits.format(whole));
+    if rest > 0 {
+        // A one in front keeps the zeros behind the point.
+        let rest = digits.format(1_000_000_000 + rest);
+        to.push('.');
+        to.push_str(rest[1..].trim_end_matches('0'));
     }
 }
 
@@ -206,8 +229,11 @@ mod tests {
         let random = (0..10_000).map(|at| rng.below(1 << (1 + at % 60)));
         for nanos in edges.into_iter().chain(random) {
             let at = Time::from_nanos(nanos);
-            assert_eq!(Seconds(Some(at)).to_string(), at.as_secs_f64().to_string());
+            let mut bytes = Vec::new();
+            let to: &mut dyn Write = &mut bytes;
+            let mut table = Table::new(to, &["at"]).expect("memory takes all");
+            table.seconds(Some(at)).and_then(|()| table.end()).and_then(|()| table.finish()).expect("memory takes all");
+            assert_eq!(String::from_utf8(bytes).expect("text"), format!("at\n{}\n", at.as_secs_f64()));
         }
-        assert_eq!(Seconds(None).to_string(), "");
     }
 }

@@ -451,6 +451,7 @@ impl<P: Actor> Core<P> {
     }
 
     /// Notes a message that its receiver has been told of in another way.
+    #[inline]
     pub(super) fn attest(&mut self, at: Time, from: ProcessId, to: ProcessId, msg: &P::Msg) {
         if self.record.note(at, to, Kind::Message, print_of(from, msg)) {
             let words = format!("{} <- {}: {msg}", self.lockers[to].name, self.lockers[from].name);

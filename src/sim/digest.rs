@@ -16,13 +16,13 @@ pub struct Checkpoint {
     pub digest: u64,
 }
 
-/// Hashes events, 24 bytes each, in blocks: the block's hash is seeded with the one before.
+/// Hashes events, three words each, in blocks: the block's hash is seeded with the one before.
 #[derive(Debug, Clone)]
 pub(super) struct Digest {
     chain: u64,
     /// The last of them, which fill no block yet, are the first of `block`.
     events: u64,
-    block: Box<[[u8; EVENT_BYTES]; BLOCK_EVENTS]>,
+    block: Box<[[[u8; 8]; 3]; BLOCK_EVENTS]>,
     checkpoints: Vec<Checkpoint>,
     /// Checkpoints are kept at multiples of this many events; doubles whenever there are too many.
     spacing: u64,
@@ -33,7 +33,7 @@ impl Digest {
         Self {
             chain: seed,
             events: 0,
-            block: Box::new([[0; EVENT_BYTES]; BLOCK_EVENTS]),
+            block: Box::new([[[0; 8]; 3]; BLOCK_EVENTS]),
             checkpoints: Vec::new(),
             spacing: BLOCK_EVENTS as u64,
         }
@@ -42,10 +42,8 @@ impl Digest {
     /// One handled event: `subject` packs process and kind of input, `content` its fingerprint.
     #[inline]
     pub(super) fn feed(&mut self, at: Time, subject: u64, content: u64) {
-        let place = &mut self.block[self.events as usize % BLOCK_EVENTS];
-        place[..8].copy_from_slice(&at.as_nanos().to_le_bytes());
-        place[8..16].copy_from_slice(&subject.to_le_bytes());
-        place[16..].copy_from_slice(&content.to_le_bytes());
+        self.block[self.events as usize % BLOCK_EVENTS] =
+            [at.as_nanos().to_le_bytes(), subject.to_le_bytes(), content.to_le_bytes()];
         self.events += 1;
         if (self.events as usize).is_multiple_of(BLOCK_EVENTS) {
             self.close(at);
@@ -58,7 +56,7 @@ impl Digest {
 
     pub(super) fn value(&self) -> u64 {
         let block = &self.block[..self.events as usize % BLOCK_EVENTS];
-        xxh3_64_with_seed(block.as_flattened(), self.chain)
+        xxh3_64_with_seed(block.as_flattened().as_flattened(), self.chain)
     }
 
     pub(super) fn checkpoints(&self) -> &[Checkpoint] {
@@ -67,7 +65,7 @@ impl Digest {
 
     #[cold]
     fn close(&mut self, at: Time) {
-        self.chain = xxh3_64_with_seed(self.block.as_flattened(), self.chain);
+        self.chain = xxh3_64_with_seed(self.block.as_flattened().as_flattened(), self.chain);
         if self.events.is_multiple_of(self.spacing) {
             self.checkpoints.push(Checkpoint { events: self.events, at, digest: self.value() });
         }
@@ -93,7 +91,6 @@ pub fn first_difference(a: &[Checkpoint], b: &[Checkpoint]) -> Option<std::ops::
     None
 }
 
-const EVENT_BYTES: usize = 24;
 /// Events per block, 2^7: three kilobytes, where XXH3 is at its full speed.
 const BLOCK_EVENTS: usize = 128;
 /// A run keeps at most this many checkpoints, 2^12; then every other one goes.

@@ -193,7 +193,8 @@ impl<P: Actor> Engine<P> {
         if self.core.at_instant > LIVELOCK_EVENTS { Err(self.livelock(process)) } else { Ok(()) }
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every event passes here")]
+    #[inline(always)]
     fn hand(
         &mut self,
         process: ProcessId,

@@ -265,6 +265,7 @@ impl Rules {
 }
 
 /// Waiting for the pipe and passing through it; at least one megabit per second, so that it ends.
+#[inline]
 pub(super) fn occupy(free: &mut Time, now: Time, bandwidth: MegabitsPerSecond, bytes: u32) -> Duration {
     let passing = Duration::from_nanos(u64::from(bytes) * 8_000 / bandwidth.get().max(1));
     *free = (*free).max(now) + passing;

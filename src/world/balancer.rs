@@ -27,16 +27,19 @@ impl Balancer {
     }
 
     /// As [`Alb::passes_on`].
+    #[inline]
     pub fn passes_on(&self, exchange: Exchange) -> Option<(ProcessId, Exchange)> {
         self.alb.passes_on(exchange)
     }
 
     /// As [`Alb::passed_on`].
+    #[inline]
     pub fn passed_on(&mut self, at: Time, exchange: Exchange) {
         self.alb.passed_on(at, exchange);
     }
 
     /// Reacts to one input.
+    #[inline]
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
         let input = match input {
             Input::Start => {

@@ -52,6 +52,7 @@ impl ConsulAgent {
     }
 
     /// Reacts to one input.
+    #[inline]
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
         match input {
             Input::Start => {

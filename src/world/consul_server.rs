@@ -99,6 +99,7 @@ impl ConsulServer {
     }
 
     /// Reacts to one input.
+    #[inline]
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
         match input {
             Input::Start => {

@@ -93,6 +93,7 @@ impl Proxy {
     }
 
     /// As [`FabioNode::passes_on`].
+    #[inline]
     pub fn passes_on(&self, exchange: Exchange) -> Option<(ProcessId, Exchange)> {
         self.node.passes_on(exchange)
     }

@@ -117,6 +117,7 @@ impl Runtime {
     }
 
     /// A response was passed on to its user past the proxy that runs here: see [`Proxy::passed_on`].
+    #[inline]
     pub fn passed_on(&mut self, at: Time, exchange: Exchange) {
         if let Some(proxy) = &mut self.proxy {
             proxy.passed_on(at, exchange);
@@ -129,6 +130,7 @@ impl Runtime {
     }
 
     /// Reacts to one input.
+    #[inline]
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
         match input {
             Input::Start => {}

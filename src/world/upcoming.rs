@@ -29,6 +29,7 @@ impl<T> Upcoming<T> {
     }
 
     /// Adds what comes to this request at `at`.
+    #[inline]
     pub(super) fn push(&mut self, at: Time, number: RequestNumber, what: T) {
         let is_earlier = |other: &Entry<T>| other.at < at || other.at == at && other.number < number;
         let place = self.0.iter().rposition(is_earlier).map_or(0, |before| before + 1);

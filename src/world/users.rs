@@ -39,12 +39,14 @@ impl Users {
     }
 
     /// As [`Client::answered`]: what is to be told then.
+    #[inline]
     pub fn answered(&mut self, at: Time, exchange: Exchange, status: u16) -> Option<Event> {
         let (outcome, sent) = self.client.answered(at, exchange, status)?;
         Some(Event::Ended { traffic: self.traffic, number: exchange.number, sent, outcome: seen(outcome) })
     }
 
     /// Reacts to one input.
+    #[inline]
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
         let input = match input {
             Input::Start => {

@@ -321,6 +321,7 @@ impl Serf {
     }
 
     /// [`Swim::probe_answered`] of the membership layer.
+    #[inline]
     pub fn probe_answered(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         self.with_swim(fx, |swim, part| swim.probe_answered(now, part));
         self.digest_heard(now, fx);

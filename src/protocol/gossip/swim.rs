@@ -279,6 +279,7 @@ impl Swim {
 
     /// Whether probes are routine as far as this member goes: none has got beyond its direct ping, nobody is suspected,
     /// and nothing would travel along with a ping or an answer.
+    #[inline]
     pub fn is_calm(&self) -> bool {
         self.is_silent()
             && self.suspicions.next().is_none()

@@ -253,6 +253,7 @@ impl Alb {
 
     /// Who waits for this exchange with a target, under which name, if all that is left to do is to pass the response
     /// on.
+    #[inline]
     pub fn passes_on(&self, exchange: Exchange) -> Option<(ProcessId, Exchange)> {
         let caller = self.in_flight.waiting(exchange)?;
         let counts = self.config.algorithm == Algorithm::LeastOutstanding;

@@ -42,6 +42,7 @@ impl Default for ProxyConfig {
 
 impl ProxyConfig {
     /// The status of a request that no route takes.
+    #[inline]
     pub fn status_without_route(&self) -> u16 {
         if (100..=999).contains(&self.no_route_status) { self.no_route_status } else { 404 }
     }

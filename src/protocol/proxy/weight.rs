@@ -38,11 +38,13 @@ impl Shares {
     }
 
     /// Positions on the ring.
+    #[inline]
     pub fn ring_len(&self) -> usize {
         self.ring.as_ref().map_or(self.slots.len(), Vec::len)
     }
 
     /// The target at a position of the ring.
+    #[inline]
     pub fn target_at(&self, position: usize) -> usize {
         self.ring.as_ref().map_or(position, |ring| ring[position] as usize)
     }

@@ -52,6 +52,7 @@ impl Heartbeats {
     }
 
     /// A node was heard: sets its timer and returns the time to live it is told.
+    #[inline]
     pub fn beat(&mut self, now: Time, node: NodeId) -> Duration {
         let count = self.deadlines.len() as f64;
         let base = self.config.ttl_min.max(Duration::from_secs_f64(count / self.config.rate_per_second));
@@ -81,6 +82,7 @@ impl Heartbeats {
     }
 
     /// When to call [`Self::expired`] next.
+    #[inline]
     pub fn next_alarm(&mut self) -> Option<Time> {
         self.deadlines.next_alarm()
     }
@@ -152,6 +154,7 @@ impl<I: Id> Deadlines<I> {
     }
 
     /// The earliest deadline.
+    #[inline]
     pub fn next_alarm(&mut self) -> Option<Time> {
         while let Some(Reverse((at, id))) = self.heap.peek().copied() {
             let entry = &mut self.table[id.index()];

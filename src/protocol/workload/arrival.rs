@@ -85,6 +85,7 @@ impl Arrivals {
     }
 
     /// The arrival happened: returns its number.
+    #[inline]
     pub fn take(&mut self, now: Time) -> u64 {
         let number = self.sequence;
         self.sequence += 1;
@@ -107,6 +108,7 @@ impl Arrivals {
     }
 
     /// Uses up the part of the gap that lies before `now`.
+    #[inline]
     fn pass(&mut self, now: Time) {
         while self.at < now {
             let (rate, until) = self.piece(self.at);

@@ -289,6 +289,7 @@ impl Station {
     }
 
     /// Takes waiting requests into service.
+    #[inline]
     fn pull(&mut self) {
         while self.serving.len() < self.config.concurrency as usize {
             let Some(next) = self.queue.pop_front() else { return };

@@ -26,11 +26,13 @@ pub(super) struct Zone {
 /// The zones and machines work can stand on.
 #[derive(Debug)]
 pub(super) struct Ground<'a> {
+    /// Regions and groups of the record.
+    groups: &'a [(String, String)],
     pub(super) zones: Vec<Zone>,
     /// Client machines, by zone, each with the place of its zone.
     pub(super) clients: Vec<(usize, &'a Machine)>,
-    /// Places in `clients`, by name.
-    by_name: OrdMap<&'a str, usize>,
+    /// Places in `clients`, by place in the record's machines.
+    by_machine: Vec<Option<usize>>,
 }
 
 /// Shares of a zone over time, in percent.
@@ -53,9 +55,9 @@ pub(super) struct Placed {
 
 /// What stands where at one instant.
 #[derive(Debug, Default)]
-pub(super) struct Stand {
+pub(super) struct Stand<'a> {
     /// By region and group.
-    pub(super) groups: OrdMap<(String, String), Placed>,
+    pub(super) groups: OrdMap<&'a (String, String), Placed>,
     /// What each client machine has given away.
     pub(super) held: Vec<Amounts>,
 }
@@ -64,7 +66,7 @@ impl<'a> Ground<'a> {
     pub(super) fn new(record: &'a Record) -> Self {
         let mut zones: Vec<Zone> = Vec::new();
         let mut clients = Vec::new();
-        for machine in record.machines.iter().filter(|machine| machine.role == "client") {
+        for (place, machine) in record.machines.iter().enumerate().filter(|(_, machine)| machine.role == "client") {
             let name = format!("{}/{}", machine.region, machine.zone);
             let at = zones.iter().position(|zone| zone.name == name).unwrap_or_else(|| {
                 let (region, short) = (machine.region.clone(), machine.zone.clone());
@@ -74,16 +76,19 @@ impl<'a> Ground<'a> {
             zones[at].machines += 1;
             let room = [machine.cpu_mhz, machine.memory_mib].map(Option::unwrap_or_default);
             zones[at].room = [zones[at].room[0] + room[0], zones[at].room[1] + room[1]];
-            clients.push((at, machine));
+            clients.push((at, place));
         }
         // A zone not met in order (its first machines are of another datacenter) still stands with its region.
         clients.sort_by_key(|(zone, _)| *zone);
-        let by_name = clients.iter().enumerate().map(|(at, (_, machine))| (&*machine.name, at)).collect();
-        Self { zones, clients, by_name }
+        let mut by_machine = vec![None; record.machines.len()];
+        clients.iter().enumerate().for_each(|(at, &(_, place))| by_machine[place] = Some(at));
+        let clients = clients.into_iter().map(|(zone, place)| (zone, &record.machines[place])).collect();
+        Self { groups: &record.groups, zones, clients, by_machine }
     }
 
-    fn zone_of(&self, alloc: &Alloc) -> Option<usize> {
-        self.by_name.get(&*alloc.machine).map(|&client| self.clients[client].0)
+    /// The place in `clients` of the machine it stands on.
+    fn client_of(&self, alloc: &Alloc) -> Option<usize> {
+        self.by_machine[alloc.machine?]
     }
 
     /// What the allocations of a run hold of each zone, until `end_s`.
@@ -94,7 +99,8 @@ impl<'a> Ground<'a> {
         // Changes between two points, then their sums.
         let mut changes = vec![[vec![0_i64; points + 1], vec![0_i64; points + 1]]; self.zones.len()];
         for alloc in &run.allocs {
-            let Some(zone) = self.zone_of(alloc) else { continue };
+            let Some(client) = self.client_of(alloc) else { continue };
+            let zone = self.clients[client].0;
             let mut add = |at_s: f64, sign: i64| {
                 let at = libm::ceil(at_s / step_s).max(1.0) as usize - 1;
                 for (changes, amount) in changes[zone].iter_mut().zip([alloc.cpu_mhz, alloc.memory_mib]) {
@@ -121,19 +127,20 @@ impl<'a> Ground<'a> {
     }
 
     /// What stands where just before an instant.
-    pub(super) fn stand(&self, run: &Shown, at_s: f64) -> Stand {
-        let mut stand = Stand { held: vec![[0, 0]; self.clients.len()], ..Stand::default() };
+    pub(super) fn stand(&self, run: &Shown, at_s: f64) -> Stand<'a> {
+        let mut groups: Vec<Placed> = Vec::new();
+        groups.resize_with(self.groups.len(), Placed::default);
+        let mut held = vec![[0, 0]; self.clients.len()];
         for alloc in run.allocs.iter().filter(|alloc| alloc.holds(at_s)) {
-            let Some(&client) = self.by_name.get(&*alloc.machine) else { continue };
-            let group = (alloc.region.clone(), alloc.group().to_owned());
-            let placed = stand.groups.entry(group).or_default();
+            let Some(client) = self.client_of(alloc) else { continue };
+            let placed = &mut groups[alloc.group];
             placed.by_zone.resize(self.zones.len(), 0);
             placed.by_zone[self.clients[client].0] += 1;
             *placed.by_machine.entry(client).or_default() += 1;
-            let held = &mut stand.held[client];
-            *held = [held[0] + alloc.cpu_mhz, held[1] + alloc.memory_mib];
+            held[client] = [held[client][0] + alloc.cpu_mhz, held[client][1] + alloc.memory_mib];
         }
-        stand
+        let placed = self.groups.iter().zip(groups).filter(|(_, placed)| !placed.by_machine.is_empty());
+        Stand { groups: placed.collect(), held }
     }
 }
 

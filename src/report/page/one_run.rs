@@ -131,7 +131,7 @@ fn matrix(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> Strin
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut table = Table::new(&format!("Allocations by zone in {region}"), &columns, 40_000, "placements.csv");
         let groups: OrdSet<&(String, String)> =
-            stands.iter().flat_map(|stand| stand.groups.keys()).filter(|(of, _)| of == region).collect();
+            stands.iter().flat_map(|stand| stand.groups.keys().copied()).filter(|(of, _)| of == region).collect();
         for group in groups {
             for (at, ((when, _), stand)) in moments.iter().zip(stands).enumerate() {
                 let placed = stand.groups.get(group).unwrap_or(&nowhere);
@@ -204,7 +204,7 @@ fn cells(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> String
 /// Machines by groups, as figures.
 fn machines(ground: &Ground, moments: &[(String, f64)], stands: &[Stand]) -> String {
     let Some(last) = stands.last() else { return String::new() };
-    let mut groups: Vec<&(String, String)> = stands.iter().flat_map(|stand| stand.groups.keys()).collect();
+    let mut groups: Vec<&(String, String)> = stands.iter().flat_map(|stand| stand.groups.keys().copied()).collect();
     groups.sort_unstable();
     groups.dedup();
     let short = |when: &str| when.split(',').next().unwrap_or(when).to_owned();

@@ -1,6 +1,6 @@
 //! What a result folder holds, read back: all that the page is made of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::analysis::summary::Summary;
 use crate::analysis::summary::read::{FILE as SUMMARY, Writer, parse};
 use crate::analysis::summary::sensitivity::{self, FILE as SENSITIVITY, Sensitivity};
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::report::page::PageError;
 
 /// Everything the page tells.
@@ -20,6 +21,8 @@ pub(super) struct Record {
     pub(super) sensitivity: Option<Sensitivity>,
     pub(super) timeline: Vec<Entry>,
     pub(super) machines: Vec<Machine>,
+    /// Regions and groups, `<job>.<group>`, of the allocations.
+    pub(super) groups: Vec<(String, String)>,
     /// The runs that are shown one by one: the first, and the first of every other case.
     pub(super) shown: Vec<Shown>,
     /// The SVG files, by name without `.svg`.
@@ -66,13 +69,13 @@ pub(super) struct Machine {
     pub(super) memory_mib: Option<u64>,
 }
 
-/// A row of `placements.csv`, as far as it is needed.
-#[derive(Debug, Deserialize)]
+/// A row of `placements.csv`, as far as it is needed. There may be millions, so that names stand as places in lists.
+#[derive(Debug)]
 pub(super) struct Alloc {
-    seed: u64,
-    pub(super) region: String,
-    pub(super) name: String,
-    pub(super) machine: String,
+    /// In [`Record::groups`].
+    pub(super) group: usize,
+    /// In [`Record::machines`], if it stands there.
+    pub(super) machine: Option<usize>,
     pub(super) cpu_mhz: u64,
     pub(super) memory_mib: u64,
     pub(super) placed_s: f64,
@@ -84,11 +87,20 @@ impl Alloc {
     pub(super) fn holds(&self, at_s: f64) -> bool {
         self.placed_s < at_s && self.ended_s.is_none_or(|ended| ended >= at_s)
     }
+}
 
-    /// `<job>.<group>`.
-    pub(super) fn group(&self) -> &str {
-        self.name.rsplit_once('[').map_or(&self.name, |(group, _)| group)
-    }
+/// An [`Alloc`] as it is written.
+#[derive(Debug, Deserialize)]
+struct Placement<'a> {
+    seed: u64,
+    region: &'a str,
+    /// `<job>.<group>[<index>]`.
+    name: &'a str,
+    machine: &'a str,
+    cpu_mhz: u64,
+    memory_mib: u64,
+    placed_s: f64,
+    ended_s: Option<f64>,
 }
 
 /// A row of `series.csv`.
@@ -106,15 +118,6 @@ impl Record {
         let summary = summary(files)?;
         let mut shown = shown(&summary);
         values(files, &mut shown)?;
-        let seeds: BTreeMap<u64, usize> = shown.iter().enumerate().map(|(at, run)| (run.seed, at)).collect();
-        let known: BTreeSet<u64> = summary.runs.iter().map(|run| run.seed).collect();
-        rows(files, PLACEMENTS, |alloc: Alloc| {
-            if let Some(&at) = seeds.get(&alloc.seed) {
-                shown[at].allocs.push(alloc);
-                return Ok(());
-            }
-            if known.contains(&alloc.seed) { Ok(()) } else { Err(unknown(alloc.seed)) }
-        })?;
         let (mut timeline, mut machines) = (Vec::new(), Vec::new());
         rows(files, TIMELINE, |entry: Entry| {
             timeline.push(entry);
@@ -124,9 +127,10 @@ impl Record {
             machines.push(machine);
             Ok(())
         })?;
+        let groups = allocs(files, &summary, &machines, &mut shown)?;
         let scenario = has(files, SCENARIO).then(|| text(files, SCENARIO).map(str::to_owned)).transpose()?;
         let sensitivity = has(files, SENSITIVITY).then(|| sensitivity(files, &summary)).transpose()?;
-        Ok(Self { scenario, sensitivity, timeline, machines, charts: charts(files)?, shown, summary })
+        Ok(Self { scenario, sensitivity, timeline, machines, groups, charts: charts(files)?, shown, summary })
     }
 
     /// Length of the runs in seconds; zero without any.
@@ -205,6 +209,44 @@ fn values(files: &[(String, Vec<u8>)], shown: &mut [Shown]) -> Result<(), PageEr
         }
         Ok(())
     })
+}
+
+/// Reads the allocations of the runs that are shown; gives the groups they are of.
+fn allocs(
+    files: &[(String, Vec<u8>)],
+    summary: &Summary,
+    machines: &[Machine],
+    shown: &mut [Shown],
+) -> Result<Vec<(String, String)>, PageError> {
+    let damaged = |reason: &dyn std::fmt::Display| damaged(PLACEMENTS, reason);
+    let runs: OrdMap<u64, usize> = shown.iter().enumerate().map(|(at, run)| (run.seed, at)).collect();
+    let known: OrdSet<u64> = summary.runs.iter().map(|run| run.seed).collect();
+    let machines: OrdMap<&str, usize> = machines.iter().enumerate().map(|(at, machine)| (&*machine.name, at)).collect();
+    let mut groups = Vec::new();
+    let mut places: OrdMap<String, OrdMap<String, usize>> = OrdMap::new();
+    let mut reader = csv::Reader::from_reader(text(files, PLACEMENTS)?.as_bytes());
+    let header = reader.headers().map_err(|error| damaged(&error))?.clone();
+    let mut row = csv::StringRecord::new();
+    while reader.read_record(&mut row).map_err(|error| damaged(&error))? {
+        let row: Placement<'_> = row.deserialize(Some(&header)).map_err(|error| damaged(&error))?;
+        let Some(&run) = runs.get(&row.seed) else {
+            if known.contains(&row.seed) {
+                continue;
+            }
+            return Err(damaged(&unknown(row.seed)));
+        };
+        let group = row.name.rsplit_once('[').map_or(row.name, |(group, _)| group);
+        let place = places.get(row.region).and_then(|of_region| of_region.get(group)).copied();
+        let group = place.unwrap_or_else(|| {
+            groups.push((row.region.to_owned(), group.to_owned()));
+            places.entry(row.region.to_owned()).or_default().insert(group.to_owned(), groups.len() - 1);
+            groups.len() - 1
+        });
+        let Placement { cpu_mhz, memory_mib, placed_s, ended_s, .. } = row;
+        let machine = machines.get(row.machine).copied();
+        shown[run].allocs.push(Alloc { group, machine, cpu_mhz, memory_mib, placed_s, ended_s });
+    }
+    Ok(groups)
 }
 
 /// Calls `take` with every row of a table.
