@@ -225,15 +225,21 @@ mod tests {
     #[test]
     fn seconds_are_written_as_floats_are() {
         let mut rng = Rng::stream(7, "seconds");
-        let edges = [0, 1, 10, 999_999_999, 1_000_000_000, 1_500_000_000, 999_999_999_999_999, 1_000_000_000_000_001];
-        let random = (0..10_000).map(|at| rng.below(1 << (1 + at % 60)));
+        let edges = [0, 1, 10, 999_999_999, 1_000_000_000, 1_500_000_000, NANOS_MAX - 1, NANOS_MAX, NANOS_MAX + 1];
+        let random: Vec<u64> = (0..10_000).map(|at| rng.below(1 << (1 + at % 60))).collect();
+        let mut bytes = Vec::new();
+        let mut table = Table::new(&mut bytes, &["nanos", "seconds"]).expect("memory takes all");
+        let mut expected = "nanos,seconds\n0,\n".to_owned();
+        let mut row = |nanos: u64, at: Option<Time>| {
+            table.whole(nanos).and_then(|()| table.seconds(at)).and_then(|()| table.end()).expect("memory takes all");
+        };
+        row(0, None);
         for nanos in edges.into_iter().chain(random) {
             let at = Time::from_nanos(nanos);
-            let mut bytes = Vec::new();
-            let to: &mut dyn Write = &mut bytes;
-            let mut table = Table::new(to, &["at"]).expect("memory takes all");
-            table.seconds(Some(at)).and_then(|()| table.end()).and_then(|()| table.finish()).expect("memory takes all");
-            assert_eq!(String::from_utf8(bytes).expect("text"), format!("at\n{}\n", at.as_secs_f64()));
+            row(nanos, Some(at));
+            writeln!(expected, "{nanos},{}", at.as_secs_f64()).expect("a string takes every character");
         }
+        table.finish().expect("memory takes all");
+        assert_eq!(String::from_utf8(bytes).expect("text"), expected);
     }
 }

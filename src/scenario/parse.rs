@@ -201,9 +201,10 @@ mod tests {
     #[test]
     fn hostile_texts_are_refused_quickly() {
         let sources = &mut Sources::default();
-        for text in
-            ["(".repeat(100_000), "[".repeat(100_000), "Scenario(".to_owned(), "\u{0}".to_owned(), "\"".to_owned()]
-        {
+        let escapes = format!("Scenario(name: \"{}\")", "\\n".repeat(1_000_000));
+        let brackets = ["(", "["].map(|bracket| bracket.repeat(100_000));
+        let short = ["Scenario(", "\u{0}", "\""].map(str::to_owned);
+        for text in brackets.into_iter().chain(short).chain([escapes]) {
             let source = sources.add("s.ron", text.clone());
             assert!(parse(source, &text).is_err());
         }

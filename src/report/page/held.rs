@@ -54,7 +54,7 @@ pub(super) struct Placed {
 }
 
 /// What stands where at one instant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stand<'a> {
     /// By region and group.
     pub(super) groups: OrdMap<&'a (String, String), Placed>,

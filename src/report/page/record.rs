@@ -74,7 +74,7 @@ pub(super) struct Machine {
 pub(super) struct Alloc {
     /// In [`Record::groups`].
     pub(super) group: usize,
-    /// In [`Record::machines`], if it stands there.
+    /// In [`Record::machines`], if a client of its machine's name is there.
     pub(super) machine: Option<usize>,
     pub(super) cpu_mhz: u64,
     pub(super) memory_mib: u64,
@@ -119,15 +119,15 @@ impl Record {
         let mut shown = shown(&summary);
         values(files, &mut shown)?;
         let (mut timeline, mut machines) = (Vec::new(), Vec::new());
-        rows(files, TIMELINE, |entry: Entry| {
-            timeline.push(entry);
-            Ok(())
-        })?;
         rows(files, MACHINES, |machine: Machine| {
             machines.push(machine);
             Ok(())
         })?;
         let groups = allocs(files, &summary, &machines, &mut shown)?;
+        rows(files, TIMELINE, |entry: Entry| {
+            timeline.push(entry);
+            Ok(())
+        })?;
         let scenario = has(files, SCENARIO).then(|| text(files, SCENARIO).map(str::to_owned)).transpose()?;
         let sensitivity = has(files, SENSITIVITY).then(|| sensitivity(files, &summary)).transpose()?;
         Ok(Self { scenario, sensitivity, timeline, machines, groups, charts: charts(files)?, shown, summary })
@@ -218,32 +218,34 @@ fn allocs(
     machines: &[Machine],
     shown: &mut [Shown],
 ) -> Result<Vec<(String, String)>, PageError> {
-    let damaged = |reason: &dyn std::fmt::Display| damaged(PLACEMENTS, reason);
+    let bad = |reason: &dyn std::fmt::Display| damaged(PLACEMENTS, reason);
     let runs: OrdMap<u64, usize> = shown.iter().enumerate().map(|(at, run)| (run.seed, at)).collect();
     let known: OrdSet<u64> = summary.runs.iter().map(|run| run.seed).collect();
-    let machines: OrdMap<&str, usize> = machines.iter().enumerate().map(|(at, machine)| (&*machine.name, at)).collect();
+    let clients = machines.iter().enumerate().filter(|(_, machine)| machine.role == "client");
+    let clients: OrdMap<&str, usize> = clients.map(|(at, machine)| (&*machine.name, at)).collect();
     let mut groups = Vec::new();
     let mut places: OrdMap<String, OrdMap<String, usize>> = OrdMap::new();
     let mut reader = csv::Reader::from_reader(text(files, PLACEMENTS)?.as_bytes());
-    let header = reader.headers().map_err(|error| damaged(&error))?.clone();
-    let mut row = csv::StringRecord::new();
-    while reader.read_record(&mut row).map_err(|error| damaged(&error))? {
-        let row: Placement<'_> = row.deserialize(Some(&header)).map_err(|error| damaged(&error))?;
+    let header = reader.headers().map_err(|error| bad(&error))?.clone();
+    let mut cells = csv::StringRecord::new();
+    while reader.read_record(&mut cells).map_err(|error| bad(&error))? {
+        let row: Placement<'_> = cells.deserialize(Some(&header)).map_err(|error| bad(&error))?;
         let Some(&run) = runs.get(&row.seed) else {
             if known.contains(&row.seed) {
                 continue;
             }
-            return Err(damaged(&unknown(row.seed)));
+            return Err(bad(&unknown(row.seed)));
         };
-        let group = row.name.rsplit_once('[').map_or(row.name, |(group, _)| group);
-        let place = places.get(row.region).and_then(|of_region| of_region.get(group)).copied();
+        let name = row.name.rsplit_once('[').map_or(row.name, |(group, _)| group);
+        let place = places.get(row.region).and_then(|of_region| of_region.get(name)).copied();
         let group = place.unwrap_or_else(|| {
-            groups.push((row.region.to_owned(), group.to_owned()));
-            places.entry(row.region.to_owned()).or_default().insert(group.to_owned(), groups.len() - 1);
-            groups.len() - 1
+            let next = groups.len();
+            groups.push((row.region.to_owned(), name.to_owned()));
+            places.entry(row.region.to_owned()).or_default().insert(name.to_owned(), next);
+            next
         });
+        let machine = clients.get(row.machine).copied();
         let Placement { cpu_mhz, memory_mib, placed_s, ended_s, .. } = row;
-        let machine = machines.get(row.machine).copied();
         shown[run].allocs.push(Alloc { group, machine, cpu_mhz, memory_mib, placed_s, ended_s });
     }
     Ok(groups)
