@@ -71,16 +71,13 @@ impl NomadClient {
         }
         self.wanted.clear();
         for alloc in allocs {
-            match search_back(&self.known, |(id, _)| id.cmp(&alloc.id)) {
-                Ok(at) => {
-                    self.known[at].1 = alloc.alloc_modify_index;
-                    self.forget_agreed(at);
-                }
-                Err(at) => {
-                    self.known.insert(at, (alloc.id, alloc.alloc_modify_index));
-                    self.forget_agreed(at);
-                }
+            let at = search_back(&self.known, |(id, _)| id.cmp(&alloc.id));
+            match at {
+                Ok(at) => self.known[at].1 = alloc.alloc_modify_index,
+                Err(at) => self.known.insert(at, (alloc.id, alloc.alloc_modify_index)),
             }
+            let (Ok(at) | Err(at)) = at;
+            self.forget_agreed(at);
             if alloc.task_group().stop_after_client_disconnect.is_some() {
                 self.stoppable.insert(alloc.id);
             }
