@@ -154,7 +154,6 @@ impl<I: Id> Deadlines<I> {
     }
 
     /// The earliest deadline.
-    #[inline]
     pub fn next_alarm(&mut self) -> Option<Time> {
         while let Some(Reverse((at, id))) = self.heap.peek().copied() {
             let entry = &mut self.table[id.index()];
