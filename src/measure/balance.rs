@@ -147,7 +147,7 @@ impl Balance {
 
     /// The number of an attribute, new if need be.
     fn attribute(&mut self, text: &str) -> usize {
-        let label = text.trim_start_matches("${").trim_end_matches('}').to_owned();
+        let label = label(text).to_owned();
         if let Some(known) = self.attributes.iter().position(|attribute| attribute.label == label) {
             return known;
         }
@@ -216,7 +216,12 @@ impl Balance {
 }
 
 /// The attribute that is always looked at; it is the cloud's, and no target of Nomad's is spelt so.
-const ZONE: &str = "zone";
+pub(super) const ZONE: &str = "zone";
+
+/// An attribute as in metric labels: `node.datacenter` for `${node.datacenter}`.
+pub(super) fn label(attribute: &str) -> &str {
+    attribute.trim_start_matches("${").trim_end_matches('}')
+}
 
 impl Counts {
     fn new(attribute: usize, wanted: Option<Wanted>) -> Self {

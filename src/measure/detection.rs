@@ -102,11 +102,7 @@ impl DetectionRecorder {
     /// Writes the metrics.
     pub fn finish(self, metrics: &mut Metrics) {
         for (pool, state) in self.pools {
-            let name = match pool {
-                Pool::ConsulLan(region) => format!("consul-lan/{}", self.spec.regions[region].name),
-                Pool::ConsulWan => "consul-wan".to_owned(),
-                Pool::NomadWan => "nomad".to_owned(),
-            };
+            let name = pool_label(pool, &self.spec);
             let labels = [("pool", &*name)];
             metrics.put("gossip.detect_first", &labels, Value::Times(state.first));
             metrics.put("gossip.detect_all", &labels, Value::Times(state.all));
@@ -216,5 +212,14 @@ impl DetectionRecorder {
             let took = at.since(change.at).as_nanos();
             self.propagation.entry(instance.region).or_default().record(took);
         }
+    }
+}
+
+/// A pool as in metric labels.
+pub(super) fn pool_label(pool: Pool, world: &WorldSpec) -> String {
+    match pool {
+        Pool::ConsulLan(region) => format!("consul-lan/{}", world.regions[region].name),
+        Pool::ConsulWan => "consul-wan".to_owned(),
+        Pool::NomadWan => "nomad".to_owned(),
     }
 }

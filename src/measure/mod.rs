@@ -20,5 +20,6 @@ pub mod outcome;
 pub mod invariant;
 pub mod laws;
 pub mod catalogue;
+pub mod labels;
 pub mod objective;
 pub mod tolerance;

@@ -423,7 +423,8 @@ fn window_word(word: &str) -> Option<&'static str> {
     ["during", "after"].into_iter().find(|known| *known == word)
 }
 
-type Labels = Vec<(String, String)>;
+/// Labels and their values, sorted by label.
+pub type Labels = Vec<(String, String)>;
 
 fn parse_labels<'t>(metric: &'static Metric, text: &'t str) -> Result<(Labels, &'t str), ObjectiveError> {
     let Some(inner) = text.strip_prefix('{') else { return Ok((Vec::new(), text)) };
@@ -536,6 +537,14 @@ pub fn asked_of_seeds(text: &str) -> Option<(f64, bool)> {
     let (at, symbol, _) = find_comparison(text)?;
     let words: Vec<&str> = text[at + symbol.len()..].split_whitespace().collect();
     parse_tail(&words[bound_end(&words)..])
+}
+
+/// What an objective is about, whatever timeline: the metric, and the labels its series must have. `None` if the text
+/// is none.
+pub fn about(text: &str) -> Option<(&'static Metric, Labels)> {
+    let (at, ..) = find_comparison(text)?;
+    let (metric, rest) = parse_metric(text[..at].trim()).ok()?;
+    Some((metric, parse_labels(metric, rest).ok()?.0))
 }
 
 /// An objective in one way of writing it, whatever timeline it is about: texts that mean the same are equal. An entry

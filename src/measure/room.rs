@@ -125,7 +125,7 @@ impl Room {
 
     fn add(&mut self, machine: MachineId, node: &NodeSpec, gauges: impl Fn() -> [Gauge; 3]) {
         let free = schedulable(node);
-        let name = if node.class.is_empty() { Arc::from("none") } else { Arc::clone(&node.class) };
+        let name = class_label(node);
         let class = self.classes.iter().position(|class| class.name == name).unwrap_or_else(|| {
             self.classes.push(Class { name, total: [0; 3], held: [0; 3], utilization: gauges() });
             self.classes.len() - 1
@@ -213,6 +213,16 @@ impl Room {
             }
         }
     }
+}
+
+/// A node's class as in metric labels.
+pub(super) fn class_label(node: &NodeSpec) -> Arc<str> {
+    if node.class.is_empty() { Arc::from("none") } else { Arc::clone(&node.class) }
+}
+
+/// Dimensions as in metric labels.
+pub(super) fn dimensions() -> impl Iterator<Item = &'static str> {
+    DIMENSIONS.into_iter().map(|(label, _)| label)
 }
 
 fn percent(part: f64, whole: f64) -> f64 {

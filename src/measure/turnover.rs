@@ -48,6 +48,11 @@ impl End {
     }
 }
 
+/// Ends of allocations, as in metric labels.
+pub(super) fn ends() -> impl Iterator<Item = &'static str> {
+    End::ALL.into_iter().map(End::name)
+}
+
 /// What comes and goes in one region.
 #[derive(Debug, Clone)]
 pub(super) struct Turnover {

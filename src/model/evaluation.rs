@@ -70,6 +70,29 @@ pub enum Trigger {
     Reconnect,
 }
 
+impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Self; 17] = [
+        Self::JobRegister,
+        Self::JobDeregister,
+        Self::PeriodicJob,
+        Self::NodeDrain,
+        Self::NodeUpdate,
+        Self::AllocStop,
+        Self::RollingUpdate,
+        Self::DeploymentWatcher,
+        Self::FailedFollowUp,
+        Self::MaxPlanAttempts,
+        Self::AllocFailure,
+        Self::QueuedAllocs,
+        Self::Preemption,
+        Self::JobScaling,
+        Self::Scheduled,
+        Self::MaxDisconnectTimeout,
+        Self::Reconnect,
+    ];
+}
+
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -475,7 +475,7 @@ pub enum OutageKind {
 }
 
 /// One side of a cut.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Side {
     /// A whole region.
     Region(RegionId),
@@ -505,7 +505,7 @@ pub struct Degradation {
 }
 
 /// What an entry aims at. Random picks are drawn from the run's seed and the entry's number when it strikes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Candidates.
     pub among: Among,
@@ -516,7 +516,7 @@ pub struct Target {
 }
 
 /// Who can be hit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Among {
     /// One machine by name.
     Machine(MachineId),

@@ -10,6 +10,7 @@ use crate::analysis::judge::{judgement, observed, windows};
 use crate::analysis::sweep::design::{self, Design, DesignError, Layout};
 use crate::analysis::sweep::work::Row;
 use crate::base::ordered::OrdMap;
+use crate::measure::labels::LabelValues;
 use crate::measure::objective::{Objective, Window};
 use crate::measure::outcome::Outcome;
 use crate::scenario;
@@ -18,6 +19,7 @@ use crate::scenario::diagnostic::{Diagnostic, Sources};
 use crate::scenario::locate;
 use crate::scenario::lower::{Files, Lowered};
 use crate::scenario::parameters::Parameter;
+use crate::scenario::suggest;
 use crate::scenario::vary::Dimension;
 
 /// A file a scenario names: its name in messages and its text.
@@ -185,6 +187,7 @@ impl Plan {
             let measure = readings.add(expectation.objective.clone());
             readings.expectations.push((expectation.text.to_string(), expectation.objective.clone(), measure));
         }
+        let known = LabelValues::of(&lowered.world);
         let none_said = self.measures.is_empty() && readings.measures.is_empty();
         let defaults = || DEFAULT_MEASURES.iter().map(|text| (*text).to_owned()).collect();
         for text in if none_said { defaults() } else { self.measures.clone() } {
@@ -192,6 +195,11 @@ impl Plan {
                 let (reason, hint) = (error.to_string(), error.hint());
                 PlanError::Measure { text: text.clone(), reason, hint }
             })?;
+            if let Some(stranger) = known.strangers(&objective.labels).first() {
+                let reason = format!("no series of `{}` has `{stranger}`", objective.metric.name);
+                let hint = Some(suggest::hint(&stranger.value, stranger.known.iter().map(String::as_str)));
+                return Err(PlanError::Measure { text, reason, hint });
+            }
             readings.add(objective);
         }
         Ok(readings)

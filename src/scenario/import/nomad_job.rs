@@ -315,7 +315,8 @@ impl Reader {
     fn group_policies(&mut self, body: &Body, inherited: &Inherited, group: &mut TaskGroup) {
         let kind = inherited.kind;
         let own = self.blocks_one(body, "update");
-        if own.is_some() || matches!(kind, JobKind::Service | JobKind::Batch) && inherited.update.is_some() {
+        // System jobs are updated by their job's block.
+        if own.is_some() || kind != JobKind::System && inherited.update.is_some() {
             let mut update = inherited.update.as_ref().map(|block| self.update(&block.body, None));
             if let Some(block) = own {
                 update = Some(self.update(&block.body, update));

@@ -115,6 +115,10 @@ pub fn broken(job: &Job) -> Vec<Broken> {
     for (piece, message) in placement_rules::broken(&job.constraints, &job.affinities, &job.spreads) {
         job_rule(Part::OfJob(piece), false, &message);
     }
+    // System jobs keep their block to themselves; the groups of others have taken it over.
+    if let Some(Err((_, message))) = job.update.as_ref().map(update_rules) {
+        job_rule(Part::OfJob(Piece::Update), false, &message);
+    }
     let largest = job.groups.iter().map(|group| group.tasks.len()).max().unwrap_or(0);
     job_rule(
         Part::Job,
@@ -366,7 +370,7 @@ mod tests {
     #[test]
     fn each_rule_names_what_breaks_it() {
         type Change = fn(&mut Job);
-        let cases: [(Change, &str); 15] = [
+        let cases: [(Change, &str); 16] = [
             (|job| job.name = "we\0b".into(), "needs a name without control characters"),
             (|job| job.name = "we\u{7}b".into(), "needs a name without control characters"),
             (|job| job.groups[0].name = "we\0b".into(), "needs a name without control characters"),
@@ -399,6 +403,15 @@ mod tests {
                     job.kind = JobKind::System;
                 },
                 "affinities",
+            ),
+            (
+                |job| {
+                    let group = &mut job.groups[0];
+                    (group.update, group.migrate, group.reschedule) = (None, None, None);
+                    job.kind = JobKind::System;
+                    job.update = Some(Update { stagger: Duration::ZERO, ..Update::default() });
+                },
+                "has a `stagger` of zero",
             ),
         ];
         for (change, part) in cases {

@@ -78,6 +78,7 @@ impl Lowering<'_> {
         out
     }
 
+    /// What an entry means; `None` if something is wrong with it, all of which was reported.
     fn meaning(
         &mut self,
         path: &str,
@@ -88,34 +89,36 @@ impl Lowering<'_> {
     ) -> Option<Meaning> {
         match action {
             schema::Action::ProcessKill { target, process, lasts } => {
-                let hit = self.process_target(path, target, process.as_ref(), cast)?;
-                Some(self.fault(path, "process-kill", &target.0, lasts.as_ref(), Action::ProcessKill(hit)))
+                let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessKill);
+                self.fault(path, "process-kill", &target.0, lasts.as_ref(), hit)
             }
             schema::Action::ProcessPause { target, process, lasts } => {
-                let hit = self.process_target(path, target, process.as_ref(), cast)?;
-                Some(self.fault(path, "process-pause", &target.0, lasts.as_ref(), Action::ProcessPause(hit)))
+                let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessPause);
+                self.fault(path, "process-pause", &target.0, lasts.as_ref(), hit)
             }
             schema::Action::ProcessRestart { target, process } => {
-                let hit = self.process_target(path, target, process.as_ref(), cast)?;
-                Some(self.fault(path, "process-restart", &target.0, None, Action::ProcessRestart(hit)))
+                let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessRestart);
+                self.fault(path, "process-restart", &target.0, None, hit)
             }
             schema::Action::NodeCrash { target, lasts } => {
-                let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
-                Some(self.fault(path, "node-crash", &target.0, lasts.as_ref(), Action::NodeCrash(hit)))
+                let hit = self.target(&format!("{path}.target"), &target.0, cast).map(Action::NodeCrash);
+                self.fault(path, "node-crash", &target.0, lasts.as_ref(), hit)
             }
             schema::Action::ZoneOutage { .. }
             | schema::Action::RegionOutage { .. }
             | schema::Action::Partition { .. }
             | schema::Action::LinkDegrade { .. } => self.place_fault(path, action, cast),
             schema::Action::SlowDisk { target, factor, lasts } => {
-                let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
+                let hit = self.target(&format!("{path}.target"), &target.0, cast);
                 let factor = factor.map(|factor| self.number(&format!("{path}.factor"), factor, 1.0..=1e6));
-                Some(self.fault(path, "slow-disk", &target.0, lasts.as_ref(), Action::SlowDisk(hit, factor)))
+                let slow = hit.map(|hit| Action::SlowDisk(hit, factor));
+                self.fault(path, "slow-disk", &target.0, lasts.as_ref(), slow)
             }
             schema::Action::SlowCpu { target, factor, lasts } => {
-                let hit = self.target(&format!("{path}.target"), &target.0, cast)?;
+                let hit = self.target(&format!("{path}.target"), &target.0, cast);
                 let factor = self.number(&format!("{path}.factor"), *factor, 1.0..=1e6);
-                Some(self.fault(path, "slow-cpu", &target.0, lasts.as_ref(), Action::SlowCpu(hit, factor)))
+                let slow = hit.map(|hit| Action::SlowCpu(hit, factor));
+                self.fault(path, "slow-cpu", &target.0, lasts.as_ref(), slow)
             }
             schema::Action::EvalPriority { priority, of } => {
                 let known = Behaviour::of(self.nomad_release()).eval_priority_override;
@@ -133,6 +136,8 @@ impl Lowering<'_> {
                 ) {
                     self.error("E015", &format!("{path}.of"), "this has no evaluation of its own")
                         .hint("a priority goes with `RegisterJob`, `UpdateImage` and `StopJob`");
+                    // What else is wrong with it is said all the same.
+                    self.meaning(&format!("{path}.of"), of, placed, registered, cast);
                     return None;
                 }
                 let inner = self.operator(&format!("{path}.of"), of, placed, registered, cast)?;
@@ -199,45 +204,42 @@ impl Lowering<'_> {
                     let known = self.geography.zone_names();
                     self.unknown(&format!("{path}.zone"), "zone", zone, known.iter().map(String::as_str));
                 }
-                Some(self.fault(path, "zone-outage", zone, lasts.as_ref(), Action::ZoneOutage(found?, kind_of(*kind))))
+                let outage = found.map(|zone| Action::ZoneOutage(zone, kind_of(*kind)));
+                self.fault(path, "zone-outage", zone, lasts.as_ref(), outage)
             }
             schema::Action::RegionOutage { region, kind, lasts } => {
-                let found = self.region(&format!("{path}.region"), region)?;
-                Some(self.fault(
-                    path,
-                    "region-outage",
-                    region,
-                    lasts.as_ref(),
-                    Action::RegionOutage(found, kind_of(*kind)),
-                ))
+                let found = self.region(&format!("{path}.region"), region);
+                let outage = found.map(|region| Action::RegionOutage(region, kind_of(*kind)));
+                self.fault(path, "region-outage", region, lasts.as_ref(), outage)
             }
             schema::Action::Partition { from, to, one_way, lasts } => {
-                let (left, right) = self.sides(path, from, to, cast)?;
-                let action = Action::Partition { from: left, to: right, symmetric: !one_way };
-                Some(self.fault(path, "partition", &between(&from.0, &to.0, *one_way), lasts.as_ref(), action))
+                let sides = self.sides(path, from, to, cast);
+                let cut = sides.map(|(from, to)| Action::Partition { from, to, symmetric: !one_way });
+                self.fault(path, "partition", &between(&from.0, &to.0, *one_way), lasts.as_ref(), cut)
             }
             schema::Action::LinkDegrade { from, to, one_way, lasts, .. } => {
-                let (left, right) = self.sides(path, from, to, cast)?;
+                let sides = self.sides(path, from, to, cast);
                 let change = self.degradation(path, action);
-                let action = Action::LinkDegrade { from: left, to: right, symmetric: !one_way, change };
-                Some(self.fault(path, "link-degrade", &between(&from.0, &to.0, *one_way), lasts.as_ref(), action))
+                let worse = sides.map(|(from, to)| Action::LinkDegrade { from, to, symmetric: !one_way, change });
+                self.fault(path, "link-degrade", &between(&from.0, &to.0, *one_way), lasts.as_ref(), worse)
             }
             _ => None,
         }
     }
 
+    /// A fault that lasts; `action` is `None` if something is wrong with it.
     fn fault(
         &mut self,
         path: &str,
         kind: &str,
         target: &str,
         lasts: Option<&schema::DurationText>,
-        action: Action,
-    ) -> Meaning {
+        action: Option<Action>,
+    ) -> Option<Meaning> {
         let path = format!("{path}.lasts");
-        let span = lasts.map(|text| self.span_or(&path, Some(text), Duration::ZERO));
+        let lasts = lasts.map(|text| self.span_or(&path, Some(text), Duration::ZERO));
         let label = format!("{kind} {}", target.trim());
-        Meaning { label, lasts: span, actions: vec![action], eval_priority: None }
+        Some(Meaning { label, lasts, actions: vec![action?], eval_priority: None })
     }
 
     fn process_target(
@@ -247,26 +249,27 @@ impl Lowering<'_> {
         process: Option<&schema::Process>,
         cast: Cast<'_>,
     ) -> Option<Target> {
-        let mut hit = self.target(&format!("{path}.target"), &target.0, cast)?;
-        match process {
-            None => {}
-            Some(schema::Process::Agent) => hit.process = ProcessKind::Main,
+        let hit = self.target(&format!("{path}.target"), &target.0, cast);
+        let kind = match process {
+            None => None,
+            Some(schema::Process::Agent) => Some(ProcessKind::Main),
             Some(schema::Process::ConsulAgent) => {
-                let region = &self.geography.regions[self.region_hit(&hit.among, cast)];
-                if !region.has_consul() {
+                let region = hit.as_ref().map(|hit| &self.geography.regions[self.region_hit(&hit.among, cast)]);
+                if let Some(region) = region.filter(|region| !region.has_consul()) {
                     let message = format!("there are no Consul agents in `{}`", region.name);
                     self.error("E015", &format!("{path}.process"), message).hint("give the region Consul servers");
                 }
-                hit.process = ProcessKind::CatalogAgent;
+                Some(ProcessKind::CatalogAgent)
             }
             Some(schema::Process::Tasks(job)) => {
                 if !cast.jobs.iter().any(|(name, _)| **name == **job) {
                     self.unknown(&format!("{path}.process"), "job", job, cast.jobs.iter().map(|(name, _)| &**name));
                 }
-                hit.process = ProcessKind::Tasks(job.as_str().into());
+                Some(ProcessKind::Tasks(job.as_str().into()))
             }
-        }
-        Some(hit)
+        };
+        let hit = hit?;
+        Some(Target { process: kind.unwrap_or(hit.process), ..hit })
     }
 
     fn sides(
@@ -282,11 +285,12 @@ impl Lowering<'_> {
             self.error("E008", &format!("{path}.from"), "both sides are `rest`").hint("name one side");
             return None;
         }
-        if from.0.trim() == to.0.trim() {
+        let (left, right) = (left?, right?);
+        if self.is_same_side(&left, &right, cast) {
             self.error("E008", &format!("{path}.to"), "both sides are the same");
             return None;
         }
-        left.zip(right)
+        Some((left, right))
     }
 
     fn degradation(&mut self, path: &str, action: &schema::Action) -> Degradation {

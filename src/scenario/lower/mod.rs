@@ -29,6 +29,8 @@ use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
 use crate::base::units::MegabitsPerSecond;
 use crate::base::units::Ratio;
+use crate::measure::catalogue::Metric;
+use crate::measure::labels::LabelValues;
 use crate::measure::objective::Objective;
 use crate::model::job::Job;
 use crate::model::topology::RegionId;
@@ -47,6 +49,8 @@ use crate::scenario::schema;
 use crate::scenario::suggest;
 use crate::scenario::vary::Dimension;
 use crate::world::spec::Action;
+use crate::world::spec::Entry;
+use crate::world::spec::EntryId;
 use crate::world::spec::RegionSpec;
 use crate::world::spec::WorldSpec;
 use crate::world::spec::ZoneSpec;
@@ -175,6 +179,13 @@ impl Geography {
     }
 }
 
+/// What objectives speak of.
+#[derive(Clone, Copy)]
+struct Watched<'a> {
+    timeline: &'a IdVec<EntryId, Entry>,
+    labels: &'a LabelValues,
+}
+
 struct Lowering<'a> {
     scenario: &'a schema::Scenario,
     text: Text<'a>,
@@ -213,8 +224,6 @@ impl Lowering<'_> {
             }
         }
         let timeline = self.timeline(&machines, &roofs, &jobs, duration);
-        let expectations = self.objectives("expect", &scenario.expect, &timeline);
-        let group_by = self.group_by(&timeline);
         let (seeds, precision) = self.seeds();
         let registered = timeline.as_slice().iter().filter_map(|entry| match &entry.action {
             Action::RegisterJob { job, .. } => Some(job),
@@ -223,16 +232,15 @@ impl Lowering<'_> {
         let every_job: Vec<Arc<Job>> = jobs.iter().map(|job| &job.spec.job).chain(registered).cloned().collect();
         let behaviours = self.behaviours(&every_job);
         let options = self.options();
-        let plan = self.plan(&machines, &jobs);
         let world = WorldSpec {
             name: scenario.name.as_str().into(),
             duration,
             warmup,
-            regions: std::mem::take(&mut self.geography.regions),
-            zones: std::mem::take(&mut self.geography.zones),
+            regions: self.geography.regions.clone(),
+            zones: self.geography.zones.clone(),
             machines,
             network,
-            jobs: jobs.into_iter().map(|job| job.spec).collect(),
+            jobs: jobs.iter().map(|job| job.spec.clone()).collect(),
             services,
             behaviours,
             ingress: ingress.into_iter().map(|(_, spec)| spec).collect(),
@@ -240,6 +248,13 @@ impl Lowering<'_> {
             timeline,
             options,
         };
+        // Services, classes and the like follow from jobs and machines: a mistake there would be told once more here.
+        let follow = if self.failed() { FOLLOWING } else { &[] };
+        let labels = LabelValues::of(&world).leaving_open(follow);
+        let watched = Watched { timeline: &world.timeline, labels: &labels };
+        let expectations = self.objectives("expect", &scenario.expect, watched);
+        let group_by = self.group_by(watched);
+        let plan = self.plan(&world.machines, &jobs, &labels);
         self.varied();
         Some(Lowered {
             world,
@@ -318,23 +333,14 @@ impl Lowering<'_> {
         (FIRST_SEEDS, Some(Precision { half_width, max }))
     }
 
-    fn group_by(
-        &mut self,
-        timeline: &IdVec<crate::world::spec::EntryId, crate::world::spec::Entry>,
-    ) -> Option<GroupBy> {
+    fn group_by(&mut self, watched: Watched<'_>) -> Option<GroupBy> {
         let by = self.scenario.group_by.as_ref()?;
         let leaders = by.iter().any(|fact| fact == LEADERS);
         if let Some((at, _)) = by.iter().enumerate().filter(|(_, fact)| *fact == LEADERS).nth(1) {
             self.error("E015", &format!("group_by[{at}]"), format!("`{LEADERS}` is there already"))
                 .hint("leave one of the two out");
         }
-        let facts = self.objectives("group_by", by, timeline);
-        for (at, fact) in facts.iter().enumerate() {
-            if facts[..at].iter().any(|other| other.objective == fact.objective) {
-                let finding = Diagnostic::error("E015", format!("`{}` is there already", fact.text));
-                self.report(finding.at(Some(fact.place.clone())).hint("leave one of the two out"));
-            }
-        }
+        let facts = self.objectives("group_by", by, watched);
         let conditional = |fact: &&Expectation| fact.objective.if_exercised || fact.objective.quorum < 1.0;
         if let Some(fact) = facts.iter().find(conditional) {
             let message = "a fact of one run has neither `in N% of seeds` nor `if exercised`";
@@ -380,13 +386,9 @@ impl Lowering<'_> {
     }
 
     /// The objectives of a list.
-    fn objectives(
-        &mut self,
-        list: &str,
-        texts: &[String],
-        timeline: &IdVec<crate::world::spec::EntryId, crate::world::spec::Entry>,
-    ) -> Vec<Expectation> {
-        let mut out = Vec::new();
+    fn objectives(&mut self, list: &str, texts: &[String], watched: Watched<'_>) -> Vec<Expectation> {
+        let Watched { timeline, labels: known } = watched;
+        let mut out: Vec<Expectation> = Vec::new();
         for (index, text) in texts.iter().enumerate().filter(|(_, text)| list != "group_by" || *text != LEADERS) {
             let path = format!("{list}[{index}]");
             let labels: Vec<&str> = timeline.as_slice().iter().map(|entry| &*entry.label).collect();
@@ -394,6 +396,11 @@ impl Lowering<'_> {
                 Ok(objective) => {
                     if list == "expect" {
                         self.watched_too_briefly(&path, &objective, timeline);
+                    }
+                    self.strangers(&path, objective.metric, &objective.labels, known);
+                    if out.iter().any(|other| other.objective == objective) {
+                        self.error("E015", &path, format!("`{text}` is there already"))
+                            .hint("leave one of the two out");
                     }
                     let place = self.place(&path);
                     out.push(Expectation { text: text.as_str().into(), objective, place });
@@ -409,18 +416,26 @@ impl Lowering<'_> {
         out
     }
 
+    /// Reports values of labels that no series can have.
+    fn strangers(&mut self, path: &str, metric: &Metric, labels: &[(String, String)], known: &LabelValues) {
+        for stranger in known.strangers(labels) {
+            let hint = suggest::hint(&stranger.value, stranger.known.iter().map(String::as_str));
+            self.error("E004", path, format!("no series of `{}` has `{stranger}`", metric.name)).hint(hint);
+        }
+    }
+
     /// Warns of a bound on what follows a fault that is longer than the rest of the run.
-    fn watched_too_briefly(
-        &mut self,
-        path: &str,
-        objective: &Objective,
-        timeline: &IdVec<crate::world::spec::EntryId, crate::world::spec::Entry>,
-    ) {
+    fn watched_too_briefly(&mut self, path: &str, objective: &Objective, timeline: &IdVec<EntryId, Entry>) {
         let Ok(end) = quantity::duration(&self.scenario.duration.0) else { return };
         if let Some((entry, left)) = objective.outlasts(timeline, end) {
             let message = format!("the run ends {left} after `{}`, sooner than this bound", timeline[entry].label);
             self.warning("W007", path, message).hint("make `duration` longer, so that the bound can be judged in full");
         }
+    }
+
+    /// Whether an error was reported.
+    fn failed(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// Where the value at `path` stands.
@@ -565,6 +580,8 @@ impl Finding<'_> {
     }
 }
 
+/// Labels whose values follow from jobs, machines and routes.
+const FOLLOWING: &[&str] = &["attribute", "class", "priority", "service"];
 /// Machines of all regions.
 const MACHINES_MAX: u64 = 100_000;
 /// Jobs of all regions at the start.

@@ -17,6 +17,7 @@ use crate::model::job::Launch;
 use crate::model::job::Payload;
 use crate::model::node::Eligibility;
 use crate::model::topology::RegionId;
+use crate::scenario::quantity;
 use crate::scenario::schema;
 use crate::world::spec::Action;
 use crate::world::spec::Among;
@@ -85,6 +86,7 @@ impl Lowering<'_> {
     /// Orders about a job that exists.
     fn job_order(&mut self, path: &str, action: &schema::Action, placed: &[Placed]) -> Option<Meaning> {
         let (job, region) = job_of(action)?;
+        let numbers = self.numbers(path, action);
         let found = self.jobs_named(path, job, region, placed);
         let mut actions = Vec::new();
         let mut label = String::new();
@@ -93,14 +95,57 @@ impl Lowering<'_> {
             // The newest version is what the rules are about.
             let newest = placed.iter().rev().find(|other| other.spec.region == region && other.spec.job.name == name);
             let newest = newest.map_or(&known.spec.job, |newest| &newest.spec.job);
-            let (text, order) = self.order(path, action, name, newest)?;
+            let (text, order) = self.order(path, action, &numbers, name, newest)?;
             label = text;
             actions.push(Action::Order { region, order });
         }
         (!actions.is_empty()).then(|| once(label, actions))
     }
 
-    fn order(&mut self, path: &str, action: &schema::Action, job: Arc<str>, spec: &Job) -> Option<(String, Order)> {
+    /// What an order says in numbers, whatever job it is about.
+    fn numbers(&mut self, path: &str, action: &schema::Action) -> Numbers {
+        let mut numbers = Numbers::default();
+        match action {
+            schema::Action::DispatchJob { payload, count, .. } => {
+                let payload_path = format!("{path}.payload");
+                let bytes = |text: &schema::SizeText| self.quantity(&payload_path, quantity::bytes(&text.0));
+                numbers.payload_bytes = payload.as_ref().map_or(0, bytes);
+                if numbers.payload_bytes > PAYLOAD_MAX {
+                    self.error("E015", &payload_path, "a payload has at most 16 KiB");
+                }
+                numbers.count = self.count(&format!("{path}.count"), count.unwrap_or(1), 1..=100_000);
+            }
+            schema::Action::StopAlloc { index, .. } => {
+                numbers.index = self.count(&format!("{path}.index"), *index, 0..=ALLOCATIONS_MAX);
+            }
+            schema::Action::SetHealth { healthy, unhealthy, .. } => {
+                if healthy.is_empty() && unhealthy.is_empty() {
+                    self.error("E015", path, "this entry says nothing of any allocation")
+                        .hint("name some in `healthy` or `unhealthy`, as `healthy: [0, 1]`");
+                }
+                if let Some(both) = healthy.iter().find(|index| unhealthy.contains(index)) {
+                    self.error("E015", path, format!("allocation {both} is said to be both healthy and unhealthy"));
+                }
+                numbers.health = [("healthy", healthy), ("unhealthy", unhealthy)].map(|(field, written)| {
+                    let numbered = written.iter().enumerate();
+                    numbered
+                        .map(|(at, index)| self.count(&format!("{path}.{field}[{at}]"), *index, 0..=ALLOCATIONS_MAX))
+                        .collect()
+                });
+            }
+            _ => {}
+        }
+        numbers
+    }
+
+    fn order(
+        &mut self,
+        path: &str,
+        action: &schema::Action,
+        numbers: &Numbers,
+        job: Arc<str>,
+        spec: &Job,
+    ) -> Option<(String, Order)> {
         let found = match action {
             schema::Action::RevertJob { version, .. } => {
                 let text = version.map_or(String::new(), |version| format!(" to version {version}"));
@@ -133,43 +178,28 @@ impl Lowering<'_> {
                 }
                 (format!("launch {job}"), Order::ForceLaunch(job))
             }
-            schema::Action::DispatchJob { meta, payload, count, .. } => {
-                let payload_bytes = self.dispatch(path, spec, meta, payload.as_ref())?;
-                let count = self.count(&format!("{path}.count"), count.unwrap_or(1), 1..=100_000);
-                (
-                    format!("dispatch {job}"),
-                    Order::Dispatch { job, meta: meta.clone().into_iter().collect(), payload_bytes, count },
-                )
+            schema::Action::DispatchJob { meta, .. } => {
+                let payload_bytes = self.dispatch(path, spec, meta, numbers.payload_bytes)?;
+                let (meta, count) = (meta.clone().into_iter().collect(), numbers.count);
+                (format!("dispatch {job}"), Order::Dispatch { job, meta, payload_bytes, count })
             }
-            _ => return self.allocations(path, action, spec),
+            _ => return self.allocations(path, action, numbers, spec),
         };
         Some(found)
     }
 
     /// What Nomad checks of a dispatch; returns the size of the payload in bytes.
-    fn dispatch(
-        &mut self,
-        path: &str,
-        spec: &Job,
-        meta: &BTreeMap<String, String>,
-        payload: Option<&schema::SizeText>,
-    ) -> Option<u32> {
+    fn dispatch(&mut self, path: &str, spec: &Job, meta: &BTreeMap<String, String>, bytes: u64) -> Option<u32> {
         let Launch::Parameterized(rules) = &spec.launch else {
             self.error("E015", &format!("{path}.job"), format!("job `{}` is not parameterized", spec.name));
             return None;
         };
-        let bytes = payload
-            .map_or(0, |text| self.quantity(&format!("{path}.payload"), crate::scenario::quantity::bytes(&text.0)));
-        let payload_path = format!("{path}.payload");
-        if bytes > PAYLOAD_MAX {
-            self.error("E015", &payload_path, "a payload has at most 16 KiB");
-        }
         match rules.payload {
             Payload::Required if bytes == 0 => {
                 self.error("E015", path, format!("job `{}` requires a payload", spec.name)).hint("add `payload`");
             }
             Payload::Forbidden if bytes > 0 => {
-                self.error("E015", &payload_path, format!("job `{}` forbids a payload", spec.name));
+                self.error("E015", &format!("{path}.payload"), format!("job `{}` forbids a payload", spec.name));
             }
             Payload::Required | Payload::Forbidden | Payload::Optional => {}
         }
@@ -311,7 +341,13 @@ impl Lowering<'_> {
     }
 
     /// What is done to allocations by name: to one, or to some of a deployment.
-    fn allocations(&mut self, path: &str, action: &schema::Action, spec: &Job) -> Option<(String, Order)> {
+    fn allocations(
+        &mut self,
+        path: &str,
+        action: &schema::Action,
+        numbers: &Numbers,
+        spec: &Job,
+    ) -> Option<(String, Order)> {
         let job = spec.name.clone();
         if matches!(spec.kind, JobKind::System | JobKind::SysBatch) || spec.is_parent() {
             let message = format!("the allocations of job `{job}` cannot be told apart by their numbers");
@@ -321,28 +357,14 @@ impl Lowering<'_> {
             return None;
         }
         match action {
-            schema::Action::StopAlloc { group, index, .. } => {
-                let group = self.group_of(path, spec, group.as_deref())?;
-                let index = self.count(&format!("{path}.index"), *index, 0..=ALLOCATIONS_MAX);
+            schema::Action::StopAlloc { group, .. } => {
+                let (group, index) = (self.group_of(path, spec, group.as_deref())?, numbers.index);
                 Some((format!("stop {job}.{group}[{index}]"), Order::StopAlloc(GroupOf { job, group }, index)))
             }
-            schema::Action::SetHealth { group, healthy, unhealthy, .. } => {
+            schema::Action::SetHealth { group, .. } => {
                 let group = self.group_of(path, spec, group.as_deref())?;
-                if healthy.is_empty() && unhealthy.is_empty() {
-                    self.error("E015", path, "this entry says nothing of any allocation")
-                        .hint("name some in `healthy` or `unhealthy`, as `healthy: [0, 1]`");
-                }
-                if let Some(both) = healthy.iter().find(|index| unhealthy.contains(index)) {
-                    self.error("E015", path, format!("allocation {both} is said to be both healthy and unhealthy"));
-                }
-                let mut numbers = |field: &str, written: &[u64]| -> Vec<u32> {
-                    let numbered = written.iter().enumerate();
-                    numbered
-                        .map(|(at, index)| self.count(&format!("{path}.{field}[{at}]"), *index, 0..=ALLOCATIONS_MAX))
-                        .collect()
-                };
-                let (healthy, unhealthy) = (numbers("healthy", healthy), numbers("unhealthy", unhealthy));
-                Some((format!("set health of {job}"), Order::SetHealth(GroupOf { job, group }, [healthy, unhealthy])))
+                let health = numbers.health.clone();
+                Some((format!("set health of {job}"), Order::SetHealth(GroupOf { job, group }, health)))
             }
             _ => None,
         }
@@ -356,13 +378,9 @@ impl Lowering<'_> {
         region: Option<&str>,
         placed: &[Placed],
     ) -> Vec<(RegionId, Placed)> {
-        let only = match region {
-            None => None,
-            Some(region) => match self.region(&format!("{path}.region"), region) {
-                Some(region) => Some(region),
-                None => return Vec::new(),
-            },
-        };
+        let only = region.map(|region| self.region(&format!("{path}.region"), region));
+        // An unknown region leaves open where the job is meant to be: then anywhere will do.
+        let (only, is_known) = (only.flatten(), only.is_none_or(|found| found.is_some()));
         let mut found: Vec<(RegionId, Placed)> = Vec::new();
         for job in placed.iter().filter(|job| *job.spec.job.name == *name) {
             let of = job.spec.region;
@@ -374,7 +392,7 @@ impl Lowering<'_> {
             let names: Vec<Arc<str>> = placed.iter().map(|job| job.spec.job.name.clone()).collect();
             self.unknown(&format!("{path}.job"), "job", name, names.iter().map(|name| &**name));
         }
-        found
+        if is_known { found } else { Vec::new() }
     }
 
     /// Scaling must not go beyond what can be run.
@@ -394,6 +412,19 @@ impl Lowering<'_> {
             self.error("E006", "timeline", message);
         }
     }
+}
+
+/// What orders about jobs say in numbers; zero, or none, where an order has no such number.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// Dispatches.
+    count: u32,
+    /// Size of a payload.
+    payload_bytes: u64,
+    /// Number in the name of an allocation.
+    index: u32,
+    /// Numbers of the allocations said to be healthy, and of those said to be not.
+    health: [Vec<u32>; 2],
 }
 
 /// The region of an operator's action.

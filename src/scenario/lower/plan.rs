@@ -4,6 +4,8 @@ use super::LIST_MAX;
 use super::Lowering;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
+use crate::measure::labels::LabelValues;
+use crate::measure::objective;
 use crate::measure::objective::Objective;
 use crate::measure::objective::ObjectiveError;
 use crate::model::topology::RegionId;
@@ -88,6 +90,7 @@ impl Lowering<'_> {
         &mut self,
         machines: &IdVec<MachineId, MachineSpec>,
         jobs: &[super::work::Placed],
+        labels: &LabelValues,
     ) -> Option<PlanSpec> {
         let plan = self.scenario.plan.as_ref()?;
         if plan.vary.is_empty() {
@@ -113,7 +116,10 @@ impl Lowering<'_> {
         let cases = self.cases(plan, machines);
         let ambiguous = match &plan.expect[..] {
             [] => self.expected(false, &self.scenario.expect, &cases),
-            texts => self.expected(true, texts, &cases),
+            texts => {
+                self.known_once(texts, labels);
+                self.expected(true, texts, &cases)
+            }
         };
         if plan.expect.is_empty() && self.scenario.expect.is_empty() {
             self.error("E015", "plan", "nothing is expected, so that every fleet would do")
@@ -383,6 +389,20 @@ impl Lowering<'_> {
             }
         }
         out
+    }
+
+    /// Reports values of labels that no series can have, and what is expected twice.
+    fn known_once(&mut self, texts: &[String], labels: &LabelValues) {
+        for (at, text) in texts.iter().enumerate() {
+            let path = format!("plan.expect[{at}]");
+            if let Some((metric, written)) = objective::about(text) {
+                self.strangers(&path, metric, &written, labels);
+            }
+            let meaning = objective::meaning(text);
+            if meaning.is_some() && texts[..at].iter().any(|other| objective::meaning(other) == meaning) {
+                self.error("E015", &path, format!("`{text}` is there already")).hint("leave one of the two out");
+            }
+        }
     }
 
     /// Reports expectations that cannot be understood, or that name an entry which no case has; those of the scenario

@@ -145,27 +145,56 @@ impl Lowering<'_> {
 
     /// How many machines a target can name; `None` if that is known only when it strikes.
     fn reach(&self, among: &Among, cast: Cast<'_>) -> Option<usize> {
-        let count = |of: RegionId, is_one: &dyn Fn(&MachineSpec) -> bool| {
-            let there = cast.specs.as_slice().iter();
-            there.filter(|spec| self.geography.zones[spec.zone].region == of && is_one(spec)).count()
+        let count = |among: &Among| {
+            let there = cast.specs.iter();
+            there.filter(|(machine, spec)| self.is_among(among, *machine, spec) == Some(true)).count()
         };
-        let nomad = |of| count(of, &|spec| matches!(spec.role, MachineRole::NomadServer));
-        let consul = |of| count(of, &|spec| matches!(spec.role, MachineRole::ConsulServer));
         match among {
             Among::Machine(_) | Among::NomadLeader(_) | Among::ConsulLeader(_) => Some(1),
-            Among::NomadServers(of) => Some(nomad(*of)),
-            Among::ConsulServers(of) => Some(consul(*of)),
-            Among::NomadFollowers(of) => Some(nomad(*of).saturating_sub(1)),
-            Among::ConsulFollowers(of) => Some(consul(*of).saturating_sub(1)),
-            Among::Clients { region, zone, datacenter } => Some(count(*region, &|spec| match &spec.role {
+            Among::NomadServers(_) | Among::ConsulServers(_) | Among::Clients { .. } => Some(count(among)),
+            Among::NomadFollowers(of) => Some(count(&Among::NomadServers(*of)).saturating_sub(1)),
+            Among::ConsulFollowers(of) => Some(count(&Among::ConsulServers(*of)).saturating_sub(1)),
+            Among::JobMachines { .. } => None,
+        }
+    }
+
+    /// Whether a machine is one of these; `None` if that is known only when the entry strikes.
+    fn is_among(&self, among: &Among, machine: MachineId, spec: &MachineSpec) -> Option<bool> {
+        let is_in = |region: RegionId| self.geography.zones[spec.zone].region == region;
+        match among {
+            Among::Machine(only) => Some(machine == *only),
+            Among::NomadServers(of) => Some(matches!(spec.role, MachineRole::NomadServer) && is_in(*of)),
+            Among::ConsulServers(of) => Some(matches!(spec.role, MachineRole::ConsulServer) && is_in(*of)),
+            Among::Clients { region, zone, datacenter } => Some(match &spec.role {
                 MachineRole::Client(node) => {
-                    zone.is_none_or(|zone| zone == spec.zone)
+                    is_in(*region)
+                        && zone.is_none_or(|zone| zone == spec.zone)
                         && datacenter.as_ref().is_none_or(|name| **name == *node.datacenter)
                 }
                 MachineRole::NomadServer | MachineRole::ConsulServer => false,
-            })),
-            Among::JobMachines { .. } => None,
+            }),
+            Among::NomadLeader(_)
+            | Among::ConsulLeader(_)
+            | Among::NomadFollowers(_)
+            | Among::ConsulFollowers(_)
+            | Among::JobMachines { .. } => None,
         }
+    }
+
+    /// Whether two sides of a cut are the same machines, however they are written.
+    pub(super) fn is_same_side(&self, left: &Side, right: &Side, cast: Cast<'_>) -> bool {
+        let is_on = |side: &Side, machine: MachineId, spec: &MachineSpec| match side {
+            Side::Rest => None,
+            Side::Region(region) => Some(self.geography.zones[spec.zone].region == *region),
+            Side::Zone(zone) => Some(spec.zone == *zone),
+            Side::Machines(Target { among, count: Count::All, .. }) => self.is_among(among, machine, spec),
+            Side::Machines(Target { count: Count::Random(_), .. }) => None,
+        };
+        let alike = |(machine, spec)| {
+            is_on(left, machine, spec).is_some_and(|on_left| is_on(right, machine, spec) == Some(on_left))
+        };
+        let on_left = |(machine, spec)| is_on(left, machine, spec) == Some(true);
+        left == right || cast.specs.iter().all(alike) && cast.specs.iter().any(on_left)
     }
 
     fn read_among(&self, words: &[&str], cast: Cast<'_>) -> Result<Among, TargetError> {
