@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::analysis::run::{RunError, Shared, Silent, advance};
+use crate::analysis::run::{RunError, Shared, Silent, UnderWay, advance};
 use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::placement::PlacementRecorder;
@@ -66,6 +66,7 @@ pub fn explain(
     subject: Subject,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Option<Story>, RunError> {
+    let _under_way = UnderWay::new(seed);
     let mut world = World::explaining(spec, seed);
     let wanted = if let Subject::Placed(instance) = &subject { Some(*instance) } else { None };
     let placements = PlacementRecorder::new(spec);
@@ -89,6 +90,7 @@ pub fn explain(
 
 /// The digest of a run as a whole.
 pub fn digest(spec: &Arc<WorldSpec>, seed: u64, interrupted: &dyn Fn() -> bool) -> Result<u64, RunError> {
+    let _under_way = UnderWay::new(seed);
     let mut world = World::new(spec, seed);
     let (end, shared) = (Time::ZERO + spec.duration, Shared::default());
     while world.now() < end {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::analysis::run::{RunError, Shared, Silent, advance};
+use crate::analysis::run::{RunError, Shared, Silent, UnderWay, advance};
 use crate::base::time::Time;
 use crate::world::run::World;
 use crate::world::spec::WorldSpec;
@@ -32,6 +32,7 @@ pub enum Replay {
 pub fn replay(spec: &Arc<WorldSpec>, seed: u64, shared: &Shared) -> Result<Replay, RunError> {
     let end = Time::ZERO + spec.duration;
     let run = |window: std::ops::Range<u64>| -> Result<World, RunError> {
+        let _under_way = UnderWay::new(seed);
         let mut world = World::new(spec, seed);
         world.engine_mut().trace(window);
         advance(&mut world, end, seed, &mut Silent, shared, &mut |_| {})?;

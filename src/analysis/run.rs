@@ -1,5 +1,6 @@
 //! One run: a world, a seed, and everything that is measured in it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -63,6 +64,7 @@ pub fn run(
     shared: &Shared,
     progress: &Progress,
 ) -> Result<Outcome, RunError> {
+    let _under_way = UnderWay::new(seed);
     let mut world = if shared.explains { World::explaining(spec, seed) } else { World::new(spec, seed) };
     let (recorder, laws) = (Recorder::new(spec), Laws::new(world.atlas()));
     let mut watch = Watch { recorder, windows: Windows::new(spec, windows), laws };
@@ -95,6 +97,32 @@ pub(super) fn advance(
         tick(until);
     }
     Ok(())
+}
+
+thread_local! {
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// The seed of the run that this thread is at, for whoever tells of its panic.
+pub fn seed_under_way() -> Option<u64> {
+    SEED.get()
+}
+
+/// While it lives, its thread is at a run.
+pub(super) struct UnderWay;
+
+impl UnderWay {
+    /// A run of this seed begins.
+    pub(super) fn new(seed: u64) -> Self {
+        SEED.set(Some(seed));
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        SEED.set(None);
+    }
 }
 
 /// Listens to nothing.

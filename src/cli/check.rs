@@ -22,7 +22,7 @@ pub(super) fn execute(check: &Check, output: &mut Output) -> Exit {
     if !check.quiet {
         output.data(&overview(lowered));
     }
-    if check.replay { super::run::replay(lowered, output) } else { Exit::Fine }
+    if check.replay { super::run::replay(lowered, check.quiet, output) } else { Exit::Fine }
 }
 
 /// What the scenario is made of, as understood.

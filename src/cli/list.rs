@@ -63,17 +63,20 @@ fn timeline() -> Listing {
         else {
             continue;
         };
+        let about = variant.get("description").and_then(Value::as_str).unwrap_or("").replace('\n', " ");
+        let Some(properties) = inner.get("properties").and_then(Value::as_object) else {
+            // What is registered is no named field: it stands in the brackets by itself.
+            rows.push(row(&[name, "File(…), FileWith(…) or Inline(…)", &about]));
+            out.push(json!({"action": name, "fields": [], "required": [], "takes": "JobSource", "about": about}));
+            continue;
+        };
         let required: Vec<&str> =
             inner.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let fields: Vec<String> = inner
-            .get("properties")
-            .and_then(Value::as_object)
-            .map_or_else(|| vec!["job".to_owned()], |properties| properties.keys().cloned().collect());
+        let fields: Vec<String> = properties.keys().cloned().collect();
         let marked: Vec<String> = fields
             .iter()
             .map(|field| if required.contains(&field.as_str()) { field.clone() } else { format!("[{field}]") })
             .collect();
-        let about = variant.get("description").and_then(Value::as_str).unwrap_or("").replace('\n', " ");
         rows.push(vec![name.clone(), marked.join(" "), about.clone()]);
         out.push(json!({"action": name, "fields": fields, "required": required, "about": about}));
     }

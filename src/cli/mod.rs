@@ -32,6 +32,7 @@ use clap::Parser as _;
 
 use crate::analysis::compact::Trials;
 use crate::analysis::remove::Gone;
+use crate::analysis::run::seed_under_way;
 use args::Args;
 use output::Output;
 
@@ -267,21 +268,28 @@ pub struct Quality {
     pub threads: Option<usize>,
 }
 
-/// The whole command, from the process's arguments to its exit code.
+/// The whole command, from the process's arguments to its exit code. A panic, of whatever thread, ends the process at
+/// once: nothing that was being made is worth finishing.
 pub fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|_| {}));
-    let result = std::panic::catch_unwind(|| from_arguments(std::env::args_os()));
-    let exit = result.unwrap_or_else(|cause| {
-        let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
-        let mut output = Output::standard();
-        output.say(&format!(
-            "cossim {} broke its own promise: {}\nplease report this with the command line, the scenario and the seed",
-            env!("CARGO_PKG_VERSION"),
-            text.unwrap_or("unknown cause"),
-        ));
-        Exit::Broken
-    });
-    ExitCode::from(exit.code())
+    std::panic::set_hook(Box::new(|panic| {
+        let cause = panic.payload();
+        let cause = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+        let place = panic.location().map(ToString::to_string);
+        Output::standard().say(&broken_promise(cause, place.as_deref(), seed_under_way()));
+        std::process::exit(i32::from(Exit::Broken.code()));
+    }));
+    ExitCode::from(from_arguments(std::env::args_os()).code())
+}
+
+/// What is said of a panic: its cause, its place in cossim's source, and the seed of the run it happened in.
+fn broken_promise(cause: Option<&str>, place: Option<&str>, seed: Option<u64>) -> String {
+    let at = place.map(|place| format!("\n  at {place}")).unwrap_or_default();
+    let of = seed.map(|seed| format!("\n  in the run of seed {seed}")).unwrap_or_default();
+    format!(
+        "cossim {} broke its own promise: {}{at}{of}\nplease report this with the command line, the scenario and the seed",
+        env!("CARGO_PKG_VERSION"),
+        cause.unwrap_or("unknown cause"),
+    )
 }
 
 fn from_arguments(arguments: impl Iterator<Item = std::ffi::OsString>) -> Exit {
@@ -329,4 +337,18 @@ fn coloured() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     std::io::stderr().is_terminal() && !set("NO_COLOR") && !dumb
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_promise_is_told_with_its_place_and_its_seed() {
+        let told = broken_promise(Some("below zero"), Some("src/model/fit.rs:3:7"), Some(41));
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(lines[0].ends_with("broke its own promise: below zero"), "{told}");
+        assert_eq!(lines[1..3], ["  at src/model/fit.rs:3:7", "  in the run of seed 41"]);
+        assert_eq!(broken_promise(None, None, None).lines().count(), 2);
+    }
 }

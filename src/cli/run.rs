@@ -231,12 +231,14 @@ fn arguments(run: &Run) -> String {
     words.join(" ")
 }
 
-/// Runs the first seed twice and compares.
-pub(super) fn replay(lowered: &Lowered, output: &mut Output) -> Exit {
+/// Runs the first seed twice and compares; `quiet` says nothing if they are the same.
+pub(super) fn replay(lowered: &Lowered, quiet: bool, output: &mut Output) -> Exit {
     let spec = Arc::new(lowered.world.clone());
     match replay_seed(&spec, 1, &Shared::default()) {
         Ok(Replay::Same { digest, events }) => {
-            output.data(&format!("replay  seed 1 twice: {events} events, digest {digest:016x} both times\n"));
+            if !quiet {
+                output.data(&format!("replay  seed 1 twice: {events} events, digest {digest:016x} both times\n"));
+            }
             Exit::Fine
         }
         Ok(Replay::Differ { event, first, second }) => {

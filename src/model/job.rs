@@ -96,7 +96,7 @@ pub enum JobKind {
 pub struct Job {
     /// Which job.
     pub id: JobId,
-    /// `job "name"`; unique within its namespace.
+    /// `job "name"`; unique within its region, whatever the namespace.
     pub name: Arc<str>,
     /// Default `default`.
     pub namespace: Arc<str>,

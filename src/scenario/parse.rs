@@ -1,6 +1,5 @@
 //! From bytes to the typed scenario: limits, text, syntax. The first mistake ends it; what can be said about a file
-//! that
-//! parses is said by [`crate::scenario::lower`].
+//! that parses is said by [`crate::scenario::lower`].
 
 use ron::error::Error;
 use ron::error::SpannedError;
@@ -11,6 +10,7 @@ use crate::scenario::diagnostic::Place;
 use crate::scenario::diagnostic::SourceId;
 use crate::scenario::diagnostic::offset_of;
 use crate::scenario::locate;
+use crate::scenario::schema;
 use crate::scenario::schema::Scenario;
 use crate::scenario::suggest;
 
@@ -72,7 +72,12 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
         Error::NoSuchEnumVariant { expected, found, outer } => {
             span = name_before(text, span, found);
             let of = outer.as_ref().map(|outer| format!(" as `{outer}`")).unwrap_or_default();
-            (format!("`{found}` is not known{of}"), Some(suggest::hint(found, expected.iter().copied())))
+            let hint = suggest::guess(found, expected.iter().copied()).unwrap_or_else(|| {
+                let names = expected.iter().copied().filter(|name| !schema::OLD_NAMES.contains(name));
+                let all = if outer.as_deref() == Some("Action") { "; `cossim list timeline` shows all" } else { "" };
+                format!("known are {}{all}", suggest::listed(names))
+            });
+            (format!("`{found}` is not known{of}"), Some(hint))
         }
         Error::MissingStructField { field, outer } => {
             if let Some(tree) = locate::scan(text) {
@@ -99,7 +104,11 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
         Error::ExpectedComma if is_within_decimals(text, &span, start) => {
             ("a whole number, 0 or more, belongs here".to_owned(), None)
         }
-        Error::ExpectedComma => ("a comma is missing".to_owned(), None),
+        Error::ExpectedComma => match missing_bracket(text, start) {
+            Some((missing, found)) => (format!("a `{missing}` is missing before this `{found}`"), None),
+            None => ("a comma is missing".to_owned(), None),
+        },
+        Error::ExpectedIdentifier => nameless(text, span.start),
         Error::Eof => ("the file ends in the middle".to_owned(), Some("a bracket is not closed".to_owned())),
         Error::IntegerOutOfBounds => ("this number is too large, or negative".to_owned(), None),
         Error::ExpectedInteger | Error::InvalidIntegerDigit { .. } => {
@@ -138,6 +147,60 @@ fn token(text: &str, start: usize, end: usize) -> std::ops::Range<usize> {
 fn is_within_decimals(text: &str, span: &std::ops::Range<usize>, at: usize) -> bool {
     let word = text.get(span.clone()).unwrap_or_default();
     at > span.start && word.contains('.') && word.parse::<f64>().is_ok()
+}
+
+/// A value stands where a name does: in the brackets of something whose fields are named, or where one of several
+/// names is chosen. Returns the message and a way out.
+fn nameless(text: &str, at: usize) -> (String, Option<String>) {
+    let before = text[..at].trim_end();
+    let Some(holder) = before.strip_suffix('(').filter(|holder| !holder.ends_with("RegisterJob")) else {
+        let hint = "names stand without quotes, as `kind: System`, `File(\"web.nomad.hcl\")` or `Preset(\"aws\")`";
+        return ("a name belongs here".to_owned(), Some(hint.to_owned()));
+    };
+    let start = holder.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |at| at + 1);
+    let (field, name) = (first_field(&holder[start..]), &holder[start..]);
+    let of = if name.is_empty() { String::new() } else { format!(" of `{name}`") };
+    let example = field.map_or("field: value".to_owned(), |field| format!("{field}: …"));
+    (format!("the fields{of} are named"), Some(format!("write `{example}`")))
+}
+
+/// The first field that an action must have.
+fn first_field(action: &str) -> Option<String> {
+    let known: serde_json::Value = serde_json::from_str(schema::JSON_SCHEMA).ok()?;
+    let actions = known["$defs"]["Action"]["oneOf"].as_array()?;
+    let fields = actions.iter().find_map(|known| known["properties"].get(action))?;
+    fields["required"].get(0)?.as_str().map(str::to_owned)
+}
+
+/// The bracket that is missing before one that closes another, and the latter; `None` if none stands at `at`.
+fn missing_bracket(text: &str, at: usize) -> Option<(char, char)> {
+    let found = text.get(at..)?.trim_start().chars().next().filter(|c| matches!(c, ')' | ']' | '}'))?;
+    let mut open: Vec<char> = Vec::new();
+    let mut rest = text.get(..at)?;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' => {
+                open.pop();
+            }
+            '"' => {
+                let mut escaped = false;
+                let end = rest.find(|c| {
+                    let closes = c == '"' && !escaped;
+                    escaped = c == '\\' && !escaped;
+                    closes
+                });
+                rest = &rest[end? + 1..];
+            }
+            '/' if rest.starts_with('/') => rest = &rest[rest.find('\n')?..],
+            '/' if rest.starts_with('*') => rest = &rest[rest.find("*/")? + 2..],
+            _ => {}
+        }
+    }
+    open.pop().filter(|missing| *missing != found).map(|missing| (missing, found))
 }
 
 /// The last time `name` stands at or before the end of `span`; the span itself if it does not.
@@ -188,6 +251,18 @@ mod tests {
                 "s.ron:1:107: a whole number, 0 or more, belongs here",
             ),
             ("Scenario(name: \"x\" seeds: 3)", "s.ron:1:20: a comma is missing"),
+            (
+                "Scenario(name: \"x\", regions: [Region(name: \"(r\", /* ( */ zones: [\"a\"]],\n)",
+                "s.ron:1:70: a `)` is missing before this `]`",
+            ),
+            (
+                "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", NodeCrash(\"r/d-1\"))])",
+                "s.ron:1:80: the fields of `NodeCrash` are named (write `target: …`)",
+            ),
+            (
+                "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", Drain(target: \"r/d-1\"))])",
+                "s.ron:1:70: `Drain` is not known as `Action` (did you mean `DrainNodes`?)",
+            ),
             ("Scenario(name: \"x\")", "s.ron:1:1: field `duration` of `Scenario` is missing"),
             (
                 "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", ZoneOutge(zone: \"b\"))])",

@@ -29,13 +29,25 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
-/// A hint for an unknown name: the nearest known one, or all of them.
+/// A hint for an unknown name: what was perhaps meant, or all known ones.
 pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    guess(word, known.clone()).unwrap_or_else(|| {
+        let known = listed(known);
+        if known.is_empty() { "there are none".to_owned() } else { format!("known are {known}") }
+    })
+}
+
+/// What was perhaps meant: the nearest known name, or else those that begin with the word, ignoring case.
+pub fn guess<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     if let Some(name) = closest(word, known.clone()) {
-        return format!("did you mean `{name}`?");
+        return Some(format!("did you mean `{name}`?"));
     }
-    let known = listed(known);
-    if known.is_empty() { "there are none".to_owned() } else { format!("known are {known}") }
+    let begins = |name: &&str| name.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+    let longer: Vec<&str> = known.into_iter().take(CANDIDATES_MAX).filter(begins).take(BEGUN_MAX + 1).collect();
+    if word.len() < BEGINNING_MIN || longer.is_empty() || longer.len() > BEGUN_MAX {
+        return None;
+    }
+    Some(format!("did you mean `{}`?", longer.join("` or `")))
 }
 
 /// Edits that turn one text into the other: insertions, deletions, replacements, swaps of neighbours. Texts longer
@@ -66,6 +78,10 @@ fn distance(a: &str, b: &str) -> usize {
 const EDITS_MAX: usize = 2;
 /// Names beyond these are not looked at; machines can be many.
 const CANDIDATES_MAX: usize = 1_000;
+/// Shorter words are the beginning of too much.
+const BEGINNING_MIN: usize = 3;
+/// More names that begin alike say nothing.
+const BEGUN_MAX: usize = 4;
 /// Longer lists are cut.
 const LISTED_MAX: usize = 24;
 
@@ -83,6 +99,18 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(closest(word, ["duration", "regions", "name"]), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_may_be_the_beginning_of_what_was_meant() {
+        for (word, expected) in [
+            ("drain", "did you mean `DrainNodes`?"),
+            ("Node", "did you mean `NodeCrash` or `NodeEligibility`?"),
+            ("Dr", "known are `DrainNodes`, `NodeCrash`, `NodeEligibility`"),
+            ("NodeCrahs", "did you mean `NodeCrash`?"),
+        ] {
+            assert_eq!(hint(word, ["DrainNodes", "NodeCrash", "NodeEligibility"]), expected, "{word}");
         }
     }
 }

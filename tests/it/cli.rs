@@ -52,6 +52,20 @@ fn a_quiet_check_says_nothing_but_mistakes() {
 }
 
 #[test]
+fn a_quiet_replay_says_nothing_if_both_runs_are_the_same() {
+    let path = std::env::temp_dir().join(format!("cossim-quiet-replay-{}.ron", std::process::id()));
+    let text = r#"Scenario(name: "quiet", duration: "20s", regions: [
+        Region(name: "r", zones: ["a"], clients: [Clients(datacenter: "apps", count: 1, instance: "m5.large")]),
+    ])"#;
+    std::fs::write(&path, text).unwrap();
+    let file = path.display().to_string();
+    let (quiet, loud) = (cossim(&["check", "--quiet", "--replay", &file]), cossim(&["check", "--replay", &file]));
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "", ""));
+    assert!(loud.code == Some(0) && loud.stdout.contains("replay  seed 1 twice"), "{}", loud.stdout);
+}
+
+#[test]
 fn copies_of_a_job_are_shown_in_one_line() {
     let ended = cossim(&["check", "scenarios/c1m.ron"]);
     assert_eq!(ended.code, Some(0));

@@ -3,7 +3,9 @@
 //!
 //! Writing happens in [`super::apply`] only. Invariants: an allocation is in the list of its node and of its job;
 //! the use of a node is the sum over its non-terminal allocations; identifiers are dense and never given twice.
-//! Left out: access control, variables, volumes of the cluster, namespaces as objects (they are part of a job's name).
+//! Left out: access control, variables, volumes of the cluster, and namespaces. A job is known by its name, where Nomad
+//! knows it by namespace and name; a world has no two jobs of a name in a region, so the only rule lost is that Nomad
+//! evaluates but one of two such jobs when a node that runs both changes.
 
 use std::sync::Arc;
 

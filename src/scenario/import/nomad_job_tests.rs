@@ -324,6 +324,22 @@ fn no_block_leaves_out_a_misspelt_attribute_silently() {
 }
 
 #[test]
+fn checks_that_an_update_would_ignore_are_said_to_count() {
+    let service = |of: &str, check: &str| {
+        let check = format!("check {{\n type = \"tcp\"\n interval = \"10s\"\n{check}\n}}");
+        with_task("").replace("task \"t\"", &format!("service {{\n name = \"s\"\n{of}\n{check}\n}}\n task \"t\""))
+    };
+    let said = |word: &str| format!("on_update = \"{word}\"");
+    for (text, holder) in [(service(&said("ignore"), ""), "service"), (service("", &said("ignore")), "check")] {
+        let message = format!("`on_update` in this {holder} is left out");
+        assert_eq!(found(&text, Severity::Warning), [("W001", message, "\"ignore\"".to_owned())]);
+    }
+    for word in ["require_healthy", "ignore_warnings"] {
+        assert_eq!(found(&service(&said(word), &said(word)), Severity::Warning), []);
+    }
+}
+
+#[test]
 fn what_a_dynamic_block_repeats_is_known_or_said() {
     let repeated = |each: &str, rest: &str| {
         with_task("").replace("task \"t\"", &format!("dynamic \"constraint\" {{\n{each}\n{rest}\n}}\n task \"t\""))

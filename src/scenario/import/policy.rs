@@ -470,7 +470,18 @@ impl Reader {
                 ("check_restart", "failing checks do not restart the task"),
             ],
         );
+        self.on_update(body, "service");
         service
+    }
+
+    /// Nomad takes an allocation for healthy whatever those checks say that are ignored. Ignoring warnings changes
+    /// nothing: no check of a task here comes to one.
+    fn on_update(&mut self, body: &Body, holder: &str) {
+        let Some((word, span)) = self.text(body, "on_update") else { return };
+        if word == "ignore" {
+            let hint = "an allocation of an update is healthy once all its checks pass";
+            self.warn(span, format!("`on_update` in this {holder} is left out"), hint);
+        }
     }
 
     fn check(&mut self, block: &Block, service: &str, index: usize) -> Check {
@@ -537,6 +548,7 @@ impl Reader {
             ],
             &[("check_restart", "failing checks do not restart the task")],
         );
+        self.on_update(body, "check");
         check
     }
 }

@@ -73,7 +73,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// Saying how many attempts ends the default's `unlimited`.
+    /// What is left out is as the default says. The default of service jobs is unlimited, which Nomad refuses beside
+    /// attempts: those take `unlimited: false`.
     pub(super) fn reschedule(
         &mut self,
         path: &str,

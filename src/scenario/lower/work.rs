@@ -89,10 +89,24 @@ impl Lowering<'_> {
             for mut placed in self.job_source(&format!("jobs[{index}]"), source) {
                 let (job, region) = (&placed.spec.job, placed.spec.region);
                 if !names.insert((region, Arc::clone(&job.name))) {
+                    let first = out.iter().find(|known| known.spec.region == region && known.spec.job.name == job.name);
+                    let other = first.map(|known| &known.spec.job.namespace).filter(|other| **other != job.namespace);
                     let region = &self.geography.regions[region].name;
-                    let message = format!("job `{}` is registered twice in `{region}`", job.name);
-                    self.error("E005", &format!("jobs[{index}]"), message)
-                        .hint("give it another name, or register the new version in the timeline");
+                    let (message, hint) = match other {
+                        None => (
+                            format!("job `{}` is registered twice in `{region}`", job.name),
+                            "give it another name, or register the new version in the timeline",
+                        ),
+                        Some(other) => (
+                            format!(
+                                "job `{}` is registered in `{region}` in the namespaces `{other}` and `{}`, but jobs \
+                                 are told apart by their names alone",
+                                job.name, job.namespace
+                            ),
+                            "give one of them another name",
+                        ),
+                    };
+                    self.error("E005", &format!("jobs[{index}]"), message).hint(hint);
                 }
                 let in_job = |name: &Arc<str>| matches_datacenter(&job.datacenters, name);
                 let nodes = roofs.iter().filter(|((of, name), _)| *of == region && in_job(name));

@@ -363,7 +363,7 @@ pub enum RestartMode {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reschedule {
-    /// Attempts per interval. Default: unlimited, batch 1.
+    /// Attempts per interval. Default: none, batch 1. In a service job they take `unlimited: false`.
     #[serde(default)]
     pub attempts: Option<u64>,
     /// Default: none, batch `24h`.
@@ -378,7 +378,7 @@ pub struct Reschedule {
     /// Longest delay. Default `1h`, batch none.
     #[serde(default)]
     pub max_delay: Option<DurationText>,
-    /// Default: true for service jobs that say no `attempts`.
+    /// Whether it goes on for ever, which Nomad refuses beside `attempts`. Default: true, batch false.
     #[serde(default)]
     pub unlimited: Option<bool>,
 }

@@ -16,6 +16,9 @@ use super::TargetText;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct At(pub DurationText, pub Action);
 
+/// Other names that actions were given once; they are read, and not shown.
+pub const OLD_NAMES: [&str; 2] = ["RestartAgent", "Scale"];
+
 /// What happens. `lasts` left out means for ever.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
