@@ -50,8 +50,10 @@ pub struct ControlRecorder {
     evals: OrdMap<(RegionId, String), Evals>,
     eval_time: OrdMap<RegionId, Distribution>,
     plans: OrdMap<RegionId, Plans>,
-    /// Commands of operators that were refused, each once.
+    /// Commands of operators that were refused, each once; those of the warm-up, too.
     refusals: Vec<RefusedCommand>,
+    /// How many there were after the warm-up.
+    refused: OrdMap<RegionId, u64>,
     reigns: Vec<Reign>,
 }
 
@@ -94,6 +96,7 @@ impl ControlRecorder {
             eval_time: spec.regions.ids().map(|r| (r, Distribution::new())).collect(),
             plans: spec.regions.ids().map(|r| (r, Plans::default())).collect(),
             refusals: Vec::new(),
+            refused: OrdMap::new(),
             reigns: Vec::new(),
         }
     }
@@ -128,6 +131,7 @@ impl ControlRecorder {
                 plans.rejected += u64::from(*rejected);
             }
             Notice::Refused { region, command, reason } => {
+                *self.refused.entry(*region).or_insert(0) += u64::from(counted);
                 let known = self
                     .refusals
                     .iter_mut()
@@ -177,8 +181,7 @@ impl ControlRecorder {
             metrics.put("eval.time", &[("region", &*self.spec.regions[region].name)], Value::Times(time));
         }
         for region in self.spec.regions.ids() {
-            let of = self.refusals.iter().filter(|refused| refused.region == region);
-            let count = of.map(|refused| refused.count).sum();
+            let count = self.refused.get(&region).copied().unwrap_or(0);
             let labels = [("region", &*self.spec.regions[region].name)];
             metrics.put("operators.refused", &labels, Value::Total { unit: "commands", count });
         }
