@@ -241,6 +241,23 @@ mod tests {
     }
 
     #[test]
+    fn refusals_of_the_warm_up_are_listed_and_not_counted() {
+        let mut recorder = recorder();
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let mut spec = WorldSpec::clone(&recorder.spec);
+        spec.warmup = Duration::from_secs(60);
+        recorder = ControlRecorder::new(&Arc::new(spec));
+        for seconds in [30, 90, 91] {
+            let (command, reason) = ("promote web".into(), RpcError::UnknownJob);
+            recorder.observe(at(seconds), &Notice::Refused { region: RegionId(0), command, reason });
+        }
+        let named = "operators.refused{region=us-east-1}".to_owned();
+        assert_eq!(figures(recorder.clone(), "operators.refused"), [(named, vec![2.0])]);
+        let (_, listed) = recorder.finish(at(100), &mut Metrics::default());
+        assert_eq!(listed.iter().map(|refused| (refused.first, refused.count)).collect::<Vec<_>>(), [(at(30), 3)]);
+    }
+
+    #[test]
     fn a_plan_conflicts_once_however_many_nodes_refuse() {
         let mut recorder = recorder();
         for (nodes, rejected) in [(3, 0), (3, 2), (1, 1), (1, 0)] {

@@ -1,8 +1,8 @@
 //! How gossip and the catalog learn: detection of dead members, false alarms, propagation of health to the proxies.
 //!
-//! A member of a pool is a process. It is gone for the others while it is dead, or paused, or its machine is cut off, by
-//! however many faults at once. A pause ends with the process it stopped. Left out: whom a cut machine can still reach,
-//! so that a fault that cuts it off from some members only makes it gone for all of them.
+//! A member of a pool is a process. It is gone for the others while it is dead, or paused, or its machine is cut off,
+//! by however many faults at once. A pause ends with the process it stopped. Left out: whom a cut machine can still
+//! reach, so that a fault that cuts it off from some members only makes it gone for all of them.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! An objective holds for every seed unless it says otherwise; one without data is not exercised and counts as failed
 //! unless it ends in `if exercised`. Spaces are free. ENTRY is the label of an entry of the timeline as reports show it
-//! (`zone-outage us-east-1/b`), or `#2` for the second one that is written: an entry that acts in several regions is one.
+//! (`zone-outage us-east-1/b`), or `#2` for the second one as written: an entry that acts in several regions is one.
 
 use std::fmt;
 
@@ -420,10 +420,7 @@ fn find_comparison(text: &str) -> Option<(usize, &'static str, Comparison)> {
 }
 
 /// `metric{label=value} statistic during ENTRY`
-fn parse_left(
-    left: &str,
-    entries: &[Named<'_>],
-) -> Result<(&'static Metric, Labels, Statistic, (Window, Option<usize>)), ObjectiveError> {
+fn parse_left(left: &str, entries: &[Named<'_>]) -> Result<(&'static Metric, Labels, Statistic, Part), ObjectiveError> {
     let name_end = left.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(left.len());
     let name = &left[..name_end];
     if let Some(word) = window_word(name) {
@@ -450,6 +447,8 @@ fn window_word(word: &str) -> Option<&'static str> {
 }
 
 type Labels = Vec<(String, String)>;
+/// A part of the run, and which written entry it is about.
+type Part = (Window, Option<usize>);
 
 fn parse_labels<'t>(metric: &'static Metric, text: &'t str) -> Result<(Labels, &'t str), ObjectiveError> {
     let Some(inner) = text.strip_prefix('{') else { return Ok((Vec::new(), text)) };
@@ -488,12 +487,7 @@ fn parse_statistic<'t>(metric: &'static Metric, text: &'t str) -> Result<(Statis
     }
 }
 
-/// A part of the run, and which written entry it is about.
-fn parse_window(
-    metric: &'static Metric,
-    text: &str,
-    entries: &[Named<'_>],
-) -> Result<(Window, Option<usize>), ObjectiveError> {
+fn parse_window(metric: &'static Metric, text: &str, entries: &[Named<'_>]) -> Result<Part, ObjectiveError> {
     if text.is_empty() {
         return Ok((Window::Whole, None));
     }

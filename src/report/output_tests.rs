@@ -244,7 +244,11 @@ fn a_table_of_values_has_units_and_no_noise() {
     );
     check_contains(
         &file("failovers.csv"),
-        &[",hit,,,,1,,us-east-1/apps-1\n", ",elect nomad us-east-1,2930,", ",detect,303000,303000,303000,1,0,\n"],
+        &[
+            ",hit,,,,1,,us-east-1/private-services-1\n",
+            ",elect nomad us-east-1,2930,",
+            ",detect,303000,303000,303000,1,0,\n",
+        ],
     );
     check_contains(
         &file("placements.csv"),

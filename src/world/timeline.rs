@@ -246,8 +246,8 @@ impl World {
         machines
     }
 
-    /// Whom a fault of the links between two sides hits: the machines it aims at, or else the place, `from` before `to`.
-    /// Where a side is nobody, nothing passes that could suffer.
+    /// Whom a fault of the links between two sides hits: the machines it aims at, or else the place, `from` before
+    /// `to`. Where a side is nobody, nothing passes that could suffer.
     fn cut_off(&self, entry: EntryId, from: &Side, to: &Side) -> Vec<MachineId> {
         let mut sides = [(from, FROM), (to, TO)];
         sides.sort_by_key(|(side, _)| match side {
