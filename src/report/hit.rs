@@ -25,7 +25,11 @@ pub(super) fn hit(ensemble: &Ensemble, fault: usize, out: &mut String) {
         }
     }
     let is_alike = by_machines.len() + usize::from(!nobody.is_empty()) == 1;
-    let of = |all: &[u64]| if is_alike { String::new() } else { format!(" (seeds {})", seeds(all.iter().copied())) };
+    let of = |all: &[u64]| match all {
+        _ if is_alike => String::new(),
+        [only] => format!(" (seed {only})"),
+        several => format!(" (seeds {})", seeds(several.iter().copied())),
+    };
     if !nobody.is_empty() {
         line(out, &format!("  hit nobody{}: {why}", of(&nobody)));
     }
