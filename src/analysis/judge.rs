@@ -240,6 +240,7 @@ mod tests {
     use super::*;
     use crate::base::time::Time;
     use crate::measure::gauge::Gauge;
+    use crate::measure::objective::Named;
     use crate::scenario::diagnostic::{Place, SourceId};
 
     fn run(seed: u64, metrics: Vec<(&str, &str, Value)>) -> Outcome {
@@ -263,7 +264,7 @@ mod tests {
     }
 
     fn judged(text: &str, runs: &[Outcome]) -> Verdict {
-        verdict(text, &Objective::parse(text, &["crash", "scale"]).unwrap(), runs)
+        verdict(text, &Objective::parse(text, &Named::in_order(&["crash", "scale"])).unwrap(), runs)
     }
 
     #[test]
@@ -371,7 +372,7 @@ mod tests {
         assert_eq!(judged(text, std::slice::from_ref(&run)).overall, Judgement::NotExercised);
         let mut inside = Metrics::default();
         inside.put("placement.queued", &[("region", "eu")], level(2.0));
-        let objective = Objective::parse(text, &["crash"]).unwrap();
+        let objective = Objective::parse(text, &Named::in_order(&["crash"])).unwrap();
         run.windows.insert(objective.window, inside);
         assert_eq!(judged(text, &[run]).overall, Judgement::Pass);
     }

@@ -9,6 +9,7 @@ pub mod judge;
 pub mod sequential;
 pub mod replay;
 pub mod ensemble;
+pub mod hit;
 pub mod recovery;
 pub mod summary;
 pub mod compare;

@@ -50,8 +50,10 @@ pub struct ControlRecorder {
     evals: OrdMap<(RegionId, String), Evals>,
     eval_time: OrdMap<RegionId, Distribution>,
     plans: OrdMap<RegionId, Plans>,
-    /// Commands of operators that were refused, each once.
+    /// Commands of operators that were refused, each once; those of the warm-up, too.
     refusals: Vec<RefusedCommand>,
+    /// How many there were after the warm-up.
+    refused: OrdMap<RegionId, u64>,
     reigns: Vec<Reign>,
 }
 
@@ -94,6 +96,7 @@ impl ControlRecorder {
             eval_time: spec.regions.ids().map(|r| (r, Distribution::new())).collect(),
             plans: spec.regions.ids().map(|r| (r, Plans::default())).collect(),
             refusals: Vec::new(),
+            refused: OrdMap::new(),
             reigns: Vec::new(),
         }
     }
@@ -128,6 +131,7 @@ impl ControlRecorder {
                 plans.rejected += u64::from(*rejected);
             }
             Notice::Refused { region, command, reason } => {
+                *self.refused.entry(*region).or_insert(0) += u64::from(counted);
                 let known = self
                     .refusals
                     .iter_mut()
@@ -177,8 +181,7 @@ impl ControlRecorder {
             metrics.put("eval.time", &[("region", &*self.spec.regions[region].name)], Value::Times(time));
         }
         for region in self.spec.regions.ids() {
-            let of = self.refusals.iter().filter(|refused| refused.region == region);
-            let count = of.map(|refused| refused.count).sum();
+            let count = self.refused.get(&region).copied().unwrap_or(0);
             let labels = [("region", &*self.spec.regions[region].name)];
             metrics.put("operators.refused", &labels, Value::Total { unit: "commands", count });
         }
@@ -235,6 +238,23 @@ mod tests {
         let of = |name: &str| format!("{name}{{region=us-east-1,trigger=queued-allocs}}");
         assert_eq!(figures(recorder.clone(), "eval.age"), [(of("eval.age"), vec![8_000.0; 7])]);
         assert_eq!(figures(recorder, "eval.wait"), [(of("eval.wait"), vec![2_000.0; 7])]);
+    }
+
+    #[test]
+    fn refusals_of_the_warm_up_are_listed_and_not_counted() {
+        let mut recorder = recorder();
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let mut spec = WorldSpec::clone(&recorder.spec);
+        spec.warmup = Duration::from_secs(60);
+        recorder = ControlRecorder::new(&Arc::new(spec));
+        for seconds in [30, 90, 91] {
+            let (command, reason) = ("promote web".into(), RpcError::UnknownJob);
+            recorder.observe(at(seconds), &Notice::Refused { region: RegionId(0), command, reason });
+        }
+        let named = "operators.refused{region=us-east-1}".to_owned();
+        assert_eq!(figures(recorder.clone(), "operators.refused"), [(named, vec![2.0])]);
+        let (_, listed) = recorder.finish(at(100), &mut Metrics::default());
+        assert_eq!(listed.iter().map(|refused| (refused.first, refused.count)).collect::<Vec<_>>(), [(at(30), 3)]);
     }
 
     #[test]

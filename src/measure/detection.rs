@@ -1,24 +1,31 @@
 //! How gossip and the catalog learn: detection of dead members, false alarms, propagation of health to the proxies.
+//!
+//! A member of a pool is a process. It is gone for the others while it is dead, or paused, or its machine is cut off,
+//! by however many faults at once. A pause ends with the process it stopped. Left out: whom a cut machine can still
+//! reach, so that a fault that cuts it off from some members only makes it gone for all of them.
 
 use std::sync::Arc;
 
+use crate::base::id::{IdVec, ProcessId};
 use crate::base::ordered::{OrdMap, OrdSet};
 use crate::base::time::Time;
 use crate::measure::distribution::Distribution;
 use crate::measure::metric::{Metrics, Value};
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
+use crate::world::atlas::Processes;
 use crate::world::event::{Instance, Notice, Pool};
-use crate::world::spec::{Action, EntryId, MachineId, MachineRole, OutageKind, ProcessKind, WorldSpec};
+use crate::world::spec::{Action, EntryId, MachineId, MachineRole, ProcessKind, WorldSpec};
 
 /// Measures detection and propagation.
 #[derive(Debug, Clone)]
 pub struct DetectionRecorder {
     spec: Arc<WorldSpec>,
-    /// Since when a member of a pool has been gone for the others (dead, paused or cut off), by machine.
-    gone: OrdMap<MachineId, Time>,
-    /// Per entry of the timeline, whom it hit.
-    hit: OrdMap<EntryId, Arc<[MachineId]>>,
+    processes: IdVec<MachineId, Processes>,
+    /// Processes that are gone for the others.
+    gone: OrdMap<ProcessId, Absence>,
+    /// Per entry of the timeline that lasts, whom it keeps silent, and how.
+    silenced: OrdMap<EntryId, (Silence, Vec<ProcessId>)>,
     pools: OrdMap<Pool, PoolState>,
     /// Waiting for proxies: the last change of an instance in the catalog, and which proxies have not followed.
     changes: OrdMap<Instance, Change>,
@@ -32,7 +39,25 @@ struct PoolState {
     all: Distribution,
     false_positives: u64,
     /// Who is still to learn of a member's death, once somebody has.
-    unaware: OrdMap<MachineId, OrdSet<MachineId>>,
+    unaware: OrdMap<ProcessId, OrdSet<ProcessId>>,
+}
+
+/// Why a process is gone; it is back when nothing is left of this.
+#[derive(Debug, Clone)]
+struct Absence {
+    since: Time,
+    dead: bool,
+    /// Faults that pause it.
+    paused: u32,
+    /// Faults that cut its machine off.
+    cut: u32,
+}
+
+/// How an entry keeps processes silent that live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    Paused,
+    Cut,
 }
 
 #[derive(Debug, Clone)]
@@ -55,8 +80,9 @@ impl DetectionRecorder {
         }
         Self {
             spec: Arc::clone(spec),
+            processes: Processes::of_machines(spec),
             gone: OrdMap::new(),
-            hit: OrdMap::new(),
+            silenced: OrdMap::new(),
             pools,
             changes: OrdMap::new(),
             proxies: OrdMap::new(),
@@ -67,21 +93,22 @@ impl DetectionRecorder {
     /// Takes in a notice.
     pub fn observe(&mut self, at: Time, notice: &Notice) {
         match notice {
-            Notice::EntryBegins { entry, machines } if self.takes_away(*entry) => {
-                self.hit.insert(*entry, Arc::clone(machines));
-                for &machine in machines.iter() {
-                    self.gone.entry(machine).or_insert(at);
-                }
-            }
+            Notice::EntryBegins { entry, machines } => self.begins(at, *entry, machines),
             Notice::EntryEnds { entry } => {
-                for &machine in self.hit.remove(entry).iter().flat_map(|machines| machines.iter()) {
-                    self.back(machine);
+                let (silence, processes) = self.silenced.remove(entry).unwrap_or((Silence::Cut, Vec::new()));
+                for process in processes {
+                    self.change(at, process, |absence| match silence {
+                        Silence::Paused => absence.paused -= 1,
+                        Silence::Cut => absence.cut -= 1,
+                    });
                 }
             }
-            Notice::Power { machine, up: false } => {
-                self.gone.entry(*machine).or_insert(at);
+            Notice::Power { machine, up } => {
+                for process in self.of_machine(*machine) {
+                    self.lives(at, process, *up);
+                }
             }
-            Notice::Power { machine, up: true } => self.back(*machine),
+            Notice::Process { process, up, .. } => self.lives(at, *process, *up),
             Notice::MarkedDead { pool, by, about } => self.marked_dead(at, *pool, *by, *about),
             Notice::CatalogChanged { instance, status, .. } => {
                 self.catalog_changed(at, *instance, *status == Some(CheckStatus::Passing));
@@ -115,40 +142,67 @@ impl DetectionRecorder {
         }
     }
 
-    /// Whether an entry makes its machines disappear for the others.
-    fn takes_away(&self, entry: EntryId) -> bool {
-        match &self.spec.timeline[entry].action {
-            Action::NodeCrash(_) | Action::Partition { .. } => true,
-            Action::ZoneOutage(_, kind) | Action::RegionOutage(_, kind) => {
-                matches!(kind, OutageKind::Power | OutageKind::Network)
+    /// An entry that pauses processes or cuts machines off begins; who dies is told one by one.
+    fn begins(&mut self, at: Time, entry: EntryId, machines: &[MachineId]) {
+        let (silence, processes): (Silence, Vec<ProcessId>) = match &self.spec.timeline[entry].action {
+            Action::ProcessPause(target) => {
+                let process = |machine: &MachineId| match target.process {
+                    ProcessKind::Main => Some(self.processes[*machine].main),
+                    ProcessKind::CatalogAgent => self.processes[*machine].agent,
+                    ProcessKind::Tasks(_) => None,
+                };
+                (Silence::Paused, machines.iter().filter_map(process).collect())
             }
-            Action::ProcessKill(target) | Action::ProcessPause(target) | Action::ProcessRestart(target) => {
-                !matches!(target.process, ProcessKind::Tasks(_))
+            action if action.cuts_links() => {
+                (Silence::Cut, machines.iter().flat_map(|machine| self.of_machine(*machine)).collect())
             }
-            Action::LinkDegrade { .. }
-            | Action::SlowDisk(..)
-            | Action::SlowCpu(..)
-            | Action::RegisterJob { .. }
-            | Action::ScaleJob { .. }
-            | Action::StopJob { .. }
-            | Action::Order { .. }
-            | Action::Nodes { .. } => false,
+            _ => return,
+        };
+        for &process in &processes {
+            self.change(at, process, |absence| match silence {
+                Silence::Paused => absence.paused += 1,
+                Silence::Cut => absence.cut += 1,
+            });
+        }
+        self.silenced.insert(entry, (silence, processes));
+    }
+
+    /// A process died or was started.
+    fn lives(&mut self, at: Time, process: ProcessId, up: bool) {
+        for (silence, processes) in self.silenced.values_mut() {
+            if *silence == Silence::Paused {
+                processes.retain(|paused| *paused != process);
+            }
+        }
+        self.change(at, process, |absence| (absence.dead, absence.paused) = (!up, 0));
+    }
+
+    /// Changes why a process is gone; if nothing is left of it, it is back.
+    fn change(&mut self, at: Time, process: ProcessId, change: impl FnOnce(&mut Absence)) {
+        let absence = self.gone.entry(process).or_insert(Absence { since: at, dead: false, paused: 0, cut: 0 });
+        change(absence);
+        if !absence.dead && absence.paused == 0 && absence.cut == 0 {
+            self.gone.remove(&process);
+            for state in self.pools.values_mut() {
+                state.unaware.remove(&process);
+            }
         }
     }
 
-    fn back(&mut self, machine: MachineId) {
-        self.gone.remove(&machine);
-        for state in self.pools.values_mut() {
-            state.unaware.remove(&machine);
-        }
+    /// The processes of a machine that can be members of pools.
+    fn of_machine(&self, machine: MachineId) -> impl Iterator<Item = ProcessId> + use<> {
+        let Processes { main, agent, .. } = self.processes[machine];
+        [Some(main), agent.filter(|agent| *agent != main)].into_iter().flatten()
     }
 
     fn marked_dead(&mut self, at: Time, pool: Pool, by: MachineId, about: MachineId) {
-        let members = self.members(pool);
+        let (Some(by), Some(about)) = (self.member(pool, by), self.member(pool, about)) else { return };
+        let is_first = self.pools.get(&pool).is_some_and(|state| !state.unaware.contains_key(&about));
+        let members = if is_first { self.members(pool) } else { Vec::new() };
         let gone = &self.gone;
         let counted = at.since(Time::ZERO) >= self.spec.warmup;
         let Some(state) = self.pools.get_mut(&pool) else { return };
-        let Some(&since) = gone.get(&about) else {
+        let Some(&Absence { since, .. }) = gone.get(&about) else {
             // A member that is itself cut off judges everybody else; that says nothing about the judged.
             state.false_positives += u64::from(counted && !gone.contains_key(&by));
             return;
@@ -158,7 +212,7 @@ impl DetectionRecorder {
         }
         let took = at.since(since).as_nanos();
         let counted = since.since(Time::ZERO) >= self.spec.warmup;
-        if !state.unaware.contains_key(&about) {
+        if is_first {
             if counted {
                 state.first.record(took);
             }
@@ -174,15 +228,24 @@ impl DetectionRecorder {
         }
     }
 
-    fn members(&self, pool: Pool) -> Vec<MachineId> {
+    /// The process with which a machine is in a pool.
+    fn member(&self, pool: Pool, machine: MachineId) -> Option<ProcessId> {
         match pool {
+            Pool::ConsulLan(_) => self.processes[machine].agent,
+            Pool::ConsulWan | Pool::NomadWan => Some(self.processes[machine].main),
+        }
+    }
+
+    fn members(&self, pool: Pool) -> Vec<ProcessId> {
+        let machines: Vec<MachineId> = match pool {
             Pool::ConsulLan(region) => {
                 let region = &self.spec.regions[region];
                 region.nomad.iter().chain(&region.consul).chain(&region.clients).copied().collect()
             }
             Pool::ConsulWan => self.spec.regions.iter().flat_map(|(_, region)| region.consul.iter().copied()).collect(),
             Pool::NomadWan => self.spec.regions.iter().flat_map(|(_, region)| region.nomad.iter().copied()).collect(),
-        }
+        };
+        machines.into_iter().filter_map(|machine| self.member(pool, machine)).collect()
     }
 
     fn region(&self, machine: MachineId) -> RegionId {
@@ -199,7 +262,7 @@ impl DetectionRecorder {
             .into_iter()
             .flatten()
             .copied()
-            .filter(|proxy| !self.gone.contains_key(proxy))
+            .filter(|proxy| self.processes[*proxy].agent.is_none_or(|agent| !self.gone.contains_key(&agent)))
             .collect();
         debug_assert!(waiting.iter().all(|m| matches!(self.spec.machines[*m].role, MachineRole::Client(_))));
         self.changes.insert(instance, Change { at, serving, waiting });

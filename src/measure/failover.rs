@@ -36,8 +36,10 @@ pub const OUTAGE_BELOW: f64 = 0.95;
 pub struct Failover {
     /// Which entry of the timeline.
     pub entry: EntryId,
-    /// When it struck.
+    /// When it struck, as written.
     pub at: Time,
+    /// Machines it hit, ascending; of a fault of links those on the side it aims at. Empty if it hit nobody.
+    pub hit: Arc<[MachineId]>,
     /// What tells this run from others: which leaders were hit.
     pub case: String,
     /// Elections it forced.
@@ -183,7 +185,7 @@ impl FailoverRecorder {
     pub fn observe(&mut self, at: Time, notice: &Notice, placement: &PlacementRecorder, control: &ControlRecorder) {
         match notice {
             Notice::EntryBegins { entry, machines } if is_fault(&self.spec.timeline[*entry].action) => {
-                self.begin(at, *entry, machines, placement, control);
+                self.begin(*entry, machines, placement, control);
             }
             Notice::LeaderLost { group, .. } => self.office_lost(*group),
             Notice::LeaderElected { group, .. } => {
@@ -267,12 +269,12 @@ impl FailoverRecorder {
 
     fn begin(
         &mut self,
-        at: Time,
         entry: EntryId,
-        machines: &[MachineId],
+        machines: &Arc<[MachineId]>,
         placement: &PlacementRecorder,
         control: &ControlRecorder,
     ) {
+        let at = self.spec.timeline[entry].at;
         let hit: OrdSet<MachineId> = machines.iter().copied().collect();
         let mut hit_leaders = Vec::new();
         let (spec, failovers) = (&self.spec, &self.failovers);
@@ -308,7 +310,8 @@ impl FailoverRecorder {
             self.waiting_by_lost.insert(chain.lost, (self.failovers.len(), index));
         }
         let outages = self.spec.traffic.ids().map(|_| Outage::default()).collect();
-        self.failovers.push(Failover { entry, at, case, elections: Vec::new(), chains, outages });
+        let (hit_machines, elections) = (Arc::clone(machines), Vec::new());
+        self.failovers.push(Failover { entry, at, hit: hit_machines, case, elections, chains, outages });
         self.hit.push(hit);
     }
 
@@ -421,11 +424,10 @@ impl FailoverRecorder {
     }
 
     /// The fault to blame for a machine that was given up: the last that hit it; or else the last that hit others of
-    /// its region, such as the server it spoke to, or links, which may be anybody's.
+    /// its region, such as the server it spoke to. One that hit nobody is not to blame.
     fn to_blame(&self, machine: MachineId) -> Option<usize> {
         let region = |machine: MachineId| self.spec.zones[self.spec.machines[machine].zone].region;
-        let is_near =
-            |hit: &OrdSet<MachineId>| hit.is_empty() || hit.iter().any(|other| region(*other) == region(machine));
+        let is_near = |hit: &OrdSet<MachineId>| hit.iter().any(|other| region(*other) == region(machine));
         let of_itself = self.hit.iter().rposition(|hit| hit.contains(&machine));
         of_itself.or_else(|| self.hit.iter().rposition(is_near))
     }

@@ -2,7 +2,7 @@
 //!
 //! An objective holds for every seed unless it says otherwise; one without data is not exercised and counts as failed
 //! unless it ends in `if exercised`. Spaces are free. ENTRY is the label of an entry of the timeline as reports show it
-//! (`zone-outage us-east-1/b`), or `#2` for the second one.
+//! (`zone-outage us-east-1/b`), or `#2` for the second one as written: an entry that acts in several regions is one.
 
 use std::fmt;
 
@@ -130,6 +130,27 @@ pub enum Window {
     After(EntryId),
 }
 
+/// An entry of the timeline, as an objective can name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// Its label.
+    pub label: &'a str,
+    /// Which entry of the scenario's timeline it comes from, from 0.
+    pub written: usize,
+}
+
+impl<'a> Named<'a> {
+    /// The entries of a timeline.
+    pub fn all(timeline: &'a IdVec<EntryId, Entry>) -> Vec<Self> {
+        timeline.as_slice().iter().map(|entry| Self { label: &entry.label, written: entry.written }).collect()
+    }
+
+    /// Entries as they are written, by their labels.
+    pub fn in_order(labels: &[&'a str]) -> Vec<Self> {
+        labels.iter().enumerate().map(|(written, &label)| Self { label, written }).collect()
+    }
+}
+
 /// An objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
@@ -141,6 +162,8 @@ pub struct Objective {
     pub statistic: Statistic,
     /// When.
     pub window: Window,
+    /// Which entry of the scenario's timeline the window is about, from 0.
+    pub written: Option<usize>,
     /// How it is compared.
     pub comparison: Comparison,
     /// With what, in the unit of the metric (milliseconds, percent, counts).
@@ -303,21 +326,21 @@ fn parse_metric(text: &str) -> Result<(&'static Metric, &str), ObjectiveError> {
 }
 
 impl Objective {
-    /// Reads an objective; `entries` are the labels of the timeline, in order.
-    pub fn parse(text: &str, entries: &[&str]) -> Result<Self, ObjectiveError> {
+    /// Reads an objective; `entries` are those of the timeline, in order.
+    pub fn parse(text: &str, entries: &[Named<'_>]) -> Result<Self, ObjectiveError> {
         let (at, symbol, comparison) = find_comparison(text).ok_or(ObjectiveError::NoComparison)?;
         let (left, right) = (text[..at].trim(), text[at + symbol.len()..].trim());
-        let (metric, labels, statistic, window) = parse_left(left, entries)?;
+        let (metric, labels, statistic, (window, written)) = parse_left(left, entries)?;
         let (bound, quorum, if_exercised) = parse_right(metric, statistic, right)?;
-        Ok(Self { metric, labels, statistic, window, comparison, bound, quorum, if_exercised })
+        Ok(Self { metric, labels, statistic, window, written, comparison, bound, quorum, if_exercised })
     }
 
     /// Reads a measure: an objective without its comparison, as `failover.replace p99 during #1`. It holds nothing to
     /// anything; of several levels that match, the largest is its value.
-    pub fn measure(text: &str, entries: &[&str]) -> Result<Self, ObjectiveError> {
-        let (metric, labels, statistic, window) = parse_left(text.trim(), entries)?;
+    pub fn measure(text: &str, entries: &[Named<'_>]) -> Result<Self, ObjectiveError> {
+        let (metric, labels, statistic, (window, written)) = parse_left(text.trim(), entries)?;
         let comparison = Comparison::AtMost;
-        Ok(Self { metric, labels, statistic, window, comparison, bound: 0.0, quorum: 1.0, if_exercised: true })
+        Ok(Self { metric, labels, statistic, window, written, comparison, bound: 0.0, quorum: 1.0, if_exercised: true })
     }
 
     /// The measure it is about, in one way of writing it.
@@ -326,8 +349,8 @@ impl Objective {
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let window = match self.window {
             Window::Whole => String::new(),
-            Window::During(entry) => format!(" during #{}", entry.index() + 1),
-            Window::After(entry) => format!(" after #{}", entry.index() + 1),
+            Window::During(entry) => format!(" during #{}", self.written.unwrap_or(entry.index()) + 1),
+            Window::After(entry) => format!(" after #{}", self.written.unwrap_or(entry.index()) + 1),
         };
         format!("{}{labels} {}{window}", self.metric.name, self.statistic.name())
     }
@@ -397,7 +420,7 @@ fn find_comparison(text: &str) -> Option<(usize, &'static str, Comparison)> {
 }
 
 /// `metric{label=value} statistic during ENTRY`
-fn parse_left(left: &str, entries: &[&str]) -> Result<(&'static Metric, Labels, Statistic, Window), ObjectiveError> {
+fn parse_left(left: &str, entries: &[Named<'_>]) -> Result<(&'static Metric, Labels, Statistic, Part), ObjectiveError> {
     let name_end = left.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(left.len());
     let name = &left[..name_end];
     if let Some(word) = window_word(name) {
@@ -425,6 +448,8 @@ fn window_word(word: &str) -> Option<&'static str> {
 
 /// Labels and their values, sorted by label.
 pub type Labels = Vec<(String, String)>;
+/// A part of the run, and which written entry it is about.
+type Part = (Window, Option<usize>);
 
 fn parse_labels<'t>(metric: &'static Metric, text: &'t str) -> Result<(Labels, &'t str), ObjectiveError> {
     let Some(inner) = text.strip_prefix('{') else { return Ok((Vec::new(), text)) };
@@ -463,9 +488,9 @@ fn parse_statistic<'t>(metric: &'static Metric, text: &'t str) -> Result<(Statis
     }
 }
 
-fn parse_window(metric: &'static Metric, text: &str, entries: &[&str]) -> Result<Window, ObjectiveError> {
+fn parse_window(metric: &'static Metric, text: &str, entries: &[Named<'_>]) -> Result<Part, ObjectiveError> {
     if text.is_empty() {
-        return Ok(Window::Whole);
+        return Ok((Window::Whole, None));
     }
     let (word, entry) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let entry = entry.trim().trim_matches('"');
@@ -475,18 +500,22 @@ fn parse_window(metric: &'static Metric, text: &str, entries: &[&str]) -> Result
         return Err(ObjectiveError::UnknownStatistic { metric, word, known });
     }
     let number = entry.strip_prefix('#').and_then(|number| number.parse::<usize>().ok());
-    let matching = |found: &dyn Fn(&str) -> bool| -> Vec<usize> {
-        entries.iter().enumerate().filter(|(_, label)| found(label)).map(|(index, _)| index).collect()
+    // What one written entry does in several regions it does at one time: the first stands for all.
+    let matching = |is_it: &dyn Fn(&Named<'_>) -> bool| -> Vec<(usize, usize)> {
+        let all = entries.iter().enumerate().filter(|(_, named)| is_it(named));
+        let mut found: Vec<(usize, usize)> = all.map(|(index, named)| (index, named.written)).collect();
+        found.dedup_by_key(|(_, written)| *written);
+        found
     };
     let found = match number {
-        Some(number) => number.checked_sub(1).filter(|index| *index < entries.len()).into_iter().collect(),
+        Some(number) => matching(&|named| named.written + 1 == number),
         None if entry.is_empty() => Vec::new(),
-        None => Some(matching(&|label| label == entry))
+        None => Some(matching(&|named| named.label == entry))
             .filter(|exact| exact.len() == 1)
-            .unwrap_or_else(|| matching(&|label| label.starts_with(entry))),
+            .unwrap_or_else(|| matching(&|named| named.label.starts_with(entry))),
     };
-    let [index] = found[..] else {
-        let known = entries.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+    let [(index, written)] = found[..] else {
+        let known = entries.iter().map(|named| format!("`{}`", named.label)).collect::<Vec<_>>().join(", ");
         let entry = entry.to_owned();
         return Err(if found.is_empty() {
             ObjectiveError::UnknownEntry { entry, known }
@@ -495,7 +524,7 @@ fn parse_window(metric: &'static Metric, text: &str, entries: &[&str]) -> Result
         });
     };
     let entry = EntryId::from_index(index);
-    Ok(if word == "during" { Window::During(entry) } else { Window::After(entry) })
+    Ok((if word == "during" { Window::During(entry) } else { Window::After(entry) }, Some(written)))
 }
 
 /// `value [in N% of seeds] [if exercised]`
@@ -673,13 +702,15 @@ mod tests {
         assert_eq!([meaning("failover.replace max"), meaning("what it may be < 4")], [None, None]);
     }
 
-    const ENTRIES: [&str; 2] = ["zone-outage us-east-1/b", "scale frontend"];
+    fn entries() -> Vec<Named<'static>> {
+        Named::in_order(&["zone-outage us-east-1/b", "scale frontend"])
+    }
 
     #[test]
     fn the_grammar_of_objectives() {
         let objective = Objective::parse(
             "failover.leader{system=nomad, region=us-east-1} p99 during zone-outage us-east-1/b < 6s in 90% of seeds if exercised",
-            &ENTRIES,
+            &entries(),
         )
         .unwrap();
         assert_eq!(objective.metric.name, "failover.leader");
@@ -694,7 +725,7 @@ mod tests {
 
     #[test]
     fn no_entry_and_several_entries_are_told_apart() {
-        let entries = ["zone-outage eu/a", "zone-outage eu/b", "zone-outage eu/b"];
+        let entries = Named::in_order(&["zone-outage eu/a", "zone-outage eu/b", "zone-outage eu/b"]);
         let parse = |entry: &str| Objective::parse(&format!("placement.queued during {entry} == 0"), &entries);
         let index = |entry: &str| parse(entry).map(|objective| objective.window);
         assert_eq!(index("zone-outage eu/a"), Ok(Window::During(EntryId(0))));
@@ -708,15 +739,31 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_in_several_regions_is_one_entry() {
+        let named = |label, written| Named { label, written };
+        let entries = [named("scale web in eu", 0), named("scale web in us", 0), named("zone-outage eu/a", 1)];
+        let window = |entry: &str| {
+            let text = format!("placement.queued max after {entry}");
+            Objective::measure(&text, &entries).map(|objective| (objective.window, objective.measured()))
+        };
+        let scaled = Ok((Window::After(EntryId(0)), "placement.queued max after #1".to_owned()));
+        assert_eq!([window("scale"), window("scale web"), window("#1")], [scaled.clone(), scaled.clone(), scaled]);
+        let lost = Ok((Window::After(EntryId(2)), "placement.queued max after #2".to_owned()));
+        assert_eq!([window("zone-outage"), window("#2")], [lost.clone(), lost]);
+        assert!(matches!(window("#3"), Err(ObjectiveError::UnknownEntry { .. })));
+        assert_eq!(window("scale web in us").map(|(window, _)| window), Ok(Window::After(EntryId(1))));
+    }
+
+    #[test]
     fn a_measure_is_an_objective_without_its_comparison() {
         for (text, expected) in [
             ("placement.queued", "placement.queued final"),
             ("failover.replace p99 during zone-outage", "failover.replace p99 during #1"),
             ("request.success_ratio{traffic=users} after #2", "request.success_ratio{traffic=users} value after #2"),
         ] {
-            assert_eq!(Objective::measure(text, &ENTRIES).unwrap().measured(), expected);
+            assert_eq!(Objective::measure(text, &entries()).unwrap().measured(), expected);
         }
-        assert!(Objective::measure("placement.queued < 3", &ENTRIES).is_err());
+        assert!(Objective::measure("placement.queued < 3", &entries()).is_err());
     }
 
     #[test]
@@ -729,7 +776,7 @@ mod tests {
             ("placement.queued max after #2 <= 3", Statistic::Max, Window::After(EntryId(1)), 3.0),
             ("placement.queued after scale != 3", Statistic::Final, Window::After(EntryId(1)), 3.0),
         ] {
-            let objective = Objective::parse(text, &ENTRIES).unwrap();
+            let objective = Objective::parse(text, &entries()).unwrap();
             assert_eq!((objective.statistic, objective.window), (statistic, window), "{text}");
             assert!((objective.bound - bound).abs() < 1e-9, "{text}");
         }
@@ -770,7 +817,7 @@ mod tests {
             ("placement.queued == 0 if convenient", "not understood"),
             ("", "is missing"),
         ] {
-            let error = Objective::parse(text, &ENTRIES).unwrap_err();
+            let error = Objective::parse(text, &entries()).unwrap_err();
             assert!(error.to_string().contains(part), "{text}: {error}");
             assert!(error.hint().is_some(), "{text}");
         }

@@ -81,6 +81,8 @@ pub struct PlacementRecorder {
     /// Per region, by allocation.
     placements: IdVec<RegionId, Rows>,
     zones: IdVec<ZoneId, Levels>,
+    /// Zones of a region that have client machines.
+    client_zones: IdVec<RegionId, Vec<ZoneId>>,
     zone_counts: IdVec<ZoneId, i64>,
 }
 
@@ -139,7 +141,7 @@ impl PlacementRecorder {
             wanted: OrdMap::new(),
             latency: Distribution::new(),
             start_latency: Distribution::new(),
-            skew: Gauge::new(0.0, from),
+            skew: Gauge::new(1.0, from),
             groups: OrdMap::new(),
             room: Room::new(spec, region),
             balance: Balance::new(places(spec, region), from),
@@ -151,6 +153,7 @@ impl PlacementRecorder {
             regions: spec.regions.ids().map(region).collect(),
             placements: spec.regions.ids().map(|_| Rows::default()).collect(),
             zones: spec.zones.ids().map(|_| Levels::new(WIDTH, 0.0)).collect(),
+            client_zones: spec.regions.ids().map(|region| client_zones(spec, region)).collect(),
             zone_counts: spec.zones.ids().map(|_| 0).collect(),
         }
     }
@@ -320,12 +323,21 @@ impl PlacementRecorder {
         self.zones[zone].add(at, sign as f64);
         self.zone_counts[zone] += sign;
         let region = self.spec.zones[zone].region;
-        let zones = &self.spec.regions[region].zones;
+        let zones = &self.client_zones[region];
         let counts = || zones.iter().map(|&zone| self.zone_counts[zone]);
         let (total, most) = (counts().sum::<i64>(), counts().max().unwrap_or(0));
         let skew = if total > 0 { most as f64 * zones.len() as f64 / total as f64 } else { 1.0 };
         self.regions[region].skew.set(at, skew);
     }
+}
+
+/// The zones of a region that have client machines, each once.
+fn client_zones(spec: &WorldSpec, region: RegionId) -> Vec<ZoneId> {
+    let clients = &spec.regions[region].clients;
+    let mut zones: Vec<ZoneId> = clients.iter().map(|machine| spec.machines[*machine].zone).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    zones
 }
 
 /// Width of the buckets of the charts.

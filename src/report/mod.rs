@@ -8,6 +8,7 @@ mod escape;
 pub mod explain;
 pub mod folder;
 mod frame;
+mod hit;
 pub mod reason;
 pub mod cell;
 pub mod fleet;

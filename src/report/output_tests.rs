@@ -61,6 +61,7 @@ fn outcome(spec: &WorldSpec, seed: u64, slow: bool) -> Outcome {
     let failover = Failover {
         entry: EntryId(0),
         at: at(struck),
+        hit: [MachineId(9)].into(),
         case: if slow { "nomad leader hit" } else { "no leader hit" }.to_owned(),
         elections: elections.into_iter().collect(),
         chains: vec![chain],
@@ -241,7 +242,14 @@ fn a_table_of_values_has_units_and_no_noise() {
         &file("series.csv"),
         &["seed,series,unit,from_s,value\n", "1,request.latency{traffic=users} p50,ms,20,50.333333\n"],
     );
-    check_contains(&file("failovers.csv"), &[",elect nomad us-east-1,2930,", ",detect,303000,303000,303000,1,0\n"]);
+    check_contains(
+        &file("failovers.csv"),
+        &[
+            ",hit,,,,1,,us-east-1/private-services-1\n",
+            ",elect nomad us-east-1,2930,",
+            ",detect,303000,303000,303000,1,0,\n",
+        ],
+    );
     check_contains(
         &file("placements.csv"),
         &["cpu_mhz,memory_mib,asked_s", ",20,20.1,24,260,stop,lost,e3,0.25,,,,,,,,,\n"],
@@ -257,7 +265,7 @@ fn an_election_that_nobody_won_is_not_counted() {
     let ensemble = Ensemble::new(&spec, String::new(), vec![run], Vec::new());
     let mut bytes = Vec::new();
     crate::report::table::failovers(&ensemble, &mut bytes).unwrap();
-    check_contains(std::str::from_utf8(&bytes).unwrap(), &[",elect nomad us-east-1,,,,0,\n"]);
+    check_contains(std::str::from_utf8(&bytes).unwrap(), &[",elect nomad us-east-1,,,,0,,\n"]);
 }
 
 #[test]

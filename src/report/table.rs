@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 use crate::analysis::ensemble::Ensemble;
+use crate::analysis::hit;
 use crate::analysis::summary::make::stages;
 use crate::analysis::summary::rounded;
 use crate::base::time::Time;
@@ -45,22 +46,37 @@ pub fn series(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
     table.finish()
 }
 
-/// `failovers.csv`: every stage of every fault of every run.
+/// `failovers.csv`: every stage of every fault of every run. The first row of each says how many machines it hit, and
+/// which, unless it names whole zones or regions.
 pub fn failovers(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
-    let header =
-        ["seed", "fault", "at_s", "case", "stage", "critical_path_ms", "p50_ms", "max_ms", "count", "unreplaced"];
+    let header = [
+        "seed",
+        "fault",
+        "at_s",
+        "case",
+        "stage",
+        "critical_path_ms",
+        "p50_ms",
+        "max_ms",
+        "count",
+        "unreplaced",
+        "hit",
+    ];
     let mut table = Table::new(to, &header)?;
     let shown = |ms: Option<f64>| ms.map_or(String::new(), |ms| ms.to_string());
     for run in &ensemble.runs {
         for failover in &run.failovers {
             let label = &ensemble.spec.timeline[failover.entry].label;
             let at = failover.at.as_secs_f64();
+            let (none, case) = (&"", &failover.case);
+            let hit = hit::machines(&ensemble.spec, failover).unwrap_or_default().join(" ");
+            table.row(&[&run.seed, label, &at, case, &"hit", none, none, none, &failover.hit.len(), none, &hit])?;
             for election in &failover.elections {
                 let region = &ensemble.spec.regions[election.group.region].name;
                 let stage = format!("elect {} {region}", election.group.system.name());
                 let ms = shown(election.elected.map(|end| end.since(failover.at).as_millis_f64()));
                 let count = usize::from(election.elected.is_some());
-                table.row(&[&run.seed, label, &at, &failover.case, &stage, &ms, &ms, &ms, &count, &""])?;
+                table.row(&[&run.seed, label, &at, case, &stage, &ms, &ms, &ms, &count, none, none])?;
             }
             for stage in stages(failover) {
                 let (ms, p50, max) = (shown(stage.ms), shown(stage.p50_ms), shown(stage.max_ms));
@@ -70,13 +86,14 @@ pub fn failovers(ensemble: &Ensemble, to: &mut dyn Write) -> io::Result<()> {
                     &run.seed,
                     label,
                     &at,
-                    &failover.case,
+                    case,
                     stage_name,
                     &ms,
                     &p50,
                     &max,
                     &stage.count,
                     &unreplaced,
+                    none,
                 ])?;
             }
         }

@@ -10,9 +10,10 @@ use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Election, Failover, Outage, STAGES};
 use crate::measure::metric::Key;
-use crate::measure::objective::Objective;
+use crate::measure::objective::{Named, Objective};
 use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
+use crate::report::hit::hit;
 use crate::report::sensitivity::{analysed, found, gathered};
 use crate::report::style::STAGE_WORDS;
 use crate::report::unplaced::unplaced;
@@ -206,8 +207,9 @@ fn expectations(ensemble: &Ensemble, out: &mut String) {
 fn unjudged(ensemble: &Ensemble, verdict: &Verdict, out: &mut String) {
     let spec = &ensemble.spec;
     let never = verdict.runs.iter().filter(|(seen, judged)| seen == NEVER && *judged == Judgement::Fail).count();
-    let labels: Vec<&str> = spec.timeline.as_slice().iter().map(|entry| &*entry.label).collect();
-    let found = Objective::parse(&verdict.text, &labels).ok().and_then(|o| o.outlasts(&spec.timeline, spec.duration));
+    let found = Objective::parse(&verdict.text, &Named::all(&spec.timeline))
+        .ok()
+        .and_then(|o| o.outlasts(&spec.timeline, spec.duration));
     if let Some((entry, left)) = found.filter(|_| never > 0) {
         let label = &spec.timeline[entry].label;
         line(out, "        the bound could not be judged in full, as it is longer than the rest of the run:");
@@ -256,6 +258,7 @@ fn failovers(ensemble: &Ensemble, out: &mut String) {
     for of_fault in all.chunk_by(|a, b| a.fault == b.fault) {
         let entry = &ensemble.spec.timeline[of_fault[0].entry];
         section(out, &format!("failover: {} at {}", entry.label, of_fault[0].at));
+        hit(ensemble, of_fault[0].fault, out);
         for some in of_fault.chunks(CASES_ABREAST) {
             failover_table(ensemble, some, out);
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::measure::objective::{Objective, ObjectiveError};
+use crate::measure::objective::{Named, Objective, ObjectiveError};
 use crate::scenario::Folder;
 use crate::scenario::Loaded;
 use crate::scenario::Parsed;
@@ -122,10 +122,9 @@ impl Fleets {
             return Err(Box::new(Loaded { lowered, findings, sources }));
         };
         self.set_job_counts(choice, &mut lowered);
-        let labels: Vec<&str> = lowered.world.timeline.as_slice().iter().map(|entry| &*entry.label).collect();
         for (at, text) in texts.iter().enumerate() {
             let place = Place { source: self.parsed.source, span: tree.find(&format!("{path}[{at}]")) };
-            match Objective::parse(text, &labels) {
+            match Objective::parse(text, &Named::all(&lowered.world.timeline)) {
                 Ok(objective) => {
                     lowered.expectations.push(Expectation { text: text.as_str().into(), objective, place });
                 }

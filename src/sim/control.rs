@@ -87,12 +87,17 @@ impl<P: Actor> Engine<P> {
 
     /// A host comes back: every process on it that had ever been started is restarted.
     pub fn boot_host(&mut self, host: HostId, cause: Cause) -> bool {
+        self.boot_host_without(host, &[], cause)
+    }
+
+    /// The same, but for these processes, which stay as they are.
+    pub fn boot_host_without(&mut self, host: HostId, dead: &[ProcessId], cause: Cause) -> bool {
         if std::mem::replace(&mut self.core.hosts[host].up, true) {
             return false;
         }
         for at in 0..self.core.hosts[host].processes.len() {
             let process = self.core.hosts[host].processes[at];
-            if self.core.lockers[process].was_started {
+            if self.core.lockers[process].was_started && !dead.contains(&process) {
                 self.restart(process, cause);
             }
         }

@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::base::id::{HostId, IdVec, ProcessId};
-use crate::base::machine::{Fx, Input, Machine, Slot, Token};
+use crate::base::machine::{Channel, Fx, Input, Machine, Slot, Token};
 use crate::base::time::{Duration, Time};
 use crate::base::units::MegabitsPerSecond;
 use crate::sim::core::{Core, State, TIMER};
@@ -365,6 +365,11 @@ impl<P: Actor> Engine<P> {
         }
         let ends: Vec<End> = processes.iter().map(|&process| self.core.end(process)).collect();
         self.core.rules.touch(&ends)
+    }
+
+    /// Whether the rules in force let anything of a stream pass from one process to another.
+    pub fn lets_through(&self, from: ProcessId, to: ProcessId) -> bool {
+        self.core.rules.lets_through(self.core.end(from), self.core.end(to), Channel::Stream)
     }
 
     /// Whether a message to this process would be delayed and nothing else: no rule is in force, it runs and is not

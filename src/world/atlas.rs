@@ -13,7 +13,7 @@ use crate::protocol::proxy::endpoint::Endpoint;
 use crate::world::desk::Desk;
 use crate::world::replicas::Replicas;
 use crate::world::routine::Routine;
-use crate::world::spec::{Action, IngressId, JobSpec, MachineId, MachineRole, WorldSpec};
+use crate::world::spec::{Action, IngressId, JobSpec, MachineId, MachineRole, MachineSpec, WorldSpec};
 
 /// The processes of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,33 @@ pub struct Processes {
     pub agent: Option<ProcessId>,
     /// The task runtime, on clients.
     pub runtime: Option<ProcessId>,
+}
+
+impl Processes {
+    /// Those of every machine of a world, numbered from 0 in the order it is built.
+    pub fn of_machines(spec: &WorldSpec) -> IdVec<MachineId, Self> {
+        let mut next = 0;
+        let mut number = || {
+            next += 1;
+            ProcessId(next - 1)
+        };
+        let of_machine = |machine: &MachineSpec| {
+            let has_consul = spec.regions[spec.zones[machine.zone].region].has_consul();
+            let main = number();
+            let (agent, runtime) = match machine.role {
+                MachineRole::ConsulServer => (Some(main), None),
+                MachineRole::NomadServer => (has_consul.then(&mut number), None),
+                MachineRole::Client(_) => (has_consul.then(&mut number), Some(number())),
+            };
+            Self { main, agent, runtime }
+        };
+        spec.machines.as_slice().iter().map(of_machine).collect()
+    }
+
+    /// The one with the highest number.
+    fn last(&self) -> ProcessId {
+        self.runtime.or(self.agent).unwrap_or(self.main)
+    }
 }
 
 /// The fixed directory of a world.
@@ -101,17 +128,11 @@ impl Atlas {
     pub fn new(spec: &Arc<WorldSpec>, seed: u64) -> Self {
         let mut machines: IdVec<ProcessId, Option<MachineId>> = IdVec::new();
         let mut nodes: IdVec<MachineId, Option<NodeId>> = spec.machines.ids().map(|_| None).collect();
-        let mut processes = IdVec::new();
-        for (machine, machine_spec) in spec.machines.iter() {
-            let has_consul = spec.regions[spec.zones[machine_spec.zone].region].has_consul();
-            let main = machines.push(Some(machine));
-            let mut agent = || has_consul.then(|| machines.push(Some(machine)));
-            let (agent, runtime) = match machine_spec.role {
-                MachineRole::ConsulServer => (Some(main), None),
-                MachineRole::NomadServer => (agent(), None),
-                MachineRole::Client(_) => (agent(), Some(machines.push(Some(machine)))),
-            };
-            processes.push(Processes { main, agent, runtime });
+        let processes = Processes::of_machines(spec);
+        for (machine, of_machine) in processes.iter() {
+            while machines.next_id() <= of_machine.last() {
+                machines.push(Some(machine));
+            }
         }
         for (_, region) in spec.regions.iter() {
             for (number, &machine) in region.clients.iter().enumerate() {

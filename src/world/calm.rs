@@ -105,6 +105,7 @@ impl World {
         self.atlas.routine == Routine::Simulated
             || self.atlas.spec.network.same_host.loss.get() > 0.0
             || pair.iter().any(|&process| self.engine.is_paused(process))
+            || matches!(self.engine.process(runtime), Process::Runtime(runtime) if runtime.has_paused())
             || self.engine.rules_touch(&pair)
     }
 

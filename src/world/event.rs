@@ -266,7 +266,8 @@ impl Outcome {
 /// Something that happened, told in order of time.
 #[derive(Debug, Clone)]
 pub enum Notice {
-    /// An entry of the timeline strikes these machines (empty for links and jobs).
+    /// An entry of the timeline strikes these machines (none for jobs); of a fault of links, those on the side it aims
+    /// at.
     EntryBegins {
         /// Which.
         entry: EntryId,

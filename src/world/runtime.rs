@@ -4,6 +4,8 @@
 //! task of a job that is an ingress's proxy runs the proxy itself. Left out: the processor the tasks take from each
 //! other; a slow processor slows all of them alike.
 
+mod pause;
+
 use std::mem;
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use crate::world::life::{self, Life};
 use crate::world::naming;
 use crate::world::process::Process;
 use crate::world::proxy::Proxy;
+use crate::world::runtime::pause::Pauses;
 use crate::world::spec::{MachineId, ServiceSpec};
 use crate::world::station::station_config;
 use crate::world::via::unwrap;
@@ -45,6 +48,7 @@ pub struct Runtime {
     proxy: Option<Proxy>,
     /// What happens to tasks next.
     life: OrdSet<(Time, TaskId, Step)>,
+    pauses: Pauses,
     /// Images the machine has, by job and task.
     images: OrdSet<(Arc<str>, u16)>,
     /// 1 is nominal.
@@ -103,6 +107,7 @@ impl Runtime {
             facade: Facade { region: atlas.region(machine), machine, instances: Vec::new() },
             proxy: None,
             life: OrdSet::new(),
+            pauses: Pauses::default(),
             images: OrdSet::new(),
             speed: 1.0,
             draws,
@@ -111,9 +116,9 @@ impl Runtime {
         }
     }
 
-    /// The proxy that runs here, if one does.
-    pub fn proxy(&self) -> Option<&Proxy> {
-        self.proxy.as_ref()
+    /// The proxy that runs here and is not paused, if one does.
+    pub fn proxy_at_work(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| !self.pauses.has((proxy.alloc(), 0)))
     }
 
     /// A response was passed on to its user past the proxy that runs here: see [`Proxy::passed_on`].
@@ -132,6 +137,9 @@ impl Runtime {
     /// Reacts to one input.
     #[inline]
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
+        if self.has_paused() && self.is_for_paused(&input) {
+            return self.pauses.hold(input);
+        }
         match input {
             Input::Start => {}
             Input::Message { from, msg: Wire::Http(msg) } => self.http(now, from, msg, fx),
@@ -177,6 +185,7 @@ impl Runtime {
         for &id in &hit {
             self.end(id, Exit::Failure, fx);
         }
+        self.go_on(now, fx);
         self.live(now, fx);
         hit.len()
     }
@@ -184,7 +193,8 @@ impl Runtime {
     /// Every instance serves at this speed from now on; 1 is nominal.
     pub fn set_speed(&mut self, now: Time, speed: f64, fx: &mut impl Fx<Process>) {
         self.speed = speed;
-        let ports: Vec<u32> = self.tasks.values().flat_map(|task| task.ports.iter().map(|&(port, _)| port)).collect();
+        let going = self.tasks.iter().filter(|(id, _)| !self.pauses.has(**id));
+        let ports: Vec<u32> = going.flat_map(|(_, task)| task.ports.iter().map(|&(port, _)| port)).collect();
         for port in ports {
             self.stations.set_speed(now, port, speed, &mut Doors { fx, facade: &self.facade });
         }
@@ -215,7 +225,10 @@ impl Runtime {
         match msg {
             TaskMsg::Start { alloc, task } => self.start(now, &alloc, task),
             TaskMsg::Stop { alloc, task } => self.stop(now, (alloc, task), fx),
-            TaskMsg::Kill { alloc, task } => self.end((alloc, task), Exit::Failure, fx),
+            TaskMsg::Kill { alloc, task } => {
+                self.end((alloc, task), Exit::Failure, fx);
+                self.go_on(now, fx);
+            }
             TaskMsg::Reattach { alloc, task } => {
                 let alive = self.tasks.contains_key(&(alloc, task));
                 self.tell(TaskMsg::Reattached { alloc, task, alive }, fx);
@@ -300,12 +313,16 @@ impl Runtime {
         }
         let service = task.ports.iter().find_map(|&(_, service)| service);
         let takes = service.map(|index| self.atlas.spec.services[index].stop).unwrap_or_default();
+        if self.pauses.has(id) {
+            return self.pauses.put_off(takes, id, Step::End);
+        }
         self.life.insert((now + takes, id, Step::End));
     }
 
     fn end(&mut self, id: TaskId, exit: Exit, fx: &mut impl Fx<Process>) {
         let Some(task) = self.tasks.remove(&id) else { return };
         self.life.retain(|(_, other, _)| *other != id);
+        self.pauses.forget(id);
         let mut closed = false;
         for (port, _) in task.ports {
             self.facade.instances.retain(|(other, _)| *other != port);

@@ -377,6 +377,8 @@ pub struct Entry {
     pub lasts: Option<Duration>,
     /// Short text for reports: `zone-outage us-east-1/b`.
     pub label: Arc<str>,
+    /// Which entry of the scenario's timeline it comes from, from 0: an action in several regions is several entries.
+    pub written: usize,
     /// What happens.
     pub action: Action,
     /// Priority of the evaluation that what operators register or stop gets; `None` for the job's.
@@ -487,6 +489,31 @@ pub enum Side {
     Rest,
 }
 
+impl Action {
+    /// Whether nothing passes some links while it lasts.
+    pub fn cuts_links(&self) -> bool {
+        match self {
+            Self::Partition { .. }
+            | Self::ZoneOutage(_, OutageKind::Network)
+            | Self::RegionOutage(_, OutageKind::Network) => true,
+            Self::LinkDegrade { change, .. } => change.loss.get() >= 1.0,
+            Self::ZoneOutage(_, OutageKind::Power)
+            | Self::RegionOutage(_, OutageKind::Power)
+            | Self::ProcessKill(_)
+            | Self::ProcessPause(_)
+            | Self::ProcessRestart(_)
+            | Self::NodeCrash(_)
+            | Self::SlowDisk(..)
+            | Self::SlowCpu(..)
+            | Self::RegisterJob { .. }
+            | Self::ScaleJob { .. }
+            | Self::StopJob { .. }
+            | Self::Order { .. }
+            | Self::Nodes { .. } => false,
+        }
+    }
+}
+
 /// How packets suffer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Degradation {
@@ -504,7 +531,8 @@ pub struct Degradation {
     pub bandwidth: Option<MegabitsPerSecond>,
 }
 
-/// What an entry aims at. Random picks are drawn from the run's seed and the entry's number when it strikes.
+/// What an entry aims at. Random picks are drawn when it strikes, from the run's seed and what is written: the entry's
+/// time and label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Candidates.

@@ -12,8 +12,10 @@ use crate::world::event::{Group, Notice, System};
 use crate::world::orders;
 use crate::world::process::Process;
 use crate::world::run::{Witness, World, ear};
+use crate::world::runtime::TaskId;
 use crate::world::spec::{
-    Action, Among, Count, Degradation, EntryId, MachineId, MachineRole, NodeDeed, OutageKind, ProcessKind, Side, Target,
+    Action, Among, Count, Degradation, Entry, EntryId, MachineId, MachineRole, NodeDeed, OutageKind, ProcessKind, Side,
+    Target,
 };
 
 /// What an entry did that its end takes back.
@@ -23,6 +25,8 @@ pub(super) enum Standing {
     Killed(Vec<ProcessId>),
     /// Processes that are paused.
     Paused(Vec<ProcessId>),
+    /// Tasks that are paused, by the runtime they are in.
+    PausedTasks(Vec<(ProcessId, TaskId)>),
     /// Machines and balancers without power.
     Unpowered { machines: Vec<MachineId>, balancers: Vec<usize> },
     /// Rules of the network, and balancers that are cut off.
@@ -32,6 +36,21 @@ pub(super) enum Standing {
     /// Machines with a slow processor.
     Processor(Vec<MachineId>),
 }
+
+impl Standing {
+    /// The processes it holds dead.
+    fn killed(&self) -> &[ProcessId] {
+        match self {
+            Self::Killed(processes) => processes,
+            _ => &[],
+        }
+    }
+}
+
+/// The targets an entry can have, as its random streams are named.
+const TARGET: &str = "target";
+const FROM: &str = "from";
+const TO: &str = "to";
 
 impl World {
     /// An entry strikes.
@@ -48,6 +67,9 @@ impl World {
         }
         self.standing[entry.index()] = match action {
             Action::ProcessKill(target) => self.kill(&machines, &target.process, cause, witness),
+            Action::ProcessPause(Target { process: ProcessKind::Tasks(job), .. }) => {
+                Some(self.pause_tasks(&machines, job, cause, witness))
+            }
             Action::ProcessPause(target) => {
                 let processes = self.processes(&machines, &target.process);
                 processes.iter().for_each(|&process| {
@@ -57,7 +79,8 @@ impl World {
             }
             Action::ProcessRestart(target) => {
                 let killed = self.kill(&machines, &target.process, cause, witness);
-                if let Some(Standing::Killed(processes)) = killed {
+                if let Some(Standing::Killed(mut processes)) = killed {
+                    self.leave_to_others(&mut processes, Standing::killed);
                     self.restart(&processes, cause, witness);
                 }
                 None
@@ -74,9 +97,9 @@ impl World {
                 let cut = Selector::Region(region.0);
                 Some(self.outage(machines, self.balancers(|r, _| r == *region), *kind, cut, cause, witness))
             }
-            Action::Partition { from, to, symmetric } => Some(self.rule(entry, from, to, *symmetric, Verdict::Drop)),
+            Action::Partition { from, to, symmetric } => Some(self.rule(entry, (from, to), *symmetric, Verdict::Drop)),
             Action::LinkDegrade { from, to, symmetric, change } => {
-                Some(self.rule(entry, from, to, *symmetric, Verdict::Degrade(degrade(*change))))
+                Some(self.rule(entry, (from, to), *symmetric, Verdict::Degrade(degrade(*change))))
             }
             Action::SlowDisk(_, factor) => {
                 for &machine in &machines {
@@ -116,10 +139,7 @@ impl World {
         match self.standing[entry.index()].take() {
             None => {}
             Some(Standing::Killed(mut processes)) => {
-                self.leave_to_others(&mut processes, |standing| match standing {
-                    Standing::Killed(processes) => processes,
-                    _ => &[],
-                });
+                self.leave_to_others(&mut processes, Standing::killed);
                 self.restart(&processes, cause, witness);
             }
             Some(Standing::Paused(mut processes)) => {
@@ -131,6 +151,13 @@ impl World {
                     self.engine.resume(process);
                 }
             }
+            Some(Standing::PausedTasks(mut tasks)) => {
+                self.leave_to_others(&mut tasks, |standing| match standing {
+                    Standing::PausedTasks(tasks) => tasks,
+                    _ => &[],
+                });
+                self.resume_tasks(&tasks, cause, witness);
+            }
             Some(Standing::Unpowered { mut machines, mut balancers }) => {
                 self.leave_to_others(&mut machines, |standing| match standing {
                     Standing::Unpowered { machines, .. } => machines,
@@ -140,10 +167,7 @@ impl World {
                     Standing::Unpowered { balancers, .. } => balancers,
                     _ => &[],
                 });
-                for &machine in &machines {
-                    self.engine.boot_host(Self::host(machine), cause);
-                    witness.notice(now, &Notice::Power { machine, up: true });
-                }
+                machines.iter().for_each(|&machine| self.boot(machine, cause, witness));
                 for &balancer in &balancers {
                     self.engine.boot_host(self.balancer_hosts[balancer], cause);
                 }
@@ -210,13 +234,10 @@ impl World {
             | Action::NodeCrash(target)
             | Action::SlowDisk(target, _)
             | Action::SlowCpu(target, _)
-            | Action::Nodes { target, .. } => self.choose(entry, target),
-            Action::ZoneOutage(zone, _) => self.side(entry, &Side::Zone(*zone)),
-            Action::RegionOutage(region, _) => self.side(entry, &Side::Region(*region)),
-            Action::Partition { from, to, .. } | Action::LinkDegrade { from, to, .. } => match from {
-                Side::Rest => self.side(entry, to),
-                from => self.side(entry, from),
-            },
+            | Action::Nodes { target, .. } => self.choose(entry, target, TARGET),
+            Action::ZoneOutage(zone, _) => self.side(entry, &Side::Zone(*zone), TARGET),
+            Action::RegionOutage(region, _) => self.side(entry, &Side::Region(*region), TARGET),
+            Action::Partition { from, to, .. } | Action::LinkDegrade { from, to, .. } => self.cut_off(entry, from, to),
             Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } | Action::Order { .. } => {
                 Vec::new()
             }
@@ -225,27 +246,52 @@ impl World {
         machines
     }
 
-    fn side(&self, entry: EntryId, side: &Side) -> Vec<MachineId> {
+    /// Whom a fault of the links between two sides hits: the machines it aims at, or else the place, `from` before
+    /// `to`. Where a side is nobody, nothing passes that could suffer.
+    fn cut_off(&self, entry: EntryId, from: &Side, to: &Side) -> Vec<MachineId> {
+        let mut sides = [(from, FROM), (to, TO)];
+        sides.sort_by_key(|(side, _)| match side {
+            Side::Machines(_) => 0,
+            Side::Region(_) | Side::Zone(_) => 1,
+            Side::Rest => 2,
+        });
+        let [first, second] = sides.map(|(side, aim)| self.side(entry, side, aim));
+        if second.is_empty() && !matches!(sides[1].0, Side::Rest) { Vec::new() } else { first }
+    }
+
+    fn side(&self, entry: EntryId, side: &Side, aim: &str) -> Vec<MachineId> {
         let all = || self.atlas.spec.machines.iter();
         match side {
             Side::Region(region) => {
                 all().map(|(machine, _)| machine).filter(|m| self.atlas.region(*m) == *region).collect()
             }
             Side::Zone(zone) => all().filter(|(_, spec)| spec.zone == *zone).map(|(machine, _)| machine).collect(),
-            Side::Machines(target) => self.choose(entry, target),
+            Side::Machines(target) => self.choose(entry, target, aim),
             Side::Rest => Vec::new(),
         }
     }
 
-    /// The machines a target means now. Random picks are drawn from the seed and the entry's number.
-    fn choose(&self, entry: EntryId, target: &Target) -> Vec<MachineId> {
+    /// The machines a target means now. `aim` says which target of the entry it is.
+    fn choose(&self, entry: EntryId, target: &Target, aim: &str) -> Vec<MachineId> {
         let mut candidates = self.candidates(&target.among);
+        if let ProcessKind::Tasks(job) = &target.process {
+            candidates.retain(|machine| self.runtime_runs(*machine, job));
+        }
         if let Count::Random(count) = target.count {
-            let mut rng = Rng::stream(self.atlas.seed, &format!("timeline/{}", entry.0));
-            rng.shuffle(&mut candidates);
+            self.picks(entry, aim).shuffle(&mut candidates);
             candidates.truncate(count as usize);
         }
         candidates
+    }
+
+    /// Random picks of an entry come from a stream that is named by what is written, so that other entries shift
+    /// nothing: its time and label, and which of equal entries it is.
+    fn picks(&self, entry: EntryId, aim: &str) -> Rng {
+        let timeline = &self.atlas.spec.timeline;
+        let Entry { at, label, .. } = &timeline[entry];
+        let is_equal = |(_, other): &(EntryId, &Entry)| other.at == *at && other.label == *label;
+        let earlier = timeline.iter().take_while(|(other, _)| *other < entry).filter(is_equal).count();
+        Rng::stream(self.atlas.seed, &format!("timeline/{}/{label}/{earlier}/{aim}", at.as_nanos()))
     }
 
     fn candidates(&self, among: &Among) -> Vec<MachineId> {
@@ -337,6 +383,48 @@ impl World {
         }
     }
 
+    /// A machine boots. What another entry holds dead stays so.
+    fn boot(&mut self, machine: MachineId, cause: Cause, witness: &mut dyn Witness) {
+        let held = self.standing.iter().flatten().flat_map(Standing::killed);
+        let mut dead: Vec<ProcessId> =
+            held.copied().filter(|process| self.atlas.machine(*process) == Some(machine)).collect();
+        dead.sort_unstable();
+        dead.dedup();
+        let now = self.now();
+        self.engine.boot_host_without(Self::host(machine), &dead, cause);
+        witness.notice(now, &Notice::Power { machine, up: true });
+        for process in dead {
+            witness.notice(now, &Notice::Process { machine, process, up: false });
+        }
+    }
+
+    fn pause_tasks(&mut self, machines: &[MachineId], job: &str, cause: Cause, witness: &mut dyn Witness) -> Standing {
+        let runtimes: Vec<ProcessId> =
+            machines.iter().filter_map(|machine| self.atlas.processes[*machine].runtime).collect();
+        let mut paused = Vec::new();
+        for process in runtimes {
+            let ear = &mut ear!(self, witness);
+            let tasks = self.engine.with_cause(process, cause, ear, |process, now, fx| match process {
+                Process::Runtime(runtime) => runtime.pause_job(now, job, fx),
+                _ => Vec::new(),
+            });
+            paused.extend(tasks.into_iter().flatten().map(|task| (process, task)));
+        }
+        Standing::PausedTasks(paused)
+    }
+
+    fn resume_tasks(&mut self, tasks: &[(ProcessId, TaskId)], cause: Cause, witness: &mut dyn Witness) {
+        for of_runtime in tasks.chunk_by(|(one, _), (other, _)| one == other) {
+            let ids: Vec<TaskId> = of_runtime.iter().map(|(_, id)| *id).collect();
+            let ear = &mut ear!(self, witness);
+            self.engine.with_cause(of_runtime[0].0, cause, ear, |process, now, fx| {
+                if let Process::Runtime(runtime) = process {
+                    runtime.resume(now, &ids, fx);
+                }
+            });
+        }
+    }
+
     /// Operators do something to these nodes, in order.
     fn ask_operators(
         &mut self,
@@ -406,8 +494,8 @@ impl World {
         }
     }
 
-    fn rule(&mut self, entry: EntryId, from: &Side, to: &Side, symmetric: bool, verdict: Verdict) -> Standing {
-        let (near, far) = (self.selector(entry, from), self.selector(entry, to));
+    fn rule(&mut self, entry: EntryId, (from, to): (&Side, &Side), symmetric: bool, verdict: Verdict) -> Standing {
+        let (near, far) = (self.selector(entry, from, FROM), self.selector(entry, to, TO));
         let (from, to) = match (near, far) {
             (Some(near), Some(far)) => (near, far),
             (Some(near), None) => (near.clone(), Selector::Not(Box::new(near))),
@@ -416,16 +504,30 @@ impl World {
         };
         let direction = if symmetric { Direction::BothWays } else { Direction::OneWay };
         let rule = self.engine.add_rule(Rule { from, to, direction, channel: None, verdict });
-        Standing::Cut { rules: vec![rule], balancers: Vec::new() }
+        let mut balancers: Vec<usize> = Vec::new();
+        if self.atlas.spec.timeline[entry].action.cuts_links() {
+            balancers.extend((0..self.atlas.balancers.len()).filter(|&balancer| self.is_cut_from_users(balancer)));
+        }
+        self.tell_users(&balancers, false);
+        Standing::Cut { rules: vec![rule], balancers }
+    }
+
+    /// Whether users could not speak to a balancer, or not hear it, under the rules in force.
+    fn is_cut_from_users(&self, balancer: usize) -> bool {
+        let (ingress, _, node) = self.atlas.balancers[balancer];
+        let users = self.atlas.spec.traffic.iter().zip(&self.atlas.sources);
+        users
+            .filter(|((_, traffic), _)| traffic.ingress == ingress)
+            .any(|(_, &source)| !self.engine.lets_through(source, node) || !self.engine.lets_through(node, source))
     }
 
     /// Whom a side means; `None` for everybody who is not on the other.
-    fn selector(&self, entry: EntryId, side: &Side) -> Option<Selector> {
+    fn selector(&self, entry: EntryId, side: &Side, aim: &str) -> Option<Selector> {
         match side {
             Side::Region(region) => Some(Selector::Region(region.0)),
             Side::Zone(zone) => Some(Selector::Zone(zone.0)),
             Side::Machines(_) => Some(Selector::hosts(
-                self.side(entry, side).into_iter().map(|machine| HostId::from_index(machine.index())),
+                self.side(entry, side, aim).into_iter().map(|machine| HostId::from_index(machine.index())),
             )),
             Side::Rest => None,
         }

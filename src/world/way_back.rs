@@ -68,7 +68,7 @@ impl World {
         let engine = &self.engine;
         let proxy = (answer.to, answer.exchange);
         let balancer = match engine.process(proxy.0) {
-            Process::Runtime(runtime) => runtime.proxy()?.passes_on(proxy.1)?,
+            Process::Runtime(runtime) => runtime.proxy_at_work()?.passes_on(proxy.1)?,
             _ => return None,
         };
         let user = match engine.process(balancer.0) {

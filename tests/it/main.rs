@@ -8,6 +8,7 @@ mod compare;
 mod judged;
 mod desk;
 mod explain;
+mod faults;
 mod golden;
 mod quality;
 mod tidy;

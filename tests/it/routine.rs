@@ -25,6 +25,7 @@ const FAULTS: &str = r#"timeline=[
     At("360s", LinkDegrade(from: "us-east-1/c", to: "us-east-1", delay: "20ms", lasts: "20s")),
     At("400s", ScaleJob(job: "web", count: 4)),
     At("420s", ProcessRestart(target: "1 random consul follower")),
+    At("440s", ProcessPause(target: "1 random fabio", lasts: "20s")),
 ]"#;
 
 /// The starter scenario with these faults.

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::analysis::across::Across;
 use crate::analysis::ensemble::Ensemble;
+use crate::analysis::hit;
 use crate::analysis::judge::Judgement;
 use crate::analysis::recovery::{self, recoveries};
 use crate::analysis::sequential;
@@ -205,6 +206,7 @@ fn fault(spec: &WorldSpec, failover: &Failover) -> Fault {
         fault: spec.timeline[failover.entry].label.to_string(),
         at_s: failover.at.as_secs_f64(),
         case: failover.case.clone(),
+        hit: hit::machines(spec, failover),
         lost: failover.chains.len(),
         unreplaced: failover.unreplaced(),
         elections: failover

@@ -262,6 +262,9 @@ pub struct Fault {
     pub at_s: f64,
     /// Which leaders it hit.
     pub case: String,
+    /// Machines it hit, by name; none if it hit nobody. Absent of a fault that names whole zones or regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hit: Option<Vec<String>>,
     /// Allocations it took away.
     pub lost: usize,
     /// Those that nothing replaced.

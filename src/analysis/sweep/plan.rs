@@ -11,7 +11,7 @@ use crate::analysis::sweep::design::{self, Design, DesignError, Layout};
 use crate::analysis::sweep::work::Row;
 use crate::base::ordered::OrdMap;
 use crate::measure::labels::LabelValues;
-use crate::measure::objective::{Objective, Window};
+use crate::measure::objective::{Named, Objective, Window};
 use crate::measure::outcome::Outcome;
 use crate::scenario;
 use crate::scenario::Loaded;
@@ -181,7 +181,7 @@ impl Plan {
     }
 
     fn readings(&self, lowered: &Lowered) -> Result<Readings, PlanError> {
-        let labels: Vec<&str> = lowered.world.timeline.as_slice().iter().map(|entry| &*entry.label).collect();
+        let entries = Named::all(&lowered.world.timeline);
         let mut readings = Readings { measures: Vec::new(), expectations: Vec::new() };
         for expectation in &lowered.expectations {
             let measure = readings.add(expectation.objective.clone());
@@ -191,7 +191,7 @@ impl Plan {
         let none_said = self.measures.is_empty() && readings.measures.is_empty();
         let defaults = || DEFAULT_MEASURES.iter().map(|text| (*text).to_owned()).collect();
         for text in if none_said { defaults() } else { self.measures.clone() } {
-            let objective = Objective::measure(&text, &labels).map_err(|error| {
+            let objective = Objective::measure(&text, &entries).map_err(|error| {
                 let (reason, hint) = (error.to_string(), error.hint());
                 PlanError::Measure { text: text.clone(), reason, hint }
             })?;

@@ -108,6 +108,7 @@ fn fault(name: &str, seed: u64) -> Fault {
         fault: name.to_owned(),
         at_s: 240.0,
         case: format!("{name} {seed}"),
+        hit: Some(vec![name.to_owned()]),
         lost: 7,
         unreplaced: 1,
         elections: vec![Election {

@@ -71,7 +71,7 @@ impl Lowering<'_> {
                     Some(_) | None => meaning.label.as_str().into(),
                 };
                 let (at, lasts, eval_priority) = (Time::ZERO + at, meaning.lasts, meaning.eval_priority);
-                out.push(Entry { at, lasts, label, action, eval_priority });
+                out.push(Entry { at, lasts, label, written: index, action, eval_priority });
             }
         }
         self.scaled_allocations(&placed, &out);

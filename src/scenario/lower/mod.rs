@@ -31,6 +31,7 @@ use crate::base::units::MegabitsPerSecond;
 use crate::base::units::Ratio;
 use crate::measure::catalogue::Metric;
 use crate::measure::labels::LabelValues;
+use crate::measure::objective::Named;
 use crate::measure::objective::Objective;
 use crate::model::job::Job;
 use crate::model::topology::RegionId;
@@ -391,8 +392,7 @@ impl Lowering<'_> {
         let mut out: Vec<Expectation> = Vec::new();
         for (index, text) in texts.iter().enumerate().filter(|(_, text)| list != "group_by" || *text != LEADERS) {
             let path = format!("{list}[{index}]");
-            let labels: Vec<&str> = timeline.as_slice().iter().map(|entry| &*entry.label).collect();
-            match Objective::parse(text, &labels) {
+            match Objective::parse(text, &Named::all(timeline)) {
                 Ok(objective) => {
                     if list == "expect" {
                         self.watched_too_briefly(&path, &objective, timeline);

@@ -6,6 +6,7 @@ use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::measure::labels::LabelValues;
 use crate::measure::objective;
+use crate::measure::objective::Named;
 use crate::measure::objective::Objective;
 use crate::measure::objective::ObjectiveError;
 use crate::model::topology::RegionId;
@@ -414,7 +415,8 @@ impl Lowering<'_> {
             all.map(|schema::At(_, action)| label(action)).collect()
         };
         let parsed = |text: &String, labels: &[String]| {
-            Objective::parse(text, &labels.iter().map(String::as_str).collect::<Vec<_>>()).err()
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            Objective::parse(text, &Named::in_order(&labels)).err()
         };
         let is_several = |error: &ObjectiveError| matches!(error, ObjectiveError::SeveralEntries { .. });
         let (mut nowhere_there, mut ambiguous) = (Vec::new(), Vec::new());

@@ -1,0 +1,262 @@
+//! What faults of the timeline come to: whom they hit, what stays down while several of them hold it, what users and
+//! other members see of it.
+
+use std::sync::Arc;
+
+use cossim::analysis::ensemble::Ensemble;
+use cossim::analysis::judge;
+use cossim::analysis::run::{Progress, Shared, run};
+use cossim::base::time::Time;
+use cossim::measure::metric::Value;
+use cossim::measure::objective::Window;
+use cossim::measure::outcome::Outcome;
+use cossim::report::text;
+use cossim::scenario;
+use cossim::scenario::lower::Lowered;
+use cossim::world::event::Notice;
+use cossim::world::run::{Witness, World};
+use cossim::world::spec::{EntryId, MachineId, WorldSpec};
+
+struct NoFiles;
+
+impl scenario::lower::Files for NoFiles {
+    fn read(&self, path: &str) -> Result<(String, String), String> {
+        Err(format!("{path} is not read here"))
+    }
+}
+
+fn lowered(text: &str, edits: &[&str]) -> Lowered {
+    let edits: Vec<String> = edits.iter().map(|edit| (*edit).to_owned()).collect();
+    let loaded = scenario::load_text("x.ron", text, &edits, &NoFiles);
+    let shown = loaded.sources.render(&loaded.findings, false);
+    loaded.lowered.unwrap_or_else(|| panic!("{shown}"))
+}
+
+fn outcome(lowered: &Lowered) -> Outcome {
+    let windows = judge::windows(&lowered.expectations);
+    run(&Arc::new(lowered.world.clone()), &windows, 1, &Shared::default(), &Progress::default()).expect("it ends")
+}
+
+/// Runs it and checks what it expects.
+fn holds(lowered: &Lowered) -> Outcome {
+    let outcome = outcome(lowered);
+    for verdict in judge::judge(&lowered.expectations, std::slice::from_ref(&outcome)) {
+        assert!(verdict.met, "{verdict:?}");
+    }
+    outcome
+}
+
+/// Three servers of each kind, six clients, and a job on one of them.
+fn plain(timeline: &str, rest: &str) -> Lowered {
+    let text = format!(
+        r#"Scenario(
+            name: "x", duration: "5m", network: Preset("lan"),
+            regions: [Region(name: "r", zones: ["a"], nomad: Servers(first_leader: "nomad-3"),
+                clients: [Clients(datacenter: "d", count: 6, instance: "m5.large")])],
+            jobs: [Inline(Job(name: "side", datacenters: ["d"], groups: [
+                Group(name: "side", cpu: "500 MHz", memory: "128 MiB"),
+            ]))],
+            timeline: [{timeline}],
+            {rest}
+        )"#
+    );
+    lowered(&text, &[])
+}
+
+/// Users of a web service, with another job beside it on the same machine.
+fn shop(timeline: &str, expect: &str) -> Lowered {
+    let text = format!(
+        r#"Scenario(
+            name: "x", duration: "5m", warmup: "1m", network: Preset("lan"),
+            regions: [Region(name: "r", zones: ["a"], clients: [
+                Clients(datacenter: "edge", count: 1, instance: "m5.large"),
+                Clients(datacenter: "d", count: 1, instance: "m5.large"),
+            ])],
+            jobs: [
+                Inline(Job(name: "fabio", kind: System, datacenters: ["edge"], groups: [
+                    Group(name: "fabio", driver: "exec", cpu: "500 MHz", memory: "128 MiB", ports: {{"lb": 9999}}),
+                ])),
+                Inline(Job(name: "web", datacenters: ["d"], groups: [
+                    Group(name: "web", cpu: "500 MHz", memory: "128 MiB", ports: {{"http": 0}}, services: [
+                        GroupService(name: "web", port: "http", tags: ["urlprefix-/"],
+                            check: Http(path: "/h", interval: "5s", timeout: "2s")),
+                    ]),
+                ])),
+                Inline(Job(name: "side", datacenters: ["d"], groups: [
+                    Group(name: "side", cpu: "500 MHz", memory: "128 MiB"),
+                ])),
+            ],
+            services: [Service(name: "web", service_time: Exponential("5ms"))],
+            ingress: [Ingress(job: "fabio", port: "lb", balancer: Alb(interval: "10s"))],
+            traffic: [Traffic(name: "users", to: "x.example.com/", rate: "20/s", timeout: "2s")],
+            timeline: [{timeline}],
+            expect: [{expect}],
+        )"#
+    );
+    lowered(&text, &[])
+}
+
+#[test]
+fn a_server_that_was_restarted_is_missed_when_it_dies() {
+    let faults = r#"At("1m", ProcessRestart(target: "r/nomad-1")), At("2m", NodeCrash(target: "r/nomad-1"))"#;
+    let bounds = ["nomad", "consul-lan/r"].map(|pool| format!(r#""gossip.detect_first{{pool={pool}}} max < 60s""#));
+    holds(&plain(faults, &format!("expect: [{}]", bounds.join(", "))));
+}
+
+#[test]
+fn a_machine_that_two_faults_hold_down_is_gone_until_both_have_ended() {
+    let faults = r#"At("2m", NodeCrash(target: "r/d-1", lasts: "2m")),
+                    At("121s", NodeCrash(target: "r/d-1", lasts: "1s"))"#;
+    let expect = r#"expect: ["gossip.false_positives{pool=consul-lan/r} == 0",
+        "gossip.detect_first{pool=consul-lan/r} count == 1", "gossip.detect_all{pool=consul-lan/r} count == 1"]"#;
+    holds(&plain(faults, expect));
+}
+
+#[test]
+fn a_server_whose_consul_agent_is_dead_is_still_a_member_of_nomads_pool() {
+    let faults = r#"At("1m", ProcessKill(target: "nomad servers of r", process: ConsulAgent)),
+                    At("2m", ProcessKill(target: "r/nomad-1"))"#;
+    let expect = r#"expect: ["gossip.detect_first{pool=nomad} count == 1",
+        "gossip.detect_first{pool=consul-lan/r} count == 3"]"#;
+    holds(&plain(faults, expect));
+}
+
+#[test]
+fn a_paused_job_leaves_what_runs_beside_it_alone() {
+    for target in [r#"target: "side in r""#, r#"target: "clients in r", process: Tasks("side")"#] {
+        let pause = format!(r#"At("2m", ProcessPause({target}, lasts: "1m"))"#);
+        let outcome = holds(&shop(&pause, r#""request.success_ratio >= 99%""#));
+        assert_eq!(&*outcome.failovers[0].hit, [MachineId(7)], "only one machine runs it");
+    }
+}
+
+/// Neither a paused service nor a paused proxy answers anybody; afterwards both go on.
+#[test]
+fn a_paused_job_does_nothing_until_it_is_resumed() {
+    for job in ["web", "fabio"] {
+        let pause = format!(r#"At("2m", ProcessPause(target: "{job} in r", lasts: "1m"))"#);
+        let expect = r#""request.success_ratio during process-pause < 5%", "failover.request_gap max > 58s",
+            "placement.churn total == 0""#;
+        let outcome = holds(&shop(&pause, expect));
+        let values = outcome.series.iter().find(|series| series.name.starts_with("requests.good")).unwrap();
+        let good = |second: usize| values.values[second / 5].unwrap_or(0.0);
+        assert!(good(110) > 15.0 && good(150) < 1.0 && good(270) > 15.0, "{job}: {:?}", values.values);
+    }
+}
+
+/// The machines each entry hits.
+#[derive(Default)]
+struct Hits(Vec<Vec<MachineId>>);
+
+impl Witness for Hits {
+    fn notice(&mut self, _: Time, notice: &Notice) {
+        if let Notice::EntryBegins { machines, .. } = notice {
+            self.0.push(machines.to_vec());
+        }
+    }
+}
+
+fn hits(spec: WorldSpec, seed: u64) -> Vec<Vec<MachineId>> {
+    let spec = Arc::new(spec);
+    let mut hits = Hits::default();
+    World::new(&spec, seed).advance(Time::ZERO + spec.duration, &mut hits).expect("virtual time does not stand still");
+    hits.0
+}
+
+#[test]
+fn an_earlier_entry_does_not_change_who_is_picked_at_random() {
+    let crash = r#"At("10s", NodeCrash(target: "1 random client in r", lasts: "1m"))"#;
+    let world = |before: &str| plain(&format!("{before}{crash}, {crash}"), "").world;
+    let short = |mut spec: WorldSpec, seed| {
+        spec.duration = cossim::base::time::Duration::from_secs(11);
+        let mut hits = hits(spec, seed);
+        hits.split_off(hits.len() - 2)
+    };
+    let picked: Vec<_> = (1..=8).map(|seed| short(world(""), seed)).collect();
+    for before in [r#"At("5s", CollectGarbage()), "#, r#"At("5s", SlowCpu(target: "one client in r", factor: 2)), "#] {
+        assert_eq!((1..=8).map(|seed| short(world(before), seed)).collect::<Vec<_>>(), picked, "{before}");
+    }
+    assert!(picked.iter().any(|of_run| of_run[0] != of_run[1]), "equal entries pick for themselves: {picked:?}");
+}
+
+#[test]
+fn the_end_of_one_fault_revives_nobody_whom_another_holds_dead() {
+    let kills = r#"At("1m", ProcessKill(target: "r/nomad-1", lasts: "3m")),
+                   At("1m", ProcessKill(target: "r/nomad-3", lasts: "3m"))"#;
+    for also in [r#"NodeCrash(target: "r/nomad-1", lasts: "10s")"#, r#"ProcessRestart(target: "r/nomad-1")"#] {
+        let faults = format!(r#"{kills}, At("2m", {also})"#);
+        let expect = r#"expect: ["raft.elections{system=nomad} total during #1 == 0",
+            "raft.elections{system=nomad} total after #1 == 1"]"#;
+        holds(&plain(&faults, expect));
+    }
+}
+
+#[test]
+fn a_zone_that_is_cut_off_is_the_same_however_it_is_written() {
+    let digest = |fault: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/starter.ron");
+        let text = std::fs::read_to_string(path).unwrap();
+        let timeline = format!(r#"timeline=[At("90s", {fault})]"#);
+        outcome(&lowered(&text, &["duration=3m30s", "expect=[]", &timeline])).digest
+    };
+    let outage = digest(r#"ZoneOutage(zone: "us-east-1/a", kind: Network, lasts: "80s")"#);
+    assert_eq!(digest(r#"Partition(from: "us-east-1/a", lasts: "80s")"#), outage);
+    assert_eq!(digest(r#"Partition(from: "rest", to: "us-east-1/a", lasts: "80s")"#), outage);
+}
+
+#[test]
+fn an_entry_in_two_regions_is_one_of_those_that_expectations_count() {
+    let text = r#"Scenario(
+        name: "x", duration: "5m", network: Preset("lan"),
+        regions: [Region(name: "r", zones: ["a"], clients: [Clients(datacenter: "d", count: 1, instance: "m5.large")]),
+            Region(name: "q", like: "r")],
+        timeline: [At("1m", CollectGarbage()), At("2m", NodeCrash(target: "r/d-1"))],
+        expect: ["placement.queued during #2 == 0", "placement.queued after collect == 0"],
+    )"#;
+    let lowered = lowered(text, &[]);
+    assert_eq!(lowered.world.timeline.len(), 3);
+    let windows: Vec<Window> = lowered.expectations.iter().map(|expected| expected.objective.window).collect();
+    assert_eq!(windows, [Window::During(EntryId(2)), Window::After(EntryId(0))]);
+}
+
+#[test]
+fn allocations_spread_over_the_zones_with_machines_are_even() {
+    let text = r#"Scenario(
+        name: "x", duration: "90s", network: Preset("lan"),
+        regions: [Region(name: "r", zones: ["a", "b", "c"],
+            clients: [Clients(datacenter: "d", count: 2, instance: "m5.large", zones: ["a", "b"])])],
+        jobs: [Inline(Job(name: "side", datacenters: ["d"], groups: [
+            Group(name: "side", count: 2, cpu: "500 MHz", memory: "128 MiB", constraints: ["distinct_hosts"]),
+        ]))],
+        expect: ["placement.skew.zone final == 1", "placement.skew.zone min >= 1"],
+    )"#;
+    holds(&lowered(text, &[]));
+}
+
+#[test]
+fn whom_a_fault_hit_is_told_and_that_it_hit_nobody() {
+    let faults = r#"At("0s", ProcessKill(target: "leader of r", lasts: "1s")),
+        At("90s", NodeCrash(target: "clients in r", lasts: "1m")), At("100s", ProcessKill(target: "side in r")),
+        At("110s", ProcessPause(target: "r/d-1", process: Tasks("side"))),
+        At("120s", Partition(from: "r", to: "side in r"))"#;
+    let lowered = plain(faults, "");
+    let spec = Arc::new(WorldSpec { duration: cossim::base::time::Duration::from_secs(160), ..lowered.world });
+    let outcome = run(&spec, &[], 1, &Shared::default(), &Progress::default()).expect("it ends");
+    assert_eq!(outcome.failovers.iter().map(|failover| failover.hit.len()).collect::<Vec<_>>(), [0, 6, 0, 0, 0]);
+    assert_eq!(outcome.failovers[0].at, Time::ZERO, "as it is written");
+    let Some(Value::Times(leader)) =
+        outcome.metrics.0.iter().find(|(key, _)| key.name == "failover.leader").map(|(_, value)| value)
+    else {
+        panic!("it is measured");
+    };
+    assert_eq!(leader.count(), 0);
+    let shown = text::render(&Ensemble::new(&spec, String::new(), vec![outcome], Vec::new()));
+    for part in [
+        "  hit nobody: no server led Nomad in r then\n",
+        "  hit: r/d-1, r/d-2, r/d-3 and 3 more\n",
+        "  hit nobody: no machine in r ran `side` then\n",
+        "  hit nobody: none of the machines it is aimed at ran `side` then\n",
+    ] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+}
