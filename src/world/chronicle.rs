@@ -241,16 +241,17 @@ impl Chronicle {
             Change::Reported { alloc, status, .. } => {
                 self.changed(Instance { region, alloc: *alloc }, None, Some(*status), tell);
             }
-            Change::EvalEnded { eval } => {
+            Change::EvalEnded { eval, purged } => {
                 if !eval.failed_groups.is_empty() {
                     let job = self.atlas.job_name(region, eval.job);
                     tell(&Notice::Unplaced { region, job, eval: Arc::clone(eval) });
                 }
-                for (group, &count) in &eval.queued {
+                for (group, &count) in eval.queued.iter().filter(|_| !purged) {
                     self.queued(region, eval.job, group, count, tell);
                 }
             }
-            Change::Job { .. } | Change::Deployment { .. } | Change::Switched { .. } => {}
+            Change::Job { id, job: None } => self.purged(region, *id, tell),
+            Change::Job { job: Some(_), .. } | Change::Deployment { .. } | Change::Switched { .. } => {}
         }
     }
 
@@ -258,6 +259,16 @@ impl Chronicle {
         let before = self.queued.insert((region, job, Arc::clone(group)), count).unwrap_or(0);
         if before != count {
             tell(&Notice::Queued { region, job, group: Arc::clone(group), count });
+        }
+    }
+
+    /// A purged job wants nothing any more.
+    fn purged(&mut self, region: RegionId, job: JobId, tell: &mut impl FnMut(&Notice)) {
+        let of_job = self.queued.range((region, job, Arc::from(""))..).map(|(key, _)| key);
+        let of_job = of_job.take_while(|key| (key.0, key.1) == (region, job)).cloned();
+        for key in of_job.collect::<Vec<_>>() {
+            self.queued(region, job, &key.2, 0, tell);
+            self.queued.remove(&key);
         }
     }
 

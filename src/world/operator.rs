@@ -171,6 +171,7 @@ fn can_retry(error: RpcError) -> bool {
         RpcError::RegistrationsRejected
         | RpcError::DeploymentActive
         | RpcError::UnknownNode
+        | RpcError::NodeDraining
         | RpcError::SilentNode
         | RpcError::UnknownSwitch
         | RpcError::UnknownJob

@@ -35,6 +35,8 @@ struct Diary {
     struck: Vec<(Time, Vec<MachineId>)>,
     rejected: u32,
     refused: u32,
+    /// How many placements a group wanted, whenever that changed.
+    queued: Vec<u32>,
 }
 
 impl Witness for Diary {
@@ -65,6 +67,7 @@ impl Witness for Diary {
             Notice::EntryBegins { machines, .. } => self.struck.push((at, machines.to_vec())),
             Notice::PlanApplied { rejected, .. } => self.rejected += rejected,
             Notice::Refused { .. } => self.refused += 1,
+            Notice::Queued { count, .. } => self.queued.push(*count),
             _ => {}
         }
     }
@@ -492,4 +495,35 @@ fn a_drain_outlives_its_leader_and_refusals_are_told() {
         let refused = diary.refused;
         assert!((1..=2).contains(&refused), "seed {seed}: the version that never was, and perhaps a node unheard of");
     }
+}
+
+#[test]
+fn a_purged_job_wants_nothing_any_more() {
+    let text = small(
+        r#"Inline(Job(name: "crunch", kind: Service, datacenters: ["apps"],
+            groups: [Group(name: "crunch", count: 24, cpu: "1500 MHz", memory: "512 MiB")]))"#,
+        "",
+    );
+    let edits = [r#"timeline=[At("3m", StopJob(job: "crunch", purge: true))]"#, "duration=4m"];
+    let (_, diary) = live_text(&text, &edits, 1);
+    assert!(matches!(diary.queued[..], [some, 0] if some > 0), "{:?}", diary.queued);
+}
+
+/// A job that waits for another machine is not told that a drain was taken back, but is told of one made eligible.
+#[test]
+fn drains_and_eligibility_differ_in_whom_they_wake() {
+    let text = small("", "");
+    let job = r#"RegisterJob(Inline(Job(name: "web", datacenters: ["apps"], constraints: ["distinct_hosts"],
+        groups: [Group(name: "web", count: 3, image: "i:1")])))"#;
+    let running = |first: &str, then: &str| {
+        let timeline = format!(r#"timeline=[At("1m", {first}), At("2m", {job}), At("3m", {then})]"#);
+        let (_, diary) = live_text(&text, &[&timeline, "duration=5m"], 1);
+        (diary.running("web", at(290)), diary.refused)
+    };
+    let target = r#"target: "us-east-1/apps-1""#;
+    let drained = format!(r#"DrainNodes({target}, deadline: "30s")"#);
+    assert_eq!(running(&drained, &format!("CancelDrain({target})")), (2, 0));
+    assert_eq!(running(&drained, &format!("NodeEligibility({target}, eligible: true)")), (3, 0));
+    let barred = format!("NodeEligibility({target}, eligible: false)");
+    assert_eq!(running(&barred, &format!("NodeEligibility({target}, eligible: true)")), (3, 0));
 }

@@ -157,7 +157,7 @@ impl SchedulerLaws {
                     self.counts.ended(&alloc);
                 }
             }
-            Change::EvalEnded { eval } => self.turns.ended(at, eval.id),
+            Change::EvalEnded { eval, .. } => self.turns.ended(at, eval.id),
             Change::Job { id, job } => self.counts.job(at, *id, job.as_ref()),
             Change::Deployment { deployment } => self.counts.deployment(at, deployment),
             Change::Switched { switches } => {

@@ -140,11 +140,12 @@ impl<D: Decide> Server<D> {
         }
         if applier.snapshot.is_none() {
             if self.state.index() < wanted {
-                if now.since(since) >= self.config.state_wait {
+                let left = self.config.state_wait.saturating_sub(now.since(since));
+                if left.is_zero() {
                     applier.stage = Stage::Idle;
                     self.answer_plan(now, &plan, Reply::Failed(RpcError::StateTimeout), fx);
                 } else {
-                    fx.arm(Timer::Applier, state_poll(polls));
+                    fx.arm(Timer::Applier, state_poll(polls).min(left));
                     applier.stage = Stage::Lagging { plan, polls: polls + 1, since };
                 }
                 return;

@@ -14,7 +14,7 @@ use crate::model::evaluation::{EvalId, EvalStatus, Evaluation};
 use crate::model::job::JobId;
 use crate::model::node::{DrainStrategy, Eligibility, Node, NodeId, NodeSpec, NodeStatus, POOL_DEFAULT};
 use crate::protocol::scheduler::classes::computed_class;
-use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, Unblock};
+use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command, Refusal, Unblock};
 use crate::protocol::scheduler::plan::{PlanResult, Preemption, Stop};
 use crate::protocol::scheduler::state::{JobEntry, NameHash, NodeEntry, State};
 
@@ -258,26 +258,32 @@ impl Writer<'_> {
         }
     }
 
+    /// A draining node is not made eligible (Nomad `UpdateNodeEligibility`).
     fn node_eligibility(&mut self, id: NodeId, eligibility: Eligibility) {
-        let was = self.state.nodes.get(id).map(|entry| entry.node.eligibility);
+        let Some(before) = self.state.nodes.get(id).map(|entry| &entry.node) else { return };
+        let was = before.eligibility;
+        if before.drain.is_some() && eligibility == Eligibility::Eligible {
+            self.applied.refused = Some(Refusal::NodeDraining);
+            return;
+        }
         let capacity = self.change_node(id, |node| node.eligibility = eligibility);
-        if was == Some(Eligibility::Ineligible) && eligibility == Eligibility::Eligible {
+        if was == Eligibility::Ineligible && eligibility == Eligibility::Eligible {
             self.applied.unblocked.extend(capacity);
         }
     }
 
-    /// A new strategy for a draining node keeps the time at which its drain began.
+    /// A new strategy for a draining node keeps the time at which its drain began. Drains unblock nobody, not even when
+    /// they are taken back and the node is eligible again.
     fn node_drain(&mut self, id: NodeId, strategy: Option<DrainStrategy>, mark_eligible: bool) {
         self.change_node(id, |node| {
             let started_at = node.drain.map(|before| before.started_at);
             node.drain = strategy.map(|new| DrainStrategy { started_at: started_at.unwrap_or(new.started_at), ..new });
             if strategy.is_some() {
                 node.eligibility = Eligibility::Ineligible;
+            } else if mark_eligible {
+                node.eligibility = Eligibility::Eligible;
             }
         });
-        if strategy.is_none() && mark_eligible {
-            self.node_eligibility(id, Eligibility::Eligible);
-        }
     }
 
     // Evaluations.
@@ -324,7 +330,7 @@ impl Writer<'_> {
                 (Ok(_), true) | (Err(_), false) => {}
             }
         }
-        if !eval.queued.is_empty() && eval.queued != *entry.queued {
+        if entry.job.is_some() && !eval.queued.is_empty() && eval.queued != *entry.queued {
             let queued = Arc::make_mut(&mut entry.queued);
             queued.extend(eval.queued.iter().map(|(group, count)| (Arc::clone(group), *count)));
         }

@@ -36,8 +36,8 @@ pub struct BrokerConfig {
     pub nack_delay_next: Duration,
     /// Types are compared by the last slot of each heap instead of its root, as Nomad does. Default true.
     pub peek_last_slot: bool,
-    /// After an ack only the newest pending evaluation of the job is kept, the others are canceled (Nomad 1.4.3).
-    /// Default false.
+    /// After an ack only one pending evaluation of the job is kept, the one written last of those with the highest
+    /// priority; the others are canceled (Nomad 1.3.8 and 1.4.3). Default false.
     pub newest_only: bool,
 }
 
@@ -309,7 +309,9 @@ impl Broker {
         if self.config.newest_only {
             for stale in heap.items.drain(..) {
                 self.deliveries.remove(&stale.id);
-                self.cancelable.push(stale);
+                if stale.core.is_none() {
+                    self.cancelable.push(stale);
+                }
             }
         }
         if heap.is_empty() {
@@ -461,8 +463,10 @@ impl EvalHeap {
         self.items.pop()
     }
 
+    /// The one written last of those with the highest priority (Nomad `PendingEvaluations.MarkForCancel`).
     fn pop_newest(&mut self) -> Option<Arc<Evaluation>> {
-        let newest = (0..self.items.len()).max_by_key(|at| (self.items[*at].create_index, self.items[*at].id))?;
+        let freshness = |eval: &Evaluation| (eval.priority, eval.modify_index, eval.id);
+        let newest = (0..self.items.len()).max_by_key(|at| freshness(&self.items[*at]))?;
         Some(self.items.swap_remove(newest))
     }
 }
@@ -492,6 +496,7 @@ const QUEUES: usize = 6;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::evaluation::CoreJob;
     use crate::protocol::scheduler::test_support::eval;
 
     const ALL: [JobKind; 4] = [JobKind::Service, JobKind::Batch, JobKind::System, JobKind::SysBatch];
@@ -615,5 +620,31 @@ mod tests {
         b.ack(at(0), d.eval.id, d.token).unwrap();
         assert_eq!(b.dequeue(at(0), &ALL).unwrap().eval.id, EvalId(4));
         assert_eq!(b.take_cancelable().len(), 2);
+    }
+
+    #[test]
+    fn of_a_job_s_pending_evaluations_the_most_urgent_runs_and_then_the_one_written_last() {
+        let mut b =
+            Broker::new(BrokerConfig { newest_only: true, ..BrokerConfig::default() }, Rng::stream(1, "broker"));
+        b.enable();
+        for (id, priority, modify_index) in [(1, 50, 1), (2, 60, 9), (3, 60, 3), (4, 50, 10)] {
+            b.enqueue(at(0), Evaluation { modify_index, ..eval(id, 1, priority) }.into(), None);
+        }
+        let d = b.dequeue(at(0), &ALL).unwrap();
+        b.ack(at(0), d.eval.id, d.token).unwrap();
+        assert_eq!(b.dequeue(at(0), &ALL).unwrap().eval.id, EvalId(2));
+    }
+
+    #[test]
+    fn superseded_core_evaluations_are_forgotten_without_being_canceled() {
+        let mut b =
+            Broker::new(BrokerConfig { newest_only: true, ..BrokerConfig::default() }, Rng::stream(1, "broker"));
+        b.enable();
+        for count in 0..4 {
+            b.enqueue(at(0), Evaluation::core(EvalId::core(count), CoreJob::EvalGc, 1, at(0)).into(), None);
+        }
+        let d = b.dequeue(at(0), &ALL).unwrap();
+        b.ack(at(0), d.eval.id, d.token).unwrap();
+        assert_eq!((b.take_cancelable().len(), b.stats().ready, b.stats().pending), (0, 1, 0));
     }
 }

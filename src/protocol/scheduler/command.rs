@@ -227,6 +227,9 @@ pub enum Refusal {
     /// An allocation does not belong to the deployment.
     #[error("alloc is not part of the deployment")]
     ForeignAlloc,
+    /// The node drains: it is not made eligible.
+    #[error("can not set node's scheduling eligibility to eligible while it is draining")]
+    NodeDraining,
 }
 
 impl Refusal {
@@ -236,6 +239,7 @@ impl Refusal {
             Self::NoDeployment => 0,
             Self::DeploymentEnded => 1,
             Self::ForeignAlloc => 2,
+            Self::NodeDraining => 4,
             Self::UnhealthyCanaries { healthy, wanted } => 3 | u64::from(healthy) << 8 | u64::from(wanted) << 32,
         }
     }

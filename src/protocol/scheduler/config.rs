@@ -115,7 +115,8 @@ pub struct ServerConfig {
     pub keepalive_timeout: Duration,
     /// How long the barrier of a new leader may take. Default 2 min.
     pub barrier_timeout: Duration,
-    /// Time between two attempts to establish leadership. Default 60 s (`reconcile_interval`).
+    /// Time between two attempts to establish leadership. Default 60 s (`reconcile_interval`). After one that failed,
+    /// and was not the barrier's fault, 5 s from 1.3.0 on.
     pub reconcile: Duration,
     /// Nodes that keep rejecting plans become ineligible (from 1.3.2 on). Default: they do not.
     pub plan_rejections: Option<RejectionConfig>,

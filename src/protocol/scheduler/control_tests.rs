@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{Alloc, AllocId, ClientStatus};
 use crate::model::deployment::DeploymentStatus;
-use crate::model::evaluation::EvalId;
+use crate::model::evaluation::{EvalId, Evaluation, Trigger};
 use crate::model::job::{HealthCheck, Job, JobId, JobKind, Migrate, Reschedule, TaskGroup, Update};
-use crate::model::node::{Eligibility, NodeId};
+use crate::model::node::{DrainStrategy, Eligibility, NodeId, NodeStatus};
 use crate::protocol::client::event::Exit;
 use crate::protocol::scheduler::command::{Command, Refusal};
 use crate::protocol::scheduler::config::RejectionConfig;
@@ -331,15 +331,17 @@ fn a_leader_that_cannot_establish_itself_steps_down_from_1_3_on() {
         region.run_for(secs(20));
         region.servers[1].wedge(true);
         region.elect(1);
-        region.run_for(secs(130));
+        region.run_for(secs(59));
         assert!(!region.servers[1].is_ready());
         region.servers[1].wedge(false);
         let asked = region.told.iter().filter(|(_, event)| matches!(event, Event::StepDown)).count();
+        let from = region.now;
         region.run_for(secs(60));
-        assert!(region.servers[1].is_ready(), "it tries again every minute");
+        let ready = region.first(from, |event| matches!(event, Event::LeaderEstablished { .. }));
+        assert!(ready.expect("it tries again").since(from) < secs(5));
         asked
     };
-    assert_eq!((asked("1.2.16"), asked("1.3.0")), (0, 3));
+    assert_eq!((asked("1.2.16"), asked("1.3.0")), (0, 12), "again after a minute, or after five seconds");
 }
 
 #[test]
@@ -420,4 +422,84 @@ fn doubled_numbers_are_repaired_by_an_update_from_1_6_3_on() {
         answer.destructive.iter().map(|replace| replace.name_index).collect::<Vec<_>>()
     };
     assert_eq!((numbers("1.6.2"), numbers("1.6.3")), (vec![0, 1, 1], vec![0, 2, 1]));
+}
+
+fn registered(state: &mut State, index: u64, job: Job) {
+    state.apply(index, &Command::RegisterJob { job: Arc::new(job), eval: None, time: Time::ZERO });
+}
+
+#[test]
+fn taking_a_drain_back_unblocks_nobody_and_a_draining_node_is_not_made_eligible() {
+    let mut state = State::new();
+    let (id, spec) = (NodeId(0), story::node_spec(600));
+    state.apply(1, &Command::RegisterNode { id, spec, status: NodeStatus::Ready });
+    let strategy = DrainStrategy { deadline: None, ignore_system_jobs: false, started_at: Time::ZERO };
+    state.apply(2, &Command::NodeDrain { id, strategy: Some(strategy), mark_eligible: false });
+    let eligible = Command::NodeEligibility { id, eligibility: Eligibility::Eligible };
+    let refused = state.apply(3, &eligible);
+    assert_eq!((refused.refused, refused.unblocked.len()), (Some(Refusal::NodeDraining), 0));
+    assert_eq!(state.node(id).unwrap().node.eligibility, Eligibility::Ineligible);
+    let back = state.apply(4, &Command::NodeDrain { id, strategy: None, mark_eligible: true });
+    assert!(state.node(id).unwrap().node.is_ready() && back.unblocked.is_empty());
+    state.apply(5, &Command::NodeEligibility { id, eligibility: Eligibility::Ineligible });
+    assert_eq!(state.apply(6, &eligible).unblocked.len(), 1, "eligibility alone unblocks");
+}
+
+#[test]
+fn a_drain_ends_ineligible_whatever_was_asked_meanwhile() {
+    let mut batch = job(0, 50, 3);
+    batch.kind = JobKind::Batch;
+    let mut region = running("1.6", 2, 6, batch);
+    let drain = || Operation::Drain { node: NodeId(0), deadline: Some(secs(60)), ignore_system_jobs: false };
+    let mark = |eligibility| Operation::Eligibility { node: NodeId(0), eligibility };
+    answer(&mut region, mark(Eligibility::Ineligible));
+    // The node does not drain yet when the second command is looked at, but when it is applied.
+    let before = region.answers().len();
+    region.operate(0, drain());
+    region.operate(0, mark(Eligibility::Eligible));
+    region.run_for(secs(2));
+    assert_eq!(region.answers()[before + 1], Reply::Failed(Refusal::NodeDraining.into()));
+    assert_eq!(answer(&mut region, mark(Eligibility::Eligible)), Reply::Failed(RpcError::NodeDraining));
+    assert!(matches!(answer(&mut region, mark(Eligibility::Ineligible)), Reply::Operated { eval: None, .. }));
+    region.run_for(secs(90));
+    let node = &region.servers[0].state().node(NodeId(0)).expect("registered").node;
+    assert!(node.drain.is_none() && node.eligibility == Eligibility::Ineligible);
+}
+
+#[test]
+fn deregistration_and_scaling_are_evaluated_at_50_until_1_1_7() {
+    let asked = |release: &str| {
+        let mut batch = job(0, 70, 1);
+        batch.kind = JobKind::Batch;
+        let mut region = running(release, 1, 4, batch);
+        answer(&mut region, Operation::ScaleJob { job: JobId(0), group: "web".into(), count: 2 });
+        answer(&mut region, Operation::DeregisterJob { job: JobId(0), purge: false });
+        let evals = region.servers[0].state().evals().values();
+        evals.map(|eval| (eval.trigger, eval.kind, eval.priority)).collect::<Vec<_>>()
+    };
+    let expected = |priority| {
+        let (batch, service) = (JobKind::Batch, JobKind::Service);
+        let scaling = (Trigger::JobScaling, batch, priority);
+        [(Trigger::JobRegister, batch, 70), scaling, (Trigger::JobDeregister, service, priority)]
+    };
+    assert_eq!(asked("1.1.6"), expected(50));
+    assert_eq!(asked("1.1.7"), expected(70));
+}
+
+#[test]
+fn of_a_purged_job_nothing_is_queued_even_if_an_evaluation_says_so_late() {
+    let mut state = State::new();
+    registered(&mut state, 1, job(0, 50, 2));
+    let count = |count: u32| [(Arc::from("web"), count)].into();
+    let eval = Evaluation { queued: count(2), ..Evaluation::new(&job(0, 50, 2), Trigger::JobRegister, Time::ZERO) };
+    let entry = |state: &State| Arc::clone(state.job_entry(JobId(0)).expect("it has evaluations"));
+    state.apply(2, &Command::UpsertEvals(Vec::new()));
+    assert!(entry(&state).has_queued(&count(0)) && !entry(&state).has_queued(&count(2)), "none was named yet");
+    state.apply(3, &Command::UpsertEvals(vec![eval.clone()]));
+    assert!(!entry(&state).has_queued(&count(0)) && entry(&state).has_queued(&count(2)));
+    state.apply(4, &Command::DeregisterJob { id: JobId(0), purge: true, eval: None });
+    assert!(entry(&state).queued.is_empty());
+    state.apply(5, &Command::UpsertEvals(vec![eval]));
+    assert!(entry(&state).queued.is_empty());
+    assert!(entry(&state).has_queued(&count(2)), "there is nothing to compare with");
 }

@@ -174,6 +174,8 @@ pub enum Change {
     EvalEnded {
         /// As written.
         eval: Arc<Evaluation>,
+        /// Its job is purged, so that nothing is queued whatever it says.
+        purged: bool,
     },
     /// A version of a job was registered, or the job was stopped or purged.
     Job {

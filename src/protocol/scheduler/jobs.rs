@@ -109,6 +109,7 @@ impl Writer<'_> {
             entry.job = None;
             entry.versions.clear();
             entry.last_launch = None;
+            entry.queued = Arc::default();
             self.state.tables.jobs = self.index;
             self.applied.jobs.push(id);
             self.applied.changed = true;

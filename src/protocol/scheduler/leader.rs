@@ -29,6 +29,8 @@ const KINDS: [JobKind; 4] = [JobKind::Service, JobKind::Batch, JobKind::System, 
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two releases of evaluations whose plans kept being rejected (Nomad `failedEvalUnblockInterval`).
 const UNBLOCK_FAILED_INTERVAL: Duration = Duration::from_secs(60);
+/// Wait for the next attempt of a leader that could not establish itself, if nobody took leadership over.
+const TRANSFER_RETRY: Duration = Duration::from_secs(5);
 /// Shortest wait of the evaluation that follows a failed one, and what is added at most (Nomad
 /// `failedEvaluationFollowup`).
 const FOLLOWUP_WAIT: Duration = Duration::from_secs(60);
@@ -72,11 +74,13 @@ impl<D: Decide> Server<D> {
         let Role::Establishing { since, .. } = self.role else { return };
         if self.wedged {
             // Until 1.3.0 Raft keeps a leader that does none of Nomad's work.
+            let mut wait = self.config.reconcile;
             if self.config.scheduler.behaviour.failed_leaders_step_down {
                 fx.emit(Event::StepDown);
+                wait = TRANSFER_RETRY;
             }
             self.role = Role::Establishing { since, barrier: None };
-            fx.arm(Timer::Establish, self.config.reconcile);
+            fx.arm(Timer::Establish, wait);
             return;
         }
         fx.disarm(Timer::Establish);
@@ -251,21 +255,19 @@ impl<D: Decide> Server<D> {
     ) {
         let index = applied.index;
         let eval = applied.evals.first().map(|eval| eval.id);
+        let outcome = || applied.refused.map_or(Reply::Operated { index, eval }, |why| Reply::Failed(why.into()));
         match after {
             After::Barrier => self.establish(now, fx),
-            After::Operated(origin) => {
-                let reply = applied.refused.map_or(Reply::Operated { index, eval }, |why| Reply::Failed(why.into()));
-                self.reply(now, origin, reply, fx);
-            }
+            After::Operated(origin) => self.reply(now, origin, outcome(), fx),
             After::Dispatched(origin) => self.dispatched(now, origin, applied, fx),
             After::NodeWritten { node, origin, before, to } => {
                 self.node_written(now, (node, origin), before, to, fx);
             }
             After::NodeEvals { node, origin, to } => self.node_settled(now, origin, node, to, fx),
             After::Eligibility { node, origin, regained } => {
-                let evals = if regained { self.node_evals(now, node) } else { Vec::new() };
+                let evals = if regained && applied.refused.is_none() { self.node_evals(now, node) } else { Vec::new() };
                 if evals.is_empty() {
-                    self.reply(now, origin, Reply::Operated { index, eval: None }, fx);
+                    self.reply(now, origin, outcome(), fx);
                 } else {
                     self.propose(now, Command::UpsertEvals(evals), After::Operated(origin), fx);
                 }
@@ -595,10 +597,7 @@ impl<D: Decide> Server<D> {
             self.reply(now, origin, Reply::Done { index: 0 }, fx);
             return;
         };
-        let queued = self.state.job_entry(eval.job).map(|entry| &entry.queued);
-        let same =
-            queued.is_some_and(|queued| eval.queued.iter().all(|(group, count)| queued.get(group) == Some(count)));
-        if same {
+        if self.state.job_entry(eval.job).is_none_or(|entry| entry.has_queued(&eval.queued)) {
             self.block_again(now, Arc::new(eval.clone()), body.token, fx);
             self.reply(now, origin, Reply::Done { index: 0 }, fx);
         } else {
@@ -615,7 +614,7 @@ impl<D: Decide> Server<D> {
     }
 
     /// Evaluations at the delivery limit are written as failed, with one to follow later. Failed core evaluations are
-    /// only forgotten: the next ones follow anyway.
+    /// only forgotten (see [`super::core_jobs`]).
     fn reap_failed(&mut self, now: Time, fx: &mut impl Fx<Self>) {
         if self.reaping {
             return;

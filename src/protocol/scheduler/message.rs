@@ -252,6 +252,9 @@ pub enum RpcError {
     /// The node is down or disconnected, and has to be heard first.
     #[error("node is not allowed to update allocs")]
     SilentNode,
+    /// The node drains, and is not made eligible before that is over.
+    #[error("can not set node's scheduling eligibility to eligible while it is draining")]
+    NodeDraining,
     /// The job never registered.
     #[error("job not found")]
     UnknownJob,
@@ -438,6 +441,7 @@ impl RpcError {
             Self::RegistrationsRejected => 24,
             Self::UnknownSwitch => 25,
             Self::UnknownVersion => 26,
+            Self::NodeDraining => 27,
             Self::Dispatch(error) => 128 + error.number(),
             Self::Refused(refusal) => 64 + refusal.number(),
             Self::Broker(BrokerError::NotOutstanding) => 14,

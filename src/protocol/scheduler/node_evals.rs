@@ -19,7 +19,7 @@ impl<D: Decide> Server<D> {
         let old = &known.node.spec;
         (&old.name, &old.datacenter, &old.class, &old.pool) != (&new.name, &new.datacenter, &new.class, &new.pool)
             || (&old.attributes, &old.meta, &old.drivers) != (&new.attributes, &new.meta, &new.drivers)
-            || old.host_volumes != new.host_volumes
+            || (&old.host_volumes, &old.devices) != (&new.host_volumes, &new.devices)
     }
 
     /// One evaluation per job with an allocation on the node, and per system job (Nomad `createNodeEvals`).

@@ -38,7 +38,12 @@ impl<D: Decide> Server<D> {
             }
             Operation::Eligibility { node, eligibility } => {
                 let command = Command::NodeEligibility { id: *node, eligibility: *eligibility };
-                self.eligibility_change(origin, *node, *eligibility, command)
+                let drains = self.state.node(*node).is_some_and(|entry| entry.node.drain.is_some());
+                if drains && *eligibility == Eligibility::Eligible {
+                    Err(RpcError::NodeDraining)
+                } else {
+                    self.eligibility_change(origin, *node, *eligibility, command)
+                }
             }
             Operation::RegisterJob(_)
             | Operation::DeregisterJob { .. }

@@ -110,7 +110,7 @@ pub enum Operation {
     RejectRegistrations(bool),
     /// `nomad system gc`: everything that can go is forgotten, whatever its age.
     CollectGarbage,
-    /// `nomad node eligibility`.
+    /// `nomad node eligibility`. A draining node is not made eligible.
     Eligibility {
         /// Which node.
         node: NodeId,

@@ -85,7 +85,7 @@ pub struct Plan {
     pub deployment: Option<Deployment>,
     /// Deployments whose status changes.
     pub deployment_updates: Vec<DeploymentUpdate>,
-    /// Index of the state it was made from.
+    /// Index of the state it was made from; as submitted, of the one its evaluation was begun with.
     pub snapshot_index: u64,
 }
 

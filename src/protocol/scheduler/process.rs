@@ -314,7 +314,9 @@ impl Process {
     }
 
     fn submit(&mut self) -> Step {
-        let outcome = self.outcome.take().expect("an attempt was made");
+        let mut outcome = self.outcome.take().expect("an attempt was made");
+        // Plans of later attempts, too, name the state the evaluation was begun with (Nomad `Worker.SubmitPlan`).
+        outcome.plan.snapshot_index = self.first_index;
         self.planned = outcome.plan.placements.len() + outcome.plan.updates.len();
         self.phase = Phase::Submitted;
         Step::Submit(Box::new(outcome.plan))

@@ -12,6 +12,7 @@ use crate::model::node::{NodeDevice, NodeId, NodeSpec, NodeStatus};
 use crate::model::resources::DeviceAsk;
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::decide::Decision;
+use crate::protocol::scheduler::message::Reply;
 use crate::protocol::scheduler::operation::Operation;
 use crate::protocol::scheduler::plan::{Misfit, Plan, Rejection, evaluate_plan};
 use crate::protocol::scheduler::release::{Behaviour, Release};
@@ -263,4 +264,41 @@ fn cores_of_those_pushed_out_for_devices_are_free() {
     assert!(eval.failed_groups.is_empty(), "{:?}", eval.failed_groups);
     assert_eq!(region.live(JobId(1))[0].resources.cores, [0, 1, 2]);
     assert!(region.live(JobId(0)).is_empty());
+}
+
+#[test]
+fn a_node_that_gains_a_device_is_evaluated_from_1_1_4_on() {
+    for (release, running) in [("1.1.3", 0), ("1.1.4", 1)] {
+        let mut region = story::Region::<Decision>::of(release, 1, 1, 4);
+        region.run_for(Duration::from_secs(20));
+        let mut spec = crate::protocol::scheduler::test_support::job(0, 50, 1);
+        spec.kind = JobKind::System;
+        spec.groups[0].tasks[0].resources.devices =
+            vec![DeviceAsk { name: "nvidia/gpu".into(), count: 1, constraints: Vec::new(), affinities: Vec::new() }];
+        region.operate(0, Operation::RegisterJob(Arc::new(spec)));
+        region.run_for(Duration::from_secs(20));
+        assert_eq!(region.count(ClientStatus::Running), 0);
+        region.fingerprint(0, NodeSpec { devices: gpus(1), ..NodeSpec::clone(&story::node_spec(1_200)) });
+        region.run_for(Duration::from_secs(20));
+        assert_eq!(region.count(ClientStatus::Running), running, "{release}");
+    }
+}
+
+#[test]
+fn node_updates_skip_system_jobs_of_other_datacenters_from_1_3_2_on() {
+    for (release, datacenter, expected) in
+        [("1.3.1", "dc2", true), ("1.3.2", "dc2", false), ("1.3.2", "dc1", true), ("1.5.0", "d*", true)]
+    {
+        let mut region = story::Region::<Decision>::of(release, 1, 1, 0);
+        region.run_for(Duration::from_secs(20));
+        let mut spec = crate::protocol::scheduler::test_support::job(0, 50, 1);
+        spec.kind = JobKind::System;
+        spec.datacenters = vec![datacenter.into()];
+        region.operate(0, Operation::RegisterJob(Arc::new(spec)));
+        region.run_for(Duration::from_secs(5));
+        region.operate(0, Operation::EvaluateNode(NodeId(0)));
+        region.run_for(Duration::from_secs(5));
+        let Some(Reply::Operated { eval, .. }) = region.answers().last().cloned() else { panic!("it was accepted") };
+        assert_eq!(eval.is_some(), expected, "{release} {datacenter}");
+    }
 }

@@ -523,7 +523,7 @@ impl<D: Decide> Server<D> {
             say(Change::Deployment { deployment: deployment.clone() });
         }
         for eval in applied.evals.iter().chain(&applied.canceled).filter(|eval| eval.is_terminal()) {
-            say(Change::EvalEnded { eval: eval.clone() });
+            say(Change::EvalEnded { eval: eval.clone(), purged: self.state.job(eval.job).is_none() });
         }
     }
 

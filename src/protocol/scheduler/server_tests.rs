@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::base::id::ProcessId;
 use crate::base::time::{Duration, Time};
 use crate::model::alloc::{AllocId, ClientStatus};
 use crate::model::deployment::DeploymentStatus;
+use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind, Update};
 use crate::model::node::{Eligibility, NodeId, NodeStatus};
 use crate::protocol::client::event::{Event as ClientEvent, Exit};
@@ -13,8 +15,11 @@ use crate::protocol::scheduler::event::{Change, Event};
 use crate::protocol::scheduler::message::{Reply, RpcError};
 use crate::protocol::scheduler::operation::{AllocOf, Operation};
 use crate::protocol::scheduler::plan::Rejection;
+use crate::protocol::scheduler::release::SchedulerConfig;
+use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::story::{self, Filler};
 use crate::protocol::scheduler::test_support::job;
+use crate::protocol::scheduler::worker::{Answer, Decide, Step, Work};
 
 type Region = story::Region<Filler>;
 /// With Nomad's scheduler.
@@ -452,4 +457,151 @@ fn at_the_deadline_everything_left_moves_at_once() {
     assert_eq!(running(&region), on_it, "batch work is left alone until then");
     region.run_for(secs(30));
     assert_eq!((running(&region), region.count(ClientStatus::Running)), (0, 3));
+}
+
+/// Two servers, of which the one that follows has the only worker, and a client.
+fn one_worker() -> Region {
+    let mut region = Region::configured(2, 1, 8, |config| config.workers = u16::from(config.id == ProcessId(1)));
+    region.run_for(secs(20));
+    region
+}
+
+fn is_about_five_seconds(span: Duration) -> bool {
+    secs(5) <= span && span < Duration::from_millis(5_010)
+}
+
+#[test]
+fn a_job_s_next_evaluation_sees_what_the_one_before_planned() {
+    let mut region = one_worker();
+    region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 1))));
+    region.run_for(Duration::from_millis(3));
+    region.operate(0, Operation::ScaleJob { job: JobId(0), group: "web".into(), count: 2 });
+    region.run_for(secs(10));
+    assert_eq!(region.servers[0].state().evals().len(), 2);
+    assert_eq!(region.servers[0].state().allocs().len(), 2, "the second one is added to the first");
+}
+
+#[test]
+fn a_worker_whose_state_lags_for_five_seconds_gives_its_evaluation_back() {
+    let mut region = one_worker();
+    region.stalled.insert(1);
+    let asked = region.now;
+    region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 2))));
+    region.run_for(secs(6));
+    let taken = region.first(asked, |event| matches!(event, Event::EvalDequeued { .. })).expect("it is taken");
+    let nacked = region.first(asked, |event| matches!(event, Event::EvalNacked { timeout: false, .. }));
+    assert!(is_about_five_seconds(nacked.expect("it is given back").since(taken)));
+    region.catch_up(1);
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), 2);
+}
+
+#[test]
+fn a_plan_is_given_up_when_the_leader_s_state_lags_for_five_seconds() {
+    let mut region = one_worker();
+    region.stalled.insert(1);
+    let asked = region.now;
+    region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 2))));
+    region.run_for(secs(1));
+    // One more entry, which the worker's server applies and the leader does not.
+    region.stalled.insert(0);
+    region.operate(0, Operation::EvaluateJob(JobId(0)));
+    region.run_for(Duration::from_millis(100));
+    region.catch_up(1);
+    region.run_for(secs(8));
+    let submitted = region.first(asked, |event| matches!(event, Event::PlanSubmitted { .. })).expect("it is planned");
+    let nacked = region.first(asked, |event| matches!(event, Event::EvalNacked { timeout: false, .. }));
+    assert!(is_about_five_seconds(nacked.expect("it is given back").since(submitted)));
+    region.catch_up(0);
+    region.run_for(secs(20));
+    assert_eq!(region.count(ClientStatus::Running), 2);
+}
+
+/// Decides nothing: gives every evaluation back.
+#[derive(Debug, Clone)]
+struct Hopeless;
+
+impl Decide for Hopeless {
+    fn begin(_eval: &Arc<Evaluation>, _state: State, _config: &SchedulerConfig, _seed: u64) -> Self {
+        Self
+    }
+
+    fn step(&mut self, _now: Time, _answer: Answer) -> (Step, Work) {
+        (Step::Failed, Work::default())
+    }
+}
+
+#[test]
+fn an_evaluation_given_back_three_times_fails_and_another_follows_minutes_later() {
+    let mut region = story::Region::<Hopeless>::new(3, 0, 1);
+    region.run_for(secs(1));
+    let asked = region.now;
+    region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 1))));
+    region.run_for(secs(22));
+    let acked = region.first(asked, |event| matches!(event, Event::EvalAcked { .. })).expect("the leader acknowledges");
+    let after = acked.since(asked);
+    // The worker looks at its state, which lags a little, 20 ms and 340 ms after it was given the evaluation.
+    assert!(secs(21) <= after && after < Duration::from_millis(21_500), "1 s and 20 s: {after}");
+    let nacks = region.told.iter().filter(|(_, event)| matches!(event, Event::EvalNacked { .. })).count();
+    assert_eq!(nacks, 3);
+    let evals: Vec<Evaluation> =
+        region.servers[0].state().evals().values().map(|eval| Evaluation::clone(eval)).collect();
+    let [failed, next] = &evals[..] else { panic!("one follows the other") };
+    assert_eq!((failed.status, next.status), (EvalStatus::Failed, EvalStatus::Pending));
+    assert_eq!((next.trigger, next.previous), (Trigger::FailedFollowUp, Some(failed.id)));
+    assert!(secs(60) <= next.wait && next.wait < secs(360), "{}", next.wait);
+    let stats = region.servers[0].broker().stats();
+    assert_eq!((stats.unacked, stats.ready, stats.pending, stats.waiting), (0, 0, 0, 1));
+    region.run_for(next.wait);
+    let again = region.first(acked, |event| matches!(event, Event::EvalDequeued { .. })).expect("it is tried again");
+    assert_eq!(again.since(acked), next.wait);
+}
+
+/// Gives up as after too many attempts; carries out what waited for another time.
+#[derive(Debug, Clone)]
+struct Unlucky {
+    eval: Arc<Evaluation>,
+    is_written: bool,
+}
+
+impl Decide for Unlucky {
+    fn begin(eval: &Arc<Evaluation>, _state: State, _config: &SchedulerConfig, _seed: u64) -> Self {
+        Self { eval: Arc::clone(eval), is_written: false }
+    }
+
+    fn step(&mut self, _now: Time, _answer: Answer) -> (Step, Work) {
+        if std::mem::replace(&mut self.is_written, true) {
+            return (Step::Done, Work::default());
+        }
+        let eval = Evaluation::clone(&self.eval);
+        let evals = if eval.trigger == Trigger::MaxPlanAttempts {
+            vec![Evaluation { status: EvalStatus::Complete, ..eval }]
+        } else {
+            let (id, trigger, status) = (EvalId::NEW, Trigger::MaxPlanAttempts, EvalStatus::Blocked);
+            vec![
+                Evaluation { status: EvalStatus::Failed, ..eval.clone() },
+                Evaluation { id, trigger, status, snapshot_index: u64::MAX, ..eval },
+            ]
+        };
+        (Step::Write(evals), Work::default())
+    }
+}
+
+#[test]
+fn what_waits_for_plans_without_conflicts_is_tried_again_once_a_minute() {
+    let mut region = story::Region::<Unlucky>::new(3, 0, 1);
+    region.run_for(secs(90));
+    region.operate(0, Operation::RegisterJob(Arc::new(job(0, 50, 1))));
+    region.run_for(secs(5));
+    let waits = |region: &story::Region<Unlucky>| {
+        let count = |event: &Event| if let Event::BlockedCount { total, .. } = event { Some(*total) } else { None };
+        region.told.iter().rev().find_map(|(_, event)| count(event))
+    };
+    assert_eq!(waits(&region), Some(1));
+    let again =
+        |event: &Event| matches!(event, Event::EvalDequeued { eval, .. } if eval.trigger == Trigger::MaxPlanAttempts);
+    let begun = region.first(Time::ZERO, |event| matches!(event, Event::LeaderEstablished { .. })).expect("it leads");
+    region.run_for(secs(30));
+    assert_eq!(region.first(Time::ZERO, again).expect("it is released").since(begun), secs(120));
+    assert_eq!(waits(&region), Some(0));
 }

@@ -236,8 +236,18 @@ pub struct JobEntry {
     pub last_launch: Option<Time>,
     /// Its deployments, ascending.
     pub deployments: Vec<DeploymentId>,
-    /// Placements still wanted by group, from the last evaluation that said so (Nomad `JobSummary`).
+    /// Placements still wanted by group, from the last evaluation that said so (Nomad `JobSummary`); none of a purged
+    /// job.
     pub queued: Arc<OrdMap<Arc<str>, u32>>,
+}
+
+impl JobEntry {
+    /// Whether no more and no less is queued than `wanted` says. A group that no evaluation named has nothing queued,
+    /// and of a purged job nothing is kept.
+    pub fn has_queued(&self, wanted: &OrdMap<Arc<str>, u32>) -> bool {
+        let known = |group: &Arc<str>| self.queued.get(group).copied().unwrap_or(0);
+        self.job.is_none() || wanted.iter().all(|(group, count)| known(group) == *count)
+    }
 }
 
 crate::id!(

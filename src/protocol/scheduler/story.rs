@@ -251,6 +251,8 @@ pub(crate) struct Region<D: Decide> {
     pub(crate) dead: OrdSet<usize>,
     /// Processes that live and whose messages wait, both ways, until [`Self::heal`].
     pub(crate) cut: OrdSet<usize>,
+    /// Servers whose logs grow and whose states stand still, until [`Self::catch_up`].
+    pub(crate) stalled: OrdSet<usize>,
     held: Vec<Item>,
     /// Dead processes whose host answers for them.
     pub(crate) refusing: OrdSet<usize>,
@@ -295,6 +297,7 @@ impl<D: Decide> Region<D> {
             messages: 0,
             dead: OrdSet::new(),
             cut: OrdSet::new(),
+            stalled: OrdSet::new(),
             held: Vec::new(),
             refusing: OrdSet::new(),
             bad_image: None,
@@ -358,6 +361,14 @@ impl<D: Decide> Region<D> {
         self.cut.clear();
         for item in std::mem::take(&mut self.held) {
             self.put(self.now + DELAY, item);
+        }
+    }
+
+    /// A server applies what it has not applied yet.
+    pub(crate) fn catch_up(&mut self, server: usize) {
+        self.stalled.remove(&server);
+        for item in std::mem::take(&mut self.held) {
+            self.put(self.now, item);
         }
     }
 
@@ -457,7 +468,9 @@ impl<D: Decide> Region<D> {
                 }
             }
             Item::Apply(server, index) => {
-                if !self.dead.contains(&server) {
+                if self.stalled.contains(&server) {
+                    self.held.push(Item::Apply(server, index));
+                } else if !self.dead.contains(&server) {
                     let command = self.log[index as usize - 1].clone();
                     let proposal = self.pending.remove(&(server, index));
                     self.server(server, |s, now, fx| drop(s.applied(now, index, proposal, &command, fx)));
@@ -502,7 +515,7 @@ impl<D: Decide> Region<D> {
         }
     }
 
-    fn server(&mut self, server: usize, act: impl FnOnce(&mut Server<D>, Time, &mut Effects<Server<D>>)) {
+    pub(crate) fn server(&mut self, server: usize, act: impl FnOnce(&mut Server<D>, Time, &mut Effects<Server<D>>)) {
         let mut fx = Effects::new();
         act(&mut self.servers[server], self.now, &mut fx);
         self.post(server, fx.sends);

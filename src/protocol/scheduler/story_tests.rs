@@ -9,14 +9,17 @@ use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired, Transition};
 use crate::model::constraint::{Affinity, Constraint, Spread};
 use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, Trigger};
 use crate::model::job::{Job, JobId, JobKind, Launch, Task, TaskGroup, Update};
-use crate::model::node::{DrainStrategy, NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus};
+use crate::model::node::{
+    DrainStrategy, Eligibility, NodeCapacity, NodeId, NodeNetwork, NodeReserved, NodeSpec, NodeStatus,
+};
 use crate::model::resources::{NetworkAsk, PortAsk};
 use crate::model::topology::ZoneId;
 use crate::protocol::scheduler::command::{AllocUpdate, Applied, Command};
-use crate::protocol::scheduler::plan::{Plan, Rejection, evaluate_plan};
+use crate::protocol::scheduler::plan::{Plan, Rejection, Stop, StopReason, evaluate_plan};
 use crate::protocol::scheduler::process::{Process, Reply, Step};
 use crate::protocol::scheduler::release::{Algorithm, Behaviour, Release, SchedulerConfig};
 use crate::protocol::scheduler::state::{JobStatus, State};
+use crate::protocol::scheduler::story::place;
 
 /// A leader without a network: state, clock and the newest index.
 pub(super) struct Region {
@@ -405,4 +408,133 @@ fn replicas_agree_and_snapshots_stay_as_they_were() {
     assert_eq!((applied.unblocked.len(), applied.reported), (1, vec![first]));
     assert_eq!(snapshot, b.state);
     assert_ne!(snapshot, a.state);
+}
+
+#[test]
+fn a_plan_places_on_known_ready_and_eligible_nodes_only_and_stops_anywhere() {
+    let mut region = Region::new(3);
+    let spec = job(0, JobKind::Service, 0, 100);
+    let eval = region.register(&spec);
+    let job = Arc::clone(region.state.job(JobId(0)).unwrap());
+    let on = |nodes: &[u32]| -> Vec<Arc<Alloc>> {
+        nodes.iter().map(|node| Arc::new(place(&job, NodeId(*node), eval.id, None, Time::ZERO))).collect()
+    };
+    let mut plan = Plan::new(&eval, false, region.state.index());
+    plan.placements = on(&[1, 2]);
+    region.submit(&plan);
+    let entry = region.state.job_entry(JobId(0)).unwrap();
+    assert_eq!(entry.evals_index, region.state.index(), "the job's next evaluation waits for the plan");
+    region.apply(Command::NodeStatus { id: NodeId(1), status: NodeStatus::Down });
+    region.apply(Command::NodeEligibility { id: NodeId(2), eligibility: Eligibility::Ineligible });
+    let verify = |plan: &Plan| evaluate_plan(&region.state, plan, &region.config.behaviour, region.now);
+    let held: Vec<Arc<Alloc>> = region.live(JobId(0)).into_iter().cloned().collect();
+    let stops = held.iter().map(|alloc| Stop {
+        alloc: alloc.id,
+        node: alloc.node,
+        client: None,
+        followup: None,
+        reason: StopReason::NotNeeded,
+    });
+    let mut plan = Plan::new(&eval, false, region.state.index());
+    plan.stops = stops.collect();
+    plan.placements = on(&[0, 9]);
+    let result = verify(&plan);
+    assert_eq!(result.rejected, [(NodeId(9), Rejection::Missing)]);
+    assert_eq!((result.stops.len(), result.placements.len()), (2, 1), "stops alone pass on any node");
+    plan.placements = on(&[0, 1, 2]);
+    let result = verify(&plan);
+    assert_eq!(result.rejected, [(NodeId(1), Rejection::NotReady), (NodeId(2), Rejection::NotEligible)]);
+    assert_eq!((result.stops.len(), result.placements.len()), (0, 1), "and go with what is rejected there");
+}
+
+#[test]
+fn updates_in_place_pass_on_ineligible_nodes_from_1_3_on() {
+    let rejected = |release: &str, places: bool| {
+        let mut region = Region::new(1);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        let (eval, _) = region.run(&job(0, JobKind::Service, 1, 100));
+        region.apply(Command::NodeEligibility { id: NodeId(0), eligibility: Eligibility::Ineligible });
+        let mut plan = Plan::new(&eval, false, region.state.index());
+        let held = Arc::clone(region.live(JobId(0))[0]);
+        if places {
+            plan.placements.push(Arc::new(place(&held.job, NodeId(0), eval.id, None, region.now)));
+        }
+        plan.updates.push(held);
+        evaluate_plan(&region.state, &plan, &region.config.behaviour, region.now).rejected
+    };
+    let no = [(NodeId(0), Rejection::NotEligible)];
+    assert_eq!((&rejected("1.2.16", false)[..], &rejected("1.3.0", false)[..]), (&no[..], &[][..]));
+    assert_eq!((&rejected("1.2.16", true)[..], &rejected("1.3.0", true)[..]), (&no[..], &no[..]));
+}
+
+#[test]
+fn one_rejected_node_empties_a_plan_that_is_all_or_nothing() {
+    let mut region = Region::new(2);
+    let mut spec = job(0, JobKind::Service, 2, 100);
+    spec.all_at_once = true;
+    spec.groups[0].update = Some(Update::default());
+    let eval = region.register(&spec);
+    let mut process = Process::new(eval, region.state.clone(), region.config.clone(), 7);
+    let Step::Submit(mut plan) = process.step(region.now, Reply::Start) else { panic!("a plan was due") };
+    assert!(plan.all_at_once && plan.deployment.is_some());
+    let verify = |plan: &Plan| evaluate_plan(&region.state, plan, &region.config.behaviour, region.now);
+    assert!(verify(&plan).is_full_commit(&plan));
+    Arc::make_mut(&mut plan.placements[1]).node = NodeId(9);
+    let result = verify(&plan);
+    assert!(result.is_noop() && result.placements.is_empty() && result.deployment.is_none());
+    assert_eq!(result.rejected, [(NodeId(9), Rejection::Missing)]);
+    assert!(result.refresh_index > 0);
+    plan.all_at_once = false;
+    assert_eq!(verify(&plan).placements.len(), 1);
+    Arc::make_mut(&mut plan.placements[0]).node = NodeId(9);
+    let result = verify(&plan);
+    assert!(result.placements.is_empty() && result.deployment.is_some(), "otherwise it is deployed without any node");
+}
+
+#[test]
+fn attempts_without_progress_are_numbered_and_then_the_job_waits_for_another_time() {
+    for (kind, limit) in [(JobKind::Service, 5), (JobKind::Batch, 2)] {
+        for progress_at in [0, limit - 1] {
+            let mut region = Region::new(1);
+            let first = region.register(&job(0, JobKind::Service, 1, 3_000));
+            let late = region.register(&job(1, kind, 1, 3_000));
+            let old = region.state.clone();
+            region.process(first);
+            let id = late.id;
+            let mut process = Process::new(late, old.clone(), region.config.clone(), 7);
+            let (mut step, mut submitted) = (process.step(region.now, Reply::Start), 0);
+            // Its state never catches up, so that every plan is the same; one of them is let through.
+            while let Step::Submit(plan) = step {
+                submitted += 1;
+                let seen = if submitted == progress_at { &old } else { &region.state };
+                let result = Arc::new(evaluate_plan(seen, &plan, &region.config.behaviour, region.now));
+                assert_eq!(result.made_progress(), submitted == progress_at);
+                step = process.step(region.now, Reply::Planned { result, snapshot: Some(old.clone()) });
+            }
+            assert_eq!(submitted, progress_at + limit, "{kind:?}");
+            let Step::CreateEvaluations(blocked) = step else { panic!("it is to be tried again") };
+            assert_eq!((blocked.len(), blocked[0].status), (1, EvalStatus::Blocked));
+            assert_eq!((blocked[0].trigger, blocked[0].previous), (Trigger::MaxPlanAttempts, Some(id)));
+            let Step::UpdateEvaluation(eval) = process.step(region.now, Reply::Created(vec![EvalId(9)])) else {
+                panic!("it is over")
+            };
+            assert_eq!((eval.status, eval.blocked), (EvalStatus::Failed, Some(EvalId(9))));
+        }
+    }
+}
+
+#[test]
+fn plans_of_later_attempts_name_the_first_state() {
+    let mut region = Region::new(1);
+    let first = region.register(&job(0, JobKind::Service, 1, 3_000));
+    let late = region.register(&job(1, JobKind::Service, 1, 3_000));
+    let old = region.state.clone();
+    region.process(first);
+    region.join(1);
+    let mut process = Process::new(late, old.clone(), region.config.clone(), 7);
+    let Step::Submit(plan) = process.step(region.now, Reply::Start) else { panic!("a plan was due") };
+    let reply = region.submit(&plan);
+    let Step::Submit(again) = process.step(region.now, reply) else { panic!("the new node has room") };
+    assert_eq!(again.placements[0].node, NodeId(1));
+    assert_eq!((plan.snapshot_index, again.snapshot_index), (old.index(), old.index()));
 }

@@ -112,6 +112,7 @@ pub(super) enum Stage<D> {
 #[derive(Debug, Clone)]
 pub struct Worker<D> {
     paused: bool,
+    /// Calls that failed since one succeeded, acknowledgements left out.
     failures: u32,
     pub(super) stage: Stage<D>,
 }
@@ -159,8 +160,10 @@ impl<D: Decide> Server<D> {
 
     fn back_off(&mut self, worker: u16, base: Duration, fx: &mut impl Fx<Self>) {
         let it = &mut self.workers[usize::from(worker)];
-        fx.arm(Timer::Worker(worker), backoff(base, it.failures, BACKOFF_LIMIT));
-        it.failures += 1;
+        let wait = backoff(base, it.failures, BACKOFF_LIMIT);
+        fx.arm(Timer::Worker(worker), wait);
+        // At the limit it is not counted any further, so that the other kind of wait does not begin too long.
+        it.failures += u32::from(wait < BACKOFF_LIMIT);
     }
 
     /// The answer to the one call a worker has under way.
@@ -213,12 +216,12 @@ impl<D: Decide> Server<D> {
                 return;
             }
             Reply::Planned(planned) => {
+                it.failures = 0;
                 if let Some(index) = planned.refresh_index {
                     let resume = Some((process, planned));
                     it.stage = Stage::Lagging { holding, index, polls: 0, since: now, resume };
                     self.worker_look(now, worker, fx);
                 } else {
-                    it.failures = 0;
                     self.think(now, worker, holding, process, Answer::Planned { planned, state: None }, fx);
                 }
                 return;
@@ -265,7 +268,10 @@ impl<D: Decide> Server<D> {
         else {
             return;
         };
-        if self.state.index() >= index {
+        let left = self.config.state_wait.saturating_sub(now.since(since));
+        if left.is_zero() {
+            self.close(now, worker, &holding, false, fx);
+        } else if self.state.index() >= index {
             if holding.eval.core.is_some() {
                 return self.look_for_garbage(now, worker, holding, fx);
             }
@@ -275,10 +281,8 @@ impl<D: Decide> Server<D> {
                 None => (D::begin(&holding.eval, state, &self.config.scheduler, self.config.seed), Answer::Begin),
             };
             self.think(now, worker, holding, process, answer, fx);
-        } else if now.since(since) >= self.config.state_wait {
-            self.close(now, worker, &holding, false, fx);
         } else {
-            fx.arm(Timer::Worker(worker), state_poll(polls));
+            fx.arm(Timer::Worker(worker), state_poll(polls).min(left));
             it.stage = Stage::Lagging { holding, index, polls: polls + 1, since, resume };
         }
     }
@@ -335,7 +339,6 @@ impl<D: Decide> Server<D> {
     /// Acknowledges, or gives back. The answer does not matter.
     pub(super) fn close(&mut self, now: Time, worker: u16, holding: &Holding, well: bool, fx: &mut impl Fx<Self>) {
         let it = &mut self.workers[usize::from(worker)];
-        it.failures = 0;
         it.stage = Stage::Closing;
         let (eval, token) = (holding.eval.id, holding.token);
         let request = if well { Request::Ack { eval, token } } else { Request::Nack { eval, token } };
@@ -349,3 +352,59 @@ const BACKOFF_FAST: Duration = Duration::from_millis(20);
 const BACKOFF_SLOW: Duration = Duration::from_millis(500);
 /// Longest wait of both (Nomad `backoffLimit`).
 const BACKOFF_LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::ProcessId;
+    use crate::protocol::scheduler::plan::evaluate_plan;
+    use crate::protocol::scheduler::story::{Filler, Region};
+    use crate::protocol::scheduler::test_support::eval;
+
+    #[test]
+    fn a_leader_pauses_three_quarters_of_its_workers_until_it_steps_down() {
+        let counts = |region: &Region<Filler>| -> Vec<(usize, usize)> {
+            let paused = |server: &Server<Filler>| server.workers.iter().filter(|worker| worker.paused).count();
+            let is_parked = |worker: &&Worker<Filler>| matches!(worker.stage, Stage::Parked);
+            let parked = |server: &Server<Filler>| server.workers.iter().filter(is_parked).count();
+            region.servers.iter().map(|server| (paused(server), parked(server))).collect()
+        };
+        for (workers, paused) in [(1, 0), (2, 1), (3, 2), (4, 3), (5, 3), (8, 6)] {
+            let mut region = Region::configured(2, 0, 1, |config| config.workers = workers);
+            region.run_for(Duration::from_secs(2));
+            assert_eq!(counts(&region), [(paused, paused), (0, 0)], "of {workers}");
+            region.elect(1);
+            region.run_for(Duration::from_secs(2));
+            assert_eq!(counts(&region), [(0, 0), (paused, paused)], "of {workers}");
+        }
+    }
+
+    #[test]
+    fn failures_count_up_to_the_longest_wait_and_are_forgotten_by_successful_calls_but_no_nack() {
+        let mut region = Region::<Filler>::new(2, 0, 1);
+        let failures = |region: &Region<Filler>| region.servers[1].workers[0].failures;
+        region.servers[1].leader_known(None);
+        region.run_for(Duration::from_mins(3));
+        assert_eq!(failures(&region), 5, "20 ms, 80 ms, 320 ms, 1.28 s, 5.12 s, and then 10 s again and again");
+        region.servers[1].leader_known(Some(ProcessId(0)));
+        region.run_for(Duration::from_secs(20));
+        assert_eq!(failures(&region), 0);
+        let holding = || Holding { eval: Arc::new(eval(1, 1, 50)), token: EvalToken(1) };
+        region.server(1, |server, now, fx| {
+            server.workers[0].failures = 3;
+            server.close(now, 0, &holding(), false, fx);
+        });
+        assert_eq!(failures(&region), 3);
+        region.server(1, |server, now, fx| {
+            let holding = holding();
+            let config = server.config.scheduler.clone();
+            let plan = Plan::new(&holding.eval, false, 0);
+            let result = Arc::new(evaluate_plan(&server.state, &plan, &config.behaviour, now));
+            let process = Filler::begin(&holding.eval, server.state.clone(), &config, 7);
+            server.workers[0].stage = Stage::Asking { holding, process, request: Request::Dequeue };
+            let planned = Planned { result, refresh_index: Some(u64::MAX), index: 1 };
+            server.worker_answer(now, 0, Reply::Planned(planned.into()), fx);
+        });
+        assert_eq!(failures(&region), 0, "the plan was submitted, though a newer state is wanted");
+    }
+}
