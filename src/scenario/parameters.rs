@@ -148,7 +148,7 @@ const fn assumed(path: &'static str, default: &'static str, source: &'static str
 }
 
 /// Every parameter.
-pub static KNOWN: [Known; 37] = [
+pub static KNOWN: [Known; 41] = [
     product("options.nomad_raft_multiplier", "1", "Nomad `raft_multiplier`"),
     product("options.consul_raft_multiplier", "5", "Consul `raft_multiplier`"),
     product("options.pre_vote", "false", "the raft library of these releases"),
@@ -178,6 +178,10 @@ pub static KNOWN: [Known; 37] = [
     literature("services[].start", "568ms", "container with a cached image on a cloud SSD", "200ms..10000ms"),
     assumed("services[].image_pull", "0s", "images are baked into the machines", "0s..30s"),
     assumed("services[].stop", "0s", "tasks exit at once when told to", "0s..5s"),
+    product("ingress[].no_route_status", "404", "fabio `proxy.noroutestatus`"),
+    product("ingress[].dial_timeout", "30s", "fabio `proxy.dialtimeout`"),
+    product("ingress[].deregister_grace", "0s", "fabio `proxy.deregistergraceperiod`"),
+    product("ingress[].shutdown_wait", "0s", "fabio `proxy.shutdownwait`"),
     product("ingress[].balancer.interval", "30s", "AWS ALB `HealthCheckIntervalSeconds`"),
     product("ingress[].balancer.timeout", "5s", "AWS ALB `HealthCheckTimeoutSeconds`"),
     product("ingress[].balancer.healthy", "5", "AWS ALB `HealthyThresholdCount`"),

@@ -351,7 +351,7 @@ impl Builder<'_> {
             attempts_max: u8::try_from(spec.retries + 1).unwrap_or(u8::MAX),
             backoff: spec.backoff,
             backoff_max: Duration::from_secs(20),
-            budget: None,
+            budget: spec.retry_budget,
         });
         if !spec.keep_alive {
             config.keep_alive.count_max = 0;

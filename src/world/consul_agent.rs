@@ -10,6 +10,8 @@ use crate::base::time::Time;
 use crate::model::service::CheckStatus;
 use crate::model::topology::RegionId;
 use crate::protocol::catalog::agent::{AgentConfig, AgentEvent, CatalogAgent};
+use crate::protocol::catalog::message::CatalogMsg;
+use crate::protocol::catalog::record::CheckId;
 use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::world::atlas::Atlas;
@@ -160,8 +162,7 @@ impl ConsulAgent {
     }
 
     /// The client beside the agent waits for the checks of its allocations (Nomad's client polls them every 500 ms;
-    /// here
-    /// it is told at once).
+    /// here it is told at once), and misses a service of theirs that the agent has removed by itself.
     fn on_agent(&mut self, event: AgentEvent, fx: &mut impl Fx<Process>) {
         if let AgentEvent::CheckChanged { check, .. } = &event
             && let Some(alloc) = check.instance().and_then(alloc_of)
@@ -172,6 +173,12 @@ impl ConsulAgent {
                 !ours || check.record.status == CheckStatus::Passing
             });
             fx.send(self.atlas.processes[self.machine].main, Wire::Task(TaskMsg::Health { alloc, passing }));
+        }
+        if let AgentEvent::ServiceReaped { instance } = event
+            && alloc_of(instance).is_some()
+        {
+            let gone = CatalogMsg::Unknown(CheckId::Service { instance, ordinal: 0 });
+            fx.send(self.atlas.processes[self.machine].main, Wire::Catalog(gone));
         }
         fx.emit(Event::Agent { machine: self.machine, event });
     }

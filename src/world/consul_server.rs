@@ -194,6 +194,7 @@ impl ConsulServer {
             Alarm::Agent(_)
             | Alarm::Nomad(_)
             | Alarm::Client(_)
+            | Alarm::Registrations
             | Alarm::Runtime(_)
             | Alarm::Proxy(_)
             | Alarm::Balancer(_)

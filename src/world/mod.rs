@@ -19,6 +19,7 @@ pub mod consul_server;
 pub mod consul_agent;
 pub mod replicas;
 pub mod nomad_server;
+pub mod registrations;
 pub mod nomad_client;
 pub mod life;
 pub mod runtime;

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
-use crate::base::ordered::OrdMap;
 use crate::base::time::Time;
-use crate::model::alloc::{Alloc, AllocId};
+use crate::model::alloc::Alloc;
 use crate::protocol::catalog::message::{CatalogMsg, CheckDefinition, ServiceDefinition};
-use crate::protocol::catalog::record::{InstanceId, ServiceSpec};
+use crate::protocol::catalog::query::Answer;
+use crate::protocol::catalog::record::ServiceSpec;
 use crate::protocol::client::agent::NomadClient;
 use crate::protocol::client::event::Event as ClientEvent;
 use crate::world::atlas::Atlas;
 use crate::world::event::Event;
 use crate::world::naming;
 use crate::world::process::Process;
+use crate::world::registrations::Registrations;
 use crate::world::spec::MachineId;
 use crate::world::via::{Via, hear_out};
 use crate::world::wire::{Alarm, TaskMsg, Wire};
@@ -26,39 +27,43 @@ pub struct ClientProcess {
     atlas: Arc<Atlas>,
     client: NomadClient,
     events: Vec<ClientEvent>,
-    /// What is registered with the agent, by allocation and task.
-    registered: OrdMap<(AllocId, Option<u16>), Vec<InstanceId>>,
+    registrations: Registrations,
 }
 
 impl ClientProcess {
     /// A client that has not started.
     pub fn new(machine: MachineId, atlas: &Arc<Atlas>, client: NomadClient) -> Self {
-        Self { machine, atlas: Arc::clone(atlas), client, events: Vec::new(), registered: OrdMap::new() }
+        let registrations = Registrations::new(atlas.processes[machine].agent);
+        Self { machine, atlas: Arc::clone(atlas), client, events: Vec::new(), registrations }
     }
 
     /// Reacts to one input.
     pub fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Process>) {
         match input {
-            Input::Start => self.client.handle(now, Input::Start, &mut via(fx, &mut self.events)),
+            Input::Start => {
+                self.client.handle(now, Input::Start, &mut via(fx, &mut self.events));
+                self.registrations.start(now, fx);
+            }
             Input::Message { from, msg: Wire::Nomad(msg) } => {
                 self.client.handle(now, Input::Message { from, msg }, &mut via(fx, &mut self.events));
             }
             Input::Message { msg: Wire::Task(msg), .. } => self.task(now, &msg, fx),
-            // The agent confirms nothing; what it does not know was gone already.
-            Input::Message { msg: Wire::Catalog(CatalogMsg::Unknown(_)), .. } => {}
+            Input::Message { msg: Wire::Catalog(msg), .. } => self.catalog(now, &msg, fx),
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a Nomad client"),
+            Input::Refused { to } if self.registrations.refused(to, fx) => {}
             Input::Refused { to } => {
                 self.client.handle(now, Input::Refused { to }, &mut via(fx, &mut self.events));
             }
             Input::Fired(Alarm::Client(timer)) => {
                 self.client.handle(now, Input::Fired(timer), &mut via(fx, &mut self.events));
             }
+            Input::Fired(Alarm::Registrations) => self.registrations.compare(now, fx),
             Input::Fired(alarm) => unreachable!("a Nomad client does not set {alarm:?}"),
             Input::Done(token) => {
                 self.client.handle(now, Input::Done(token), &mut via(fx, &mut self.events));
             }
         }
-        self.settle(fx);
+        self.settle(now, fx);
     }
 
     /// The process died; its allocations and what it registered are on disk.
@@ -83,11 +88,27 @@ impl ClientProcess {
         }
     }
 
-    fn settle(&mut self, fx: &mut impl Fx<Process>) {
-        hear_out(self, |p| &mut p.events, |p, event| p.on_event(event, fx));
+    fn catalog(&mut self, now: Time, msg: &CatalogMsg, fx: &mut impl Fx<Process>) {
+        match msg {
+            CatalogMsg::Told { ask, result: Ok(reply) } => {
+                if let Answer::Local(has) = &reply.answer {
+                    self.registrations.compared(now, *ask, has, fx);
+                }
+            }
+            CatalogMsg::Unknown(check) => {
+                if let Some(instance) = check.instance() {
+                    self.registrations.unknown(now, instance, fx);
+                }
+            }
+            msg => unreachable!("nobody says `{msg}` to a Nomad client"),
+        }
     }
 
-    fn on_event(&mut self, event: ClientEvent, fx: &mut impl Fx<Process>) {
+    fn settle(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        hear_out(self, |p| &mut p.events, |p, event| p.on_event(now, event, fx));
+    }
+
+    fn on_event(&mut self, now: Time, event: ClientEvent, fx: &mut impl Fx<Process>) {
         match event {
             ClientEvent::StartTask { alloc, task } => self.to_runtime(TaskMsg::Start { alloc, task }, fx),
             ClientEvent::StopTask { alloc, task } => self.to_runtime(TaskMsg::Stop { alloc, task }, fx),
@@ -95,11 +116,9 @@ impl ClientProcess {
             ClientEvent::ReattachTask { alloc, task } => {
                 self.to_runtime(TaskMsg::Reattach { alloc: alloc.id, task }, fx);
             }
-            ClientEvent::RegisterServices { alloc, task } => self.register(&alloc, task, fx),
+            ClientEvent::RegisterServices { alloc, task } => self.register(now, &alloc, task, fx),
             ClientEvent::DeregisterServices { alloc, task } => {
-                for instance in self.registered.remove(&(alloc, task)).into_iter().flatten() {
-                    self.to_agent(CatalogMsg::Deregister(instance), fx);
-                }
+                self.registrations.set(now, (alloc, task), Vec::new(), fx);
             }
             ClientEvent::TaskRestarting { .. }
             | ClientEvent::AllocReceived { .. }
@@ -114,9 +133,9 @@ impl ClientProcess {
         }
     }
 
-    fn register(&mut self, alloc: &Arc<Alloc>, task: Option<u16>, fx: &mut impl Fx<Process>) {
+    fn register(&mut self, now: Time, alloc: &Arc<Alloc>, task: Option<u16>, fx: &mut impl Fx<Process>) {
         let target = self.runtime();
-        let mut instances = Vec::new();
+        let mut definitions = Vec::new();
         for (ordinal, owner, service) in naming::services(alloc) {
             if owner != task {
                 continue;
@@ -130,13 +149,9 @@ impl ClientProcess {
                 tags: service.tags.iter().cloned().collect(),
             };
             let checks = service.checks.iter().map(|check| CheckDefinition { check: check.clone(), target, port });
-            let definition = ServiceDefinition { id, spec: Arc::new(spec), checks: checks.collect() };
-            self.to_agent(CatalogMsg::Register(Arc::new(definition)), fx);
-            instances.push(id);
+            definitions.push(Arc::new(ServiceDefinition { id, spec: Arc::new(spec), checks: checks.collect() }));
         }
-        if !instances.is_empty() {
-            self.registered.insert((alloc.id, task), instances);
-        }
+        self.registrations.set(now, (alloc.id, task), definitions, fx);
     }
 
     fn runtime(&self) -> ProcessId {
@@ -145,11 +160,6 @@ impl ClientProcess {
 
     fn to_runtime(&self, msg: TaskMsg, fx: &mut impl Fx<Process>) {
         fx.send(self.runtime(), Wire::Task(msg));
-    }
-
-    fn to_agent(&self, msg: CatalogMsg, fx: &mut impl Fx<Process>) {
-        let agent = self.atlas.processes[self.machine].agent.expect("services are registered where there is Consul");
-        fx.send(agent, Wire::Catalog(msg));
     }
 }
 

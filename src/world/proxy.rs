@@ -1,4 +1,8 @@
 //! A fabio as a task: its machine, and the translation between its questions and the local Consul agent's answers.
+//!
+//! Of fabio's settings a scenario reaches those of [`IngressSpec`]. Out of its reach, with fabio's defaults: exact host
+//! names (`glob.matching.disabled`), `proxy.auth`, the tag prefix, ports, `proxy.maxconn`, `proxy.idleconntimeout` and
+//! `registry.timeout`. What a scenario says is below `/fabio/config` is there from the start, and nothing changes it.
 
 use std::mem;
 use std::sync::Arc;
@@ -15,8 +19,8 @@ use crate::protocol::catalog::message::{CatalogMsg, CheckDefinition, ServiceDefi
 use crate::protocol::catalog::query::{Answer as CatalogAnswer, Mode, Query as CatalogQuery, QueryKind, Reply};
 use crate::protocol::catalog::record::{CheckId, InstanceId, ServiceSpec};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::fabio::{FabioEvent, FabioNode, FabioTimer, HttpRoute, Registration};
-use crate::protocol::proxy::fabio_config::FabioConfig;
+use crate::protocol::proxy::fabio::{FabioEvent, FabioNode, FabioTimer, HttpRoute};
+use crate::protocol::proxy::fabio_config::{FabioConfig, Registration};
 use crate::protocol::proxy::message::{Exchange, HttpMsg};
 use crate::protocol::proxy::pick::Strategy;
 use crate::protocol::proxy::table::Matcher as PathMatcher;
@@ -38,6 +42,8 @@ pub struct Proxy {
     alloc: AllocId,
     atlas: Arc<Atlas>,
     config: FabioConfig,
+    /// What is below `/fabio/config`.
+    overrides: Arc<str>,
     node: FabioNode,
     events: Vec<FabioEvent>,
     /// The last catalog answers, by service.
@@ -49,8 +55,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A fabio that has not started.
-    pub fn new(machine: MachineId, atlas: &Arc<Atlas>, alloc: AllocId, ingress: &IngressSpec) -> Self {
+    /// A fabio that has not started. `ticket` is the last one that a fabio gave on this machine.
+    pub fn new(machine: MachineId, atlas: &Arc<Atlas>, alloc: AllocId, ingress: &IngressSpec, ticket: u32) -> Self {
         let mut config = FabioConfig::default();
         config.proxy.strategy = match ingress.strategy {
             Picker::Random => Strategy::Random,
@@ -61,14 +67,26 @@ impl Proxy {
             Matcher::PrefixIgnoringCase => PathMatcher::InsensitivePrefix,
             Matcher::Glob => PathMatcher::Glob,
         };
+        config.proxy.release = ingress.release;
+        config.proxy.no_route_status = ingress.no_route_status;
+        config.watch.release = ingress.release;
+        config.watch.checks_required = ingress.checks_required;
+        config.watch.statuses.clone_from(&ingress.statuses);
+        config.dial_timeout = ingress.dial_timeout;
+        config.response_header_timeout = ingress.response_header_timeout;
+        config.deregister_grace = ingress.deregister_grace;
+        config.shutdown_wait = ingress.shutdown_wait;
         let name = &atlas.spec.machines[machine].name;
         let draws = Draws::new(atlas.seed, &format!("{name}/fabio/{alloc}"));
-        let node = FabioNode::new(config.clone(), routes(atlas), draws).with_workshop(atlas.desk.workshop.clone());
+        let node = FabioNode::new(config.clone(), routes(atlas), draws)
+            .with_workshop(atlas.desk.workshop.clone())
+            .asking_after(ticket);
         Self {
             machine,
             alloc,
             atlas: Arc::clone(atlas),
             config,
+            overrides: Arc::clone(&ingress.overrides),
             node,
             events: Vec::new(),
             listings: OrdMap::new(),
@@ -87,9 +105,15 @@ impl Proxy {
         port == self.config.proxy_port || port == self.config.admin_port
     }
 
-    /// Whether something listens there now; the admin listener does from the start.
+    /// As [`FabioNode::listens`].
     pub fn listens(&self, port: u32) -> bool {
-        port == self.config.admin_port || (port == self.config.proxy_port && self.node.is_listening())
+        self.node.listens(port)
+    }
+
+    /// As [`FabioNode::has_exited`]: its task is over.
+    #[inline]
+    pub fn has_exited(&self) -> bool {
+        self.node.has_exited()
     }
 
     /// As [`FabioNode::passes_on`].
@@ -109,8 +133,24 @@ impl Proxy {
         self.settle(fx);
     }
 
-    /// The process is killed: its connections are reset.
-    pub fn die(mut self, fx: &mut impl Fx<Process>) {
+    /// A process refused, or its connection was reset.
+    pub fn refused(&mut self, now: Time, by: ProcessId, fx: &mut impl Fx<Process>) {
+        if self.atlas.processes[self.machine].agent == Some(by) {
+            self.node.agent_lost(now, &mut via(fx, &mut self.events));
+            self.settle(fx);
+        } else {
+            self.handle(now, Input::Refused { to: by }, fx);
+        }
+    }
+
+    /// The process is told to end, and has when it [says so](Proxy::has_exited).
+    pub fn shutdown(&mut self, fx: &mut impl Fx<Process>) {
+        self.node.shutdown(&mut via(fx, &mut self.events));
+        self.settle(fx);
+    }
+
+    /// The process is over: its connections are reset. Returns the last ticket it gave.
+    pub fn die(mut self, fx: &mut impl Fx<Process>) -> u32 {
         self.node.die(&mut via(fx, &mut self.events));
         fx.emit(Event::Table { targets: Arc::from([]) });
         let lost: Arc<[RoutedInstance]> = mem::take(&mut self.targets).into();
@@ -118,6 +158,7 @@ impl Proxy {
             let swap = Notice::TableSwapped { proxy: self.machine, gained: Arc::from([]), lost };
             fx.emit(Event::Notice(swap));
         }
+        self.node.last_ticket()
     }
 
     /// The agent speaks.
@@ -167,11 +208,11 @@ impl Proxy {
             FabioEvent::Deregister => self.to_agent(CatalogMsg::Deregister(own), fx),
             FabioEvent::Applied { .. } => self.swapped(fx),
             FabioEvent::Answered { .. } => {}
-            FabioEvent::Opened | FabioEvent::Exited => {
+            FabioEvent::Opened => {
                 checks::ports_changed(&self.atlas, self.machine, fx);
                 fx.emit(Event::Proxy { machine: self.machine, event });
             }
-            FabioEvent::Sent { .. } | FabioEvent::Rejected { .. } => {
+            FabioEvent::Sent { .. } | FabioEvent::Rejected { .. } | FabioEvent::Exited => {
                 fx.emit(Event::Proxy { machine: self.machine, event });
             }
         }
@@ -187,7 +228,9 @@ impl Proxy {
             Query::Catalog { service } => {
                 (CATALOG, CatalogQuery::new(QueryKind::Service(service)).mode(Mode::Consistent))
             }
-            // There is no key-value store: the question stays open, as a blocking query without news does.
+            // There is no key-value store: the scenario says what is in it. The question takes the way of another
+            // consistent read; once answered it stays open, as a blocking query without news does.
+            Query::Manual { index: 0 } => (MANUAL, CatalogQuery::new(QueryKind::Services).mode(Mode::Consistent)),
             Query::Manual { .. } => return,
         };
         let ask = kind << 32 | u64::from(ticket);
@@ -208,6 +251,7 @@ impl Proxy {
                 self.learn(rows, &listing.instances);
                 Answer::Catalog { entries: Arc::clone(&listing.entries) }
             }
+            (CatalogAnswer::Services(_), MANUAL) => Answer::Manual { index: 1, text: Arc::clone(&self.overrides) },
             (
                 CatalogAnswer::Written
                 | CatalogAnswer::Checks(_)
@@ -264,6 +308,7 @@ impl Proxy {
 const AGENT: u64 = 1;
 const HEALTH: u64 = 2;
 const CATALOG: u64 = 3;
+const MANUAL: u64 = 4;
 
 /// What users ask for, by source.
 pub fn routes(atlas: &Atlas) -> Arc<[HttpRoute]> {

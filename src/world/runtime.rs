@@ -1,8 +1,18 @@
 //! The task runtime of a client machine: what a driver starts, kept apart from the client so that tasks survive it.
 //!
 //! A task listens on its ports once its service has come up; requests and health checks are answered from then on. A
-//! task of a job that is an ingress's proxy runs the proxy itself. Left out: the processor the tasks take from each
-//! other; a slow processor slows all of them alike.
+//! task of a job that is an ingress's proxy runs the proxy itself, which ends it: with failure when it gives up by
+//! itself, well when it was told to stop and has drained.
+//!
+//! Left out:
+//!
+//! - The processor the tasks take from each other; a slow processor slows all of them alike.
+//! - Where images come from: fetching one takes its time and never fails, so that the loss of a zone's way out (its NAT
+//!   gateway) stops no task from starting.
+//! - Instances that listen and yet are ill. A check is passed by whoever listens; instances that fail their checks
+//!   while they serve, answer every request with an error or let no new connection in
+//!   ([`Behaviour`](crate::protocol::workload::stations::Behaviour)) exist in the protocol and in no scenario. Versions
+//!   that are bad in one of these ways do more harm than one that never listens: a proxy may go on sending to them.
 
 mod pause;
 
@@ -46,6 +56,8 @@ pub struct Runtime {
     stations: Stations,
     facade: Facade,
     proxy: Option<Proxy>,
+    /// The last ticket of the proxies that are over.
+    ticket: u32,
     /// What happens to tasks next.
     life: OrdSet<(Time, TaskId, Step)>,
     pauses: Pauses,
@@ -106,6 +118,7 @@ impl Runtime {
             stations: Stations::new(draws),
             facade: Facade { region: atlas.region(machine), machine, instances: Vec::new() },
             proxy: None,
+            ticket: 0,
             life: OrdSet::new(),
             pauses: Pauses::default(),
             images: OrdSet::new(),
@@ -149,25 +162,17 @@ impl Runtime {
             }
             Input::Message { from, msg: Wire::Catalog(msg) } => self.catalog(now, from, &msg, fx),
             Input::Message { msg, .. } => unreachable!("nobody says `{msg}` to a task runtime"),
-            Input::Refused { to } => {
-                if let Some(proxy) = &mut self.proxy {
-                    proxy.handle(now, Input::Refused { to }, fx);
-                }
-            }
+            Input::Refused { to } => self.with_proxy(fx, |proxy, fx| proxy.refused(now, to, fx)),
             Input::Fired(Alarm::Runtime(RuntimeTimer::Life)) => self.live(now, fx),
             Input::Fired(Alarm::Runtime(RuntimeTimer::Station(slot))) => {
                 self.stations.fired(now, slot, &mut Doors { fx, facade: &self.facade });
             }
             Input::Fired(Alarm::Proxy(timer)) => {
-                if let Some(proxy) = &mut self.proxy {
-                    proxy.handle(now, Input::Fired(timer), fx);
-                }
+                self.with_proxy(fx, |proxy, fx| proxy.handle(now, Input::Fired(timer), fx));
             }
             Input::Fired(alarm) => unreachable!("a task runtime does not set {alarm:?}"),
             Input::Done(token) => {
-                if let Some(proxy) = &mut self.proxy {
-                    proxy.handle(now, Input::Done(unwrap(token).0), fx);
-                }
+                self.with_proxy(fx, |proxy, fx| proxy.handle(now, Input::Done(unwrap(token).0), fx));
             }
         }
     }
@@ -212,10 +217,10 @@ impl Runtime {
             | HttpMsg::ProbeReply { .. }
             | HttpMsg::ProbeRefused { .. } => None,
         };
-        match &mut self.proxy {
+        match &self.proxy {
             // Answers are the proxy's; it alone asks others.
             Some(proxy) if port.is_none_or(|port| proxy.owns(port)) => {
-                proxy.handle(now, Input::Message { from, msg }, fx);
+                self.with_proxy(fx, |proxy, fx| proxy.handle(now, Input::Message { from, msg }, fx));
             }
             _ => self.stations.message(now, from, msg, &mut Doors { fx, facade: &self.facade }),
         }
@@ -296,7 +301,7 @@ impl Runtime {
             .iter()
             .find(|(_, ingress)| ingress.region == region && *ingress.job == *alloc.job.name);
         if let Some((_, ingress)) = ours {
-            let mut proxy = Proxy::new(self.machine, &self.atlas, alloc.id, ingress);
+            let mut proxy = Proxy::new(self.machine, &self.atlas, alloc.id, ingress, self.ticket);
             proxy.handle(now, Input::Start, fx);
             self.proxy = Some(proxy);
             checks::ports_changed(&self.atlas, self.machine, fx);
@@ -310,6 +315,9 @@ impl Runtime {
         };
         if mem::replace(&mut task.ending, true) {
             return;
+        }
+        if self.proxy.as_ref().is_some_and(|proxy| (proxy.alloc(), 0) == id) {
+            return self.with_proxy(fx, Proxy::shutdown);
         }
         let service = task.ports.iter().find_map(|&(_, service)| service);
         let takes = service.map(|index| self.atlas.spec.services[index].stop).unwrap_or_default();
@@ -328,11 +336,8 @@ impl Runtime {
             self.facade.instances.retain(|(other, _)| *other != port);
             closed |= self.stations.remove(port, &mut Doors { fx, facade: &self.facade });
         }
-        if self.proxy.as_ref().is_some_and(|proxy| proxy.alloc() == id.0)
-            && id.1 == 0
-            && let Some(proxy) = self.proxy.take()
-        {
-            proxy.die(fx);
+        if let Some(proxy) = self.proxy.take_if(|proxy| (proxy.alloc(), 0) == id) {
+            self.ticket = proxy.die(fx);
             closed = true;
         }
         if closed {
@@ -381,8 +386,20 @@ impl Runtime {
                 self.stations.station(port).is_some() || self.proxy.as_ref().is_some_and(|proxy| proxy.listens(port));
             let status = if well { CheckStatus::Passing } else { CheckStatus::Critical };
             fx.send(from, Wire::Catalog(CatalogMsg::ProbeReply { check, round, status, output: u32::from(well) }));
-        } else if let Some(proxy) = &mut self.proxy {
-            proxy.told(now, msg, fx);
+        } else {
+            self.with_proxy(fx, |proxy, fx| proxy.told(now, msg, fx));
+        }
+    }
+
+    /// Whatever the proxy does may be its last: a task whose process has exited is over, well only if it was told to.
+    #[inline]
+    fn with_proxy<F: Fx<Process>>(&mut self, fx: &mut F, act: impl FnOnce(&mut Proxy, &mut F)) {
+        let Some(proxy) = &mut self.proxy else { return };
+        act(proxy, fx);
+        if proxy.has_exited() {
+            let id = (proxy.alloc(), 0);
+            let is_told = self.tasks.get(&id).is_some_and(|task| task.ending);
+            self.end(id, if is_told { Exit::Success } else { Exit::Failure }, fx);
         }
     }
 

@@ -11,9 +11,12 @@ use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond, Ratio};
 use crate::model::job::Job;
 use crate::model::node::NodeSpec;
 use crate::model::topology::{RegionId, ZoneId};
+use crate::protocol::proxy::registry::ChecksRequired;
+use crate::protocol::proxy::release::Release as FabioRelease;
 use crate::protocol::scheduler::config::{CostModel, GarbageConfig, RejectionConfig};
 use crate::protocol::scheduler::release::SchedulerConfig;
 
+pub use crate::protocol::workload::station::Warmup;
 pub use orders::*;
 
 crate::id!(
@@ -217,8 +220,14 @@ pub struct ServiceSpec {
     pub start: Duration,
     /// Time to fetch the image when the machine has none of it yet. Default zero: images are cached.
     pub image_pull: Duration,
-    /// Time the task takes to exit when told to.
+    /// Time the task takes to exit when told to; a proxy's ends when it has drained.
     pub stop: Duration,
+    /// A request that waited this long is answered 503; `None`: it waits. First come, first served only.
+    pub queue_timeout: Option<Duration>,
+    /// A client that leaves takes its request along.
+    pub cancel_propagates: bool,
+    /// A cold start, if any.
+    pub warmup: Option<Warmup>,
 }
 
 /// How some tasks behave. `None` in the first four fits every task.
@@ -274,6 +283,13 @@ pub enum ServiceTime {
         /// Tail index.
         alpha: f64,
     },
+    /// Two exponentials with balanced means.
+    Hyperexponential {
+        /// Mean.
+        mean: Duration,
+        /// Squared coefficient of variation, at least 1.
+        scv: f64,
+    },
 }
 
 /// A balancer in front of the proxies of a job.
@@ -281,12 +297,31 @@ pub enum ServiceTime {
 pub struct IngressSpec {
     /// Region it stands in.
     pub region: RegionId,
-    /// The proxies' job, by name; its allocations become targets when they are placed.
+    /// The proxies' job, by name; every machine of its datacenters is a target, as of an autoscaling group that is
+    /// attached to the balancer.
     pub job: Arc<str>,
     /// How the proxies pick an instance.
     pub strategy: Picker,
     /// How they match paths.
     pub matcher: Matcher,
+    /// Which fabio they are.
+    pub release: FabioRelease,
+    /// fabio `registry.consul.checksRequired`. Default one.
+    pub checks_required: ChecksRequired,
+    /// fabio `registry.consul.service.status`. Default `passing`.
+    pub statuses: Vec<String>,
+    /// fabio `proxy.noroutestatus`. Default 404.
+    pub no_route_status: u16,
+    /// Route commands below `/fabio/config`. Default none.
+    pub overrides: Arc<str>,
+    /// fabio `proxy.dialtimeout`. Default 30 s.
+    pub dial_timeout: Duration,
+    /// fabio `proxy.responseheadertimeout`. Default none.
+    pub response_header_timeout: Option<Duration>,
+    /// fabio `proxy.deregistergraceperiod`. Default zero.
+    pub deregister_grace: Duration,
+    /// fabio `proxy.shutdownwait`. Default zero.
+    pub shutdown_wait: Duration,
     /// The balancer.
     pub balancer: BalancerSpec,
 }
@@ -355,6 +390,8 @@ pub struct TrafficSpec {
     pub retries: u32,
     /// First backoff; it doubles, with full jitter.
     pub backoff: Duration,
+    /// Retries in all, as a share of requests; `None`: any number.
+    pub retry_budget: Option<Ratio>,
     /// Requests that reuse a warm connection instead of a new handshake.
     pub keep_alive: bool,
 }

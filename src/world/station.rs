@@ -15,7 +15,14 @@ pub fn station_config(service: Option<&ServiceSpec>) -> StationConfig {
         Discipline::Fifo => Order::FirstComeFirstServed,
         Discipline::ProcessorSharing => Order::ProcessorSharing,
     };
-    StationConfig { discipline, queue_max: service.queue_limit, ..StationConfig::new(service.concurrency, law) }
+    StationConfig {
+        discipline,
+        queue_max: service.queue_limit,
+        queue_timeout: service.queue_timeout,
+        cancels: service.cancel_propagates,
+        warmup: service.warmup,
+        ..StationConfig::new(service.concurrency, law)
+    }
 }
 
 /// The parameters were checked with the scenario; a law they do not fit cannot come this far.
@@ -27,5 +34,6 @@ pub fn law(law: ServiceTime) -> Law {
         ServiceTime::BoundedPareto { low, high, alpha } => {
             Law::bounded_pareto(low, high, alpha).expect("low below high and a positive tail index")
         }
+        ServiceTime::Hyperexponential { mean, scv } => Law::hyperexponential(mean, scv).expect("it varies enough"),
     }
 }

@@ -245,6 +245,8 @@ pub enum Alarm {
     Nomad(NomadTimer),
     /// Of a Nomad client.
     Client(ClientTimer),
+    /// Of a Nomad client's registrations with the Consul agent.
+    Registrations,
     /// Of a task runtime.
     Runtime(RuntimeTimer),
     /// Of the proxy in a task runtime.
@@ -286,6 +288,7 @@ impl Slot for Alarm {
             Self::Nomad(timer) => timer.slot() * 4 + 3,
             Self::Agent(timer) => timer.slot() * 4,
             Self::Client(timer) => timer.slot(),
+            Self::Registrations => ClientTimer::COUNT,
             Self::Runtime(timer) => timer.slot() * 2,
             Self::Proxy(timer) => timer.slot() * 2 + 1,
             Self::Balancer(timer) => timer.slot(),

@@ -1,5 +1,6 @@
 //! The integration tests, one binary.
 
+mod agent;
 mod autopilot;
 mod ci;
 mod capacity;

@@ -4,6 +4,10 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use cossim::base::time::Duration;
+use cossim::base::units::Ratio;
+use cossim::protocol::proxy::registry::ChecksRequired;
+use cossim::protocol::proxy::release::Release;
 use cossim::scenario;
 use cossim::scenario::Loaded;
 use cossim::world::spec::Action;
@@ -11,6 +15,7 @@ use cossim::world::spec::Among;
 use cossim::world::spec::Count;
 use cossim::world::spec::MachineRole;
 use cossim::world::spec::ProcessKind;
+use cossim::world::station::station_config;
 
 fn at(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -155,6 +160,43 @@ fn targets_are_read_as_people_write_them() {
 }
 
 /// What a target or a scaling asks for has to be there.
+#[test]
+fn settings_of_proxies_stations_and_users_come_through() {
+    let edits = [
+        r#"versions=(fabio: "1.5.10")"#,
+        "ingress[0].checks_required=All",
+        r#"ingress[0].statuses=["passing", "warning"]"#,
+        "ingress[0].no_route_status=503",
+        "ingress[0].overrides=route del web",
+        "ingress[0].dial_timeout=5s",
+        "ingress[0].response_header_timeout=20s",
+        "ingress[0].deregister_grace=3s",
+        "ingress[0].shutdown_wait=4s",
+        r#"services[0].service_time=Hyperexponential(mean: "5ms", scv: 4.0)"#,
+        "services[0].queue_timeout=1s",
+        "services[0].cancel_propagates=true",
+        r#"services[0].warmup=Warmup(factor: 3.0, decay: "10s")"#,
+        "traffic[0].retries=2",
+        "traffic[0].retry_budget=10%",
+    ];
+    let loaded = scenario::load(&at("src/cli/starter.ron"), &edits.map(str::to_owned));
+    let text = shown(&loaded);
+    let world = loaded.lowered.unwrap_or_else(|| panic!("{text}")).world;
+    let second = Duration::from_secs(1);
+    let (_, ingress) = world.ingress.iter().next().expect("there is one");
+    assert_eq!((ingress.release, ingress.checks_required), (Release::V1_5_10, ChecksRequired::All));
+    assert_eq!((ingress.statuses.join(","), ingress.no_route_status), ("passing,warning".to_owned(), 503));
+    assert_eq!(&*ingress.overrides, "route del web");
+    assert_eq!((ingress.dial_timeout, ingress.response_header_timeout), (second * 5, Some(second * 20)));
+    assert_eq!((ingress.deregister_grace, ingress.shutdown_wait), (second * 3, second * 4));
+    let station = station_config(Some(&world.services[0]));
+    assert_eq!((station.queue_timeout, station.cancels), (Some(second), true));
+    assert_eq!(station.warmup.map(|warmup| warmup.decay), Some(second * 10));
+    assert_eq!((station.service_time.mean(), station.service_time.scv()), (Duration::from_millis(5), 4.0));
+    let (_, traffic) = world.traffic.iter().next().expect("there is one");
+    assert_eq!(traffic.retry_budget, Ratio::new(0.1));
+}
+
 #[test]
 fn more_machines_than_there_are_and_a_scaled_system_job_are_refused() {
     let file = at("scenarios/leader-crash.ron");

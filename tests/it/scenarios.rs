@@ -17,12 +17,13 @@ use cossim::report::folder;
 use cossim::scenario;
 use cossim::scenario::parameters::Parameter;
 
-const SCENARIOS: [&str; 16] = [
+const SCENARIOS: [&str; 17] = [
     "az-outage",
     "leader-crash",
     "node-crash",
     "region-partition",
     "reference-cos",
+    "cos-reference-minimal",
     "rolling-upgrade",
     "canary",
     "blue-green",

@@ -42,6 +42,11 @@ pub enum Timer {
     Fingerprint,
 }
 
+impl Timer {
+    /// How many there are.
+    pub const COUNT: usize = Self::Fingerprint as usize + 1;
+}
+
 impl Slot for Timer {
     fn slot(self) -> usize {
         self as usize

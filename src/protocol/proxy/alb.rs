@@ -1,9 +1,12 @@
 //! One node of an application load balancer: target health, selection, forwarding (AWS ELB user guides).
 //!
 //! Each node checks every target for itself and sends to all zones' targets (cross-zone) or to its own zone's only.
-//! With
-//! no healthy target it sends to all (fail open). It never repeats a request. Left out: sticky sessions, slow start,
-//! weighted target groups, request rules; a listener has one target group.
+//! With no healthy target it sends to all (fail open). It never repeats a request.
+//!
+//! Left out: sticky sessions, slow start, weighted target groups, request rules; a listener has one target group. Left
+//! out too are the thresholds of target group health, which are off unless set: with them a zone with too few healthy
+//! targets leaves DNS, and a node sends to all targets before the last healthy one is gone. Losing part of a zone's
+//! proxies would then cost requests earlier, or fewer.
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Slot};

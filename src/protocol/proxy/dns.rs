@@ -45,7 +45,7 @@ impl DnsSet {
         Self { config, records: nodes.iter().map(record).collect() }
     }
 
-    /// A node stopped or started working, or leaves or enters by its own zone thresholds.
+    /// A node stopped or started working.
     pub fn set_in_service(&mut self, now: Time, node: ProcessId, is_in_service: bool) {
         let delay = self.config.interval * u64::from(self.config.failures);
         for record in self.records.iter_mut().filter(|record| record.node == node) {

@@ -5,18 +5,21 @@
 //! given. There is no retry, no ejection and no health feedback: what the table says is done.
 //!
 //! It speaks to the local Consul agent through events ([`FabioEvent::Ask`]) and [`FabioNode::answer`]; whoever contains
-//! it carries them. Left out: Go's transport re-sends a request once, to the same target, when a kept connection proves
-//! dead; a target that is gone refuses the second time too, so that only a target restarted in between differs.
+//! it carries them, and says when the agent is gone ([`FabioNode::agent_lost`]): fabio then asks again every second
+//! (every half second while it starts, for 10 s, and gives up), and its table stays.
+//!
+//! Left out: Go's transport re-sends a request once, to the same target, when a kept connection proves dead; a target
+//! that is gone refuses the second time too, so that only a target restarted in between differs.
 
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine, Slot, Token};
 use crate::base::rng::Draws;
-use crate::base::time::{Duration, Time};
+use crate::base::time::Time;
 use crate::protocol::proxy::configuration::{Configuration, Piece};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::fabio_config::FabioConfig;
+use crate::protocol::proxy::fabio_config::{FabioConfig, Registration};
 use crate::protocol::proxy::forward::{UpstreamFailure, admit, normalise};
 use crate::protocol::proxy::inflight::{Callers, Deadlines, InFlight, Opening, Phase};
 use crate::protocol::proxy::message::{Exchange, HttpMsg, RequestNumber, RouteId};
@@ -32,21 +35,6 @@ pub struct HttpRoute {
     pub host: String,
     /// Decoded path.
     pub path: String,
-}
-
-/// fabio's own registration with Consul.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Registration {
-    /// Port of the HTTP check `/health`, and of the service.
-    pub port: u32,
-    /// Interval of the HTTP check: 1 s.
-    pub interval: Duration,
-    /// Its timeout: 3 s.
-    pub timeout: Duration,
-    /// Time to live of the second check: 15 s.
-    pub ttl: Duration,
-    /// `deregister_critical_service_after`: 60 s.
-    pub deregister_after: Duration,
 }
 
 /// Alarms of a fabio process.
@@ -168,6 +156,8 @@ pub struct FabioNode {
     table: Arc<Table>,
     generation: u32,
     listening: Listening,
+    /// It was told to end.
+    leaving: bool,
     /// Candidates per client route, found at its first request of a generation.
     candidates: Vec<Option<Vec<RoutePlace>>>,
     /// Round-robin counters per route of the table.
@@ -206,6 +196,7 @@ impl FabioNode {
             table: Arc::default(),
             generation: 0,
             listening: Listening::NotYet,
+            leaving: false,
             candidates: Vec::new(),
             counters: Vec::new(),
             callers: Callers::default(),
@@ -221,6 +212,18 @@ impl FabioNode {
         self
     }
 
+    /// The same process, whose questions are numbered on from `ticket`: late answers to whoever ran here before are
+    /// none to it.
+    pub fn asking_after(mut self, ticket: u32) -> Self {
+        self.next_ticket = ticket;
+        self
+    }
+
+    /// The last ticket it gave.
+    pub fn last_ticket(&self) -> u32 {
+        self.next_ticket
+    }
+
     /// The table in force.
     pub fn table(&self) -> &Arc<Table> {
         &self.table
@@ -229,6 +232,22 @@ impl FabioNode {
     /// Whether the proxy listener accepts connections.
     pub fn is_listening(&self) -> bool {
         self.listening == Listening::Yes
+    }
+
+    /// Whether a port accepts connections: the admin listener's does from the start, the proxy's from the first table
+    /// on, and neither once the process has ended.
+    pub fn listens(&self, port: u32) -> bool {
+        if port == self.config.admin_port {
+            !self.has_exited()
+        } else {
+            port == self.config.proxy_port && self.is_listening()
+        }
+    }
+
+    /// Whether the process has said that it ends.
+    #[inline]
+    pub fn has_exited(&self) -> bool {
+        self.listening == Listening::Ended
     }
 
     /// Requests under way.
@@ -264,19 +283,28 @@ impl FabioNode {
         }
     }
 
+    /// The local agent is gone: nobody answers the open questions.
+    pub fn agent_lost(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        let watch = self.watch_ticket.as_ref().map(|(ticket, _)| *ticket);
+        for ticket in [self.agent_ticket, watch, self.overrides_ticket].into_iter().flatten() {
+            self.answer(now, ticket, &Answer::Failed, fx);
+        }
+    }
+
     /// The agent does not know this service any more.
     pub fn registration_lost(&mut self, fx: &mut impl Fx<Self>) {
-        if self.config.registers && self.watcher.is_some() {
-            fx.emit(FabioEvent::Register(self.registration()));
+        if self.is_registered() {
+            fx.emit(FabioEvent::Register(self.config.registration()));
         }
     }
 
     /// The process got a signal to end: deregister, wait the grace period, stop accepting, drain.
     pub fn shutdown(&mut self, fx: &mut impl Fx<Self>) {
         fx.disarm(FabioTimer::Heartbeat);
-        if self.config.registers {
+        if self.is_registered() {
             fx.emit(FabioEvent::Deregister);
         }
+        self.leaving = true;
         if self.config.deregister_grace.is_zero() {
             self.drain(fx);
         } else {
@@ -305,14 +333,9 @@ impl FabioNode {
         }
     }
 
-    fn registration(&self) -> Registration {
-        Registration {
-            port: self.config.admin_port,
-            interval: Duration::from_secs(1),
-            timeout: Duration::from_secs(3),
-            ttl: Duration::from_secs(15),
-            deregister_after: Duration::from_secs(60),
-        }
+    /// Whether it keeps a registration with the agent.
+    fn is_registered(&self) -> bool {
+        self.config.registers && self.watcher.is_some() && !self.leaving
     }
 
     fn ask(&mut self, query: Query, fx: &mut impl Fx<Self>) -> u32 {
@@ -350,8 +373,8 @@ impl FabioNode {
             return;
         };
         self.watcher = Some(Watcher::new(self.config.watch.clone(), datacenter.clone(), self.workshop.clone()));
-        if self.config.registers {
-            fx.emit(FabioEvent::Register(self.registration()));
+        if self.is_registered() {
+            fx.emit(FabioEvent::Register(self.config.registration()));
             fx.arm(FabioTimer::Heartbeat, self.config.heartbeat);
         }
         self.ask_health(fx);
@@ -455,7 +478,7 @@ impl FabioNode {
     fn on_message(&mut self, now: Time, from: ProcessId, msg: HttpMsg, fx: &mut impl Fx<Self>) {
         match msg {
             HttpMsg::Connect { id, number, port } => {
-                let is_open = port == self.config.admin_port || port == self.config.proxy_port && self.is_listening();
+                let is_open = self.listens(port);
                 fx.send(from, if is_open { HttpMsg::Accepted { id, number } } else { HttpMsg::Reset { id, number } });
             }
             HttpMsg::Request { id, number, route, .. } if self.is_listening() => {
@@ -481,17 +504,14 @@ impl FabioNode {
             }
             HttpMsg::Cancel { id, number, .. } => self.cancel(from, id, number, fx),
             HttpMsg::Probe { slot, sequence, port } => {
-                let status = if port == self.config.admin_port {
-                    Some(200)
-                } else {
-                    (port == self.config.proxy_port && self.is_listening())
-                        .then(|| self.config.proxy.status_without_route())
-                };
+                let is_admin = port == self.config.admin_port;
+                let status = if is_admin { 200 } else { self.config.proxy.status_without_route() };
                 fx.send(
                     from,
-                    match status {
-                        Some(status) => HttpMsg::ProbeReply { slot, sequence, status },
-                        None => HttpMsg::ProbeRefused { slot, sequence },
+                    if self.listens(port) {
+                        HttpMsg::ProbeReply { slot, sequence, status }
+                    } else {
+                        HttpMsg::ProbeRefused { slot, sequence }
                     },
                 );
             }
@@ -644,10 +664,10 @@ impl Machine for FabioNode {
 
     /// Nothing survives: fabio keeps its table in memory only.
     fn reboot(&mut self, _: Time, _: &Kept) {
-        let ticket = self.next_ticket;
-        let workshop = self.workshop.clone();
-        *self = Self::new(self.config.clone(), self.routes.clone(), self.draws).with_workshop(workshop);
-        self.next_ticket = ticket;
+        let (ticket, workshop) = (self.next_ticket, self.workshop.clone());
+        *self = Self::new(self.config.clone(), self.routes.clone(), self.draws)
+            .with_workshop(workshop)
+            .asking_after(ticket);
     }
 }
 

@@ -30,8 +30,9 @@ pub struct FabioConfig {
     pub registers: bool,
     /// Time between two refreshes of the own TTL check and looks at the own registration. 10 s.
     pub heartbeat: Duration,
-    /// Whether `/fabio/config` is watched for overrides. fabio always does; without keys there the watch only adds
-    /// queries, so that the default here is false.
+    /// Whether `/fabio/config` is watched for overrides. Default true: fabio always does. Without keys there the first
+    /// answer, though empty, already makes a first table, so that the proxy listener opens and says 404 while the
+    /// services are still being read.
     pub watches_overrides: bool,
     /// `proxy.deregistergraceperiod`. Default zero.
     pub deregister_grace: Duration,
@@ -39,6 +40,34 @@ pub struct FabioConfig {
     pub shutdown_wait: Duration,
     /// Nominal processor time to read one command and place its target, an estimate.
     pub build_cost_per_command: Duration,
+}
+
+/// fabio's own registration with Consul.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registration {
+    /// Port of the HTTP check `/health`, and of the service.
+    pub port: u32,
+    /// Interval of the HTTP check: 1 s.
+    pub interval: Duration,
+    /// Its timeout: 3 s.
+    pub timeout: Duration,
+    /// Time to live of the second check: 15 s.
+    pub ttl: Duration,
+    /// `deregister_critical_service_after`: 60 s.
+    pub deregister_after: Duration,
+}
+
+impl FabioConfig {
+    /// What it registers.
+    pub fn registration(&self) -> Registration {
+        Registration {
+            port: self.admin_port,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(3),
+            ttl: Duration::from_secs(15),
+            deregister_after: Duration::from_secs(60),
+        }
+    }
 }
 
 impl Default for FabioConfig {
@@ -55,7 +84,7 @@ impl Default for FabioConfig {
             startup_timeout: Duration::from_secs(10),
             registers: true,
             heartbeat: Duration::from_secs(10),
-            watches_overrides: false,
+            watches_overrides: true,
             deregister_grace: Duration::ZERO,
             shutdown_wait: Duration::ZERO,
             build_cost_per_command: Duration::from_micros(20),

@@ -2,6 +2,7 @@
 
 use super::Lowering;
 use crate::base::time::Duration;
+use crate::protocol::proxy::release::Release as FabioRelease;
 use crate::protocol::scheduler::config::CostModel;
 use crate::protocol::scheduler::config::GarbageConfig;
 use crate::protocol::scheduler::config::RejectionConfig;
@@ -138,6 +139,20 @@ impl Lowering<'_> {
                 .hint("known are `1.1.0` to `1.6.15`; without a third number it is the last of its series");
             Release::V1_6
         })
+    }
+
+    /// The release of fabio, named in full.
+    pub(super) fn fabio_release(&mut self) -> FabioRelease {
+        match self.scenario.versions.fabio.trim_start_matches('v') {
+            "1.5.10" => FabioRelease::V1_5_10,
+            "1.6.3" => FabioRelease::V1_6_3,
+            "1.7.3" => FabioRelease::V1_7_3,
+            text => {
+                self.error("E015", "versions.fabio", format!("no behaviour of fabio `{text}` is known"))
+                    .hint("known are `1.5.10`, `1.6.3` and `1.7.3`");
+                FabioRelease::default()
+            }
+        }
     }
 
     /// What is written needs a later release than the scenario follows, unless that one `knows` it.

@@ -10,8 +10,10 @@ use crate::base::math;
 use crate::base::ordered::OrdSet;
 use crate::base::time::Duration;
 use crate::base::time::Time;
+use crate::base::units::Ratio;
 use crate::model::job::Job;
 use crate::model::topology::RegionId;
+use crate::protocol::proxy::registry::ChecksRequired;
 use crate::scenario::library::network;
 use crate::scenario::schema;
 use crate::world::spec::Arrivals;
@@ -27,9 +29,13 @@ use crate::world::spec::ServiceSpec;
 use crate::world::spec::ServiceTime;
 use crate::world::spec::TrafficId;
 use crate::world::spec::TrafficSpec;
+use crate::world::spec::Warmup;
 
 /// Most that one standard deviation of the logarithm makes of a delay: about 3.
 const JITTER_MAX: u64 = 19;
+
+/// What a check can say; the first is what fabio wants to hear.
+const STATUSES: [&str; 3] = ["passing", "warning", "critical"];
 
 /// Ingresses with the name traffic refers to.
 pub(super) type Ingresses = Vec<(String, IngressSpec)>;
@@ -157,9 +163,24 @@ impl Lowering<'_> {
                     Duration::ZERO,
                 ),
                 stop: self.duration_or(&format!("{path}.stop"), written.stop.as_ref(), Duration::ZERO),
+                queue_timeout: self.queue_timeout(&format!("{path}.queue_timeout"), written),
+                cancel_propagates: written.cancel_propagates,
+                warmup: written.warmup.as_ref().map(|warmup| Warmup {
+                    factor: self.number(&format!("{path}.warmup.factor"), warmup.factor, 1.0..=1_000.0),
+                    decay: self.span_or(&format!("{path}.warmup.decay"), Some(&warmup.decay), Duration::ZERO),
+                }),
             });
         }
         out
+    }
+
+    fn queue_timeout(&mut self, path: &str, written: &schema::Service) -> Option<Duration> {
+        let limit = self.span_or(path, Some(written.queue_timeout.as_ref()?), Duration::ZERO);
+        if written.discipline == schema::Discipline::ProcessorSharing {
+            self.error("E015", path, "nothing waits where all requests share the instance")
+                .hint("leave it out, or serve `Fifo`");
+        }
+        Some(limit)
     }
 
     pub(super) fn service_time(&mut self, path: &str, written: &schema::ServiceTime) -> ServiceTime {
@@ -195,11 +216,16 @@ impl Lowering<'_> {
                 let alpha = self.number(&format!("{path}.alpha"), *alpha, 0.01..=100.0);
                 ServiceTime::BoundedPareto { low, high, alpha }
             }
+            schema::ServiceTime::Hyperexponential { mean, scv } => ServiceTime::Hyperexponential {
+                mean: self.span_or(&format!("{path}.mean"), Some(mean), Duration::ZERO),
+                scv: self.number(&format!("{path}.scv"), *scv, 1.0..=1_000.0),
+            },
         }
     }
 
     pub(super) fn ingresses(&mut self, jobs: &[Placed]) -> Ingresses {
         let mut out: Ingresses = Vec::new();
+        let release = self.fabio_release();
         for (index, written) in self.scenario.ingress.iter().enumerate() {
             let path = format!("ingress[{index}]");
             let name = written.name.clone().unwrap_or_else(|| written.job.clone());
@@ -237,11 +263,54 @@ impl Lowering<'_> {
                     schema::Matcher::PrefixIgnoringCase => Matcher::PrefixIgnoringCase,
                     schema::Matcher::Glob => Matcher::Glob,
                 },
+                release,
+                checks_required: match written.checks_required {
+                    schema::ChecksRequired::One => ChecksRequired::One,
+                    schema::ChecksRequired::All => ChecksRequired::All,
+                },
+                statuses: self.statuses(&format!("{path}.statuses"), written.statuses.as_deref()),
+                no_route_status: self.no_route_status(&path, written),
+                overrides: written.overrides.as_str().into(),
+                dial_timeout: self.span_or(
+                    &format!("{path}.dial_timeout"),
+                    written.dial_timeout.as_ref(),
+                    Duration::from_secs(30),
+                ),
+                response_header_timeout: written
+                    .response_header_timeout
+                    .as_ref()
+                    .map(|span| self.span_or(&format!("{path}.response_header_timeout"), Some(span), Duration::ZERO)),
+                deregister_grace: self.duration_or(
+                    &format!("{path}.deregister_grace"),
+                    written.deregister_grace.as_ref(),
+                    Duration::ZERO,
+                ),
+                shutdown_wait: self.duration_or(
+                    &format!("{path}.shutdown_wait"),
+                    written.shutdown_wait.as_ref(),
+                    Duration::ZERO,
+                ),
                 balancer: self.balancer(&format!("{path}.balancer"), &written.balancer),
             };
             out.push((name, spec));
         }
         out
+    }
+
+    fn statuses(&mut self, path: &str, written: Option<&[String]>) -> Vec<String> {
+        let Some(written) = written else { return vec![STATUSES[0].to_owned()] };
+        for (index, status) in written.iter().enumerate().filter(|(_, status)| !STATUSES.contains(&status.as_str())) {
+            self.unknown(&format!("{path}[{index}]"), "status of checks", status, STATUSES);
+        }
+        if written.is_empty() {
+            self.error("E015", path, "no instance would ever get a request");
+        }
+        written.to_vec()
+    }
+
+    fn no_route_status(&mut self, path: &str, written: &schema::Ingress) -> u16 {
+        let status = self.count(&format!("{path}.no_route_status"), written.no_route_status.unwrap_or(404), 100..=999);
+        u16::try_from(status).expect("a status has three digits")
     }
 
     fn ingress_port(&mut self, path: &str, port: Option<&str>, job: &Job) {
@@ -327,10 +396,20 @@ impl Lowering<'_> {
                     written.backoff.as_ref(),
                     Duration::from_millis(100),
                 ),
+                retry_budget: self.retry_budget(&path, written),
                 keep_alive: written.keep_alive,
             });
         }
         out
+    }
+
+    fn retry_budget(&mut self, path: &str, written: &schema::Traffic) -> Option<Ratio> {
+        let path = format!("{path}.retry_budget");
+        let share = self.share_or_zero(&path, Some(written.retry_budget.as_ref()?));
+        if written.retries == 0 {
+            self.error("E015", &path, "there are no retries that it could bound").hint("say how many `retries`");
+        }
+        Some(share)
     }
 
     fn rates(&mut self, path: &str, written: &schema::Traffic) -> Vec<(Time, f64)> {

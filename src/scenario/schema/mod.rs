@@ -22,6 +22,7 @@ macro_rules! text {
 /// The JSON Schema of a scenario file. A test holds it to the types below, from which it is made.
 pub const JSON_SCHEMA: &str = include_str!("../../../docs/schema/scenario.json");
 
+mod ingress;
 mod job;
 mod plan;
 mod seeds;
@@ -33,6 +34,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub use ingress::*;
 pub use job::*;
 pub use plan::*;
 pub use seeds::*;
@@ -442,9 +444,29 @@ pub struct Service {
     /// Time to fetch the image to a node that has none of it. Default 0, images are baked in.
     #[serde(default)]
     pub image_pull: Option<DurationText>,
-    /// Time the task takes to exit when told to. Default 0.
+    /// Time the task takes to exit when told to. Default 0. A proxy's ends when it has drained.
     #[serde(default)]
     pub stop: Option<DurationText>,
+    /// A request that waited this long is answered 503. Default: it waits. With `Fifo` only.
+    #[serde(default)]
+    pub queue_timeout: Option<DurationText>,
+    /// A client that leaves takes its request along. Default false: the instance works on for nobody, as most do.
+    #[serde(default)]
+    pub cancel_propagates: bool,
+    /// Requests take longer at first. Default: they do not.
+    #[serde(default)]
+    pub warmup: Option<Warmup>,
+}
+
+/// A cold start: `factor` times the work when an instance begins to serve, approaching the normal with time.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Warmup {
+    /// At the beginning, at least 1.
+    pub factor: f64,
+    /// After this long, what is above 1 of it has fallen to 37 % (1/e).
+    pub decay: DurationText,
 }
 
 const fn default_concurrency() -> u64 {
@@ -487,161 +509,11 @@ pub enum ServiceTime {
         /// Tail index, above 0.
         alpha: f64,
     },
-}
-
-/// A balancer in front of the proxies of a job.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Ingress {
-    /// The proxies' job.
-    pub job: String,
-    /// How traffic refers to it. Default: the job's name.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Where it stands. Default the first region.
-    #[serde(default)]
-    pub region: Option<String>,
-    /// Label of the port that receives requests; must be one of the job's.
-    #[serde(default)]
-    pub port: Option<String>,
-    /// fabio `proxy.strategy`. Default `Random`, as in fabio.
-    #[serde(default)]
-    pub strategy: Strategy,
-    /// fabio `proxy.matcher`. Default `Prefix`, as in fabio.
-    #[serde(default)]
-    pub matcher: Matcher,
-    /// What stands before the proxies. Default `Alb()`.
-    #[serde(default)]
-    pub balancer: Balancer,
-}
-
-/// How proxies pick an instance.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Strategy {
-    /// `rnd`
-    #[default]
-    Random,
-    /// `rr`
-    RoundRobin,
-}
-
-/// How proxies match paths.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Matcher {
-    /// `prefix`
-    #[default]
-    Prefix,
-    /// `iprefix`
-    PrefixIgnoringCase,
-    /// `glob`
-    Glob,
-}
-
-/// What stands before the proxies.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub enum Balancer {
-    /// An AWS application load balancer.
-    Alb {
-        /// Health check interval. Default `30s`.
-        #[serde(default)]
-        interval: Option<DurationText>,
-        /// Health check timeout. Default `5s`.
-        #[serde(default)]
-        timeout: Option<DurationText>,
-        /// Successes before healthy, 2 to 10. Default 5.
-        #[serde(default)]
-        healthy: Option<u64>,
-        /// Failures before unhealthy, 2 to 10. Default 2.
-        #[serde(default)]
-        unhealthy: Option<u64>,
-        /// Targets of all zones. Default true.
-        #[serde(default)]
-        cross_zone: Option<bool>,
-        /// Least outstanding requests instead of round robin. Default false.
-        #[serde(default)]
-        least_outstanding: Option<bool>,
-        /// Time to live of its DNS answer. Default `60s`.
-        #[serde(default)]
-        dns_ttl: Option<DurationText>,
+    /// Two exponentials with balanced means: more varied than one.
+    Hyperexponential {
+        /// Mean.
+        mean: DurationText,
+        /// Variance over squared mean, at least 1.
+        scv: f64,
     },
-}
-
-impl Default for Balancer {
-    fn default() -> Self {
-        Self::Alb {
-            interval: None,
-            timeout: None,
-            healthy: None,
-            unhealthy: None,
-            cross_zone: None,
-            least_outstanding: None,
-            dns_ttl: None,
-        }
-    }
-}
-
-/// A stream of user requests.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Traffic {
-    /// Unique.
-    pub name: String,
-    /// Host and path, as `shop.example.com/cart`.
-    pub to: String,
-    /// Requests per time.
-    pub rate: RateText,
-    /// Other rates from later instants on.
-    #[serde(default)]
-    pub changes: Vec<RateFrom>,
-    /// The ingress it arrives at. Default: the only one, or the first in `region`.
-    #[serde(default)]
-    pub ingress: Option<String>,
-    /// The region it arrives in.
-    #[serde(default)]
-    pub region: Option<String>,
-    /// When it starts. Default: at the end of the warm-up.
-    #[serde(default)]
-    pub start: Option<DurationText>,
-    /// How arrivals are spaced. Default `Poisson`.
-    #[serde(default)]
-    pub arrivals: Arrivals,
-    /// A user gives up after this long. Default `30s`.
-    #[serde(default)]
-    pub timeout: Option<DurationText>,
-    /// Tries after the first. Default 0.
-    #[serde(default)]
-    pub retries: u64,
-    /// First backoff between tries; it doubles, with full jitter. Default `100ms`.
-    #[serde(default)]
-    pub backoff: Option<DurationText>,
-    /// Requests reuse a warm connection. Default true.
-    #[serde(default = "default_keep_alive")]
-    pub keep_alive: bool,
-}
-
-const fn default_keep_alive() -> bool {
-    true
-}
-
-/// `From("10m", "800/s")`: the rate from an instant on.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename = "From")]
-pub struct RateFrom(pub DurationText, pub RateText);
-
-/// Law of the time between requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Arrivals {
-    /// Exponential gaps.
-    #[default]
-    Poisson,
-    /// Equal gaps.
-    Even,
 }

@@ -14,16 +14,23 @@ pub struct Versions {
     /// here behaves as the last one before it that did. Default `1.6`.
     #[serde(default = "default_nomad_release")]
     pub nomad: String,
+    /// fabio: `1.5.10`, which the reference system has, `1.6.3` or `1.7.3`. Default `1.7.3`.
+    #[serde(default = "default_fabio_release")]
+    pub fabio: String,
 }
 
 impl Default for Versions {
     fn default() -> Self {
-        Self { nomad: default_nomad_release() }
+        Self { nomad: default_nomad_release(), fabio: default_fabio_release() }
     }
 }
 
 fn default_nomad_release() -> String {
     "1.6".to_owned()
+}
+
+fn default_fabio_release() -> String {
+    "1.7.3".to_owned()
 }
 
 /// How the Nomad servers schedule.

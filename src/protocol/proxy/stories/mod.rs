@@ -5,23 +5,26 @@ mod world;
 
 use std::sync::Arc;
 
+use crate::base::id::ProcessId;
 use crate::base::machine::{Input, Kept, Machine};
 use crate::base::ordered::OrdMap;
 use crate::base::rng::Draws;
-use crate::base::time::Duration;
+use crate::base::time::{Duration, Time};
 use crate::model::topology::ZoneId;
 use crate::protocol::proxy::alb::{AlbConfig, Reach};
 use crate::protocol::proxy::endpoint::Endpoint;
-use crate::protocol::proxy::fabio::FabioNode;
+use crate::protocol::proxy::fabio::{FabioEvent, FabioNode, HttpRoute};
 use crate::protocol::proxy::fabio_config::FabioConfig;
 use crate::protocol::proxy::health::HealthState;
-use crate::protocol::proxy::message::RouteId;
+use crate::protocol::proxy::message::{HttpMsg, RequestNumber, RouteId};
+use crate::protocol::proxy::pick::Strategy;
+use crate::protocol::proxy::watcher::Answer;
 use crate::protocol::workload::client::{ClientConfig, Outcome};
 use crate::protocol::workload::service_time::ServiceTime;
 use crate::protocol::workload::station::StationConfig;
 use crate::protocol::workload::stations::Behaviour;
 
-use world::{Effects, FABIOS, HOSTS, HostEffects, PORT, Reachable, World, instance};
+use world::{ALB, Effects, FABIOS, HOSTS, HostEffects, Instance, PORT, Reachable, World, instance};
 
 fn only(outcome: Outcome, count: usize) -> OrdMap<Outcome, usize> {
     OrdMap::from([(outcome, count)])
@@ -220,8 +223,112 @@ fn without_an_agent_a_new_fabio_gives_up_after_ten_seconds() {
     world.fabio(0, Input::Start);
     world.run(9);
     assert_eq!(world.exited, 0);
+    assert!(world.fabios[0].listens(9_998), "the admin port answers while it tries");
     world.run(3);
     assert_eq!(world.exited, 1);
+    assert!(world.fabios[0].has_exited() && !world.fabios[0].listens(9_998) && !world.fabios[0].listens(9_999));
+}
+
+#[test]
+fn an_agent_that_died_is_asked_every_second_and_the_table_stays() {
+    let mut world = World::usual(1).with_traffic();
+    world.run(10);
+    world.outcomes();
+    let applied = world.applied;
+    world.set_agent(false);
+    world.run(5);
+    assert_eq!(world.outcomes().0, only(Outcome::Ok, 50));
+    world.kill_instance(0);
+    world.catalog.instances.remove(0);
+    world.catalog.index += 1;
+    world.set_agent(true);
+    world.run(2);
+    assert_eq!(world.applied, applied + 1, "a blocking query is open again");
+    world.outcomes();
+    world.run(10);
+    assert_eq!(world.outcomes().0, only(Outcome::Ok, 100));
+}
+
+#[test]
+fn what_an_earlier_fabio_is_answered_late_is_no_answer_to_the_next() {
+    let asked = |fx: &Effects<FabioNode>| match fx.events.as_slice() {
+        [FabioEvent::Ask { ticket, .. }] => *ticket,
+        other => panic!("it asks one thing: {other:?}"),
+    };
+    let node = || FabioNode::new(FabioConfig::default(), Arc::new([]), Draws::new(1, "fabio"));
+    let (mut first, mut fx) = (node(), Effects::default());
+    first.handle(Time::ZERO, Input::Start, &mut fx);
+    let old = asked(&fx);
+    let (mut second, mut fx) = (node().asking_after(first.last_ticket()), Effects::default());
+    second.handle(Time::ZERO, Input::Start, &mut fx);
+    assert!(asked(&fx) > old);
+    let (agent, mut fx) = (Answer::Agent { datacenter: "dc1".into() }, Effects::default());
+    second.answer(Time::ZERO, old, &agent, &mut fx);
+    assert!(fx.events.is_empty());
+    second.answer(Time::ZERO, old + 1, &agent, &mut fx);
+    assert!(!fx.events.is_empty());
+}
+
+/// Whom a fabio sends a request to.
+fn chosen(world: &mut World) -> ProcessId {
+    let mut fx = Effects::default();
+    let (id, number) = (1, RequestNumber::new(9, 0, 0));
+    let msg = HttpMsg::Request { id, number, route: RouteId(0), port: 9_999 };
+    world.fabios[0].handle(world.now, Input::Message { from: ALB, msg }, &mut fx);
+    let sent = fx.events.iter().find_map(|event| match event {
+        FabioEvent::Sent { target, .. } => Some(target.process),
+        _ => None,
+    });
+    sent.expect("it has targets")
+}
+
+#[test]
+fn a_new_table_counts_its_rounds_from_the_start() {
+    let mut world = World::usual(1);
+    let mut config = FabioConfig::default();
+    config.proxy.strategy = Strategy::RoundRobin;
+    let routes = Arc::new([HttpRoute { host: "shop.example.com".into(), path: "/".into() }]);
+    world.fabios[0] = FabioNode::new(config, routes, Draws::new(1, "fabio"));
+    world.fabio(0, Input::Start);
+    world.run(1);
+    // Commands are sorted downwards, so that the highest address comes first.
+    assert_eq!([(); 3].map(|()| chosen(&mut world)), [HOSTS[1], HOSTS[0], HOSTS[1]]);
+    world.change(|catalog| catalog.instances.push(instance(1, "urlprefix-/other", &["passing"])));
+    world.run(1);
+    assert_eq!(chosen(&mut world), HOSTS[1], "F13: the other's turn, had the count gone on");
+}
+
+#[test]
+fn overrides_come_last_and_make_the_first_table() {
+    let mut world = World::usual(1).with_traffic();
+    world.run(10);
+    world.catalog.overrides = "route del shop";
+    world.change(|catalog| {
+        catalog.instances.push(Instance { service: "cart", ..instance(1, "urlprefix-/cart", &["passing"]) });
+    });
+    world.run(1);
+    let applied = world.applied;
+    world.fabios[0].reboot(world.now, &Kept::default());
+    world.fabio(0, Input::Start);
+    world.run(1);
+    world.outcomes();
+    assert_eq!(
+        world.applied,
+        applied + 2,
+        "one of the overrides alone, while services are being read, and one of both"
+    );
+    world.run(10);
+    assert_eq!(world.outcomes().0, only(Outcome::Status(404), 100));
+}
+
+#[test]
+fn a_fabio_told_to_end_says_farewell_once_and_is_not_registered_again() {
+    let mut world = World::usual(1);
+    world.run(1);
+    let mut fx = Effects::default();
+    world.fabios[0].shutdown(&mut fx);
+    world.fabios[0].registration_lost(&mut fx);
+    assert_eq!(fx.events, [FabioEvent::Deregister, FabioEvent::Exited]);
 }
 
 #[test]

@@ -132,6 +132,8 @@ pub(super) struct Catalog {
     pub(super) has_leader: bool,
     pub(super) has_no_agent: bool,
     pub(super) reads_fail: bool,
+    /// What is below `/fabio/config`; it does not change.
+    pub(super) overrides: &'static str,
 }
 
 pub(super) struct World {
@@ -235,6 +237,17 @@ impl World {
 
     pub(super) fn set_reachable(&mut self, process: ProcessId, reachable: Reachable) {
         self.reachable.insert(process, reachable);
+    }
+
+    /// The agent beside the fabio nodes dies, or is back.
+    pub(super) fn set_agent(&mut self, is_there: bool) {
+        self.catalog.has_no_agent = !is_there;
+        self.catalog.waiting.clear();
+        for fabio in 0..if is_there { 0 } else { self.fabios.len() } {
+            let mut fx = Effects::default();
+            self.fabios[fabio].agent_lost(self.now, &mut fx);
+            self.carry_fabio(fabio, fx);
+        }
     }
 
     /// The catalog changes.
@@ -449,13 +462,17 @@ impl World {
         let answer = match query {
             Query::Agent if self.catalog.has_no_agent => Answer::Failed,
             Query::Agent => Answer::Agent { datacenter: "dc1".into() },
+            Query::Health { .. } | Query::Catalog { .. } | Query::Manual { .. } if self.catalog.has_no_agent => {
+                Answer::Failed
+            }
             Query::Health { index } => return self.answer_health(process, ticket, index),
+            Query::Manual { index: 1.. } => return,
             _ if !self.catalog.has_leader || self.catalog.reads_fail => Answer::Failed,
             Query::Catalog { service } => {
                 let of_service = self.catalog.instances.iter().filter(|instance| *instance.service == *service);
                 Answer::Catalog { entries: of_service.map(catalog_entry).map(Arc::new).collect() }
             }
-            Query::Manual { index } => Answer::Manual { index, text: "".into() },
+            Query::Manual { .. } => Answer::Manual { index: 1, text: self.catalog.overrides.into() },
         };
         self.answer(process, ticket, answer);
     }
