@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 
 use crate::base::rng::Rng;
 use crate::model::alloc::Alloc;
-use crate::model::node::NodeSpec;
+use crate::model::node::{Node, NodeSpec};
 use crate::model::resources::{AssignedPort, NetworkAsk};
+use crate::protocol::scheduler::operators::Target;
 use crate::protocol::scheduler::ports::PortUse;
 
 /// First dynamic port.
@@ -76,6 +77,8 @@ pub struct PortsAsk<'a> {
     pub ask: &'a NetworkAsk,
     /// Its labels, in order.
     pub labels: Vec<Arc<str>>,
+    /// The host networks of its ports, in order: names, or templates that each node fills in.
+    networks: Vec<Target<'a>>,
 }
 
 /// Dynamic ports of a node's default host network that the node does not reserve; zero without such a network.
@@ -89,7 +92,17 @@ pub fn dynamic_ports(spec: &NodeSpec, ports: &PortUse) -> u16 {
 impl<'a> PortsAsk<'a> {
     /// Reads a network block.
     pub fn new(ask: &'a NetworkAsk) -> Self {
-        Self { ask, labels: ask.ports.iter().map(|port| port.label.as_str().into()).collect() }
+        Self {
+            ask,
+            labels: ask.ports.iter().map(|port| port.label.as_str().into()).collect(),
+            networks: ask.ports.iter().map(|port| Target::parse(&port.host_network)).collect(),
+        }
+    }
+
+    /// The host network of a port, as the node calls it; `None` if the node cannot fill the template in.
+    fn host_network<'n>(&'n self, port: usize, node: &'n Node, id_text: &'n mut String) -> Option<&'n str> {
+        let name = self.networks[port].resolve(node.id, &node.spec, id_text);
+        name.text.filter(|_| name.found)
     }
 
     /// Whether the draws decide which ports they are, but not whether there are any: all dynamic, of one host network.
@@ -109,29 +122,34 @@ impl<'a> PortsAsk<'a> {
 /// then dynamic ones, each on its own. Unless `exclusive`, dynamic ports of one ask do not exclude each other (a quirk
 /// until 1.5.1).
 pub fn assign_group(
-    spec: &NodeSpec,
+    node: &Node,
     ports: &PortUse,
     wanted: &PortsAsk<'_>,
     exclusive: bool,
     rng: &mut Rng,
 ) -> Result<Vec<AssignedPort>, PortError> {
     let asked = &wanted.ask.ports;
+    let spec = &node.spec;
     let mut assigned: Vec<AssignedPort> = Vec::with_capacity(asked.len());
     for (at, port) in asked.iter().enumerate() {
         let Some(value) = port.fixed else { continue };
-        let at = at as u16;
-        let address = addresses(spec, &port.host_network).next().ok_or(PortError::NoAddress { port: at })?;
-        let number = u16::try_from(value).map_err(|_| PortError::OutOfRange { port: at })?;
-        if !ports.is_free(address, number) {
-            return Err(PortError::Collision { port: at });
+        let (number, mut id_text) = (at as u16, String::new());
+        let network = wanted.host_network(at, node, &mut id_text);
+        let address = network.and_then(|network| addresses(spec, network).next());
+        let address = address.ok_or(PortError::NoAddress { port: number })?;
+        let fixed = u16::try_from(value).map_err(|_| PortError::OutOfRange { port: number })?;
+        if !ports.is_free(address, fixed) {
+            return Err(PortError::Collision { port: number });
         }
-        assigned.push(AssignedPort { label: Arc::clone(&wanted.labels[at as usize]), value, address });
+        assigned.push(AssignedPort { label: Arc::clone(&wanted.labels[at]), value, address });
     }
     let fixed = assigned.len();
-    for (at, port) in asked.iter().enumerate().filter(|(_, port)| port.fixed.is_none()) {
+    for (at, _) in asked.iter().enumerate().filter(|(_, port)| port.fixed.is_none()) {
         let mut error = PortError::NoAddress { port: at as u16 };
         let taken = if exclusive { &assigned[..] } else { &assigned[..fixed] };
-        let chosen = addresses(spec, &port.host_network).find_map(|address| {
+        let mut id_text = String::new();
+        let network = wanted.host_network(at, node, &mut id_text);
+        let chosen = network.into_iter().flat_map(|network| addresses(spec, network)).find_map(|address| {
             error = PortError::NoDynamicPort;
             dynamic_port(ports, address, taken, rng).map(|value| (address, value))
         });
@@ -259,6 +277,8 @@ fn address_of(spec: &NodeSpec, at: usize) -> u8 {
 mod tests {
     use super::*;
     use crate::base::units::MegabitsPerSecond;
+    use crate::model::node::{Eligibility, NodeId, NodeNetwork, NodeStatus};
+    use crate::model::resources::PortAsk;
     use crate::protocol::scheduler::story_tests::node;
 
     #[test]
@@ -273,5 +293,40 @@ mod tests {
         let none = NodeSpec { networks: Vec::new(), ..spec.clone() };
         let error = assign_task(&none, &PortUse::default(), &wanted, &mut Bandwidth::default(), &mut rng);
         assert_eq!(error, Err(PortError::NoNetwork));
+    }
+
+    #[test]
+    fn a_fixed_port_wants_the_first_address_of_its_host_network_and_a_dynamic_one_takes_any() {
+        let mut spec = node(0);
+        let second = NodeNetwork { ip: "10.1.0.0".into(), ..spec.networks[0].clone() };
+        spec.networks.push(second);
+        spec.meta.insert("inside".into(), "default".into());
+        let node = Node {
+            id: NodeId(0),
+            spec: Arc::new(spec),
+            computed_class: 0,
+            status: NodeStatus::Ready,
+            eligibility: Eligibility::Eligible,
+            drain: None,
+            create_index: 1,
+            modify_index: 1,
+        };
+        let mut ports = PortUse::default();
+        ports.add(0, 80);
+        (DYNAMIC_FIRST..=DYNAMIC_LAST).for_each(|port| ports.add(0, i64::from(port)));
+        let mut rng = Rng::stream(1, "ports");
+        let mut assign = |host_network: &str, fixed: Option<i64>| {
+            let port = PortAsk { label: "p".into(), host_network: host_network.into(), fixed, ..PortAsk::default() };
+            let ask = NetworkAsk { ports: vec![port], ..NetworkAsk::default() };
+            let assigned = assign_group(&node, &ports, &PortsAsk::new(&ask), true, &mut rng);
+            assigned.map(|ports| ports[0].address).map_err(|error| error.describe(&ask))
+        };
+        assert_eq!(assign("", Some(80)), Err("reserved port collision p=80".into()), "although the second is free");
+        assert_eq!([assign("", Some(81)), assign("", None), assign("${meta.inside}", None)], [Ok(0), Ok(1), Ok(1)]);
+        for port in [Some(81), Some(70_000), None] {
+            assert_eq!(assign("public", port), Err("no addresses available for \"public\" network".into()));
+        }
+        assert_eq!(assign("default", Some(70_000)), Err("invalid port 70000 (out of range)".into()));
+        assert!(assign("${meta.outside}", None).is_err());
     }
 }

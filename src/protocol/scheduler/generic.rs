@@ -263,7 +263,6 @@ pub(super) fn attempt(task: Task<'_>, rng: Rng) -> Outcome {
     let mut placer = Placer {
         task,
         stack,
-        job: stack_job,
         deployment: current.filter(|deployment| deployment.is_active()).map(|deployment| deployment.id),
         has_deployment: current.is_some(),
         failed: OrdMap::new(),
@@ -343,8 +342,7 @@ fn replacement<'a>(replace: &Replace<'a>) -> Place<'a> {
 struct Placer<'a> {
     task: Task<'a>,
     stack: Stack<'a>,
-    /// The version placements get; an older one after a downgrade (a quirk: it stays for later ones).
-    job: &'a Arc<Job>,
+    /// The deployment of placements; that of an older version after a downgrade (a quirk: it stays for later ones).
     deployment: Option<DeploymentId>,
     has_deployment: bool,
     failed: OrdMap<Arc<str>, FailedGroup>,
@@ -355,9 +353,7 @@ struct Placer<'a> {
 impl<'a> Placer<'a> {
     fn place_all(&mut self, job: &'a Arc<Job>, wanted: &[Wanted<'a>]) {
         if wanted.is_empty() {
-            if !job.stop {
-                self.queued = job.groups.iter().map(|group| (Arc::clone(&group.name), 0)).collect();
-            }
+            self.queued = job.groups.iter().map(|group| (Arc::clone(&group.name), 0)).collect();
             return;
         }
         for wanted in wanted {
@@ -367,13 +363,22 @@ impl<'a> Placer<'a> {
         self.stack.set_nodes(nodes);
         for wanted in wanted {
             let name = &wanted.place.group.name;
+            let mut version = job;
+            if wanted.place.downgrade_non_canary
+                && let Some((deployment, older)) = self.older_version(job, &wanted.place)
+            {
+                self.deployment = deployment;
+                version = older;
+            }
             if let Some(failed) = self.failed.get_mut(name) {
                 failed.coalesced_failures += 1;
-            } else if let Err(mut failure) = self.place(job, wanted) {
+            } else {
+                self.stack.set_job(version);
+                let placed = self.place(version, wanted);
+                self.stack.set_job(job);
+                let Err(mut failure) = placed else { continue };
                 failure.nodes_available.clone_from(&by_datacenter);
                 self.failed.insert(Arc::clone(name), *failure);
-            } else {
-                continue;
             }
             // Until 1.6.12 the failed allocation is stopped all the same, and its history is lost (a quirk).
             let keeps = wanted.place.reschedule && self.task.config.behaviour.reschedule_history_kept;
@@ -389,17 +394,9 @@ impl<'a> Placer<'a> {
         }
     }
 
-    fn place(&mut self, job: &'a Arc<Job>, wanted: &Wanted<'a>) -> Result<(), Box<FailedGroup>> {
+    /// Places an allocation of the version the stack is set to.
+    fn place(&mut self, version: &'a Arc<Job>, wanted: &Wanted<'a>) -> Result<(), Box<FailedGroup>> {
         let place = &wanted.place;
-        let mut version = job;
-        if place.downgrade_non_canary
-            && let Some((deployment, old)) = self.older_version(place)
-        {
-            self.deployment = deployment;
-            version = old;
-        }
-        self.job = version;
-        self.stack.set_job(version);
         let group = version.groups.iter().position(|group| group.name == place.group.name);
         let group = group.expect("a version is used only if it has the group");
         let previous = place.previous;
@@ -439,13 +436,13 @@ impl<'a> Placer<'a> {
                 penalty.push(previous.node);
             }
             penalty.extend(previous.reschedules.iter().map(|event| event.node));
-            let sticky = self.job.groups[group].disk.sticky;
+            let sticky = self.stack.job.groups[group].disk.sticky;
             let ready = || self.task.state.node(previous.node).is_some_and(|entry| entry.node.is_ready());
             options.preferred = (sticky && ready()).then_some(previous.node);
         }
         options.penalty_nodes = &penalty;
         self.pass(wanted, options).or_else(|| {
-            if !may_preempt(self.task.config, self.job.kind) {
+            if !may_preempt(self.task.config, self.stack.job.kind) {
                 return None;
             }
             self.pass(wanted, SelectOptions { preempt: true, ..options })
@@ -461,13 +458,18 @@ impl<'a> Placer<'a> {
     }
 
     /// The version to use while canaries of the newest one are not promoted: that of the newest deployment whose
-    /// group is promoted or had no canaries, else the replaced allocation's if it had no update block.
-    fn older_version(&self, place: &Place<'_>) -> Option<(Option<DeploymentId>, &'a Arc<Job>)> {
+    /// group is promoted or had no canaries, else the replaced allocation's if it had no update block. Deployments of
+    /// earlier incarnations of the job do not count.
+    fn older_version(&self, job: &Job, place: &Place<'_>) -> Option<(Option<DeploymentId>, &'a Arc<Job>)> {
         let state = self.task.state;
         let name = &place.group.name;
-        let entry = state.job_entry(self.job.id)?;
-        let mut deployments: Vec<&Arc<Deployment>> =
-            entry.deployments.iter().filter_map(|id| state.deployment(*id)).collect();
+        let entry = state.job_entry(job.id)?;
+        let mut deployments: Vec<&Arc<Deployment>> = entry
+            .deployments
+            .iter()
+            .filter_map(|id| state.deployment(*id))
+            .filter(|deployment| deployment.job_create_index == job.create_index)
+            .collect();
         deployments.sort_by_key(|deployment| std::cmp::Reverse((deployment.job_version, deployment.id)));
         let usable = deployments.into_iter().find(|deployment| {
             deployment.groups.get(name).is_some_and(|group| group.promoted || group.desired_canaries == 0)
@@ -476,13 +478,13 @@ impl<'a> Placer<'a> {
             Some(deployment) => (Some(deployment.id), deployment.job_version),
             None => (None, place.min_job_version),
         };
-        let job = state.job_version(self.job.id, version)?;
-        let group = job.group(name)?;
+        let older = state.job_version(job.id, version)?;
+        let group = older.group(name)?;
         let has_strategy = group.update.as_ref().is_some_and(|update| update.max_parallel > 0);
         if usable.is_none() && has_strategy || version < place.min_job_version {
             return None;
         }
-        Some((deployment, job))
+        Some((deployment, older))
     }
 }
 

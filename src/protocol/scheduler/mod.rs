@@ -32,6 +32,7 @@ pub mod preempt;
 pub mod process;
 pub mod properties;
 pub mod rank;
+pub mod re2;
 mod followups;
 pub mod reconcile;
 mod reconnect;
@@ -90,8 +91,12 @@ mod rules_tests;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]
+mod stack_tests;
+#[cfg(test)]
 pub(crate) mod story;
 #[cfg(test)]
 mod story_tests;
 #[cfg(test)]
 pub(crate) mod test_support;
+#[cfg(test)]
+mod version_tests;

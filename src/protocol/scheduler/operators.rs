@@ -1,10 +1,9 @@
 //! Constraint operators and target resolution (Nomad `checkConstraint`, `resolveTarget`).
 
-use regex::Regex;
-
 use crate::model::constraint::Constraint;
 use crate::model::node::{NodeId, NodeSpec};
 use crate::protocol::scheduler::classes::escapes;
+use crate::protocol::scheduler::re2::matches;
 use crate::protocol::scheduler::versions::{Rules, satisfies};
 
 /// A target of a constraint, read once.
@@ -189,43 +188,6 @@ impl<'a> Rule<'a> {
     }
 }
 
-/// Whether a text contains a match of a pattern, read as RE2 does (classes such as `\w` are ASCII). A pattern that
-/// does not parse matches nothing.
-fn matches(text: &str, pattern: &str) -> bool {
-    Regex::new(&ascii_classes(pattern)).is_ok_and(|regex| regex.is_match(text))
-}
-
-/// Whether a pattern parses.
-pub fn is_pattern(pattern: &str) -> bool {
-    Regex::new(&ascii_classes(pattern)).is_ok()
-}
-
-/// Spells the Perl classes out, which are Unicode in Rust and ASCII in RE2.
-fn ascii_classes(pattern: &str) -> String {
-    let mut spelt = String::with_capacity(pattern.len());
-    let mut rest = pattern.chars();
-    while let Some(c) = rest.next() {
-        if c != '\\' {
-            spelt.push(c);
-            continue;
-        }
-        match rest.next() {
-            Some('d') => spelt.push_str("[0-9]"),
-            Some('D') => spelt.push_str("[^0-9]"),
-            Some('w') => spelt.push_str("[0-9A-Za-z_]"),
-            Some('W') => spelt.push_str("[^0-9A-Za-z_]"),
-            Some('s') => spelt.push_str("[\\t\\n\\f\\r ]"),
-            Some('S') => spelt.push_str("[^\\t\\n\\f\\r ]"),
-            Some('b') => spelt.push_str("(?-u:\\b)"),
-            Some(other) => {
-                spelt.push('\\');
-                spelt.push(other);
-            }
-            None => spelt.push('\\'),
-        }
-    }
-    spelt
-}
 /// Shell-like matching with `*` only, as of datacenters' names.
 pub fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');

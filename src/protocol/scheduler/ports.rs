@@ -123,7 +123,6 @@ pub fn parse_reserved(text: &str) -> Vec<(u16, u16)> {
 
 /// Digits only, as Go's `ParseUint` takes them.
 fn number(text: &str) -> Option<u64> {
-    let text = text.trim();
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) { None } else { text.parse().ok() }
 }
 
@@ -143,6 +142,9 @@ mod tests {
             (" 8000-8100 , 22", vec![(22, 22), (8000, 8100)]),
             ("20-10", vec![]),
             ("22,,80", vec![]),
+            ("22,8000 - 8100", vec![]),
+            ("22-", vec![]),
+            ("22-23-24", vec![]),
             ("bad", vec![]),
             ("10-20,15-30", vec![(10, 30)]),
         ] {

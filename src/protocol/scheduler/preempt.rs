@@ -125,9 +125,9 @@ pub fn preempt_resources(
 /// What the preemptor is asked for a network.
 #[derive(Debug, Clone, Copy)]
 pub struct NetworkWanted<'a> {
-    /// Fixed ports, in the order asked.
+    /// Fixed ports of the ask that failed, in order.
     pub fixed: &'a [i64],
-    /// Bandwidth asked for by task networks, in Mbit/s.
+    /// Bandwidth it asks for, in Mbit/s.
     pub bandwidth: u64,
     /// Bandwidth of the node.
     pub total: u64,

@@ -6,10 +6,12 @@
 //! Ports of all tasks come before their devices, and those before their cores, where the original goes task by task;
 //! of a node that lacks several, another one could be named.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::base::units::MegaHertz;
-use crate::model::alloc::AllocId;
+use crate::model::alloc::{Alloc, AllocId};
 use crate::model::job::{JobKind, TaskGroup};
 use crate::model::node::NodeId;
 use crate::model::resources::{AssignedDevice, AssignedPort, Comparable, Dimension};
@@ -144,9 +146,8 @@ pub(super) struct GroupScores<'a> {
     ask: Ask,
     network: Option<PortsAsk<'a>>,
     task_networks: Vec<(u16, PortsAsk<'a>)>,
-    fixed_ports: Vec<i64>,
-    /// Bandwidth that task networks ask for, in Mbit/s.
-    bandwidth: u64,
+    /// Some task network asks for bandwidth.
+    wants_bandwidth: bool,
     devices: Vec<Request<'a>>,
     affinities: Vec<(Rule<'a>, f64)>,
     affinity_weight: f64,
@@ -185,17 +186,14 @@ impl<'a> GroupScores<'a> {
         let devices = Request::all(group);
         let draws_last = task_networks.is_empty() && network.as_ref().is_none_or(PortsAsk::is_sure);
         let keeps = draws_last && devices.is_empty() && !ask.wants_cores && keeps;
-        let asks = network.iter().chain(task_networks.iter().map(|(_, ask)| ask));
-        let fixed_ports = asks.flat_map(|ask| ask.ask.ports.iter().filter_map(|port| port.fixed)).collect();
-        let bandwidth = task_networks.iter().map(|(_, ask)| ask.ask.bandwidth.get()).sum();
+        let wants_bandwidth = task_networks.iter().any(|(_, ask)| ask.ask.bandwidth.get() > 0);
         Self {
             group,
             own,
             ask,
             network,
             task_networks,
-            fixed_ports,
-            bandwidth,
+            wants_bandwidth,
             devices,
             affinity_weight: affinities.iter().map(|(_, weight)| weight.abs()).sum(),
             affinity_escapes: affinities.iter().any(|(rule, _)| rule.escapes),
@@ -315,6 +313,9 @@ impl Fits {
     }
 }
 
+/// Ports that cannot be assigned: of which task's network, `None` for the group's, and why.
+type PortsFailed = (Option<u16>, PortError);
+
 /// What a group would take of a node.
 struct Fitted {
     used: Amounts,
@@ -365,7 +366,7 @@ impl<'a> Stack<'a> {
         class: usize,
         entry: &NodeEntry,
     ) -> Result<(f64, f64), Exhausted> {
-        self.has_ports(scores, entry)?;
+        self.has_ports(scores, entry).map_err(|(task, error)| Exhausted::Ports { task, error })?;
         let used = self.draft.used(entry).plus(scores.ask.amounts);
         match exhausted(entry.available, used, || true) {
             Some(dimension) => Err(Exhausted::Dimension(dimension)),
@@ -461,35 +462,59 @@ impl<'a> Stack<'a> {
         } else {
             self.assign(scores, entry, &[])
         };
-        let error = match assigned {
+        let mut failed = match assigned {
             Ok(ports) => {
                 fitted.ports = ports;
                 return Ok(());
             }
-            Err(error) if preempt => error,
-            Err(error) => return Err(Some(error)),
+            Err(failed) if preempt => failed,
+            Err((task, error)) => return Err(Some(Exhausted::Ports { task, error })),
         };
-        debug_assert!(matches!(error, Exhausted::Ports { .. }), "only ports are assigned here");
-        let others = self.draft.others(entry);
-        let total = entry.node.spec.networks.iter().map(|network| network.bandwidth.get()).sum();
-        let wanted = NetworkWanted {
-            fixed: &scores.fixed_ports,
-            bandwidth: scores.bandwidth,
-            total,
-            free: u64::saturating_sub(total, self.bandwidth(scores, entry, &[]).total()),
-            priority: self.job.priority,
-        };
-        let victims = preempt_network(&others, wanted).ok_or(None)?;
-        let mut freed: SmallVec<[&crate::model::alloc::Alloc; 4]> = SmallVec::new();
-        for at in victims {
-            let victim = others[at];
-            fitted.used = fitted.used.minus(Amounts::of(&victim.resources));
-            fitted.preempted.push(victim.id);
-            fitted.preempted_priorities.push(victim.job.priority);
-            freed.push(victim);
+        // Each ask that fails pushes out for itself and is tried once more.
+        let mut freed: SmallVec<[&Arc<Alloc>; 4]> = SmallVec::new();
+        loop {
+            let mut others = self.draft.others(entry);
+            others.retain(|alloc| !fitted.preempted.contains(&alloc.id));
+            for at in self.preempt_ports(scores, entry, failed.0, &others, &freed).ok_or(None)? {
+                let victim = others[at];
+                fitted.used = fitted.used.minus(Amounts::of(&victim.resources));
+                fitted.preempted.push(victim.id);
+                fitted.preempted_priorities.push(victim.job.priority);
+                freed.push(victim);
+            }
+            match self.assign(scores, entry, &freed) {
+                Ok(ports) => {
+                    fitted.ports = ports;
+                    return Ok(());
+                }
+                Err(again) if again.0 == failed.0 => return Err(None),
+                Err(next) => failed = next,
+            }
         }
-        fitted.ports = self.assign(scores, entry, &freed).map_err(|_| None)?;
-        Ok(())
+    }
+
+    /// Whom to push out of `others` for the network of a task, or of the group, as if `freed` were gone.
+    fn preempt_ports(
+        &self,
+        scores: &GroupScores<'a>,
+        entry: &NodeEntry,
+        task: Option<u16>,
+        others: &[&Arc<Alloc>],
+        freed: &[&Arc<Alloc>],
+    ) -> Option<Vec<usize>> {
+        let networks = &scores.task_networks;
+        let place = task.map_or(0, |task| networks.iter().take_while(|(at, _)| *at != task).count());
+        let ask = if task.is_some() { &networks[place].1 } else { scores.network.as_ref()? }.ask;
+        let fixed: SmallVec<[i64; 4]> = ask.ports.iter().filter_map(|port| port.fixed).collect();
+        let bandwidth = ask.bandwidth.get();
+        let total = entry.node.spec.networks.iter().map(|network| network.bandwidth.get()).sum::<u64>();
+        let mut used = 0;
+        if bandwidth > 0 {
+            let before: u64 = networks[..place].iter().map(|(_, ask)| ask.ask.bandwidth.get()).sum();
+            used = before + self.bandwidth(entry, freed).total();
+        }
+        let free = total.saturating_sub(used);
+        preempt_network(others, NetworkWanted { fixed: &fixed, bandwidth, total, free, priority: self.job.priority })
     }
 
     fn fit_devices(
@@ -515,7 +540,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Whether the node has the ports that [`Stack::give_ports`] draws.
-    fn has_ports(&self, scores: &GroupScores<'a>, entry: &NodeEntry) -> Result<(), Exhausted> {
+    fn has_ports(&self, scores: &GroupScores<'a>, entry: &NodeEntry) -> Result<(), PortsFailed> {
         let Some(ask) = &scores.network else { return Ok(()) };
         let ports = self.draft.ports(entry);
         if ask.is_default() && ports.held() + ask.ask.ports.len() <= usize::from(entry.dynamic_ports) {
@@ -523,9 +548,9 @@ impl<'a> Stack<'a> {
         }
         // The draws do not matter, so they are none of this selection's.
         let exclusive = self.config.behaviour.dynamic_ports_exclusive;
-        match assign_group(&entry.node.spec, ports, ask, exclusive, &mut self.rng.branch("probe")) {
+        match assign_group(&entry.node, ports, ask, exclusive, &mut self.rng.branch("probe")) {
             Ok(_) => Ok(()),
-            Err(error) => Err(Exhausted::Ports { task: None, error }),
+            Err(error) => Err((None, error)),
         }
     }
 
@@ -545,15 +570,15 @@ impl<'a> Stack<'a> {
         &mut self,
         scores: &GroupScores<'a>,
         entry: &NodeEntry,
-        freed: &[&crate::model::alloc::Alloc],
-    ) -> Result<Vec<AssignedPort>, Exhausted> {
+        freed: &[&Arc<Alloc>],
+    ) -> Result<Vec<AssignedPort>, PortsFailed> {
         let spec = &entry.node.spec;
         let exclusive = self.config.behaviour.dynamic_ports_exclusive;
         let mut assigned = Vec::new();
         if freed.is_empty() && scores.task_networks.is_empty() {
             if let Some(ask) = &scores.network {
-                assigned = assign_group(spec, self.draft.ports(entry), ask, exclusive, &mut self.rng)
-                    .map_err(|error| Exhausted::Ports { task: None, error })?;
+                assigned = assign_group(&entry.node, self.draft.ports(entry), ask, exclusive, &mut self.rng)
+                    .map_err(|error| (None, error))?;
             }
             return Ok(assigned);
         }
@@ -562,16 +587,16 @@ impl<'a> Stack<'a> {
             ports.remove(port.address, port.value);
         }
         if let Some(ask) = &scores.network {
-            assigned = assign_group(spec, &ports, ask, exclusive, &mut self.rng)
-                .map_err(|error| Exhausted::Ports { task: None, error })?;
+            assigned =
+                assign_group(&entry.node, &ports, ask, exclusive, &mut self.rng).map_err(|error| (None, error))?;
             for port in &assigned {
                 ports.add(port.address, port.value);
             }
         }
-        let mut busy = self.bandwidth(scores, entry, freed);
+        let mut busy = if scores.wants_bandwidth { self.bandwidth(entry, freed) } else { Bandwidth::default() };
         for (task, ask) in &scores.task_networks {
-            let more = assign_task(spec, &ports, ask, &mut busy, &mut self.rng)
-                .map_err(|error| Exhausted::Ports { task: Some(*task), error })?;
+            let more =
+                assign_task(spec, &ports, ask, &mut busy, &mut self.rng).map_err(|error| (Some(*task), error))?;
             for port in &more {
                 ports.add(port.address, port.value);
             }
@@ -580,16 +605,8 @@ impl<'a> Stack<'a> {
         Ok(assigned)
     }
 
-    /// What task networks take of the node, as if `freed` were gone; of no interest to groups that ask for none.
-    fn bandwidth(
-        &self,
-        scores: &GroupScores<'a>,
-        entry: &NodeEntry,
-        freed: &[&crate::model::alloc::Alloc],
-    ) -> Bandwidth {
-        if scores.bandwidth == 0 {
-            return Bandwidth::default();
-        }
+    /// What task networks take of the node, as if `freed` were gone.
+    fn bandwidth(&self, entry: &NodeEntry, freed: &[&Arc<Alloc>]) -> Bandwidth {
         let proposed = self.draft.proposed(entry);
         Bandwidth::of(proposed.iter().filter(|alloc| !freed.iter().any(|gone| gone.id == alloc.id)).map(AsRef::as_ref))
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::model::evaluation::FailedGroup;
+use crate::model::node::NodeId;
 use crate::protocol::scheduler::feasible::{Filtered, constraint_text, constraints};
+use crate::protocol::scheduler::operators::{Resolved, Target};
 use crate::protocol::scheduler::properties::ValueId;
 use crate::protocol::scheduler::stack::{Rejected, Stack};
 
@@ -22,7 +24,7 @@ impl Stack<'_> {
             match why {
                 Rejected::Filtered(why) => {
                     record.nodes_filtered += 1;
-                    *record.constraint_filtered.entry(self.filter_text(group, *why)).or_default() += 1;
+                    *record.constraint_filtered.entry(self.filter_text(group, *node, *why)).or_default() += 1;
                     if let Some(class) = class {
                         *record.class_filtered.entry(class).or_default() += 1;
                     }
@@ -39,7 +41,7 @@ impl Stack<'_> {
         record
     }
 
-    fn filter_text(&self, group: usize, why: Filtered) -> String {
+    fn filter_text(&self, group: usize, node: NodeId, why: Filtered) -> String {
         let group = &self.job.groups[group];
         match why {
             Filtered::Class => "computed class ineligible".into(),
@@ -51,7 +53,14 @@ impl Stack<'_> {
             Filtered::Network => "missing network".into(),
             Filtered::HostNetwork(at) => {
                 let port = &group.networks[0].ports[at as usize];
-                format!("missing host network \"{}\" for port \"{}\"", port.host_network, port.label)
+                let (mut id_text, entry) = (String::new(), self.state.node(node));
+                let target = Target::parse(&port.host_network);
+                match entry.map(|entry| target.resolve(node, &entry.node.spec, &mut id_text)) {
+                    Some(Resolved { text: Some(name), found: true }) => {
+                        format!("missing host network \"{name}\" for port \"{}\"", port.label)
+                    }
+                    _ => format!("invalid host network \"{}\" template for port \"{}\"", port.host_network, port.label),
+                }
             }
             Filtered::DistinctHosts => "distinct_hosts".into(),
             Filtered::MissingProperty(number) => {

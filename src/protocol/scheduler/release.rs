@@ -206,7 +206,8 @@ impl Default for Behaviour {
 pub enum SpreadLimit {
     /// Every node.
     All,
-    /// As many as the group has instances, and at least 100.
+    /// As many as the group has instances, and at least 100 (Nomad `GenericStack.Select`: "count, at most 100" in the
+    /// words of some documents is not what it does).
     Count,
     /// This many, or as many as without spreads if those are more. Not Nomad's.
     AtMost(u32),

@@ -1,15 +1,15 @@
-//! Single rules of placement, through whole evaluations: devices, cores, datacenters, pools.
+//! Single rules of placement, through whole evaluations: devices, cores, datacenters, pools, volumes, networks.
 
 use std::sync::Arc;
 
 use crate::base::time::Duration;
-use crate::base::units::MegaHertz;
+use crate::base::units::{MegaHertz, MegabitsPerSecond};
 use crate::model::alloc::{Alloc, ClientStatus, Desired};
 use crate::model::constraint::Constraint;
-use crate::model::evaluation::EvalStatus;
-use crate::model::job::{Job, JobId, JobKind};
-use crate::model::node::{NodeDevice, NodeId, NodeSpec, NodeStatus};
-use crate::model::resources::DeviceAsk;
+use crate::model::evaluation::{EvalStatus, Evaluation, Trigger};
+use crate::model::job::{Job, JobId, JobKind, TaskGroup};
+use crate::model::node::{NodeDevice, NodeId, NodeNetwork, NodeSpec, NodeStatus};
+use crate::model::resources::{DeviceAsk, NetworkAsk, PortAsk};
 use crate::protocol::scheduler::command::Command;
 use crate::protocol::scheduler::decide::Decision;
 use crate::protocol::scheduler::message::Reply;
@@ -216,7 +216,7 @@ fn a_sysbatch_job_runs_once_per_node_and_version() {
     region.report(ids[0], ClientStatus::Complete);
     region.report(ids[1], ClientStatus::Failed);
     region.join(2);
-    let eval = region.evaluate(JobId(0), crate::model::evaluation::Trigger::NodeUpdate);
+    let eval = region.evaluate(JobId(0), Trigger::NodeUpdate);
     region.process(eval);
     let nodes: Vec<NodeId> = region.live(JobId(0)).iter().map(|alloc| alloc.node).collect();
     assert_eq!(nodes, [NodeId(2)], "only the new node");
@@ -285,6 +285,67 @@ fn a_node_that_gains_a_device_is_evaluated_from_1_1_4_on() {
 }
 
 #[test]
+fn a_stopped_job_waits_for_nothing() {
+    let mut region = Region::new(1);
+    let spec = job(0, JobKind::Service, 3, 3_000);
+    let (eval, _) = region.run(&spec);
+    assert_eq!(eval.queued["web"], 2);
+    let eval = Some(Box::new(Evaluation::new(&spec, Trigger::JobDeregister, region.now)));
+    let applied = region.apply(Command::DeregisterJob { id: JobId(0), purge: false, eval });
+    let (eval, _) = region.process(Evaluation::clone(&applied.evals[0]));
+    assert_eq!(eval.queued["web"], 0);
+    assert_eq!(region.state.job_entry(JobId(0)).unwrap().queued["web"], 0);
+}
+
+#[test]
+fn a_constraint_that_escapes_the_classes_does_so_for_groups_that_miss_nothing() {
+    let mut region = Region::new(2);
+    let mut spec = job(0, JobKind::Service, 2, 3_000);
+    let mut side = TaskGroup { name: "side".into(), count: 1, ..job(0, JobKind::Service, 1, 100).groups[0].clone() };
+    let (left, operator, right) = ("${node.unique.name}".into(), "=".into(), "node-0".into());
+    side.tasks[0].constraints.push(Constraint { left, operator, right });
+    spec.groups.push(side);
+    let (eval, _) = region.run(&spec);
+    assert!(eval.failed_groups.is_empty());
+    region.apply(Command::NodeStatus { id: NodeId(1), status: NodeStatus::Down });
+    let eval = region.evaluate(JobId(0), Trigger::NodeUpdate);
+    let (eval, created) = region.process(eval);
+    assert!(eval.failed_groups.len() == 1 && eval.failed_groups.contains_key("web"));
+    assert!(created[0].escaped && created[0].class_eligibility.is_empty());
+}
+
+/// Why the only node is filtered out, if it is.
+fn filtered(node: impl FnOnce(&mut NodeSpec), group: impl FnOnce(&mut TaskGroup)) -> Option<String> {
+    let mut region = Region::new(0);
+    join(&mut region, 0, node);
+    let mut spec = job(0, JobKind::Service, 1, 100);
+    group(&mut spec.groups[0]);
+    let (eval, _) = region.run(&spec);
+    let failed = eval.failed_groups.values().next()?;
+    assert_eq!(failed.nodes_filtered, 1);
+    failed.constraint_filtered.keys().next().cloned()
+}
+
+#[test]
+fn host_volumes_must_be_there_and_those_read_only_are_only_read() {
+    let missing = Some("missing compatible host volumes".to_owned());
+    for (node_read_only, asks, expected) in [
+        (None, &[("data", true)][..], &missing),
+        (Some(false), &[("data", false)], &None),
+        (Some(true), &[("data", false)], &missing),
+        (Some(true), &[("data", true)], &None),
+        (Some(true), &[("data", true), ("data", false)], &missing),
+        (Some(false), &[("data", true), ("logs", true)], &missing),
+    ] {
+        let reason = filtered(
+            |node| node.host_volumes.extend(node_read_only.map(|read_only| ("data".to_owned(), read_only))),
+            |group| group.volumes = asks.iter().map(|(name, read_only)| ((*name).to_owned(), *read_only)).collect(),
+        );
+        assert_eq!(reason, *expected, "{node_read_only:?} {asks:?}");
+    }
+}
+
+#[test]
 fn node_updates_skip_system_jobs_of_other_datacenters_from_1_3_2_on() {
     for (release, datacenter, expected) in
         [("1.3.1", "dc2", true), ("1.3.2", "dc2", false), ("1.3.2", "dc1", true), ("1.5.0", "d*", true)]
@@ -300,5 +361,104 @@ fn node_updates_skip_system_jobs_of_other_datacenters_from_1_3_2_on() {
         region.run_for(Duration::from_secs(5));
         let Some(Reply::Operated { eval, .. }) = region.answers().last().cloned() else { panic!("it was accepted") };
         assert_eq!(eval.is_some(), expected, "{release} {datacenter}");
+    }
+}
+
+#[test]
+fn a_group_needs_a_network_of_its_mode() {
+    for (offered, asked, expected) in [
+        (Some("host"), "", None),
+        (Some(""), "host", None),
+        (Some("host"), "bridge", None),
+        (Some("host"), "cni/mesh", Some("missing network")),
+        (Some("cni/mesh"), "cni/mesh", None),
+        (Some("cni/mesh"), "host", Some("missing network")),
+        (None, "host", Some("missing network")),
+        (None, "none", None),
+    ] {
+        let reason = filtered(
+            |node| match offered {
+                Some(mode) => node.networks[0].mode = mode.into(),
+                None => node.networks.clear(),
+            },
+            |group| group.networks = vec![NetworkAsk { mode: asked.into(), ..NetworkAsk::default() }],
+        );
+        assert_eq!(reason.as_deref(), expected, "{offered:?} {asked}");
+    }
+}
+
+#[test]
+fn host_networks_of_ports_must_exist_by_name_or_by_template() {
+    for (host_network, expected) in [
+        ("", None),
+        ("default", None),
+        ("public", None),
+        ("private", Some("missing host network \"private\" for port \"http\"")),
+        ("${meta.outside}", None),
+        ("${node.datacenter}", Some("missing host network \"dc1\" for port \"http\"")),
+        ("${meta.inside}", Some("invalid host network \"${meta.inside}\" template for port \"http\"")),
+    ] {
+        let port = PortAsk { label: "http".into(), host_network: host_network.into(), ..PortAsk::default() };
+        let reason = filtered(
+            |node| {
+                let public = NodeNetwork { alias: "public".into(), ..node.networks[0].clone() };
+                node.networks.push(public);
+                node.meta.insert("outside".into(), "public".into());
+            },
+            |group| group.networks = vec![NetworkAsk { ports: vec![port], ..NetworkAsk::default() }],
+        );
+        assert_eq!(reason.as_deref(), expected, "{host_network}");
+    }
+}
+
+#[test]
+fn drivers_may_be_told_by_an_attribute_alone() {
+    for (value, expected) in [
+        (None, Some("missing drivers")),
+        (Some("1"), None),
+        (Some("true"), None),
+        (Some("0"), Some("missing drivers")),
+        (Some("yes"), Some("missing drivers")),
+    ] {
+        let reason = filtered(
+            |node| {
+                node.drivers.clear();
+                node.attributes.extend(value.map(|value| ("driver.exec".to_owned(), value.to_owned())));
+            },
+            |_| {},
+        );
+        assert_eq!(reason.as_deref(), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn whom_a_network_pushes_out_depends_on_what_it_asks_for_itself() {
+    let network = |port: Option<i64>, bandwidth: u64| {
+        let port = port.map(|fixed| PortAsk { label: "p".into(), fixed: Some(fixed), ..PortAsk::default() });
+        let bandwidth = MegabitsPerSecond(bandwidth);
+        vec![NetworkAsk { ports: port.into_iter().collect(), bandwidth, ..NetworkAsk::default() }]
+    };
+    for (group, task, victims) in [
+        (network(Some(8_080), 0), None, &[0][..]),
+        (network(Some(8_080), 300), None, &[0]),
+        (network(Some(8_080), 500), None, &[0, 1]),
+        (network(None, 500), None, &[]),
+        (network(None, 500), Some(network(None, 400)), &[]),
+        (network(Some(8_080), 0), Some(network(None, 401)), &[0, 1]),
+    ] {
+        let mut region = Region::new(1);
+        region.config.preempt_service = true;
+        let of = |id: u32, priority: u8| Job { priority, ..job(id, JobKind::Service, 1, 100) };
+        let (mut port_holder, mut band_holder, mut urgent) = (of(0, 20), of(1, 20), of(2, 80));
+        port_holder.groups[0].networks = network(Some(8_080), 0);
+        band_holder.groups[0].tasks[0].resources.networks = network(None, 600);
+        urgent.groups[0].networks = group.clone();
+        urgent.groups[0].tasks[0].resources.networks = task.clone().unwrap_or_default();
+        for spec in [&port_holder, &band_holder, &urgent] {
+            let (eval, _) = region.run(spec);
+            assert!(eval.failed_groups.is_empty());
+        }
+        let pushed: Vec<u32> = region.live(JobId(2))[0].preempted.iter().map(|id| id.0 as u32).collect();
+        assert_eq!(pushed, victims, "{group:?} {task:?}");
     }
 }

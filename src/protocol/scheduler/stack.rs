@@ -16,9 +16,8 @@ use crate::protocol::orchestrator::policy::Policy;
 use crate::protocol::orchestrator::search;
 use crate::protocol::scheduler::board::{Board, Standing};
 use crate::protocol::scheduler::draft::{Draft, same_incarnation};
-use crate::protocol::scheduler::feasible::has_distinct_hosts;
-use crate::protocol::scheduler::feasible::{Answers, Classes, Filtered, GroupChecks, JobChecks, check};
-use crate::protocol::scheduler::operators::Operator;
+use crate::protocol::scheduler::feasible::{Eligibility, Filtered, GroupChecks, check, has_distinct_hosts};
+use crate::protocol::scheduler::operators::{Operator, Rule};
 use crate::protocol::scheduler::plan::{Plan, Preemption, Stop};
 use crate::protocol::scheduler::properties::{PropertySet, Tally};
 use crate::protocol::scheduler::rank::{Exhausted, GroupScores, Known, NodeScore, Ranked};
@@ -99,13 +98,14 @@ pub struct Stack<'a> {
     pub(super) rng: Rng,
     pub(super) draft: Draft<'a>,
     pub(super) properties: Vec<Counted<'a>>,
-    /// Sum of the spread weights of all groups prepared so far (a quirk).
+    /// Sum of the spread weights of all groups prepared so far (a quirk), once more each time for another version; see
+    /// [`super::spread`].
     pub(super) spread_weight: f64,
     pub(super) work: Work,
     /// Whoever chooses in Nomad's place, and its draws.
     pub(super) policy: Option<(&'a dyn Policy, Rng)>,
-    classes: Classes,
-    job_checks: JobChecks<'a>,
+    classes: Eligibility,
+    job_rules: Vec<Rule<'a>>,
     job_distinct_hosts: bool,
     job_distinct: Vec<(usize, Option<i64>)>,
     views: Vec<Option<Box<View<'a>>>>,
@@ -208,8 +208,8 @@ impl<'a> Stack<'a> {
             properties: Vec::new(),
             spread_weight: 0.0,
             work: Work::default(),
-            classes: Classes::default(),
-            job_checks: JobChecks::new(job),
+            classes: Eligibility::default(),
+            job_rules: Vec::new(),
             job_distinct_hosts: false,
             job_distinct: Vec::new(),
             views: Vec::new(),
@@ -232,15 +232,14 @@ impl<'a> Stack<'a> {
     pub fn set_job(&mut self, job: &'a Arc<Job>) {
         if self.job.version != job.version {
             self.job = job;
-            let answers = std::mem::take(&mut self.job_checks.answers);
-            self.job_checks = JobChecks::new(job);
-            self.job_checks.answers.escaped |= answers.escaped;
             self.prepare_job();
         }
     }
 
     fn prepare_job(&mut self) {
         let job = self.job;
+        self.classes.set_job(job);
+        self.job_rules = job.constraints.iter().map(Rule::of).collect();
         self.views = job.groups.iter().map(|_| None).collect();
         self.job_distinct_hosts = has_distinct_hosts(&job.constraints, self.config.behaviour.distinct_hosts_value);
         self.job_distinct = self.distinct_sets(&job.constraints, None);
@@ -255,8 +254,12 @@ impl<'a> Stack<'a> {
         sets
     }
 
-    /// Starts counting a property. Returns the number of the set.
+    /// Starts counting a property, unless it is counted already. Returns the number of the set.
     pub(super) fn add_property(&mut self, attribute: &'a str, group: Option<&Arc<str>>) -> usize {
+        let same = |counted: &Counted<'_>| counted.attribute == attribute && counted.group.as_ref() == group;
+        if let Some(number) = self.properties.iter().position(same) {
+            return number;
+        }
         let state = self.state;
         let mut set = PropertySet::new(attribute);
         let counts = |alloc: &Alloc| group.is_none_or(|group| alloc.task_group().name == *group);
@@ -330,13 +333,8 @@ impl<'a> Stack<'a> {
 
     /// What a blocked evaluation must know: eligibility by class, or that a constraint escaped the classes.
     pub fn eligibility(&self) -> (OrdMap<u64, bool>, bool) {
-        let groups = || self.views.iter().flatten().map(|view| &view.checks.answers);
-        let escaped = self.job_checks.answers.escaped || groups().any(|answers: &Answers| answers.escaped);
-        if escaped {
-            (OrdMap::new(), true)
-        } else {
-            (self.classes.eligibility(&self.job_checks.answers, groups()), false)
-        }
+        let escaped = self.classes.has_escaped();
+        (if escaped { OrdMap::new() } else { self.classes.by_class() }, escaped)
     }
 
     // The plan.
@@ -483,7 +481,7 @@ impl<'a> Stack<'a> {
     ) -> Option<Ranked> {
         let state = self.state;
         let entry = state.node(node)?;
-        let class = self.classes.of(entry);
+        let class = self.classes.class(entry);
         self.rank(&mut view.scores, class, entry, options).ok()
     }
 
@@ -661,7 +659,7 @@ impl<'a> Stack<'a> {
     /// The number of the node's class, if it may be chosen.
     fn feasible(&mut self, view: &mut View<'a>, entry: &NodeEntry) -> Result<usize, Filtered> {
         let node = entry.id;
-        let class = check(&mut self.classes, &mut self.job_checks, &mut view.checks, entry)?;
+        let class = check(&mut self.classes, &self.job_rules, &view.checks, entry)?;
         let system = matches!(self.job.kind, JobKind::System | JobKind::SysBatch);
         if !system
             && (self.job_distinct_hosts && self.draft.own_of_job(node) > 0
@@ -687,7 +685,7 @@ impl<'a> Stack<'a> {
         let distinct = self.distinct_sets(&group.constraints, Some(&group.name));
         let keeps = distinct.is_empty() && self.job_distinct.is_empty();
         View {
-            checks: GroupChecks::new(group),
+            checks: GroupChecks::new(group, &mut self.classes),
             scores: GroupScores::new(self, group, keeps),
             distinct_hosts: has_distinct_hosts(&group.constraints, self.config.behaviour.distinct_hosts_value),
             distinct,

@@ -7,7 +7,7 @@ use crate::model::constraint::Affinity;
 use crate::model::constraint::Constraint;
 use crate::model::constraint::Spread;
 use crate::protocol::scheduler::operators::Operator;
-use crate::protocol::scheduler::operators::is_pattern;
+use crate::protocol::scheduler::re2::is_pattern;
 use crate::protocol::scheduler::versions::Rules;
 use crate::protocol::scheduler::versions::is_list;
 use crate::scenario::import::rules::Piece;

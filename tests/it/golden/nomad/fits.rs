@@ -171,7 +171,7 @@ fn fit_case(mismatches: &mut Mismatches, number: usize, case: &Value) {
         mismatches.same(&place, &collides, &flag(&ask["add_allocs_collision"]));
         let wanted = build::network(&ask["static_ports"], &ask["dynamic_ports"]).pop().unwrap_or_default();
         let mut rng = Rng::stream(1, &place);
-        let assigned = assign_group(&entry.node.spec, &entry.ports, &PortsAsk::new(&wanted), false, &mut rng);
+        let assigned = assign_group(&entry.node, &entry.ports, &PortsAsk::new(&wanted), false, &mut rng);
         match assigned {
             Ok(ports) => {
                 mismatches.same(&place, &true, &flag(&ask["ok"]));
@@ -208,7 +208,7 @@ fn dynamic_case(mismatches: &mut Mismatches, number: usize, case: &Value) {
     let labels: Vec<Value> = (0..count(&case["dynamic_wanted"])).map(|at| format!("d{at}").into()).collect();
     let wanted = build::network(&Value::Null, &Value::Array(labels)).pop().unwrap_or_default();
     let mut rng = Rng::stream(number as u64, "dynamic");
-    let assigned = assign_group(&entry.node.spec, &entry.ports, &PortsAsk::new(&wanted), false, &mut rng);
+    let assigned = assign_group(&entry.node, &entry.ports, &PortsAsk::new(&wanted), false, &mut rng);
     let place = format!("dynamic {number}");
     mismatches.same(&place, &assigned.is_ok(), &flag(&case["ok"]));
     let error = assigned.err().map_or(String::new(), |error| error.describe(&wanted));
