@@ -259,7 +259,9 @@ impl Builder<'_> {
             draws: Draws::new(self.atlas.seed, &format!("{}/driver", spec.name)),
         };
         let mut config = ClientConfig::new(node, Arc::clone(node_spec), servers, delays);
-        config.push_routine = self.atlas.spec.options.scheduler.behaviour.client_update_ticks;
+        let behaviour = &self.atlas.spec.options.scheduler.behaviour;
+        config.push_routine = behaviour.client_update_ticks;
+        config.poststart_may_end = behaviour.poststart_may_end;
         let rng = Rng::stream(self.atlas.seed, &format!("{}/nomad/client", spec.name));
         ClientProcess::new(machine, self.atlas, NomadClient::new(config, rng))
     }

@@ -657,6 +657,72 @@ mod tests {
         }
     }
 
+    /// Waits until the next look at silence, and what was stopped for it.
+    #[derive(Default)]
+    struct Silence {
+        waits: Vec<Duration>,
+        stopped: Vec<AllocId>,
+    }
+
+    impl Fx<NomadClient> for Silence {
+        fn send(&mut self, _: ProcessId, _: Message) {}
+        fn arm(&mut self, timer: Timer, delay: Duration) {
+            if timer == Timer::HeartbeatStop {
+                self.waits.push(delay);
+            }
+        }
+        fn disarm(&mut self, _: Timer) {}
+        fn write(&mut self, _: Token, _: u32) {}
+        fn compute(&mut self, _: Token, _: Duration) {}
+        fn emit(&mut self, event: Event) {
+            if let Event::StoppedWhileDisconnected { alloc } = event {
+                self.stopped.push(alloc);
+            }
+        }
+    }
+
+    #[test]
+    fn work_is_stopped_once_its_client_has_been_cut_off_for_longer_than_it_allows() {
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let with_limits = |limits: &[u64], fx: &mut Silence| {
+            let mut client = client();
+            client.phase = Phase::Registered;
+            let alloc = |(id, limit): (u32, &u64)| {
+                let mut job = job(0, 50, 1);
+                job.groups[0].stop_after_client_disconnect = Some(Duration::from_secs(*limit));
+                Arc::new(Alloc { id: AllocId(id), ..place(&Arc::new(job), NodeId(0), EvalId(0), None, at(0)) })
+            };
+            let allocs: Vec<Arc<Alloc>> = (1..).zip(limits).map(alloc).collect();
+            client.last_ok = Some(at(100));
+            client.wanted = allocs.iter().map(|alloc| alloc.id).collect();
+            client.fetched(at(100), &allocs, fx);
+            client
+        };
+        let mut fx = Silence::default();
+        let mut client = with_limits(&[12, 30], &mut fx);
+        for now in [at(112), at(112) + Duration::from_nanos(1), at(130), at(131), at(200)] {
+            client.handle(now, Input::Fired(Timer::HeartbeatStop), &mut fx);
+            if now <= at(112) {
+                assert!(fx.stopped.is_empty(), "as long as it allows, and no longer");
+            } else if now <= at(130) {
+                assert_eq!(fx.stopped, [AllocId(1)]);
+            }
+        }
+        assert_eq!(fx.stopped, [AllocId(1), AllocId(2)]);
+        let five = Duration::from_secs(5);
+        assert_eq!(fx.waits, [five; 4], "it looks every 5 s as long as anything can be stopped");
+        let mut fx = Silence::default();
+        let mut client = with_limits(&[2], &mut fx);
+        assert_eq!(fx.waits, [Duration::from_secs(2)], "or as often as the shortest limit asks for");
+        // The client restarts, and reaches nobody: its start counts as the last word of the servers.
+        client.reboot(at(101), &Kept::default());
+        client.handle(at(150), Input::Start, &mut fx);
+        client.handle(at(152), Input::Fired(Timer::HeartbeatStop), &mut fx);
+        assert!(fx.stopped.is_empty());
+        client.handle(at(154), Input::Fired(Timer::HeartbeatStop), &mut fx);
+        assert_eq!(fx.stopped, [AllocId(1)]);
+    }
+
     #[test]
     fn pushes_happen_at_multiples_of_their_interval() {
         let at = Time::from_nanos;

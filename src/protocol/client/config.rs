@@ -41,7 +41,12 @@ pub struct ClientConfig {
     pub keepalive: Duration,
     /// Patience for the answer to a keepalive. Default 10 s (yamux).
     pub keepalive_timeout: Duration,
-    /// Shortest time between two shuffles of the server list, plus up to as much. Default 5 min.
+    /// Whether a poststart task may end well while the health of its allocation is watched. Default true, as from Nomad
+    /// 1.1.13 and 1.2.7 on.
+    pub poststart_may_end: bool,
+    /// Shortest time between two shuffles of the server list, plus up to as much. Default 5 min
+    /// (`clientRPCMinReuseDuration`). That Nomad waits longer in a cluster of more than 19 200 nodes per server is left
+    /// out.
     pub rebalance: Duration,
     /// Upper bound of a task's `kill_timeout`. Default 30 s (`max_kill_timeout`).
     pub kill_timeout_max: Duration,
@@ -67,6 +72,7 @@ impl ClientConfig {
             block: Duration::from_secs(300),
             keepalive: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
+            poststart_may_end: true,
             rebalance: Duration::from_mins(5),
             kill_timeout_max: Duration::from_secs(30),
             delays,

@@ -25,7 +25,9 @@ pub struct HealthWatch {
     min_healthy: Duration,
     deadline: Time,
     checks_count: bool,
-    /// Since when all tasks that should run do.
+    /// The last start of tasks that should run, while all of them do.
+    tasks_started: Option<Time>,
+    /// Since when that has been seen.
     tasks_since: Option<Time>,
     /// Since when all checks have been seen passing.
     checks_since: Option<Time>,
@@ -57,14 +59,19 @@ impl HealthWatch {
             min_healthy: rule.min_healthy_time,
             deadline: now + rule.healthy_deadline,
             checks_count,
+            tasks_started: None,
             tasks_since: None,
             checks_since: None,
         })
     }
 
-    /// All tasks that should run do, since `since`; `None` when one does not.
-    pub fn tasks_running(&mut self, since: Option<Time>) {
-        self.tasks_since = since;
+    /// All tasks that should run do, the last of them since `started`; `None` when one does not. The time counts from
+    /// when that is news: of tasks that ran before the watch, from its start.
+    pub fn tasks_running(&mut self, now: Time, started: Option<Time>) {
+        if self.tasks_started != started {
+            self.tasks_started = started;
+            self.tasks_since = started.map(|_| now);
+        }
     }
 
     /// All checks pass from now on, or one does not any more. Seen at the next poll.

@@ -39,6 +39,14 @@ impl Runner {
     pub(super) fn judge_health(&mut self, desk: &mut Desk) {
         let Some(health) = &mut self.health else { return };
         let specs = &self.alloc.task_group().tasks;
+        let ended_well = TaskState::Dead { failed: false };
+        let mut poststart =
+            specs.iter().zip(&self.tasks).filter(|(spec, _)| hook(spec) == Some(Hook::Poststart)).map(|(_, task)| task);
+        if !desk.config.poststart_may_end && poststart.any(|task| task.state == ended_well) {
+            // Until 1.1.13 and 1.2.7 it counted like any task that is gone (a quirk).
+            self.decide_health(false, desk);
+            return;
+        }
         let mut since = None;
         let all_up = specs.iter().zip(&self.tasks).all(|(spec, task)| match (hook(spec), task.state) {
             (Some(Hook::Poststop), _) => true,
@@ -49,7 +57,7 @@ impl Runner {
             (Some(Hook::Prestart | Hook::Poststart), TaskState::Dead { failed }) => !failed,
             _ => false,
         });
-        health.tasks_running(since.filter(|_| all_up));
+        health.tasks_running(desk.now, since.filter(|_| all_up));
         match health.verdict(desk.now) {
             Verdict::Decided(healthy) => self.decide_health(healthy, desk),
             Verdict::Wait(at) => {

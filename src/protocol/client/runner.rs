@@ -920,6 +920,40 @@ mod tests {
     }
 
     #[test]
+    fn a_poststart_task_that_ended_well_was_unhealthy_until_1_1_13_and_1_2_7() {
+        let tasks = [(None, false), (Some((Hook::Poststart, false)), false)];
+        let mut bench = Bench::start(with_tasks(JobKind::Service, &tasks));
+        bench.run_until(8);
+        assert_eq!(bench.told(), ["0 register", "4 start 0", "5 start 1"]);
+        bench.exit(1, Exit::Success);
+        bench.run_until(60);
+        assert_eq!(bench.told(), ["18 healthy=true"], "from its end on only the main task counts");
+        let mut bench = Bench::new();
+        bench.config.poststart_may_end = false;
+        let mut alloc = place(&Arc::new(with_tasks(JobKind::Service, &tasks)), NodeId(0), EvalId(0), None, Time::ZERO);
+        alloc.id = AllocId(1);
+        bench.act(Box::new(|_, desk| Some(Runner::new(Arc::new(alloc), None, Vec::new(), desk))));
+        bench.run_until(8);
+        bench.told();
+        bench.exit(1, Exit::Success);
+        assert_eq!(bench.told(), ["8 healthy=false"]);
+        assert_eq!(bench.status(), ClientStatus::Running);
+    }
+
+    #[test]
+    fn a_new_deployment_s_watch_counts_from_its_start() {
+        let mut bench = Bench::start(with_tasks(JobKind::Service, &[(None, false)]));
+        bench.run_until(100);
+        assert_eq!(bench.told(), ["0 register", "4 start 0", "14 healthy=true"]);
+        bench.with(|runner, desk| {
+            let updated = Alloc { deployment: Some(DeploymentId(1)), ..Alloc::clone(&runner.alloc) };
+            runner.update(Arc::new(updated), desk);
+        });
+        bench.run_until(200);
+        assert_eq!(bench.told(), ["110 healthy=true"], "it has run for long, and is watched for as long as any other");
+    }
+
+    #[test]
     fn the_health_watch_begins_when_the_predecessor_has_ended() {
         let job = Arc::new(with_tasks(JobKind::Service, &[(None, false)]));
         let mut alloc = place(&job, NodeId(0), EvalId(0), Some(AllocId(0)), Time::ZERO);

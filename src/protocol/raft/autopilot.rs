@@ -71,7 +71,8 @@ pub fn on_standing(
 }
 
 /// Dead servers to be removed: those that failed, and those the pool does not know. Nothing happens if they are more
-/// than a minority of the voters; failed servers without a vote go at once.
+/// than a minority of the voters; failed servers without a vote go at once. `min_quorum` is always 0, its default, and
+/// keeps nobody.
 pub fn prune(configuration: &Configuration, members: &OrdMap<ProcessId, Standing>) -> Pruning {
     let failed = |id: &ProcessId| members.get(id) == Some(&Standing::Failed);
     let servers = configuration.servers();

@@ -21,14 +21,14 @@ use crate::protocol::scheduler::state::State;
 use crate::protocol::scheduler::story;
 use crate::protocol::scheduler::test_support::job;
 
-type Region = story::Region<Decision>;
+pub(super) type Region = story::Region<Decision>;
 
-fn secs(n: u64) -> Duration {
+pub(super) fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 /// Three servers of a release, clients registered, the job running.
-fn running(release: &str, clients: usize, room: u64, job: Job) -> Region {
+pub(super) fn running(release: &str, clients: usize, room: u64, job: Job) -> Region {
     let mut region = Region::of(release, 3, clients, room);
     region.run_for(secs(20));
     region.operate(1, Operation::RegisterJob(Arc::new(job)));
@@ -37,7 +37,7 @@ fn running(release: &str, clients: usize, room: u64, job: Job) -> Region {
 }
 
 /// A second version of the job.
-fn changed(job: &Job) -> Job {
+pub(super) fn changed(job: &Job) -> Job {
     let mut next = job.clone();
     next.groups[0].tasks[0].config = "image = v2".into();
     next
@@ -142,7 +142,7 @@ fn a_job_that_is_no_system_job_any_more_leaves_their_list() {
 }
 
 /// A rolling job of three whose second version is being rolled out, its first instance just placed.
-fn rolling(update: Update) -> (Region, Job) {
+pub(super) fn rolling(update: Update) -> (Region, Job) {
     let mut spec = job(0, 50, 3);
     spec.groups[0].update = Some(update);
     let mut region = running("1.6", 2, 6, spec.clone());
@@ -157,14 +157,14 @@ fn versions(region: &Region) -> Vec<u64> {
     state.allocs().values().filter(|alloc| !alloc.is_terminal()).map(|alloc| alloc.job.version).collect()
 }
 
-fn answer(region: &mut Region, operation: Operation) -> Reply {
+pub(super) fn answer(region: &mut Region, operation: Operation) -> Reply {
     let before = region.answers().len();
     region.operate(1, operation);
     region.run_for(secs(2));
     region.answers().get(before).expect("an answer").clone()
 }
 
-const DEPLOYMENT: DeploymentOf = DeploymentOf::Job(JobId(0));
+pub(super) const DEPLOYMENT: DeploymentOf = DeploymentOf::Job(JobId(0));
 
 #[test]
 fn canaries_are_promoted_by_hand_once_they_are_healthy() {

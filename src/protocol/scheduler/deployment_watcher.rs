@@ -3,8 +3,12 @@
 //!
 //! It looks only at allocations whose health was just reported; when leadership begins, at all of active deployments.
 //! Evaluations and allowed replacements are gathered for 1 s per deployment, then for 250 ms across deployments, and
-//! written together. Left out: the limit of 100 state queries per second, which an incremental watcher does not need;
-//! multi-region deployments.
+//! written together. The deadline of a deployment is looked at when the deployment changes; Nomad does so when any
+//! deployment changes, and may so notice a little sooner that a finished group has lost an allocation.
+//!
+//! Left out: the limit of 100 state queries per second, which an incremental watcher does not need; multi-region
+//! deployments; that from 1.1.10 and 1.2.4 on a deployment remembers the priority an operator gave its evaluation
+//! (GH-11532), so that the evaluations made here have the job's.
 
 use std::sync::Arc;
 
@@ -34,6 +38,14 @@ enum Alarm {
     Batch,
 }
 
+/// Whether the job goes back to its stable version when its deployment fails; it does if one of the groups that fail
+/// asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Revert {
+    No,
+    Yes,
+}
+
 /// The watcher; it holds something on the leader only.
 #[derive(Debug, Clone, Default)]
 pub struct Rollouts {
@@ -59,11 +71,8 @@ impl<D: Decide> Server<D> {
                 .unwrap_or(0);
             let allocs: Vec<Arc<Alloc>> = self.state.allocs_of_job(deployment.job).cloned().collect();
             let of_it = allocs.iter().filter(|alloc| alloc.deployment == Some(id));
-            let mut failed = false;
-            of_it.for_each(|alloc| failed |= self.look(now, &deployment, alloc, latest, fx));
-            if !failed {
-                self.promote_if_ready(now, &deployment, fx);
-            }
+            let failed = of_it.map(|alloc| self.look(now, &deployment, alloc, latest)).max().flatten();
+            self.conclude(now, &deployment, failed, fx);
             self.watch_deadline(now, id);
         }
         self.arm_rollouts(now, fx);
@@ -72,7 +81,7 @@ impl<D: Decide> Server<D> {
     /// A committed entry may concern deployments.
     pub(super) fn rollouts_applied(&mut self, now: Time, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
         let mut touched = OrdSet::new();
-        let mut looked: OrdMap<DeploymentId, (Arc<Deployment>, bool)> = OrdMap::new();
+        let mut looked: OrdMap<DeploymentId, (Arc<Deployment>, Option<Revert>)> = OrdMap::new();
         touched.extend(applied.deployment);
         if let Some(first) = applied.allocs.first() {
             touched.extend(self.state.alloc(*first).and_then(|alloc| alloc.deployment));
@@ -82,12 +91,16 @@ impl<D: Decide> Server<D> {
             let Some(deployment) = alloc.deployment.and_then(|id| self.state.deployment(id)).cloned() else { continue };
             if deployment.is_active() {
                 touched.insert(deployment.id);
-                let failed = self.look(now, &deployment, &alloc, applied.index - 1, fx);
-                looked.entry(deployment.id).or_insert((deployment, false)).1 |= failed;
+                // An evaluation that came with the report will see what it says.
+                let comes_along = applied.evals.iter().any(|eval| eval.job == deployment.job);
+                let latest = if comes_along { applied.index } else { applied.index - 1 };
+                let fails = self.look(now, &deployment, &alloc, latest);
+                let failed = &mut looked.entry(deployment.id).or_insert((deployment, None)).1;
+                *failed = fails.max(*failed);
             }
         }
-        for (deployment, _) in looked.into_values().filter(|(_, failed)| !failed) {
-            self.promote_if_ready(now, &deployment, fx);
+        for (deployment, failed) in looked.into_values() {
+            self.conclude(now, &deployment, failed, fx);
         }
         match command {
             Command::DeploymentStatus { update, .. } => drop(touched.insert(update.id)),
@@ -108,22 +121,23 @@ impl<D: Decide> Server<D> {
             | Command::Reap { .. } => {}
         }
         for id in &touched {
-            self.watch_deadline(now, *id);
+            if self.state.deployment(*id).is_none_or(|it| it.modify_index == applied.index || !it.is_active()) {
+                self.watch_deadline(now, *id);
+            }
         }
         if !touched.is_empty() {
             self.arm_rollouts(now, fx);
         }
     }
 
-    /// Looks at one allocation. `latest` is the index up to which evaluations have seen the job. Returns whether the
-    /// deployment fails for it.
-    fn look(&mut self, now: Time, deployment: &Deployment, alloc: &Alloc, latest: u64, fx: &mut impl Fx<Self>) -> bool {
-        let Some(group) = deployment.groups.get(&alloc.task_group().name) else { return false };
-        let Some(health) = alloc.health else { return false };
+    /// Looks at one allocation. `latest` is the index up to which evaluations have seen the job. Returns what becomes
+    /// of the job if the deployment fails for it.
+    fn look(&mut self, now: Time, deployment: &Deployment, alloc: &Alloc, latest: u64) -> Option<Revert> {
+        let group = deployment.groups.get(&alloc.task_group().name)?;
+        let health = alloc.health?;
         match health.healthy {
             Some(false) if group.progress_deadline.is_zero() || self.is_exhausted(now, alloc) => {
-                self.fail_deployment(now, deployment, group.auto_revert, fx);
-                return true;
+                return Some(if group.auto_revert { Revert::Yes } else { Revert::No });
             }
             Some(false) if !alloc.transition.reschedule => {
                 self.gather(now, deployment.id).insert(alloc.id);
@@ -133,7 +147,16 @@ impl<D: Decide> Server<D> {
             }
             Some(_) | None => {}
         }
-        false
+        None
+    }
+
+    /// After a look at all allocations that were reported together: fails the deployment once, or promotes it if it is
+    /// ready.
+    fn conclude(&mut self, now: Time, deployment: &Deployment, failed: Option<Revert>, fx: &mut impl Fx<Self>) {
+        match failed {
+            Some(revert) => self.fail_deployment(now, deployment, revert == Revert::Yes, fx),
+            None => self.promote_if_ready(now, deployment, fx),
+        }
     }
 
     /// It failed, and its policy does not allow another replacement (from 1.6.0 on there is no point in waiting).
@@ -212,8 +235,8 @@ impl<D: Decide> Server<D> {
             self.forget_rollout(id);
             return;
         };
-        let open = deployment.groups.values().filter(|group| !is_done(group));
-        let deadline = open.filter_map(|group| group.require_progress_by).min();
+        let open = deployment.groups.iter().filter(|(name, group)| !self.is_done(deployment, name, group));
+        let deadline = open.filter_map(|(_, group)| group.require_progress_by).min();
         let known = self.rollouts.deadlines.get(&id).copied();
         if known == deadline {
             return;
@@ -226,6 +249,21 @@ impl<D: Decide> Server<D> {
             self.rollouts.deadlines.insert(id, deadline);
             self.rollouts.alarms.insert((deadline.max(now), Alarm::Deadline(id)));
         }
+    }
+
+    /// Promoted if need be, and as many healthy allocations run as are wanted: one that failed or was lost since does
+    /// not count any more, though the group's counter keeps it.
+    fn is_done(&self, deployment: &Deployment, name: &Arc<str>, group: &DeploymentGroup) -> bool {
+        let runs_healthy = |alloc: &&Arc<Alloc>| {
+            alloc.deployment == Some(deployment.id)
+                && !alloc.is_terminal()
+                && alloc.health.is_some_and(|health| health.healthy == Some(true))
+                && alloc.task_group().name == *name
+        };
+        let wanted = group.desired_total as usize;
+        !in_canary_phase(group)
+            && group.healthy >= group.desired_total
+            && self.state.allocs_of_job(deployment.job).filter(runs_healthy).take(wanted).count() == wanted
     }
 
     fn forget_rollout(&mut self, id: DeploymentId) {
@@ -261,10 +299,8 @@ impl<D: Decide> Server<D> {
                     self.rollouts.batch.get_or_insert_default().entry(id).or_default().extend(allowed);
                 }
                 Alarm::Batch => self.write_rollouts(now, fx),
-                Alarm::Deadline(id) => {
-                    self.rollouts.deadlines.remove(&id);
-                    self.deadline_passed(now, id, fx);
-                }
+                // It stays noted, so that it does not come again.
+                Alarm::Deadline(id) => self.deadline_passed(now, id, fx),
             }
         }
         self.arm_rollouts(now, fx);
@@ -303,8 +339,4 @@ impl<D: Decide> Server<D> {
 
 fn in_canary_phase(group: &DeploymentGroup) -> bool {
     group.desired_canaries > 0 && !group.promoted
-}
-
-fn is_done(group: &DeploymentGroup) -> bool {
-    !in_canary_phase(group) && group.healthy >= group.desired_total
 }

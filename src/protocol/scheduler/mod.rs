@@ -81,11 +81,15 @@ mod consult_tests;
 #[cfg(test)]
 mod control_tests;
 #[cfg(test)]
+mod drain_tests;
+#[cfg(test)]
 mod garbage_tests;
 #[cfg(test)]
 mod periodic_tests;
 #[cfg(test)]
 mod reconnect_tests;
+#[cfg(test)]
+mod rollout_tests;
 #[cfg(test)]
 mod rules_tests;
 #[cfg(test)]

@@ -81,6 +81,8 @@ pub struct Process {
     outcome: Option<Outcome>,
     /// New and updated allocations of the plan submitted last.
     planned: usize,
+    /// The job's, as the last attempt found it.
+    job_priority: u8,
     failed: OrdMap<Arc<str>, Arc<FailedGroup>>,
     queued: OrdMap<Arc<str>, u32>,
     deployment: Option<DeploymentId>,
@@ -100,6 +102,7 @@ impl Process {
     pub fn new(eval: Evaluation, snapshot: State, config: SchedulerConfig, seed: u64) -> Self {
         Self {
             first_index: snapshot.index(),
+            job_priority: eval.priority,
             eval,
             snapshot: Some(snapshot),
             config,
@@ -195,8 +198,8 @@ impl Process {
 
     fn attempts_max(&self) -> u32 {
         match self.eval.kind {
-            JobKind::Service | JobKind::System | JobKind::SysBatch => 5,
-            JobKind::Batch => 2,
+            JobKind::Service | JobKind::System => 5,
+            JobKind::Batch | JobKind::SysBatch => 2,
         }
     }
 
@@ -207,6 +210,7 @@ impl Process {
         self.attempt_count += 1;
         let rng = Rng::stream(self.seed, &name);
         let task = Task { state: &state, eval: &self.eval, config: &self.config, now: self.now };
+        self.job_priority = state.job(self.eval.job).map_or(self.eval.priority, |job| job.priority);
         let mut outcome = if self.is_system() { system::attempt(task, rng) } else { generic::attempt(task, rng) };
         self.work.add(outcome.work);
         self.selections.append(&mut outcome.selections);
@@ -281,7 +285,8 @@ impl Process {
         }
     }
 
-    /// Creates delayed and rolling evaluations, if the plan goes on.
+    /// Creates delayed and rolling evaluations, if the plan goes on. Delayed ones have the job's priority; from 1.1.10
+    /// and 1.2.4 on they inherit this one's, as rolling ones always did.
     fn follow_up(&mut self) -> Step {
         let outcome = self.outcome.as_ref().expect("an attempt was made");
         if outcome.plan.is_noop() {
@@ -291,7 +296,9 @@ impl Process {
         if self.delays(outcome) {
             for followup in &outcome.followups {
                 let child = self.child(followup.trigger);
-                evals.push(Evaluation { wait_until: Some(followup.wait_until), ..child });
+                let inherits = self.config.behaviour.eval_priority_override;
+                let priority = if inherits { child.priority } else { self.job_priority };
+                evals.push(Evaluation { wait_until: Some(followup.wait_until), priority, ..child });
             }
         }
         if let Some(wait) = outcome.rolls_on.filter(|_| self.next.is_none()) {

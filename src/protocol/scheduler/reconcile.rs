@@ -305,11 +305,9 @@ impl<'a> Reconciler<'a, '_> {
         if canary_state {
             untainted = subtract(&untainted, &canaries);
         }
+        // Asked of every update block, also of one that is no strategy (a quirk).
         let wanted_canaries = group.update.as_ref().map_or(0, |update| update.canary);
-        let need_canary = !destructive.is_empty()
-            && has_strategy(group)
-            && (canaries.len() as u32) < wanted_canaries
-            && !work.state.promoted;
+        let need_canary = !destructive.is_empty() && (canaries.len() as u32) < wanted_canaries && !work.state.promoted;
         if need_canary {
             work.state.desired_canaries = wanted_canaries;
             if !self.paused && !self.failed {

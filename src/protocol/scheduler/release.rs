@@ -145,6 +145,8 @@ pub struct Behaviour {
     /// Failed allocations keep their reschedule history when the replacement cannot be placed (1.6.12,
     /// GH-12319).
     pub reschedule_history_kept: bool,
+    /// A poststart task that ended well does not make its allocation unhealthy (1.1.13 and 1.2.7, GH-11945).
+    pub poststart_may_end: bool,
     /// Of a client's times to send status updates, 200 ms apart, only every so many-eths are for those that change no
     /// status: 5 from 1.6.0 on (GH-17354), 1 before.
     pub client_update_ticks: u64,
@@ -188,6 +190,7 @@ impl Behaviour {
             node_updates_by_datacenter: release.at_least(3, 2),
             newest_pending_only: release.fixed_in((3, 8), (4, 3)),
             reschedule_history_kept: release.at_least(6, 12),
+            poststart_may_end: release.fixed_in((1, 13), (2, 7)),
             client_update_ticks: if release.at_least(6, 0) { 5 } else { 1 },
             broker_peeks_last: true,
         }

@@ -51,15 +51,19 @@ impl Writer<'_> {
         self.state.tables.jobs = index;
     }
 
-    /// Counts placements and health (Nomad `updateDeploymentWithAlloc`).
+    /// Counts placements and health (Nomad `updateDeploymentWithAlloc`): health once it is set, and when it is lost
+    /// again; what recovers stays counted as unhealthy.
     pub(super) fn count_in_deployment(&mut self, before: Option<&Alloc>, after: &Alloc) {
         let Some(id) = after.deployment else { return };
         let before = before.filter(|before| before.deployment == after.deployment);
         let healthy = |alloc: &Alloc| alloc.health.and_then(|health| health.healthy);
-        let (was, is) = (before.and_then(healthy), healthy(after));
-        if before.is_some() && was == is {
-            return;
-        }
+        let (healthy, unhealthy) = match before.map(|before| (healthy(before), healthy(after))) {
+            Some((None, Some(true))) => (1, 0),
+            Some((None, Some(false))) => (0, 1),
+            Some((Some(true), Some(false))) => (-1, 1),
+            Some(_) => return,
+            None => (0, 0),
+        };
         let Some(deployment) = self.state.deployments.get(id) else { return };
         let mut deployment = Deployment::clone(deployment);
         let name = &after.task_group().name;
@@ -70,8 +74,7 @@ impl Writer<'_> {
             due = due.or(deadline(after.modify_time));
         }
         if let Some(health) = after.health
-            && is == Some(true)
-            && was != is
+            && healthy != 0
         {
             due = due.max(deadline(health.timestamp));
         }
@@ -82,13 +85,8 @@ impl Writer<'_> {
                 group.placed_canaries.push(after.id);
             }
         }
-        for (health, count) in [(was, -1), (is, 1)] {
-            match health {
-                Some(true) => group.healthy = group.healthy.saturating_add_signed(count),
-                Some(false) => group.unhealthy = group.unhealthy.saturating_add_signed(count),
-                None => {}
-            }
-        }
+        group.healthy = group.healthy.saturating_add_signed(healthy);
+        group.unhealthy += unhealthy;
         self.put_deployment(deployment);
     }
 
@@ -97,14 +95,13 @@ impl Writer<'_> {
         if deployment.is_active() { Ok(deployment) } else { Err(Refusal::DeploymentEnded) }
     }
 
-    /// Refused unless enough canaries of every selected group are healthy.
+    /// Refused unless enough canaries of every selected group are healthy. Groups without canaries are promoted with
+    /// them, and get their time anew.
     pub(super) fn promote(&mut self, id: DeploymentId, groups: &[Arc<str>], time: Time) -> Result<(), Refusal> {
         let mut deployment = Deployment::clone(self.active_deployment(id)?);
         let mut promoted: Vec<AllocId> = Vec::new();
         let selected = |name: &Arc<str>| groups.is_empty() || groups.contains(name);
-        for (_, group) in
-            deployment.groups.iter_mut().filter(|(name, group)| group.desired_canaries > 0 && selected(name))
-        {
+        for (_, group) in deployment.groups.iter_mut().filter(|(name, _)| selected(name)) {
             let healthy = |id: &&AllocId| {
                 self.state.allocs.get(**id).is_some_and(|alloc| {
                     !alloc.is_terminal() && alloc.health.is_some_and(|health| health.healthy == Some(true))

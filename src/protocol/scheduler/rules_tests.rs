@@ -226,6 +226,24 @@ fn a_sysbatch_job_runs_once_per_node_and_version() {
 }
 
 #[test]
+fn of_a_system_job_s_new_allocations_one_knew_its_predecessor_until_1_2() {
+    let known = |release: &str| {
+        let mut region = Region::new(3);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        region.run(&job(0, JobKind::System, 1, 100));
+        let ids: Vec<_> = region.live(JobId(0)).iter().map(|alloc| alloc.id).collect();
+        for id in ids {
+            region.report(id, ClientStatus::Failed);
+        }
+        let eval = region.evaluate(JobId(0), crate::model::evaluation::Trigger::NodeUpdate);
+        region.process(eval);
+        assert_eq!(region.live(JobId(0)).len(), 3);
+        region.live(JobId(0)).iter().filter(|alloc| alloc.previous.is_some()).count()
+    };
+    assert_eq!((known("1.1.18"), known("1.2.0")), (1, 3));
+}
+
+#[test]
 fn a_node_that_becomes_something_else_is_evaluated_from_1_1_4_on() {
     for (release, running) in [("1.1.3", 0), ("1.1.4", 1)] {
         let mut region = story::Region::<Decision>::of(release, 1, 1, 4);

@@ -327,6 +327,7 @@ impl<D: Decide> Region<D> {
         for n in 0..clients as u32 {
             let mut config = ClientConfig::new(NodeId(n), node_spec(300 * room), ids.clone(), delays);
             config.push_routine = behaviour.client_update_ticks;
+            config.poststart_may_end = behaviour.poststart_may_end;
             region.clients.push(NomadClient::new(config, Rng::stream(7, &format!("client {n}"))));
         }
         for server in 0..servers {

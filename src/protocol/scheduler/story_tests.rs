@@ -258,6 +258,53 @@ fn a_failed_allocation_is_replaced_later_by_its_followup() {
 }
 
 #[test]
+fn a_followup_has_the_job_s_priority_until_1_1_10_and_1_2_4() {
+    let priority = |release: &str| {
+        let mut region = Region::new(2);
+        region.config.behaviour = Behaviour::of(release.parse::<Release>().unwrap());
+        region.run(&Job { priority: 70, ..job(0, JobKind::Service, 1, 500) });
+        region.report(AllocId(0), ClientStatus::Failed);
+        let eval = region.evaluate(JobId(0), Trigger::JobScaling);
+        let (_, created) = region.process(Evaluation { priority: 50, ..eval });
+        assert!(created[0].wait_until.is_some());
+        created[0].priority
+    };
+    assert_eq!([priority("1.1.9"), priority("1.1.10"), priority("1.2.3"), priority("1.2.4")], [70, 50, 70, 50]);
+}
+
+#[test]
+fn how_often_a_plan_is_tried_without_progress_depends_on_the_type() {
+    let plans = |kind: JobKind| {
+        let mut region = Region::new(2);
+        let eval = region.register(&job(0, kind, 1, 500));
+        let mut process = Process::new(eval, region.state.clone(), region.config.clone(), 7);
+        let (mut plans, mut reply) = (0, Reply::Start);
+        while let Step::Submit(plan) = process.step(region.now, reply) {
+            plans += 1;
+            let mut result = evaluate_plan(&region.state, &plan, &region.config.behaviour, region.now);
+            (result.placements, result.refresh_index) = (Vec::new(), region.state.index());
+            reply = Reply::Planned { result: Arc::new(result), snapshot: Some(region.state.clone()) };
+        }
+        plans
+    };
+    let kinds = [JobKind::Service, JobKind::Batch, JobKind::System, JobKind::SysBatch];
+    assert_eq!(kinds.map(plans), [5, 2, 5, 2]);
+}
+
+#[test]
+fn canaries_are_placed_without_a_strategy_and_nothing_promotes_them() {
+    let mut region = Region::new(3);
+    let mut spec = job(0, JobKind::Service, 2, 500);
+    spec.groups[0].update = Some(Update { max_parallel: 0, canary: 1, ..Update::default() });
+    region.run(&spec);
+    spec.groups[0].tasks[0].config = "image = v2".into();
+    region.run(&spec);
+    let versions: Vec<u64> = region.live(JobId(0)).iter().map(|alloc| alloc.job.version).collect();
+    assert_eq!(versions, [0, 0, 1]);
+    assert!(region.state.latest_deployment(JobId(0)).is_none());
+}
+
+#[test]
 fn a_lost_client_has_the_time_of_the_version_it_runs_to_stop_its_tasks() {
     let mut region = Region::new(2);
     let mut spec = job(0, JobKind::Service, 1, 500);

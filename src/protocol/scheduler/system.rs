@@ -3,12 +3,13 @@
 //! A sysbatch job (1.2) is treated the same, except that what ended on a node, well or not, is not run there again
 //! before the job changes: there is no rescheduling. What was lost with its node is.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::base::ordered::OrdMap;
 use crate::base::rng::Rng;
 use crate::base::time::Duration;
-use crate::model::alloc::{Alloc, ClientStatus};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus};
 use crate::model::job::{Job, JobKind};
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::explain::{self, Selection};
@@ -95,6 +96,9 @@ fn compare<'a>(
         by_node.entry(alloc.node).or_default().push(alloc);
     }
     let mut difference = Difference::default();
+    // Until 1.2 the terminal allocations were kept by name alone, so that of all nodes one finds its own (a quirk).
+    let known = (!task.config.behaviour.sysbatch)
+        .then(|| required(job).map(|(_, index, group)| newest_terminal(allocs, group, index)).collect::<Vec<_>>());
     for (node, allocs) in by_node {
         let tainted = taint(task.state, node);
         let is_ready = ready.binary_search(&node).is_ok();
@@ -104,8 +108,8 @@ fn compare<'a>(
         if tainted != Taint::None || !is_ready {
             continue;
         }
-        for (group, name_index, name) in required(job) {
-            let same = |alloc: &&&Arc<Alloc>| alloc.task_group().name == *name && alloc.name_index == name_index;
+        for (at, (group, name_index, name)) in required(job).enumerate() {
+            let same = |alloc: &&&Arc<Alloc>| is_called(alloc, name, name_index);
             if allocs.iter().filter(same).any(|alloc| !alloc.is_terminal()) {
                 continue;
             }
@@ -115,11 +119,23 @@ fn compare<'a>(
                     && matches!(alloc.client, ClientStatus::Complete | ClientStatus::Failed)
             };
             if !previous.is_some_and(is_over) {
+                let is_known = |alloc: &&Arc<Alloc>| known.as_ref().is_none_or(|known| known[at] == Some(alloc.id));
+                let previous = previous.filter(is_known);
                 difference.place.push(Missing { group, name_index, node, previous });
             }
         }
     }
     difference
+}
+
+fn is_called(alloc: &Alloc, group: &str, name_index: u32) -> bool {
+    *alloc.task_group().name == *group && alloc.name_index == name_index
+}
+
+/// On whatever node; the first of those that one plan made (Nomad `FilterTerminalAllocs`).
+fn newest_terminal(allocs: &[&Arc<Alloc>], group: &str, name_index: u32) -> Option<AllocId> {
+    let over = allocs.iter().filter(|alloc| alloc.is_terminal() && is_called(alloc, group, name_index));
+    over.max_by_key(|alloc| (alloc.create_index, Reverse(alloc.id))).map(|alloc| alloc.id)
 }
 
 fn compare_live<'a>(

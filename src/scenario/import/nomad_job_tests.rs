@@ -128,6 +128,10 @@ fn no_parallel_updates_are_no_updates() {
     let mut job = read(&with_task("").replace("group", "update {\n max_parallel = 0\n}\n group")).job;
     rules::drop_empty_updates(&mut job);
     assert_eq!(job.groups[0].update, None);
+    let canary = "update {\n max_parallel = 0\n canary = 1\n}\n group";
+    let mut job = read(&with_task("").replace("group", canary)).job;
+    rules::drop_empty_updates(&mut job);
+    assert_eq!(job.groups[0].update.as_ref().map(|update| update.canary), Some(1), "canaries are placed all the same");
 }
 
 #[test]

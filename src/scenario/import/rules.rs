@@ -140,10 +140,11 @@ pub fn broken(job: &Job) -> Vec<Broken> {
 }
 
 /// Takes away what means that there is no update strategy: `max_parallel` 0 (Nomad `UpdateStrategy.IsEmpty`). It has to
-/// keep the rules all the same.
+/// keep the rules all the same. One that asks for canaries stays: Nomad places them, though no deployment will promote
+/// them.
 pub fn drop_empty_updates(job: &mut Job) {
     for group in &mut job.groups {
-        group.update.take_if(|update| update.max_parallel == 0);
+        group.update.take_if(|update| update.max_parallel == 0 && update.canary == 0);
     }
 }
 

@@ -3,7 +3,8 @@
 //! What is wanted is what the last committed version of the job says. Nothing is promised while evaluations of the job
 //! have not ended or some wait for capacity; while the replacement of an allocation that failed by itself waits for its
 //! time; and while a deployment of the version holds placements up: it failed, was paused, or waits for its canaries to
-//! be promoted (the reconciler then replaces what is lost and starts nothing else). Nor is anything promised after an
+//! be promoted (the reconciler then replaces what is lost and starts nothing else), or there never is one that could
+//! promote them (canaries with `max_parallel` 0). Nor is anything promised after an
 //! allocation has completed by itself, as those do whose client stops them when it is cut off
 //! (`stop_after_client_disconnect`), until the job is evaluated for another reason: a report of completion brings no
 //! evaluation.
@@ -116,7 +117,8 @@ impl Counts {
     pub(super) fn judge(&mut self, at: Time, calm_since: Time, has_open: impl Fn(JobId) -> bool) {
         for (id, wanted) in self.jobs.iter().filter(|(id, _)| !has_open(**id)) {
             let completed = |name: &str| self.completed.get(id).is_some_and(|groups| groups.contains_key(name));
-            let promised = |spec: &&TaskGroup| !wanted.is_held_up(&spec.name) && !completed(&spec.name);
+            let stuck = |spec: &TaskGroup| spec.update.as_ref().is_some_and(|it| it.max_parallel == 0 && it.canary > 0);
+            let promised = |spec: &&TaskGroup| !wanted.is_held_up(&spec.name) && !completed(&spec.name) && !stuck(spec);
             for spec in wanted.job.groups.iter().filter(promised) {
                 let group = (*id, Arc::clone(&spec.name));
                 let retried = self.failing.get(&group).copied().unwrap_or(Time::ZERO);
