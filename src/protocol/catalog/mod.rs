@@ -10,8 +10,9 @@
 //!
 //! Left out: ACLs, Connect, prepared queries, sessions and locks (none of the systems modelled here coordinates through
 //! them), KV (fabio alone reads it, for `/fabio/config`; `world::proxy` answers with what the scenario says is there,
-//! after a consistent read of the catalog), network coordinates and `?near=` (answers are in catalog order), alias checks, user-defined checks of
-//! a node. A result that depends on lock failover or on distance sorting cannot be had from this module.
+//! after a consistent read of the catalog), network coordinates and `?near=` (answers are in catalog order), alias
+//! checks, user-defined checks of a node. A result that depends on lock failover or on distance sorting cannot be had
+//! from this module.
 
 pub mod record;
 pub mod registry;
