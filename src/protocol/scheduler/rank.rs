@@ -146,8 +146,6 @@ pub(super) struct GroupScores<'a> {
     ask: Ask,
     network: Option<PortsAsk<'a>>,
     task_networks: Vec<(u16, PortsAsk<'a>)>,
-    /// Some task network asks for bandwidth.
-    wants_bandwidth: bool,
     devices: Vec<Request<'a>>,
     affinities: Vec<(Rule<'a>, f64)>,
     affinity_weight: f64,
@@ -186,14 +184,12 @@ impl<'a> GroupScores<'a> {
         let devices = Request::all(group);
         let draws_last = task_networks.is_empty() && network.as_ref().is_none_or(PortsAsk::is_sure);
         let keeps = draws_last && devices.is_empty() && !ask.wants_cores && keeps;
-        let wants_bandwidth = task_networks.iter().any(|(_, ask)| ask.ask.bandwidth.get() > 0);
         Self {
             group,
             own,
             ask,
             network,
             task_networks,
-            wants_bandwidth,
             devices,
             affinity_weight: affinities.iter().map(|(_, weight)| weight.abs()).sum(),
             affinity_escapes: affinities.iter().any(|(rule, _)| rule.escapes),
@@ -593,7 +589,8 @@ impl<'a> Stack<'a> {
                 ports.add(port.address, port.value);
             }
         }
-        let mut busy = if scores.wants_bandwidth { self.bandwidth(entry, freed) } else { Bandwidth::default() };
+        let wants_bandwidth = scores.task_networks.iter().any(|(_, ask)| ask.ask.bandwidth.get() > 0);
+        let mut busy = if wants_bandwidth { self.bandwidth(entry, freed) } else { Bandwidth::default() };
         for (task, ask) in &scores.task_networks {
             let more =
                 assign_task(spec, &ports, ask, &mut busy, &mut self.rng).map_err(|error| (Some(*task), error))?;

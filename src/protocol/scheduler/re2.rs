@@ -1,10 +1,10 @@
 //! Regular expressions as Go reads them (RE2, its package `regexp/syntax`), for the operator `regexp`.
 //!
-//! A pattern is rewritten for Rust's engine, whose dialect is close: what only one of them has (`\Q…\E`, octal numbers,
-//! set operations in classes, braces that are no repetition, quantifiers of quantifiers) is spelt out or refused. Perl's
-//! classes such as `\w` are ASCII in RE2 and Unicode in Rust. Left out: RE2's bound on nested repetitions, that `\B` is
-//! Unicode here, and the lists of Unicode classes, which may differ by release; such patterns could be taken or refused
-//! differently, or match another text that is not ASCII.
+//! A pattern is rewritten for Rust's engine, whose dialect is close: what only one of them has (`\Q…\E`, octal
+//! numbers, set operations in classes, braces that are no repetition, quantifiers of quantifiers) is spelt out or
+//! refused. Perl's classes such as `\w` are ASCII in RE2 and Unicode in Rust. Left out: RE2's bound on nested
+//! repetitions, that `\B` is Unicode here, and the lists of Unicode classes, which may differ by release; such patterns
+//! could be taken or refused differently, or match another text that is not ASCII.
 
 use regex::Regex;
 
@@ -130,7 +130,7 @@ fn flags<'p>(text: &'p str, spelt: &mut String) -> Option<&'p str> {
 fn escape<'p>(text: &'p str, spelt: &mut String) -> Option<&'p str> {
     let (c, after) = split(text)?;
     if let Some(class) = perl(c) {
-        spelt.push_str("[");
+        spelt.push('[');
         spelt.push_str(class);
         spelt.push(']');
         return Some(after);

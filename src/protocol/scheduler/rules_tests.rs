@@ -476,7 +476,7 @@ fn whom_a_network_pushes_out_depends_on_what_it_asks_for_itself() {
             let (eval, _) = region.run(spec);
             assert!(eval.failed_groups.is_empty());
         }
-        let pushed: Vec<u32> = region.live(JobId(2))[0].preempted.iter().map(|id| id.0 as u32).collect();
+        let pushed: Vec<u32> = region.live(JobId(2))[0].preempted.iter().map(|id| id.0).collect();
         assert_eq!(pushed, victims, "{group:?} {task:?}");
     }
 }

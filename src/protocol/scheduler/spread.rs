@@ -1,9 +1,9 @@
 //! Spreading a group over the values of an attribute (Nomad `SpreadIterator`).
 //!
 //! Weights are relative to the sum over all groups looked at so far, and a group is added once more whenever the stack
-//! was set to another version of the job in between (quirks; the latter since GH-12039, of 1.2.6). Left out: before that
-//! release a group kept the spreads of the version it was first looked at with. Only replacements of an older version
-//! beside canaries could come out differently.
+//! was set to another version of the job in between (quirks; the latter since GH-12039, of 1.2.6). Left out: before
+//! that release a group kept the spreads of the version it was first looked at with. Only replacements of an older
+//! version beside canaries could come out differently.
 
 use smallvec::SmallVec;
 
