@@ -349,6 +349,8 @@ fn what_cannot_be_varied_is_said_with_its_place_and_a_way_out() {
     refused(&["sweep", SCENARIO, "--samples", "5"], "E101", &["takes no `--samples`"]);
     refused(&["sweep", SCENARIO, "--design-seed", "5"], "E101", &["takes no `--design-seed`"]);
     refused(&["sweep", SCENARIO, "--metric", "failover.replac max"], "E103", &["no metric", "failover.replace"]);
+    let elsewhere = "failover.replace{region=mars} max";
+    refused(&["sweep", SCENARIO, "--metric", elsewhere], "E103", &["no series", "`region=mars`", "known are"]);
     let (one, two) = ("regions[0].clients[0].count=4,6", "regions[0].clients[ 0 ].count=5,7");
     refused(&["sweep", SCENARIO, "--vary", one, "--vary", two], "E101", &["is varied twice", "one `--vary`"]);
     let part = "services[0].start=1s,9s";
