@@ -9,9 +9,9 @@
 //! An evaluation that is blocked again with other counts than its job's summary is written, which tracks it, and then
 //! tracked once more with its worker's token. Here it stays one evaluation. Nomad, in all releases up to 1.6, takes it
 //! for a duplicate of itself and writes it as canceled while it goes on waiting: a new leader does not restore it, and
-//! when it is next blocked with nothing changed it is refused, given back, and followed by a new one minutes later. (It
-//! meets this less often: its summaries fall with every placement.) So jobs that are placed bit by bit on a full cluster
-//! can get their last instances sooner here.
+//! when it is next blocked with nothing changed it is refused, given back, and followed by a new one minutes later.
+//! (It meets this less often: its summaries fall with every placement.) So jobs that are placed bit by bit on a full
+//! cluster can get their last instances sooner here.
 //!
 //! Left out: quotas (an Enterprise feature). The buffer of 8096 unblocks between the state machine and the tracker is
 //! not modelled: an unblock acts at once.

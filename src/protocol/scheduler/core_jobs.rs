@@ -2,10 +2,10 @@
 //! leader to write what it found (Nomad 1.1.0 `schedulePeriodic`, `CoreScheduler`).
 //!
 //! Core evaluations are never written and nobody is told of them. Nomad does write those that end without having been
-//! carried out: as failed at the delivery limit, and from 1.3.8 and 1.4.3 on as canceled when a newer one of their kind
-//! takes their place. Here they are only forgotten: the log is shorter by such an entry, and nothing else depends on it,
-//! because the next look follows at the interval anyway. What a look costs is taken as one step, however large the state
-//! is.
+//! carried out: as failed at the delivery limit, and from 1.3.8 and 1.4.3 on as canceled when a newer one of their
+//! kind takes their place. Here they are only forgotten: the log is shorter by such an entry, and nothing else depends
+//! on it, because the next look follows at the interval anyway. What a look costs is taken as one step, however large
+//! the state is.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
