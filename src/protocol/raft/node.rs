@@ -148,6 +148,11 @@ pub(super) enum Then<E: Command> {
         from: ProcessId,
         msg: Msg<E>,
     },
+    /// The candidate's term is durable, and its request has passed the tests that come before it: decide on the vote.
+    Judge {
+        from: ProcessId,
+        msg: Msg<E>,
+    },
     /// Our new term is durable: ask those before us in the configuration, then vote for ourselves.
     AskFirst {
         transfer: bool,
@@ -470,6 +475,7 @@ impl<E: Command> RaftNode<E> {
         match then {
             Then::Nothing => {}
             Then::Receive { from, msg } => self.receive_main(now, from, msg, fx),
+            Then::Judge { from, msg } => self.judge_candidate(from, &msg, fx),
             Then::AskFirst { transfer, arm } => self.ask_first(transfer, arm, fx),
             Then::AskRest { transfer, arm } => self.ask_rest(now, transfer, arm, fx),
             Then::Grant { to, round } => self.grant(now, to, round, fx),
