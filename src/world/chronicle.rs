@@ -125,6 +125,7 @@ impl Chronicle {
             | raft::Event::Passed { .. }
             | raft::Event::Restore { .. }
             | raft::Event::Verified { .. }
+            | raft::Event::TransferStarted { .. }
             | raft::Event::TransferFailed
             | raft::Event::SnapshotDue
             | raft::Event::SnapshotStored { .. }

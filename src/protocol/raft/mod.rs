@@ -253,6 +253,12 @@ pub enum Event<E: Command> {
         /// The ticket.
         ticket: u64,
     },
+    /// This leader hands its leadership to another server: [`Event::LeadershipLost`] or [`Event::TransferFailed`]
+    /// follows.
+    TransferStarted {
+        /// To whom.
+        target: ProcessId,
+    },
     /// A transfer of leadership did not happen within the election timeout; proposals are accepted again.
     TransferFailed,
     /// The log has grown past the snapshot threshold: the container should call [`RaftNode::snapshot_taken`] with an
@@ -266,6 +272,8 @@ pub enum Event<E: Command> {
     },
     /// The configuration in use changed (at append, as HashiCorp raft does it).
     ConfigurationChanged {
+        /// Where it was appended; zero if it is the one the cluster was founded with.
+        index: Index,
         /// The configuration now in use.
         configuration: Arc<Configuration>,
     },

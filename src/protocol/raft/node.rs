@@ -523,7 +523,8 @@ impl<E: Command> RaftNode<E> {
                 tell(Event::Truncated { from });
                 if self.membership.truncate(from) {
                     self.refresh_peers();
-                    tell(Event::ConfigurationChanged { configuration: Arc::clone(&self.membership.latest) });
+                    let Membership { latest_index: index, latest, .. } = &self.membership;
+                    tell(Event::ConfigurationChanged { index: *index, configuration: Arc::clone(latest) });
                 }
             }
             Change::Append { entries, skip } => {
@@ -551,7 +552,7 @@ impl<E: Command> RaftNode<E> {
         if let Payload::Configuration(configuration) = &entry.payload {
             self.membership.append(Arc::clone(configuration), index);
             self.refresh_peers();
-            tell(Event::ConfigurationChanged { configuration: Arc::clone(configuration) });
+            tell(Event::ConfigurationChanged { index, configuration: Arc::clone(configuration) });
         }
     }
 

@@ -116,7 +116,8 @@ impl<E: Command> RaftNode<E> {
                 self.membership.append(later, index);
             }
             self.refresh_peers();
-            fx.emit(Event::ConfigurationChanged { configuration: Arc::clone(&self.membership.latest) });
+            let Membership { latest_index: index, latest, .. } = &self.membership;
+            fx.emit(Event::ConfigurationChanged { index: *index, configuration: Arc::clone(latest) });
             fx.emit(Event::Restore { snapshot: image });
         }
         self.last_contact = Some(now);
