@@ -251,7 +251,7 @@ impl Chronicle {
                     self.queued(region, eval.job, group, count, tell);
                 }
             }
-            Change::Job { .. } | Change::Deployment { .. } | Change::Switched { .. } => {}
+            Change::EvalWritten { .. } | Change::Job { .. } | Change::Deployment { .. } | Change::Switched { .. } => {}
         }
     }
 
