@@ -7,7 +7,8 @@
 //! every server that runs. Autopilot may have taken out others before, and a group of two loses its majority with one.
 //!
 //! Left out: a fault excuses the whole world, not only those it touches, so a law that is broken far away from a
-//! lasting fault is noticed only after its end.
+//! lasting fault is noticed only after its end. For the law of pre-vote, only the outage of a zone's
+//! network, and a partition both ways between some machines and all the rest, cut a server off.
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ use crate::protocol::gossip::serf;
 use crate::protocol::proxy::fabio::FabioEvent;
 use crate::protocol::raft::Command;
 use crate::protocol::raft::Configuration;
+use crate::protocol::raft::PreVote;
 use crate::protocol::scheduler::broker::BrokerConfig;
 use crate::world::atlas::Atlas;
 use crate::world::event::Event;
@@ -48,12 +50,18 @@ use crate::world::spec::EntryId;
 use crate::world::spec::MachineId;
 use crate::world::spec::MachineRole;
 use crate::world::spec::OutageKind;
+use crate::world::spec::Side;
 
 /// How often what has to hold after a while is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Until somebody leads, times the group's Raft multiplier: three heartbeat timeouts of up to 2 s, four rounds of
 /// elections of up to 2 s.
 const LEADER_BOUND: Duration = Duration::from_secs(14);
+/// Silence after which a follower looks for a new leader, times the group's Raft multiplier (`HeartbeatTimeout`).
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Until the timing of Raft is sound after whatever lasted has ended: a leader waits 10 s for an answer, which may have
+/// been held up for as long, and a follower that gave it is loyal for one heartbeat timeout, of 10 s at most.
+const TIMING_GRACE: Duration = Duration::from_secs(20);
 /// Until a new leader has committed its first entry: two round trips and the writes, on a busy disk.
 const COMMIT_BOUND: Duration = Duration::from_secs(5);
 /// Until a live member of a pool in one region is no longer held for dead, at the latest: whom no rumour reached
@@ -88,6 +96,10 @@ pub struct Laws {
     down: OrdSet<ProcessId>,
     /// Faults that last.
     lasting: u32,
+    /// Those of them that make processes or messages late instead of cutting them off.
+    delaying: u32,
+    /// Servers that an entry cuts off from the rest of their groups.
+    cuts: OrdMap<EntryId, Vec<(Group, ProcessId)>>,
     /// When the last blow fell or the last lasting fault ended.
     disturbed: Time,
     look_at: Time,
@@ -138,7 +150,9 @@ impl Laws {
             .into_iter()
             .filter(|(_, servers, _)| !servers.is_empty())
             {
-                groups.insert(Group { system, region }, RaftWatch::new(atlas.mains(servers), multiplier));
+                let pre_vote = if spec.options.pre_vote { PreVote::On } else { PreVote::Off };
+                let watch = RaftWatch::new(atlas.mains(servers), multiplier, pre_vote);
+                groups.insert(Group { system, region }, watch);
             }
             let machines = region_spec.nomad.iter().chain(&region_spec.consul).chain(&region_spec.clients);
             let members = machines.filter_map(|&machine| Some((machine, atlas.processes[machine].agent?)));
@@ -164,6 +178,8 @@ impl Laws {
             ends: EndsOnce::default(),
             down: OrdSet::new(),
             lasting: 0,
+            delaying: 0,
+            cuts: OrdMap::new(),
             disturbed: Time::ZERO,
             look_at: Time::ZERO + LOOK_EVERY,
         }
@@ -209,8 +225,8 @@ impl Laws {
     /// The world said this.
     pub fn notice(&mut self, at: Time, notice: &Notice) {
         match notice {
-            Notice::EntryBegins { entry, .. } => self.begins(at, *entry),
-            Notice::EntryEnds { entry } if lasts(&self.atlas.spec.timeline[*entry].action) => self.calmer(at),
+            Notice::EntryBegins { entry, machines } => self.begins(at, *entry, machines),
+            Notice::EntryEnds { entry } if lasts(&self.atlas.spec.timeline[*entry].action) => self.calmer(at, *entry),
             Notice::Power { machine, up } => {
                 let processes = self.atlas.processes[*machine];
                 let mut all = vec![processes.main];
@@ -277,7 +293,7 @@ impl Laws {
         let Some(machine) = self.atlas.machine(who) else { return };
         let region = self.atlas.region(machine);
         let Some(watch) = self.groups.get_mut(&Group { system, region }) else { return };
-        let is_reconfigured = matches!(fact, raft::Fact::Configured(_));
+        let is_reconfigured = matches!(fact, raft::Fact::Configured { .. });
         watch.see(at, who, fact);
         if is_reconfigured {
             self.promises(at);
@@ -296,13 +312,19 @@ impl Laws {
         if lost { watch.deposed(server) } else { watch.laws.restarted(server) }
     }
 
-    fn begins(&mut self, at: Time, entry: EntryId) {
+    fn begins(&mut self, at: Time, entry: EntryId, machines: &[MachineId]) {
         let atlas = Arc::clone(&self.atlas);
         let action = &atlas.spec.timeline[entry].action;
         match action {
             Action::RegisterJob { .. } | Action::ScaleJob { .. } | Action::StopJob { .. } => {}
             action if lasts(action) => {
                 self.lasting += 1;
+                if delays(action) {
+                    self.delaying += 1;
+                    self.groups.values_mut().for_each(|watch| watch.laws.excuse(Time::NEVER));
+                } else if cuts_from_the_rest(action) {
+                    self.cut_off(at, entry, machines);
+                }
                 for watch in self.pools.values_mut() {
                     watch.see(at, gossip::Fact::FaultBegan);
                 }
@@ -313,10 +335,35 @@ impl Laws {
         }
     }
 
+    /// The servers that nothing connects with the others of their groups once these machines are on their own.
+    fn cut_off(&mut self, at: Time, entry: EntryId, machines: &[MachineId]) {
+        let mut cut = Vec::new();
+        for (group, watch) in &mut self.groups {
+            let apart = |server: &&ProcessId| self.atlas.machine(**server).is_some_and(|m| machines.contains(&m));
+            let (there, here): (Vec<&ProcessId>, Vec<&ProcessId>) = watch.servers.iter().partition(apart);
+            let alone = [(&there, &here), (&here, &there)].into_iter().filter(|(a, b)| a.len() == 1 && !b.is_empty());
+            cut.extend(alone.map(|(alone, _)| (*group, *alone[0])));
+        }
+        for (group, server) in &cut {
+            if let Some(watch) = self.groups.get_mut(group) {
+                watch.see(at, *server, raft::Fact::CutOff);
+            }
+        }
+        self.cuts.insert(entry, cut);
+    }
+
     /// A lasting fault ended.
-    fn calmer(&mut self, at: Time) {
+    fn calmer(&mut self, at: Time, entry: EntryId) {
         self.lasting -= 1;
         self.disturbed = at;
+        self.delaying -= u32::from(delays(&self.atlas.spec.timeline[entry].action));
+        let sound = if self.delaying > 0 { Time::NEVER } else { at + TIMING_GRACE };
+        self.groups.values_mut().for_each(|watch| watch.laws.excuse(sound));
+        for (group, server) in self.cuts.remove(&entry).unwrap_or_default() {
+            if let Some(watch) = self.groups.get_mut(&group) {
+                watch.see(at, server, raft::Fact::Rejoined);
+            }
+        }
         for watch in self.pools.values_mut() {
             watch.see(at, gossip::Fact::FaultEnded);
         }
@@ -409,11 +456,12 @@ impl Laws {
 }
 
 impl RaftWatch {
-    fn new(servers: Vec<ProcessId>, multiplier: u32) -> Self {
-        let mut liveness = raft::Liveness::new(LEADER_BOUND * u64::from(multiplier.max(1)), COMMIT_BOUND);
+    fn new(servers: Vec<ProcessId>, multiplier: u32, pre_vote: PreVote) -> Self {
+        let multiplier = u64::from(multiplier.max(1));
+        let mut liveness = raft::Liveness::new(LEADER_BOUND * multiplier, COMMIT_BOUND);
         liveness.faults_ended(Time::ZERO);
         let founding = Arc::new(Configuration::of_voters(&servers));
-        let laws = raft::Laws::new(&founding);
+        let laws = raft::Laws::new(&founding, raft::Timing { heartbeat: HEARTBEAT * multiplier, pre_vote });
         let configurations = servers.iter().map(|server| (*server, Arc::clone(&founding))).collect();
         Self { laws, liveness, servers, configurations, promised: true }
     }
@@ -423,7 +471,7 @@ impl RaftWatch {
         let runs = |server: &ProcessId| !down.contains(server);
         let has_majority = |server: &ProcessId| {
             self.configurations.get(server).is_none_or(|configuration| {
-                2 * configuration.voters().filter(runs).count() > configuration.voter_count()
+                2 * raft::voters(configuration).filter(runs).count() > raft::voters(configuration).count()
             })
         };
         let mut running = self.servers.iter().filter(|server| runs(server)).peekable();
@@ -431,7 +479,7 @@ impl RaftWatch {
     }
 
     fn see(&mut self, at: Time, who: ProcessId, fact: raft::Fact) {
-        if let raft::Fact::Configured(configuration) = &fact {
+        if let raft::Fact::Configured { configuration, .. } = &fact {
             self.configurations.insert(who, Arc::clone(configuration));
         }
         let seen = raft::Observation { at, who, fact };
@@ -514,6 +562,25 @@ fn eval_bound(atlas: &Atlas) -> Duration {
     EVAL_BOUND + options.nack_timeout * deliveries + waits + attempt * (2 * ATTEMPTS_MAX)
 }
 
+/// Whether a fault that lasts makes processes or messages late; the others cut off.
+fn delays(action: &Action) -> bool {
+    match action {
+        Action::Partition { .. } | Action::ZoneOutage(..) | Action::RegionOutage(..) => false,
+        action => lasts(action),
+    }
+}
+
+/// Whether a fault that lasts cuts the machines it strikes off from all others, both ways. One between two sides that
+/// leaves out a third, or within a region, cuts nobody off for certain.
+fn cuts_from_the_rest(action: &Action) -> bool {
+    match action {
+        Action::Partition { from, to, symmetric } => {
+            *symmetric && [from, to].into_iter().any(|side| matches!(side, Side::Rest))
+        }
+        action => matches!(action, Action::ZoneOutage(_, OutageKind::Network)),
+    }
+}
+
 /// Whether an entry of the timeline disturbs for as long as it lasts.
 fn lasts(action: &Action) -> bool {
     match action {
@@ -537,22 +604,27 @@ fn lasts(action: &Action) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::raft::Index;
 
     #[test]
     fn a_leader_is_due_while_a_majority_of_those_that_still_vote_runs() {
         let (a, b, c) = (ProcessId(1), ProcessId(2), ProcessId(3));
-        let mut watch = RaftWatch::new(vec![a, b, c], 1);
+        let mut watch = RaftWatch::new(vec![a, b, c], 1, PreVote::On);
         let can_elect = |watch: &RaftWatch, down: &[ProcessId]| watch.can_elect(&down.iter().copied().collect());
         assert!(can_elect(&watch, &[]) && can_elect(&watch, &[b]));
         assert!(!can_elect(&watch, &[a, b]) && !can_elect(&watch, &[a, b, c]));
+        let configured = |index, configuration: &Arc<Configuration>| raft::Fact::Configured {
+            index: Index(index),
+            configuration: Arc::clone(configuration),
+        };
         // Autopilot takes the first one out while it is away; it does not hear of it.
         let without = Arc::new(Configuration::of_voters(&[b, c]));
         for who in [b, c] {
-            watch.see(Time::ZERO, who, raft::Fact::Configured(Arc::clone(&without)));
+            watch.see(Time::ZERO, who, configured(1, &without));
         }
         assert!(can_elect(&watch, &[a]) && can_elect(&watch, &[]));
         assert!(!can_elect(&watch, &[b]), "the last one needs the vote of one that is down");
-        watch.see(Time::ZERO, c, raft::Fact::Configured(Arc::new(Configuration::of_voters(&[a, b, c]))));
+        watch.see(Time::ZERO, c, configured(2, &Arc::new(Configuration::of_voters(&[a, b, c]))));
         assert!(can_elect(&watch, &[b]), "it was taken in again");
     }
 }

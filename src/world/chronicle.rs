@@ -125,6 +125,7 @@ impl Chronicle {
             | raft::Event::Passed { .. }
             | raft::Event::Restore { .. }
             | raft::Event::Verified { .. }
+            | raft::Event::TransferStarted { .. }
             | raft::Event::TransferFailed
             | raft::Event::SnapshotDue
             | raft::Event::SnapshotStored { .. }
@@ -251,7 +252,10 @@ impl Chronicle {
                 }
             }
             Change::Job { id, job: None } => self.purged(region, *id, tell),
-            Change::Job { job: Some(_), .. } | Change::Deployment { .. } | Change::Switched { .. } => {}
+            Change::EvalWritten { .. }
+            | Change::Job { job: Some(_), .. }
+            | Change::Deployment { .. }
+            | Change::Switched { .. } => {}
         }
     }
 

@@ -263,6 +263,7 @@ impl ConsulServer {
             | raft::Event::Truncated { .. }
             | raft::Event::Committed { .. }
             | raft::Event::Passed { .. }
+            | raft::Event::TransferStarted { .. }
             | raft::Event::TransferFailed
             | raft::Event::SnapshotStored { .. }
             | raft::Event::ConfigurationChanged { .. } => {}

@@ -131,15 +131,16 @@ impl Notable for Event {
             Self::Notice(notice) => matches!(notice, Notice::TaskRunning { .. } | Notice::TableSwapped { .. }),
             Self::NomadRaft(raft::Event::LeadershipGained { .. })
             | Self::CatalogRaft(raft::Event::LeadershipGained { .. }) => true,
-            Self::Nomad { event, .. } => matches!(
-                event,
-                scheduler::event::Event::HeartbeatMissed { .. } | scheduler::event::Event::Committed { .. }
-            ),
+            Self::Nomad { event: scheduler::event::Event::HeartbeatMissed { .. }, .. } => true,
+            Self::Nomad { event: scheduler::event::Event::Committed { change, .. }, .. } => {
+                !matches!(change, scheduler::event::Change::EvalWritten { .. })
+            }
             Self::Agent { event, .. } => matches!(event, catalog::agent::AgentEvent::CheckChanged { .. }),
             Self::Gossip { event, .. } => matches!(event, gossip::serf::Event::MemberFailed { .. }),
             Self::Client { event, .. } => matches!(event, client::event::Event::AllocReceived { .. }),
             Self::NomadRaft(_)
             | Self::CatalogRaft(_)
+            | Self::Nomad { .. }
             | Self::Catalog { .. }
             | Self::Proxy { .. }
             | Self::Balancer(_)

@@ -217,6 +217,7 @@ impl NomadServer {
             | raft::Event::Committed { .. }
             | raft::Event::Passed { .. }
             | raft::Event::Verified { .. }
+            | raft::Event::TransferStarted { .. }
             | raft::Event::TransferFailed
             | raft::Event::SnapshotStored { .. }
             | raft::Event::ConfigurationChanged { .. } => {}

@@ -31,12 +31,17 @@ use cossim::world::spec::{EntryId, MachineId};
 
 /// The starter scenario, without its fault if `calm`, with these expectations.
 fn small(calm: bool, expect: &str) -> Lowered {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/starter.ron");
     let mut edits = vec!["duration=3m30s".to_owned(), format!("expect=[{expect}]")];
     if calm {
         edits.push("timeline=[]".to_owned());
     }
-    let loaded = scenario::load(&path, &edits);
+    edited(&edits)
+}
+
+/// The starter scenario with these changes.
+fn edited(edits: &[String]) -> Lowered {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/starter.ron");
+    let loaded = scenario::load(&path, edits);
     let shown = loaded.sources.render(&loaded.findings, false);
     loaded.lowered.unwrap_or_else(|| panic!("{shown}"))
 }
@@ -254,6 +259,27 @@ fn a_fabricated_event_breaks_its_law() {
     assert_eq!(breaks(|atlas, laws| laws.event(at(1), main(atlas, 8), &sent(atlas))), ["proxy.sent_within_table"]);
     let issued = Event::Issued { number: RequestNumber::new(0, 0, 0) };
     assert_eq!(breaks(|atlas, laws| laws.event(at(1), main(atlas, 0), &issued)), ["request.ends_once"]);
+}
+
+#[test]
+fn a_server_that_is_cut_off_keeps_its_term_with_pre_vote_until_the_cut_ends() {
+    let term = Event::NomadRaft(raft::Event::TermChanged { term: Term(1) });
+    for (pre_vote, rejoins, broken_by) in
+        [(true, false, &["raft.pre_vote_safety"][..]), (true, true, &[]), (false, false, &[])]
+    {
+        let cut = r#"timeline=[At("1s", Partition(from: "leader of us-east-1", lasts: "1m"))]"#.to_owned();
+        let lowered = edited(&[cut, format!("options.pre_vote={pre_vote}")]);
+        let atlas = Arc::new(Atlas::new(&Arc::new(lowered.world), 1));
+        let mut laws = Laws::new(&atlas);
+        let server = atlas.spec.regions[RegionId(0)].nomad[0];
+        laws.notice(at(1), &Notice::EntryBegins { entry: EntryId(0), machines: [server].into() });
+        if rejoins {
+            laws.notice(at(4), &Notice::EntryEnds { entry: EntryId(0) });
+        }
+        laws.event(at(4), atlas.processes[server].main, &term);
+        let names = broken(&laws.finish(at(4), 0));
+        assert_eq!(names, broken_by, "pre-vote {pre_vote}, rejoins {rejoins}");
+    }
 }
 
 /// What the first Nomad server says of the second.

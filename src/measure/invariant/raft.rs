@@ -1,27 +1,45 @@
 //! The laws of Raft (extended paper, figure 3), and those that keep its implementation honest.
 //!
 //! The observers keep a record of their own: each server's log as it became durable, what was committed and applied,
-//! who
-//! led and voted. They are fed with [`Observation`]s of one group of servers, in the order things happened. Logs are
-//! remembered for the last 32 768 to 65 536 entries per server; what is older is not compared.
+//! who led and voted. They are fed with [`Observation`]s of one group of servers, in the order things happened, and
+//! count votes for themselves. Logs are remembered for the last 32 768 to 65 536 entries per server; what is older is
+//! not compared.
+//!
+//! Two laws rest on timing, [`LeaseSafety`] and [`PreVoteSafety`]. What may upset it beyond what Raft promises is told
+//! to [`Laws::excuse`], and nothing is judged until it is over.
 
+mod configurations;
+mod elections;
+mod entries;
+mod liveness;
 mod logs;
 
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
-use crate::base::ordered::OrdMap;
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
-use crate::measure::invariant::raft::logs::Logs;
-use crate::measure::invariant::raft::logs::REMEMBERED_MAX;
 use crate::protocol::raft::Command;
 use crate::protocol::raft::Configuration;
 use crate::protocol::raft::Event;
 use crate::protocol::raft::Index;
+use crate::protocol::raft::PreVote;
 use crate::protocol::raft::State;
+use crate::protocol::raft::Suffrage;
 use crate::protocol::raft::Term;
+
+pub use configurations::ConfigurationSafety;
+pub use elections::ElectionSafety;
+pub use elections::LeaseSafety;
+pub use elections::PreVoteSafety;
+pub use elections::VoteSafety;
+pub use entries::CommitSafety;
+pub use entries::LeaderAppendOnly;
+pub use entries::LeaderCompleteness;
+pub use entries::LogMatching;
+pub use entries::StateMachineSafety;
+pub use liveness::Liveness;
 
 /// Something that happened at one server.
 #[derive(Debug, Clone)]
@@ -84,7 +102,27 @@ pub enum Fact {
         hash: u64,
     },
     /// The configuration in use at this server changed.
-    Configured(Arc<Configuration>),
+    Configured {
+        /// Where it stands in the log; zero if it is the founding one.
+        index: Index,
+        /// What it is now.
+        configuration: Arc<Configuration>,
+    },
+    /// The server, a leader, hands leadership to another one.
+    HandsOver,
+    /// From now on nothing passes between the server and any other, either way.
+    CutOff,
+    /// The server may hear others again.
+    Rejoined,
+}
+
+/// What the laws that rest on timing have to know of a group.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Silence after which a follower looks for a new leader.
+    pub heartbeat: Duration,
+    /// Whether candidates ask first.
+    pub pre_vote: PreVote,
 }
 
 impl Fact {
@@ -105,7 +143,10 @@ impl Fact {
             Event::Restore { snapshot } => {
                 Some(Self::Restored { index: snapshot.index, term: snapshot.term, hash: snapshot.hash })
             }
-            Event::ConfigurationChanged { configuration } => Some(Self::Configured(Arc::clone(configuration))),
+            Event::ConfigurationChanged { index, configuration } => {
+                Some(Self::Configured { index: *index, configuration: Arc::clone(configuration) })
+            }
+            Event::TransferStarted { .. } => Some(Self::HandsOver),
             Event::LeaderChanged { .. }
             | Event::LeadershipGained { .. }
             | Event::LeadershipLost { .. }
@@ -144,11 +185,17 @@ pub struct Laws {
     pub commit_safety: CommitSafety,
     /// Terms grow, and one vote per term.
     pub vote_safety: VoteSafety,
+    /// One change of the configuration at a time, of one voter at most.
+    pub configuration_safety: ConfigurationSafety,
+    /// Who led has stopped when another is elected.
+    pub lease_safety: LeaseSafety,
+    /// Who is cut off keeps its term.
+    pub pre_vote_safety: PreVoteSafety,
 }
 
 impl Laws {
     /// The laws for a group founded with this configuration.
-    pub fn new(founding: &Configuration) -> Self {
+    pub fn new(founding: &Configuration, timing: Timing) -> Self {
         Self {
             election_safety: ElectionSafety::default(),
             leader_append_only: LeaderAppendOnly::default(),
@@ -157,7 +204,16 @@ impl Laws {
             state_machine_safety: StateMachineSafety::default(),
             commit_safety: CommitSafety::new(founding),
             vote_safety: VoteSafety::default(),
+            configuration_safety: ConfigurationSafety::new(founding),
+            lease_safety: LeaseSafety::new(timing),
+            pre_vote_safety: PreVoteSafety::new(founding, timing),
         }
+    }
+
+    /// Until then, processes may stand still or answers come late: nothing is judged that rests on timing.
+    pub fn excuse(&mut self, until: Time) {
+        self.lease_safety.excuse(until);
+        self.pre_vote_safety.excuse(until);
     }
 
     /// Shows an observation to each law.
@@ -169,10 +225,13 @@ impl Laws {
         self.state_machine_safety.see(seen);
         self.commit_safety.see(seen);
         self.vote_safety.see(seen);
+        self.configuration_safety.see(seen);
+        self.lease_safety.see(seen);
+        self.pre_vote_safety.see(seen);
     }
 
-    /// Each law, in the order of the paper.
-    pub fn each(&self) -> [&dyn Law; 7] {
+    /// Each law: those of the paper in its order, then the others.
+    pub fn each(&self) -> [&dyn Law; 10] {
         [
             &self.election_safety,
             &self.leader_append_only,
@@ -181,457 +240,16 @@ impl Laws {
             &self.state_machine_safety,
             &self.commit_safety,
             &self.vote_safety,
+            &self.configuration_safety,
+            &self.lease_safety,
+            &self.pre_vote_safety,
         ]
     }
 }
 
-/// Election safety (Raft §5.2): at most one leader per term.
-#[derive(Debug, Clone, Default)]
-pub struct ElectionSafety {
-    leaders: OrdMap<Term, ProcessId>,
-    tally: Tally,
-}
-
-impl Law for ElectionSafety {
-    fn name(&self) -> &'static str {
-        "raft.election_safety"
-    }
-
-    fn see(&mut self, seen: &Observation) {
-        if let Fact::Became(State::Leader, term) = seen.fact {
-            let leader = *self.leaders.entry(term).or_insert(seen.who);
-            self.tally.check(seen.at, leader == seen.who, || {
-                format!("{} and {leader} were both elected in term {term}", seen.who)
-            });
-        }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-}
-
-/// Leader append-only (Raft §5.3): a leader neither overwrites nor removes entries of its log.
-#[derive(Debug, Clone, Default)]
-pub struct LeaderAppendOnly {
-    leading: OrdMap<ProcessId, Term>,
-    last: OrdMap<ProcessId, Index>,
-    tally: Tally,
-}
-
-impl Law for LeaderAppendOnly {
-    fn name(&self) -> &'static str {
-        "raft.leader_append_only"
-    }
-
-    fn see(&mut self, seen: &Observation) {
-        let leads = self.leading.get(&seen.who).copied();
-        match seen.fact {
-            Fact::Became(State::Leader, term) => {
-                self.leading.insert(seen.who, term);
-            }
-            Fact::Became(State::Follower | State::Candidate, _) | Fact::Restarted | Fact::Stopped => {
-                self.leading.remove(&seen.who);
-            }
-            Fact::Appended { index, .. } => {
-                let last = self.last.insert(seen.who, index).unwrap_or_default();
-                if let Some(term) = leads {
-                    self.tally.check(seen.at, index == last.next(), || {
-                        format!("{}, leader of term {term}, wrote entry {index} after entry {last}", seen.who)
-                    });
-                }
-            }
-            Fact::Truncated(from) => {
-                self.last.insert(seen.who, from.previous());
-                if let Some(term) = leads {
-                    let text = || format!("{}, leader of term {term}, cut its log at {from}", seen.who);
-                    self.tally.check(seen.at, false, text);
-                }
-            }
-            Fact::Restored { index, .. } => {
-                let last = self.last.entry(seen.who).or_default();
-                *last = index.max(*last);
-            }
-            Fact::Term(_) | Fact::Voted { .. } | Fact::Committed(_) | Fact::Applied { .. } | Fact::Configured(_) => {}
-        }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-}
-
-/// Log matching (Raft §5.3): entries with the same index and term have the same content and the same history.
-#[derive(Debug, Clone, Default)]
-pub struct LogMatching {
-    logs: Logs,
-    known: OrdMap<(Index, Term), u64>,
-    tally: Tally,
-}
-
-impl Law for LogMatching {
-    fn name(&self) -> &'static str {
-        "raft.log_matching"
-    }
-
-    fn see(&mut self, seen: &Observation) {
-        self.logs.see(seen);
-        let Fact::Appended { index, term, .. } = seen.fact else { return };
-        let Some((_, Some(hash))) = self.logs.at(seen.who, index) else { return };
-        let known = *self.known.entry((index, term)).or_insert(hash);
-        self.tally.check(seen.at, known == hash, || {
-            format!("entry {index} of term {term} at {} differs from another server's, or its history does", seen.who)
-        });
-        if self.known.len() > REMEMBERED_MAX {
-            self.known.pop_first();
-        }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-}
-
-/// Leader completeness (Raft §5.4): what was committed in earlier terms is in the log of every later leader.
-#[derive(Debug, Clone, Default)]
-pub struct LeaderCompleteness {
-    logs: Logs,
-    terms: OrdMap<ProcessId, Term>,
-    /// Per term: the highest entry committed while its leader led, with its term and the hash of its history.
-    committed: OrdMap<Term, (Index, Term, Option<u64>)>,
-    highest: Index,
-    tally: Tally,
-}
-
-impl Law for LeaderCompleteness {
-    fn name(&self) -> &'static str {
-        "raft.leader_completeness"
-    }
-
-    fn see(&mut self, seen: &Observation) {
-        self.logs.see(seen);
-        match seen.fact {
-            Fact::Term(term) => {
-                self.terms.insert(seen.who, term);
-            }
-            Fact::Committed(index) => {
-                let Some((term, hash)) = self.logs.at(seen.who, index) else { return };
-                if index > self.highest {
-                    self.highest = index;
-                    let in_term = self.terms.get(&seen.who).copied().unwrap_or_default();
-                    self.committed.insert(in_term, (index, term, hash));
-                }
-            }
-            Fact::Became(State::Leader, term) => {
-                let Some((_, (index, of, hash))) = self.committed.range(..term).max_by_key(|(_, entry)| entry.0) else {
-                    return;
-                };
-                let own = self.logs.at(seen.who, *index);
-                let same = own.is_some_and(|(own_term, own_hash)| {
-                    own_term == *of && (own_hash == *hash || own_hash.is_none() || hash.is_none())
-                });
-                self.tally.check(seen.at, same, || {
-                    format!("{}, leader of term {term}, lacks committed entry {index} of term {of}", seen.who)
-                });
-            }
-            Fact::Restarted
-            | Fact::Stopped
-            | Fact::Became(State::Follower | State::Candidate, _)
-            | Fact::Voted { .. }
-            | Fact::Appended { .. }
-            | Fact::Truncated(_)
-            | Fact::Applied { .. }
-            | Fact::Restored { .. }
-            | Fact::Configured(_) => {}
-        }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-}
-
-/// State-machine safety (Raft §5.4.3): at one index all servers apply the same, and each applies every index in order.
-#[derive(Debug, Clone, Default)]
-pub struct StateMachineSafety {
-    known: OrdMap<Index, (Term, u64)>,
-    applied: OrdMap<ProcessId, Index>,
-    tally: Tally,
-}
-
-impl Law for StateMachineSafety {
-    fn name(&self) -> &'static str {
-        "raft.state_machine_safety"
-    }
-
-    fn see(&mut self, seen: &Observation) {
-        match seen.fact {
-            Fact::Restarted => {
-                self.applied.remove(&seen.who);
-            }
-            Fact::Applied { index, term, hash } => {
-                let before = self.applied.insert(seen.who, index).unwrap_or_default();
-                self.tally.check(seen.at, index == before.next(), || {
-                    format!("{} applied entry {index} after entry {before}", seen.who)
-                });
-                self.compare(seen, index, term, hash);
-            }
-            Fact::Restored { index, term, hash } => {
-                self.applied.insert(seen.who, index);
-                self.compare(seen, index, term, hash);
-            }
-            Fact::Stopped
-            | Fact::Became(..)
-            | Fact::Term(_)
-            | Fact::Voted { .. }
-            | Fact::Appended { .. }
-            | Fact::Truncated(_)
-            | Fact::Committed(_)
-            | Fact::Configured(_) => {}
-        }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-}
-
-impl StateMachineSafety {
-    /// An index older than all that are remembered is not compared.
-    fn compare(&mut self, seen: &Observation, index: Index, term: Term, hash: u64) {
-        let forgotten = self.known.first_key_value().is_some_and(|(first, _)| index < *first);
-        if forgotten && self.known.len() >= REMEMBERED_MAX {
-            return;
-        }
-        let known = *self.known.entry(index).or_insert((term, hash));
-        self.tally.check(seen.at, known == (term, hash), || {
-            format!("{} applied another entry at {index} than another server did", seen.who)
-        });
-        if self.known.len() > REMEMBERED_MAX {
-            self.known.pop_first();
-        }
-    }
-}
-
-/// The commit index never goes back, never passes the end of the log, and only covers what a quorum has stored.
-#[derive(Debug, Clone)]
-pub struct CommitSafety {
-    logs: Logs,
-    commit: OrdMap<ProcessId, Index>,
-    configurations: OrdMap<ProcessId, Arc<Configuration>>,
-    founding: Arc<Configuration>,
-    highest: Index,
-    tally: Tally,
-}
-
-impl CommitSafety {
-    /// For a group founded with this configuration.
-    pub fn new(founding: &Configuration) -> Self {
-        Self {
-            logs: Logs::default(),
-            commit: OrdMap::new(),
-            configurations: OrdMap::new(),
-            founding: Arc::new(founding.clone()),
-            highest: Index::ZERO,
-            tally: Tally::default(),
-        }
-    }
-
-    fn committed(&mut self, seen: &Observation, index: Index) {
-        let who = seen.who;
-        let before = self.commit.insert(who, index).unwrap_or_default();
-        self.tally.check(seen.at, index >= before, || format!("{who} moved its commit index from {before} to {index}"));
-        let last = self.logs.last(who);
-        self.tally.check(seen.at, index.0 <= last, || format!("{who} committed {index}, its log ends at {last}"));
-        if index <= self.highest {
-            return;
-        }
-        self.highest = index;
-        let configuration = self.configurations.get(&who).unwrap_or(&self.founding);
-        let own = self.logs.at(who, index);
-        let stored = configuration.voters().filter(|voter| own.is_some() && self.logs.at(*voter, index) == own).count();
-        let voters = configuration.voters().count();
-        self.tally.check(seen.at, 2 * stored > voters, || {
-            format!("{who} committed entry {index}, which {stored} of {voters} voters have stored")
-        });
-    }
-}
-
-impl Law for CommitSafety {
-    fn name(&self) -> &'static str {
-        "raft.commit_safety"
-    }
-
-    fn see(&mut self, seen: &Observation) {
-        self.logs.see(seen);
-        match &seen.fact {
-            Fact::Restarted => {
-                self.commit.remove(&seen.who);
-            }
-            Fact::Committed(index) => self.committed(seen, *index),
-            Fact::Restored { index, .. } => {
-                let commit = self.commit.entry(seen.who).or_default();
-                *commit = (*commit).max(*index);
-            }
-            Fact::Configured(configuration) => {
-                self.configurations.insert(seen.who, Arc::clone(configuration));
-            }
-            Fact::Stopped
-            | Fact::Became(..)
-            | Fact::Term(_)
-            | Fact::Voted { .. }
-            | Fact::Appended { .. }
-            | Fact::Truncated(_)
-            | Fact::Applied { .. } => {}
-        }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-}
-
-/// A server's term never goes back, and it votes once per term, restarts included.
-#[derive(Debug, Clone, Default)]
-pub struct VoteSafety {
-    terms: OrdMap<ProcessId, Term>,
-    votes: OrdMap<ProcessId, (Term, ProcessId)>,
-    tally: Tally,
-}
-
-impl Law for VoteSafety {
-    fn name(&self) -> &'static str {
-        "raft.vote_safety"
-    }
-
-    fn see(&mut self, seen: &Observation) {
-        let who = seen.who;
-        match seen.fact {
-            Fact::Term(term) | Fact::Became(_, term) => {
-                let before = self.terms.insert(who, term).unwrap_or_default();
-                self.tally.check(seen.at, term >= before, || format!("{who} went from term {before} to {term}"));
-            }
-            Fact::Voted { term, candidate } => {
-                let (voted, given) = self.votes.insert(who, (term, candidate)).unwrap_or((Term(0), candidate));
-                let once = voted < term || (voted == term && given == candidate);
-                self.tally.check(seen.at, once, || {
-                    format!("{who} voted for {candidate} in term {term}, and for {given} in term {voted}")
-                });
-            }
-            Fact::Restarted
-            | Fact::Stopped
-            | Fact::Appended { .. }
-            | Fact::Truncated(_)
-            | Fact::Committed(_)
-            | Fact::Applied { .. }
-            | Fact::Restored { .. }
-            | Fact::Configured(_) => {}
-        }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
-}
-
-/// Liveness: once faults have ended and a majority is connected, somebody leads within a bound, and what a leader
-/// elected
-/// since then writes first is committed within another.
-#[derive(Debug, Clone)]
-pub struct Liveness {
-    leader_bound: Duration,
-    commit_bound: Duration,
-    leading: OrdMap<ProcessId, Time>,
-    healthy: Option<Time>,
-    /// Since when a leader is due, and since when a commit is.
-    leader_due: Option<Time>,
-    commit_due: Option<Time>,
-    tally: Tally,
-}
-
-impl Liveness {
-    /// `leader_bound`: generously three heartbeat timeouts and four rounds of twice the election timeout, plus what the
-    /// network and the disk take. `commit_bound`: two round trips and the writes.
-    pub fn new(leader_bound: Duration, commit_bound: Duration) -> Self {
-        Self {
-            leader_bound,
-            commit_bound,
-            leading: OrdMap::new(),
-            healthy: None,
-            leader_due: None,
-            commit_due: None,
-            tally: Tally::default(),
-        }
-    }
-
-    /// A fault begins: nothing is promised.
-    pub fn fault_began(&mut self) {
-        (self.healthy, self.leader_due, self.commit_due) = (None, None, None);
-    }
-
-    /// The last fault ended.
-    pub fn faults_ended(&mut self, at: Time) {
-        self.healthy = Some(at);
-        self.leader_due = self.leading.is_empty().then_some(at + self.leader_bound);
-    }
-
-    /// Looks whether something is overdue; called with every observation, and to be called at the end of the run.
-    pub fn look(&mut self, at: Time) {
-        if self.leader_due.is_some_and(|due| due < at) {
-            let bound = self.leader_bound;
-            self.tally.check(at, false, || format!("nobody leads {bound} after the last fault"));
-            self.leader_due = None;
-        }
-        if self.commit_due.is_some_and(|due| due < at) {
-            let bound = self.commit_bound;
-            self.tally.check(at, false, || format!("nothing was committed within {bound} of an election"));
-            self.commit_due = None;
-        }
-    }
-}
-
-impl Law for Liveness {
-    fn name(&self) -> &'static str {
-        "raft.liveness"
-    }
-
-    fn see(&mut self, seen: &Observation) {
-        self.look(seen.at);
-        match seen.fact {
-            Fact::Became(State::Leader, _) => {
-                self.leading.insert(seen.who, seen.at);
-                if self.leader_due.take().is_some() {
-                    self.tally.check(seen.at, true, String::new);
-                }
-                if self.healthy.is_some() {
-                    self.commit_due = Some(seen.at + self.commit_bound);
-                }
-            }
-            Fact::Became(State::Follower | State::Candidate, _) | Fact::Stopped | Fact::Restarted => {
-                let led = self.leading.remove(&seen.who).is_some();
-                if led && self.leading.is_empty() && self.healthy.is_some() {
-                    self.leader_due = Some(seen.at + self.leader_bound);
-                    self.commit_due = None;
-                }
-            }
-            Fact::Committed(_) => {
-                if self.commit_due.take().is_some() {
-                    self.tally.check(seen.at, true, String::new);
-                }
-            }
-            Fact::Term(_)
-            | Fact::Voted { .. }
-            | Fact::Appended { .. }
-            | Fact::Truncated(_)
-            | Fact::Applied { .. }
-            | Fact::Restored { .. }
-            | Fact::Configured(_) => {}
-        }
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.tally
-    }
+/// Those with a vote, read from the list of servers.
+pub fn voters(configuration: &Configuration) -> impl Iterator<Item = ProcessId> {
+    configuration.servers().iter().filter(|(_, suffrage)| *suffrage == Suffrage::Voter).map(|(server, _)| *server)
 }
 
 #[cfg(test)]
@@ -717,7 +335,8 @@ mod tests {
         breaks(law(), vec![(A, appended(1, 1, 7)), (C, appended(1, 2, 7)), (A, commit(1))]);
         let fine = vec![(A, appended(1, 1, 7)), (A, appended(2, 1, 7)), (B, appended(1, 1, 7)), (B, appended(2, 1, 7))];
         breaks(law(), [fine.clone(), vec![(A, commit(2)), (A, commit(1))]].concat());
-        breaks(law(), [fine, vec![(A, commit(2)), (C, commit(2))]].concat());
+        breaks(law(), [fine.clone(), vec![(A, commit(2)), (C, commit(2))]].concat());
+        breaks(law(), [fine, vec![(A, commit(1)), (A, applied(1, 7)), (A, applied(2, 7))]].concat());
     }
 
     #[test]
@@ -725,6 +344,57 @@ mod tests {
         let vote = |term, candidate| Fact::Voted { term: Term(term), candidate };
         breaks(VoteSafety::default(), vec![(A, vote(1, B)), (A, vote(1, B)), (A, Fact::Restarted), (A, vote(1, C))]);
         breaks(VoteSafety::default(), vec![(A, Fact::Term(Term(3))), (A, Fact::Restarted), (A, Fact::Term(Term(2)))]);
+    }
+
+    const TIMING: Timing = Timing { heartbeat: Duration::from_millis(2), pre_vote: PreVote::On };
+
+    fn quiet() -> (ProcessId, Fact) {
+        (C, Fact::Term(Term(1)))
+    }
+
+    #[test]
+    fn a_second_change_before_the_first_is_committed_or_one_of_two_voters_is_noticed() {
+        let law = || ConfigurationSafety::new(&Configuration::of_voters(&[A, B, C]));
+        let configured = |who, index, voters: &[ProcessId]| {
+            let configuration = Arc::new(Configuration::of_voters(voters));
+            (who, Fact::Configured { index: Index(index), configuration })
+        };
+        let (first, second) = (configured(A, 2, &[A, B]), configured(A, 3, &[A]));
+        breaks(law(), vec![first.clone(), (A, appended(3, 1, 0)), second.clone()]);
+        let fine = vec![
+            first.clone(),
+            (A, Fact::Truncated(Index(2))),
+            (A, appended(2, 2, 0)),
+            first,
+            (A, Fact::Committed(Index(2))),
+            second,
+            configured(B, 2, &[A, B]),
+        ];
+        breaks(law(), [fine, vec![configured(A, 4, &[A, B])]].concat());
+        breaks(law(), vec![configured(A, 2, &[A]), (A, Fact::Committed(Index(2)))]);
+    }
+
+    #[test]
+    fn a_leader_that_holds_on_when_another_is_elected_is_noticed() {
+        let law = || LeaseSafety::new(TIMING);
+        let calm = vec![quiet(), quiet(), (A, leads(1)), quiet(), quiet()];
+        breaks(law(), [calm.clone(), vec![(B, leads(2))]].concat());
+        let excuses = [vec![(A, Fact::HandsOver)], vec![(C, Fact::Restarted)], vec![(A, Fact::Stopped)]];
+        for excuse in excuses {
+            let quiet = || vec![quiet(), quiet()];
+            let story = [calm.clone(), excuse, vec![(B, leads(2)), (A, leads(3))], quiet(), vec![(C, leads(4))]];
+            breaks(law(), story.concat());
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_cut_off_and_enters_another_term_is_noticed() {
+        let law = || PreVoteSafety::new(&Configuration::of_voters(&[A, B, C]), TIMING);
+        let stands = (A, Fact::Became(State::Candidate, Term(1)));
+        let start = vec![(A, Fact::CutOff), (A, Fact::Term(Term(1))), quiet(), quiet(), stands];
+        breaks(law(), [start.clone(), vec![(A, Fact::Term(Term(2)))]].concat());
+        let again = vec![(A, Fact::Rejoined), (A, Fact::Term(Term(2)))];
+        breaks(law(), [start.clone(), again, start, vec![(A, Fact::Voted { term: Term(2), candidate: A })]].concat());
     }
 
     #[test]

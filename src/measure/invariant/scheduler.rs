@@ -1,22 +1,28 @@
 //! The laws of the scheduler: nodes are not overcommitted by plan, allocations are in one place, evaluations are
-//! neither lost nor worked on twice at once, groups get their count back.
+//! neither lost nor worked on twice at once, updates keep to their bound, groups get their count back.
 //!
 //! One [`SchedulerLaws`] watches the Nomad servers of one region. It is fed with what they tell, keeps books of its own
 //! and shares no code with the scheduler. Resources count from the placement until the allocation is stopped by plan or
 //! its client reports an end, as in Nomad: the old tasks may still run by then.
 
 mod counts;
+mod rollouts;
 mod room;
 mod turns;
 
 use crate::base::id::ProcessId;
+use crate::base::ordered::OrdMap;
 use crate::base::time::{Duration, Time};
 use crate::measure::invariant::Tally;
 use crate::measure::invariant::scheduler::counts::Counts;
-use crate::measure::invariant::scheduler::room::Room;
+use crate::measure::invariant::scheduler::rollouts::Rollouts;
+use crate::measure::invariant::scheduler::room::{Room, has_ended, is_over};
 use crate::measure::invariant::scheduler::turns::Turns;
-use crate::model::alloc::ClientStatus;
+use crate::model::alloc::{AllocId, ClientStatus};
+use crate::model::evaluation::{EvalId, EvalStatus, Evaluation};
+use crate::model::job::JobId;
 use crate::protocol::scheduler::event::{Change, Event};
+use crate::protocol::scheduler::plan::StopReason;
 
 /// The observer of one region's scheduler.
 #[derive(Debug, Clone)]
@@ -24,10 +30,10 @@ pub struct SchedulerLaws {
     room: Room,
     turns: Turns,
     counts: Counts,
+    rollouts: Rollouts,
     /// The newest entry seen, and who told it.
     newest: (u64, Option<ProcessId>),
-    /// Evaluations that wait for capacity.
-    blocked: usize,
+    blocked: Blocked,
     /// The broker hands nothing out, because operators want it so.
     paused: bool,
     /// When it was let go on.
@@ -50,15 +56,16 @@ impl SchedulerLaws {
             room: Room::default(),
             turns: Turns::new(eval_bound),
             counts: Counts::new(count_bound),
+            rollouts: Rollouts::default(),
             newest: (0, None),
-            blocked: 0,
+            blocked: Blocked::default(),
             paused: false,
             resumed: Time::ZERO,
         }
     }
 
     /// Each law's name and what was seen of it.
-    pub fn tallies(&self) -> [(&'static str, &Tally); 6] {
+    pub fn tallies(&self) -> [(&'static str, &Tally); 7] {
         [
             ("scheduler.capacity", &self.room.capacity),
             ("scheduler.ports", &self.room.ports),
@@ -66,6 +73,7 @@ impl SchedulerLaws {
             ("scheduler.one_worker", &self.turns.one_worker),
             ("scheduler.no_eval_lost", &self.turns.no_eval_lost),
             ("scheduler.count_restored", &self.counts.count_restored),
+            ("scheduler.update_bound", &self.rollouts.update_bound),
         ]
     }
 
@@ -94,7 +102,6 @@ impl SchedulerLaws {
                 self.turns.returned(*eval);
                 self.room.settled(*eval);
             }
-            Event::BlockedCount { total, .. } => self.blocked = *total,
             Event::PlanEvaluated { eval, .. } => self.room.verified(*eval),
             Event::Propose { .. }
             | Event::Operated { .. }
@@ -103,6 +110,7 @@ impl SchedulerLaws {
             | Event::AutopilotDue
             | Event::HeartbeatMissed { .. }
             | Event::Explained { .. }
+            | Event::BlockedCount { .. }
             | Event::PlanSubmitted { .. }
             | Event::PlanApplied { .. } => {}
         }
@@ -113,9 +121,7 @@ impl SchedulerLaws {
         let Some(calm_since) = calm_since.filter(|_| !self.paused) else { return };
         let calm_since = calm_since.max(self.resumed);
         self.turns.judge(at, calm_since);
-        if self.blocked == 0 {
-            self.counts.judge(at, calm_since, |job| self.turns.has_open(job));
-        }
+        self.counts.judge(at, calm_since, |job| self.turns.has_open(job) || self.blocked.has(job));
     }
 
     fn committed(&mut self, at: Time, index: u64, change: &Change) {
@@ -124,28 +130,29 @@ impl SchedulerLaws {
             Change::Placed { alloc, .. } => {
                 self.room.placed(at, index, alloc);
                 self.counts.began(alloc);
+                self.rollouts.placed(at, index, alloc);
             }
             Change::Updated { alloc } => {
                 if let Some(before) = self.room.updated(at, index, alloc) {
                     self.counts.ended(&before);
                 }
-                if !alloc.is_terminal() {
+                if has_ended(alloc) || alloc.client == ClientStatus::Unknown {
+                    self.rollouts.settled(alloc.id);
+                }
+                if !has_ended(alloc) {
                     self.counts.began(alloc);
                 }
             }
             Change::Stopped { stop } => {
-                if let Some(alloc) = self.room.stopped(index, stop.alloc) {
-                    self.counts.ended(&alloc);
-                }
+                let update = stop.reason == StopReason::Updating;
+                self.taken_away(at, index, stop.alloc, update);
             }
-            Change::Preempted { alloc, .. } => {
-                if let Some(alloc) = self.room.stopped(index, *alloc) {
-                    self.counts.ended(&alloc);
+            Change::Preempted { alloc, .. } => self.taken_away(at, index, *alloc, false),
+            Change::Reported { alloc, status, healthy } => {
+                if *healthy == Some(true) || is_over(*status) {
+                    self.rollouts.settled(*alloc);
                 }
-            }
-            Change::Reported { alloc, status, .. } => {
-                let has_ended = matches!(status, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost);
-                if !has_ended {
+                if !is_over(*status) {
                     return;
                 }
                 match (status, self.room.live(*alloc)) {
@@ -157,9 +164,21 @@ impl SchedulerLaws {
                     self.counts.ended(&alloc);
                 }
             }
-            Change::EvalEnded { eval, .. } => self.turns.ended(at, eval.id),
+            Change::EvalWritten { eval } => {
+                self.blocked.note(eval);
+                if eval.status == EvalStatus::Pending {
+                    self.turns.enqueued(at, eval);
+                }
+            }
+            Change::EvalEnded { eval, .. } => {
+                self.blocked.note(eval);
+                self.turns.ended(at, eval.id);
+            }
             Change::Job { id, job } => self.counts.job(at, *id, job.as_ref()),
-            Change::Deployment { deployment } => self.counts.deployment(at, deployment),
+            Change::Deployment { deployment } => {
+                self.counts.deployment(at, deployment);
+                self.rollouts.deployment(deployment);
+            }
             Change::Switched { switches } => {
                 if self.paused && !switches.pause_broker {
                     self.resumed = at;
@@ -168,24 +187,62 @@ impl SchedulerLaws {
             }
         }
     }
+
+    /// The plan written at `index` stops an allocation, for an `update` or not, or pushes it out.
+    fn taken_away(&mut self, at: Time, index: u64, id: AllocId, update: bool) {
+        self.rollouts.settled(id);
+        let Some(alloc) = self.room.stopped(index, id) else { return };
+        self.counts.ended(&alloc);
+        if update {
+            self.rollouts.stopped(at, index, &alloc);
+        }
+    }
+}
+
+/// Evaluations that wait for capacity, as the log has them.
+#[derive(Debug, Clone, Default)]
+struct Blocked {
+    evals: OrdMap<EvalId, JobId>,
+    jobs: OrdMap<JobId, u32>,
+}
+
+impl Blocked {
+    /// An evaluation was written.
+    fn note(&mut self, eval: &Evaluation) {
+        if eval.status == EvalStatus::Blocked {
+            if self.evals.insert(eval.id, eval.job).is_none() {
+                *self.jobs.entry(eval.job).or_default() += 1;
+            }
+        } else if let Some(job) = self.evals.remove(&eval.id)
+            && let Some(count) = self.jobs.get_mut(&job)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.jobs.remove(&job);
+            }
+        }
+    }
+
+    /// Whether one of the job waits.
+    fn has(&self, job: JobId) -> bool {
+        self.jobs.contains_key(&job)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::base::ordered::OrdMap;
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::alloc::{Alloc, AllocId};
+    use crate::model::alloc::Alloc;
     use crate::model::deployment::{Deployment, DeploymentId, DeploymentStatus};
-    use crate::model::evaluation::{EvalId, Evaluation};
-    use crate::model::job::JobId;
+    use crate::model::job::Update;
     use crate::model::node::{Eligibility, Node, NodeId, NodeStatus};
-    use crate::model::resources::AssignedPort;
+    use crate::model::resources::{AssignedDevice, AssignedPort};
     use crate::protocol::scheduler::command::SchedulerSwitches;
     use crate::protocol::scheduler::decide::Decision;
     use crate::protocol::scheduler::operation::Operation;
-    use crate::protocol::scheduler::plan::{Stop, StopReason};
+    use crate::protocol::scheduler::plan::Stop;
     use crate::protocol::scheduler::story::{self, node_spec, place};
     use crate::protocol::scheduler::test_support::{eval, job};
 
@@ -342,7 +399,8 @@ mod tests {
         }
         laws.judge(region.now, Some(calm));
         assert!(violations(&laws).is_empty(), "{:?}", laws.tallies());
-        assert!(laws.tallies().iter().all(|(name, tally)| tally.checks > 0 || *name == "scheduler.ports"));
+        let idle = ["scheduler.ports", "scheduler.update_bound"];
+        assert!(laws.tallies().iter().all(|(name, tally)| tally.checks > 0 || idle.contains(name)));
     }
 
     /// The second plan was verified before the first one was written, or after.
@@ -380,23 +438,28 @@ mod tests {
         assert_eq!(violations(&overcommitted(true, true)), ["scheduler.capacity", "scheduler.ports"]);
     }
 
+    /// A deployment of job 0.
+    fn deployed(status: DeploymentStatus, version: u64) -> Change {
+        let deployment = Deployment {
+            id: DeploymentId(0),
+            job: JobId(0),
+            job_version: version,
+            job_create_index: job(0, 50, 1).create_index,
+            status,
+            groups: OrdMap::new(),
+            create_index: 3,
+            modify_index: 3,
+        };
+        Change::Deployment { deployment: Arc::new(deployment) }
+    }
+
     /// A job of two with one allocation, and what its deployment is like.
     fn short_of_one(status: Option<DeploymentStatus>, version: u64) -> SchedulerLaws {
         let mut laws = laws();
         let job = Arc::new(job(0, 50, 2));
         commit(&mut laws, 2, Change::Job { id: JobId(0), job: Some(job.clone()) });
         if let Some(status) = status {
-            let deployment = Deployment {
-                id: DeploymentId(0),
-                job: JobId(0),
-                job_version: version,
-                job_create_index: job.create_index,
-                status,
-                groups: OrdMap::new(),
-                create_index: 3,
-                modify_index: 3,
-            };
-            commit(&mut laws, 3, Change::Deployment { deployment: Arc::new(deployment) });
+            commit(&mut laws, 3, deployed(status, version));
         }
         commit(&mut laws, 4, placed(0));
         laws
@@ -405,14 +468,96 @@ mod tests {
     #[test]
     fn a_group_gets_its_count_back_unless_there_is_no_room() {
         let mut laws = short_of_one(None, 0);
-        laws.observe(at(0), A, &Event::BlockedCount { total: 1, escaped: 0 });
+        let waits = |job| Arc::new(Evaluation { status: EvalStatus::Blocked, ..eval(job, job, 50) });
+        for job in [0, 1] {
+            commit(&mut laws, 5, Change::EvalWritten { eval: waits(job) });
+        }
         laws.judge(at(30), Some(at(0)));
         assert!(violations(&laws).is_empty());
-        laws.observe(at(0), A, &Event::BlockedCount { total: 0, escaped: 0 });
+        let ended = Evaluation { status: EvalStatus::Canceled, ..Evaluation::clone(&waits(0)) };
+        commit(&mut laws, 6, Change::EvalEnded { eval: ended.into() });
         laws.judge(at(30), Some(at(28)));
         assert!(violations(&laws).is_empty());
         laws.judge(at(40), Some(at(28)));
-        assert_eq!(violations(&laws), ["scheduler.count_restored"]);
+        assert_eq!(violations(&laws), ["scheduler.count_restored"], "that another job waits is no excuse");
+    }
+
+    #[test]
+    fn an_evaluation_that_is_written_and_never_enqueued_is_lost() {
+        let mut laws = laws();
+        commit(&mut laws, 2, Change::EvalWritten { eval: eval(1, 0, 50).into() });
+        laws.judge(at(9), Some(at(0)));
+        assert!(violations(&laws).is_empty());
+        laws.judge(at(30), Some(at(0)));
+        assert_eq!(violations(&laws), ["scheduler.no_eval_lost"]);
+    }
+
+    #[test]
+    fn a_core_or_a_device_is_held_once_and_the_node_has_it() {
+        let takes = |first: (Vec<u16>, &[&str]), second: (Vec<u16>, &[&str])| {
+            let mut laws = laws();
+            for (index, (cores, instances)) in [(2, first), (3, second)] {
+                let Change::Placed { alloc, requested } = placed(index - 2) else { unreachable!("made above") };
+                let mut alloc = Alloc::clone(&alloc);
+                alloc.resources.cores = cores;
+                let instances = instances.iter().map(|name| Arc::from(*name)).collect();
+                alloc.devices = vec![AssignedDevice { task: 0, group: "nvidia/gpu/a".into(), instances }];
+                commit(&mut laws, index.into(), Change::Placed { alloc: Arc::new(alloc), requested });
+            }
+            violations(&laws)
+        };
+        assert!(takes((vec![], &["x"]), (vec![], &["y", "z"])).is_empty());
+        assert_eq!(takes((vec![], &["x"]), (vec![], &["y", "x"])), ["scheduler.capacity"]);
+        let cores = node_spec(600).capacity.cores;
+        assert_eq!(takes((vec![], &[]), (vec![cores], &[])), ["scheduler.capacity"], "it has no such core");
+        assert_eq!(takes((vec![0], &[]), (vec![0], &[])), ["scheduler.capacity"]);
+    }
+
+    /// A job of four, at most two of which may be updated at once, and what a plan of its deployment did to `count` of
+    /// them. Those that are `started` in their place are 10, 11, …
+    fn updating(laws: &mut SchedulerLaws, index: u64, stops: std::ops::Range<u32>, started: u32) {
+        let mut job = job(0, 10, 4);
+        job.groups[0].update = Some(Update { max_parallel: 2, ..Update::default() });
+        let job = Arc::new(job);
+        for id in stops.clone() {
+            let (alloc, node, reason) = (AllocId(id), NodeId(0), StopReason::Updating);
+            commit(laws, index, Change::Stopped { stop: Stop { alloc, node, client: None, followup: None, reason } });
+        }
+        for id in stops.take(started as usize) {
+            let mut alloc = place(&job, NodeId(0), EvalId(0), Some(AllocId(id)), at(0));
+            (alloc.id, alloc.deployment) = (AllocId(10 + id), Some(DeploymentId(0)));
+            commit(laws, index, Change::Placed { alloc: Arc::new(alloc), requested: at(0) });
+        }
+    }
+
+    #[test]
+    fn an_update_goes_on_only_as_far_as_what_it_started_is_healthy() {
+        let start = || {
+            let mut laws = laws();
+            (0..4).for_each(|id| commit(&mut laws, 2, placed(id)));
+            updating(&mut laws, 3, 0..2, 2);
+            commit(&mut laws, 3, deployed(DeploymentStatus::Running, 1));
+            laws
+        };
+        let healthy = Change::Reported { alloc: AllocId(10), status: ClientStatus::Running, healthy: Some(true) };
+        for (between, broken) in [
+            (vec![], true),
+            (vec![healthy.clone()], false),
+            (vec![reported(10, ClientStatus::Running)], true),
+            (vec![reported(11, ClientStatus::Failed)], false),
+        ] {
+            let mut laws = start();
+            between.into_iter().for_each(|change| commit(&mut laws, 4, change));
+            updating(&mut laws, 5, 2..3, 1);
+            assert_eq!(laws.rollouts.update_bound.violations > 0, broken);
+        }
+        let mut laws = start();
+        commit(&mut laws, 4, healthy);
+        updating(&mut laws, 5, 2..4, 1);
+        commit(&mut laws, 6, reported(12, ClientStatus::Pending));
+        assert_eq!(laws.rollouts.update_bound.violations, 0);
+        commit(&mut laws, 7, placed(20));
+        assert_eq!(laws.rollouts.update_bound.violations, 1, "two were stopped, one was allowed, and one started");
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct Config {
     pub tcp_timeout: Duration,
     /// One more than the worst awareness score. `AwarenessMaxMultiplier`: 8. With 1, Lifeguard's awareness is off.
     pub awareness_max: u32,
+    /// Whether the ping to a suspect tells it that it is one, so that it can refute: Lifeguard's buddy system.
+    /// memberlist always does: true.
+    pub suspect_pings: bool,
     /// Whether an unanswered probe also pings over TCP. `DisableTcpPings` negated: true.
     pub tcp_pings: bool,
     /// Budget of one packet in bytes. `UDPBufferSize`: 1400.
@@ -59,6 +62,7 @@ impl Config {
             push_pull_interval: Duration::from_secs(30),
             tcp_timeout: Duration::from_secs(10),
             awareness_max: 8,
+            suspect_pings: true,
             tcp_pings: true,
             packet_bytes: 1400,
             dead_node_reclaim: None,

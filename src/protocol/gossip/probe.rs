@@ -118,7 +118,7 @@ impl Swim {
     fn begin_probe(&mut self, now: Time, target: Member, entry: Entry, fx: &mut impl Fx<Self>) {
         let seq = self.next_seq();
         let Entry { address, incarnation, state, .. } = entry;
-        let rumours = if state == State::Suspect {
+        let rumours = if state == State::Suspect && self.config.suspect_pings {
             // Tells the suspect, so that it can refute (Lifeguard's buddy system); takes the place of other rumours.
             Some(Box::from([Rumour::Suspect { member: target, incarnation, from: self.me }]))
         } else {

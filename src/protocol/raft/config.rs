@@ -28,7 +28,7 @@ pub struct Config {
     pub pre_vote: PreVote,
     /// Requests to one peer that may be unanswered (`MaxRPCsInFlight`); below 2 turns pipelining off. Default 2.
     pub pipeline_depth: u32,
-    /// Patience with one request (transport `Timeout`). Default 10 s.
+    /// Patience with one request (transport `Timeout`); with an image, once for every 256 KiB of it. Default 10 s.
     pub rpc_timeout: Duration,
     /// Pace of the check whether a snapshot is due. Default 120 s.
     pub snapshot_interval: Duration,

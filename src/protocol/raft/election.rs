@@ -179,9 +179,10 @@ impl<E: Command> RaftNode<E> {
         campaign.granted.len() >= quorum::majority(self.membership.latest.voter_count())
     }
 
-    /// `RequestVote` in all its variants; the order of the tests decides (HashiCorp raft `requestVote`).
+    /// `RequestVote` in all its variants; the order of the tests decides, and each is made once (HashiCorp raft
+    /// `requestVote`): a heartbeat of the old leader while the candidate's term is written changes nothing.
     pub(super) fn vote_asked(&mut self, now: Time, from: ProcessId, msg: Msg<E>, fx: &mut impl Fx<Self>) {
-        let Msg::RequestVote { round, kind, term, last_index, last_term } = msg else { return };
+        let Msg::RequestVote { round, kind, term, .. } = msg else { return };
         let own = self.durable.term;
         let stranger = !self.membership.latest.is_empty() && !self.membership.latest.contains(from);
         let loyal = kind != VoteKind::Transfer && self.leader.is_some_and(|leader| leader != from);
@@ -190,9 +191,15 @@ impl<E: Command> RaftNode<E> {
             return;
         }
         if term > own && kind != VoteKind::Pre {
-            self.adopt(now, term, Then::Receive { from, msg }, fx);
+            self.adopt(now, term, Then::Judge { from, msg }, fx);
             return;
         }
+        self.judge_candidate(from, &msg, fx);
+    }
+
+    /// The tests once the terms are equal: whether the candidate may stand, whom we voted for, whose log is longer.
+    pub(super) fn judge_candidate(&mut self, from: ProcessId, msg: &Msg<E>, fx: &mut impl Fx<Self>) {
+        let &Msg::RequestVote { round, kind, term, last_index, last_term } = msg else { return };
         let may_stand = self.membership.latest.is_empty() || self.membership.latest.is_voter(from);
         let up_to_date = (last_term, last_index) >= (self.durable.log.last_term(), self.durable.log.last());
         if kind == VoteKind::Pre {

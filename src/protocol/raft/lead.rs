@@ -105,6 +105,7 @@ impl<E: Command> RaftNode<E> {
         }
         let target = best.ok_or(TransferError::NoTarget)?;
         leadership.transfer = Some(Handover { target, sent: None });
+        fx.emit(Event::TransferStarted { target });
         fx.arm(Timer::Transfer, self.config.election);
         self.hand_over(now, fx);
         Ok(target)

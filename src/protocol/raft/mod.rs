@@ -2,8 +2,7 @@
 //!
 //! Covered: elections with pre-vote and leader stickiness, the free-running contact timer of followers, leader lease,
 //! heartbeats apart from replication, one-request and pipelined replication with their back-offs, group commit, commit
-//! by
-//! counting entries of the current term only (Raft §5.4.2), barriers, verified leadership for consistent reads,
+//! by counting entries of the current term only (Raft §5.4.2), barriers, verified leadership for consistent reads,
 //! leadership transfer, single-server membership changes (`AddVoter`, `AddNonvoter`, `DemoteVoter`, `RemoveServer`),
 //! snapshots with log compaction and `InstallSnapshot`. Terms, votes and entries are written through
 //! [`Fx::write`](crate::base::machine::Fx::write), and the main loop waits for the disk as the original's does, while
@@ -14,13 +13,20 @@
 //! each once between two restarts.
 //!
 //! Left out: user-initiated restore, protocol versions below 3, and the time a snapshot needs on the wire beyond what
-//! the
-//! network charges for its bytes. Connections are the network's business: what a dial costs, and whether bytes written
-//! during a partition arrive after it heals, is decided there. A heartbeat that has to change the term waits for the
-//! disk when the main loop does (the original persists the term concurrently); this could lengthen an election by one
-//! write. A follower commits up to the last entry it compared with the leader (Raft §5.3), not up to its last entry;
-//! the
-//! two differ only if messages overtake each other on a stream.
+//! the network charges for its bytes. An installed snapshot is in force as soon as it is durable: restoring the state
+//! machine takes no time and holds up nothing (the original's main loop waits for it), so a follower that was far
+//! behind is back sooner. Changes of the configuration cannot name the one they start from (`prevIndex`). Settings stay
+//! as they are during a run (the original reloads some, and `followerNotifyCh` then wakes followers), and one
+//! [`PreVote`] holds for all servers: a mix of releases, in which a server that knows no pre-vote counts as one that
+//! grants it, is not modelled, so elections during an upgrade across 1.7.0 are like those of either side. The paper's
+//! timer, drawn again with every contact, is not offered: figure 16 of the paper is not reproduced, and downtimes here
+//! are those of the free-running timer.
+//!
+//! Connections are the network's business: what a dial costs, and whether bytes written during a partition arrive after
+//! it heals, is decided there. A heartbeat that has to change the term waits for the disk when the main loop does (the
+//! original persists the term concurrently); this could lengthen an election by one write. A follower commits up to the
+//! last entry it compared with the leader (Raft §5.3), not up to its last entry; the two differ only if messages
+//! overtake each other on a stream.
 
 mod append;
 pub mod autopilot;
@@ -247,6 +253,12 @@ pub enum Event<E: Command> {
         /// The ticket.
         ticket: u64,
     },
+    /// This leader hands its leadership to another server: [`Event::LeadershipLost`] or [`Event::TransferFailed`]
+    /// follows.
+    TransferStarted {
+        /// To whom.
+        target: ProcessId,
+    },
     /// A transfer of leadership did not happen within the election timeout; proposals are accepted again.
     TransferFailed,
     /// The log has grown past the snapshot threshold: the container should call [`RaftNode::snapshot_taken`] with an
@@ -260,6 +272,8 @@ pub enum Event<E: Command> {
     },
     /// The configuration in use changed (at append, as HashiCorp raft does it).
     ConfigurationChanged {
+        /// Where it was appended; zero if it is the one the cluster was founded with.
+        index: Index,
         /// The configuration now in use.
         configuration: Arc<Configuration>,
     },

@@ -148,6 +148,11 @@ pub(super) enum Then<E: Command> {
         from: ProcessId,
         msg: Msg<E>,
     },
+    /// The candidate's term is durable, and its request has passed the tests that come before it: decide on the vote.
+    Judge {
+        from: ProcessId,
+        msg: Msg<E>,
+    },
     /// Our new term is durable: ask those before us in the configuration, then vote for ourselves.
     AskFirst {
         transfer: bool,
@@ -470,6 +475,7 @@ impl<E: Command> RaftNode<E> {
         match then {
             Then::Nothing => {}
             Then::Receive { from, msg } => self.receive_main(now, from, msg, fx),
+            Then::Judge { from, msg } => self.judge_candidate(from, &msg, fx),
             Then::AskFirst { transfer, arm } => self.ask_first(transfer, arm, fx),
             Then::AskRest { transfer, arm } => self.ask_rest(now, transfer, arm, fx),
             Then::Grant { to, round } => self.grant(now, to, round, fx),
@@ -517,7 +523,8 @@ impl<E: Command> RaftNode<E> {
                 tell(Event::Truncated { from });
                 if self.membership.truncate(from) {
                     self.refresh_peers();
-                    tell(Event::ConfigurationChanged { configuration: Arc::clone(&self.membership.latest) });
+                    let Membership { latest_index: index, latest, .. } = &self.membership;
+                    tell(Event::ConfigurationChanged { index: *index, configuration: Arc::clone(latest) });
                 }
             }
             Change::Append { entries, skip } => {
@@ -545,7 +552,7 @@ impl<E: Command> RaftNode<E> {
         if let Payload::Configuration(configuration) = &entry.payload {
             self.membership.append(Arc::clone(configuration), index);
             self.refresh_peers();
-            tell(Event::ConfigurationChanged { configuration: Arc::clone(configuration) });
+            tell(Event::ConfigurationChanged { index, configuration: Arc::clone(configuration) });
         }
     }
 

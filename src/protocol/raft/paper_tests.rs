@@ -291,3 +291,64 @@ fn hashicorp_a_leader_without_contact_to_a_quorum_steps_down_before_anybody_stan
     script.fire(1, Timer::Lease);
     assert_eq!((script.node(1).state(), script.node(1).leader()), (State::Follower, None));
 }
+
+#[test]
+fn hashicorp_what_was_tested_before_the_term_was_written_is_not_tested_again() {
+    let mut script = Script::new(&[1, 2, 3], &Config::default(), Sync::ByHand);
+    script.input(2, ask(1, VoteKind::Real, 1, (0, 0)));
+    script.sync(2);
+    script.input(2, ask(3, VoteKind::Real, 2, (0, 0)));
+    script.input(2, Input::Message { from: ProcessId(1), msg: Msg::Heartbeat { seq: 1, term: Term(1) } });
+    assert_eq!(script.node(2).leader(), Some(ProcessId(1)));
+    script.sync(2);
+    assert!(granted(&mut script), "the old leader spoke up after the test of loyalty");
+}
+
+#[test]
+fn hashicorp_a_rejected_request_of_a_pipeline_only_ends_the_pipeline() {
+    let mut script = cluster(&[1, 2, 3]);
+    script.elect(1);
+    assert!(script.node(1).peers[0].progress.pipeline);
+    script.nodes.get_mut(&2).expect("it is there").durable.log.truncate(Index(1));
+    script.lines();
+    assert!(script.propose(1, 5));
+    script.deliver();
+    let sent = |script: &mut Script| script.lines().iter().filter(|line| line.starts_with("1 -> 2 Append")).count();
+    assert_eq!(sent(&mut script), 1, "it is not sent again at once");
+    let progress = &script.node(1).peers[0].progress;
+    assert_eq!((progress.pipeline, progress.failures, progress.next), (false, 0, Index(2)));
+    script.replicate(1);
+    assert_eq!(sent(&mut script), 2, "at the next occasion one that fails, and one with all that is missing");
+    assert_eq!(script.node(2).last_entry().0, Index(2));
+}
+
+#[test]
+fn hashicorp_a_leader_has_the_more_patience_with_an_image_the_larger_it_is() {
+    for (bytes, seconds) in [(100, 10), (300 * 1_024, 10), (1_024 * 1_024, 40)] {
+        let mut script = cluster(&[1, 2, 3]);
+        script.elect(1);
+        let node = script.nodes.get_mut(&1).expect("it is there");
+        let (last, term) = node.last_entry();
+        node.durable.snapshot = Some(Arc::new(Snapshot {
+            index: last,
+            term,
+            hash: 0,
+            configuration: node.membership.latest.clone(),
+            configuration_index: Index::ZERO,
+            state: 0,
+            bytes,
+        }));
+        node.durable.log.compact(last);
+        node.peers[0].progress.next = last;
+        node.peers[0].progress.pipeline = false;
+        script.isolate(2, true);
+        script.fire(1, Timer::Replicate(0));
+        script.deliver();
+        for second in 1..=seconds {
+            assert_eq!(script.node(1).peers[0].progress.failures, 0, "{bytes} bytes, {second} s");
+            script.pass(Duration::from_secs(1));
+            script.fire(1, Timer::Due(0));
+        }
+        assert_eq!(script.node(1).peers[0].progress.failures, 1, "{bytes} bytes");
+    }
+}

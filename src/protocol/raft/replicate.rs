@@ -113,12 +113,12 @@ impl<E: Command> RaftNode<E> {
         let upto = target.min(prev_index.plus(u64::from(self.config.append_entries_max)));
         let to = self.peers[place].id;
         if upto < next {
-            self.take_off(now, place, seq, Index::ZERO, fx);
+            self.take_off(place, Flight { seq, upto: Index::ZERO, due: now + self.config.rpc_timeout }, fx);
             fx.send(to, Msg::from(header));
             return prev_index;
         }
         let entries = self.slice(next, upto);
-        self.take_off(now, place, seq, upto, fx);
+        self.take_off(place, Flight { seq, upto, due: now + self.config.rpc_timeout }, fx);
         fx.send(to, Msg::AppendEntries(Box::new(AppendEntries { header, entries })));
         upto
     }
@@ -137,13 +137,14 @@ impl<E: Command> RaftNode<E> {
         }
     }
 
-    /// Notes a request on its way, and watches over its patience. The watch is armed once per period, not per request.
-    pub(super) fn take_off(&mut self, now: Time, place: usize, seq: u32, upto: Index, fx: &mut impl Fx<Self>) {
-        let due = now + self.config.rpc_timeout;
-        self.peers[place].progress.flights.push(Flight { seq, upto, due });
+    /// Notes a request on its way, and watches over the patience with it.
+    pub(super) fn take_off(&mut self, place: usize, flight: Flight, fx: &mut impl Fx<Self>) {
+        self.peers[place].progress.flights.push(flight);
         self.watch(place, fx);
     }
 
+    /// The watch is armed once per period, not per request: by the shortest patience there is, so that it is never set
+    /// for later than the first request is due.
     fn watch(&mut self, place: usize, fx: &mut impl Fx<Self>) {
         let peer = &mut self.peers[place];
         if !peer.due_armed {
@@ -169,7 +170,7 @@ impl<E: Command> RaftNode<E> {
         let peer = &mut self.peers[place];
         if let Some(due) = peer.earliest_due() {
             peer.due_armed = true;
-            fx.arm(Timer::Due(place as u16), due.since(now));
+            fx.arm(Timer::Due(place as u16), due.since(now).min(self.config.rpc_timeout));
         }
     }
 
@@ -248,8 +249,11 @@ impl<E: Command> RaftNode<E> {
             if flight.upto > Index::ZERO {
                 self.count(now, fx);
             }
+        } else if mem::take(&mut progress.pipeline) {
+            // What to send next is found out by a request that waits for its answer, at the next occasion.
+            progress.flights.clear();
+            self.wait_again(now, place, fx);
         } else {
-            progress.pipeline = false;
             progress.flights.clear();
             progress.next = progress.next.previous().min(last.next()).max(Index(1));
             progress.failures = if retry_at_once { 0 } else { progress.failures + 1 };

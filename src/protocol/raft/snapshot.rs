@@ -19,6 +19,7 @@ use crate::protocol::raft::membership::Membership;
 use crate::protocol::raft::node::Change;
 use crate::protocol::raft::node::Role;
 use crate::protocol::raft::node::Then;
+use crate::protocol::raft::peer::Flight;
 
 impl<E: Command> RaftNode<E> {
     /// Every server looks for itself whether its log has grown enough.
@@ -72,7 +73,8 @@ impl<E: Command> RaftNode<E> {
     pub(super) fn send_snapshot(&mut self, now: Time, place: usize, fx: &mut impl Fx<Self>) {
         let snapshot = self.durable.snapshot.as_ref().map(Arc::clone).expect("a log is shortened only behind an image");
         let seq = self.next_seq();
-        self.take_off(now, place, seq, snapshot.index, fx);
+        let patience = self.config.rpc_timeout * u64::from((snapshot.bytes / TIMEOUT_SCALE).max(1));
+        self.take_off(place, Flight { seq, upto: snapshot.index, due: now + patience }, fx);
         fx.send(self.peers[place].id, Msg::InstallSnapshot { seq, term: self.durable.term, snapshot });
     }
 
@@ -114,7 +116,8 @@ impl<E: Command> RaftNode<E> {
                 self.membership.append(later, index);
             }
             self.refresh_peers();
-            fx.emit(Event::ConfigurationChanged { configuration: Arc::clone(&self.membership.latest) });
+            let Membership { latest_index: index, latest, .. } = &self.membership;
+            fx.emit(Event::ConfigurationChanged { index: *index, configuration: Arc::clone(latest) });
             fx.emit(Event::Restore { snapshot: image });
         }
         self.last_contact = Some(now);
@@ -152,3 +155,6 @@ impl<E: Command> RaftNode<E> {
         }
     }
 }
+
+/// Bytes of an image that are worth one patience (HashiCorp raft `DefaultTimeoutScale`).
+const TIMEOUT_SCALE: u32 = 256 * 1_024;

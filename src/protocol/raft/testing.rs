@@ -126,10 +126,11 @@ impl Fx<RaftNode<Word>> for Effects<'_> {
             Event::LeadershipGained { term } => format!("leads term {term}"),
             Event::LeadershipLost { term } => format!("no longer leads in term {term}"),
             Event::Verified { ticket } => format!("still leads (ticket {ticket})"),
+            Event::TransferStarted { target } => format!("hands over to {}", target.0),
             Event::TransferFailed => "keeps leadership".to_owned(),
             Event::SnapshotDue => "wants a snapshot".to_owned(),
             Event::SnapshotStored { index } => format!("has a snapshot of {index}"),
-            Event::ConfigurationChanged { configuration } => {
+            Event::ConfigurationChanged { configuration, .. } => {
                 let voters: Vec<String> = configuration.voters().map(|id| id.0.to_string()).collect();
                 format!("counts votes of {}", voters.join(" "))
             }

@@ -161,7 +161,7 @@ pub enum Change {
         /// Where it is.
         node: NodeId,
     },
-    /// A client's report of an allocation.
+    /// A client's report of an allocation, or what an operator said of its health.
     Reported {
         /// Which.
         alloc: AllocId,
@@ -169,6 +169,11 @@ pub enum Change {
         status: ClientStatus,
         /// Health within its deployment, once decided.
         healthy: Option<bool>,
+    },
+    /// An evaluation was written to be worked on, or to wait for capacity.
+    EvalWritten {
+        /// As written.
+        eval: Arc<Evaluation>,
     },
     /// An evaluation was written in a terminal status.
     EvalEnded {

@@ -502,6 +502,12 @@ impl<D: Decide> Server<D> {
                     say(Change::Reported { alloc: update.id, status: update.client, healthy });
                 }
             }
+            Command::AllocHealth { .. } => {
+                for alloc in applied.reported.iter().filter_map(|id| self.state.alloc(*id)) {
+                    let healthy = alloc.health.and_then(|health| health.healthy);
+                    say(Change::Reported { alloc: alloc.id, status: alloc.client, healthy });
+                }
+            }
             Command::SchedulerConfig(_) => say(Change::Switched { switches: self.state.switches() }),
             Command::Noop
             | Command::DeregisterNodes(_)
@@ -513,7 +519,6 @@ impl<D: Decide> Server<D> {
             | Command::Transitions { .. }
             | Command::DeploymentStatus { .. }
             | Command::PromoteDeployment { .. }
-            | Command::AllocHealth { .. }
             | Command::Reap { .. } => {}
         }
         for id in &applied.jobs {
@@ -522,8 +527,9 @@ impl<D: Decide> Server<D> {
         for deployment in applied.deployments.iter().filter_map(|id| self.state.deployment(*id)) {
             say(Change::Deployment { deployment: deployment.clone() });
         }
-        for eval in applied.evals.iter().chain(&applied.canceled).filter(|eval| eval.is_terminal()) {
-            say(Change::EvalEnded { eval: eval.clone(), purged: self.state.job(eval.job).is_none() });
+        for eval in applied.evals.iter().chain(&applied.canceled).cloned() {
+            let purged = self.state.job(eval.job).is_none();
+            say(if eval.is_terminal() { Change::EvalEnded { eval, purged } } else { Change::EvalWritten { eval } });
         }
     }
 

@@ -35,6 +35,7 @@ use self::driver::{Driver, Effects, React};
 
 mod driver;
 mod judge;
+mod lifeguard;
 
 use self::judge::{Judge, Samples};
 

@@ -11,6 +11,7 @@ use cossim::measure::invariant::raft::Law;
 use cossim::measure::invariant::raft::Laws;
 use cossim::measure::invariant::raft::Liveness;
 use cossim::measure::invariant::raft::Observation;
+use cossim::measure::invariant::raft::Timing;
 use cossim::protocol::raft::Config;
 use cossim::protocol::raft::Configuration;
 use cossim::protocol::raft::Event;
@@ -87,7 +88,8 @@ impl Trial {
         let founders: Vec<ProcessId> = (0..size).map(ProcessId).collect();
         let total = size + u32::from(reshuffle) * 2;
         let cluster = Cluster::founded(&founders, total, &config, ground, seed);
-        let laws = Laws::new(&Configuration::of_voters(&founders));
+        let timing = Timing { heartbeat: config.heartbeat, pre_vote: config.pre_vote };
+        let laws = Laws::new(&Configuration::of_voters(&founders), timing);
         let liveness = Liveness::new(Duration::from_secs(12), Duration::from_secs(2));
         Self { cluster, laws, liveness, rng, words: 0, size: total, reshuffle, seen: Exercised::default() }
     }
@@ -154,8 +156,11 @@ impl Trial {
         let (one, other) = (self.anybody(), self.anybody());
         match self.rng.below(6) {
             0 => self.cluster.cut(one, other),
-            1 => self.cluster.isolate(one),
-            2 => self.cluster.heal(),
+            1 => {
+                self.cluster.isolate(one);
+                self.show(self.cluster.now(), one, Some(Fact::CutOff));
+            }
+            2 => self.rejoin(),
             3 | 4 if self.cluster.is_up(one) => {
                 self.cluster.crash(one);
                 self.show(self.cluster.now(), one, Some(Fact::Stopped));
@@ -172,8 +177,18 @@ impl Trial {
         }
     }
 
-    fn heal(&mut self) {
+    /// What was held back goes on its way: for a lease, a leader may take it for news.
+    fn rejoin(&mut self) {
+        let now = self.cluster.now();
         self.cluster.heal();
+        for id in (0..self.size).map(ProcessId) {
+            self.show(now, id, Some(Fact::Rejoined));
+        }
+        self.laws.excuse(now + Duration::from_secs(1));
+    }
+
+    fn heal(&mut self) {
+        self.rejoin();
         for id in (0..self.size).map(ProcessId) {
             self.restart(id);
         }

@@ -53,7 +53,10 @@ impl Logs {
             | Fact::Voted { .. }
             | Fact::Committed(_)
             | Fact::Applied { .. }
-            | Fact::Configured(_) => {}
+            | Fact::Configured { .. }
+            | Fact::HandsOver
+            | Fact::CutOff
+            | Fact::Rejoined => {}
         }
     }
 

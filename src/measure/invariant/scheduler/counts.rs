@@ -1,11 +1,11 @@
 //! Counts: a group of a service job has its count once everything is calm.
 //!
 //! What is wanted is what the last committed version of the job says. Nothing is promised while evaluations of the job
-//! have not ended or some wait for capacity; while the replacement of an allocation that failed by itself waits for its
-//! time; and while a deployment of the version holds placements up: it failed, was paused, or waits for its canaries to
-//! be promoted (the reconciler then replaces what is lost and starts nothing else), or there never is one that could
-//! promote them (canaries with `max_parallel` 0). Nor is anything promised after an
-//! allocation has completed by itself, as those do whose client stops them when it is cut off
+//! have not ended or one of them waits for capacity; while the replacement of an allocation that failed by itself waits
+//! for its time; and while a deployment of the version holds placements up: it failed, was paused, or waits for its
+//! canaries to be promoted (the reconciler then replaces what is lost and starts nothing else), or there never is one
+//! that could promote them (canaries with `max_parallel` 0). Nor is anything promised after an allocation has
+//! completed by itself, as those do whose client stops them when it is cut off
 //! (`stop_after_client_disconnect`), until the job is evaluated for another reason: a report of completion brings no
 //! evaluation.
 //!

@@ -1,5 +1,9 @@
-//! Room on nodes: no plan takes more of a node than it has, or a port that another allocation holds, and an allocation
-//! stays where it was placed.
+//! Room on nodes: no plan takes more of a node than it has, or a core, a device or a port that another allocation
+//! holds, and an allocation stays where it was placed.
+//!
+//! Left out: two running allocations of one name. Nomad gives names twice where nothing is wrong with it: to canaries
+//! and what they stand beside, to what replaces an allocation on a node that is away, and, until 1.6.3, by the mistakes
+//! that its reconciler repairs since; so that they were too many is seen by the count alone.
 //!
 //! One overlap is allowed, since Nomad has it too. While the log holds a plan, the leader verifies the next one on a
 //! snapshot to which the first was applied in advance; when that snapshot is older than the one the second plan was
@@ -15,7 +19,7 @@ use crate::base::ordered::OrdMap;
 use crate::base::ordered::OrdSet;
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
-use crate::model::alloc::{Alloc, AllocId};
+use crate::model::alloc::{Alloc, AllocId, ClientStatus, Desired};
 use crate::model::evaluation::EvalId;
 use crate::model::node::{NodeId, NodeSpec};
 use crate::model::resources::Comparable;
@@ -46,6 +50,13 @@ struct Ledger {
     held: Amounts,
     /// By address, number and holder.
     ports: OrdSet<(u8, i64, AllocId)>,
+    /// Cores that can be reserved are those below this number, but for some.
+    cores_end: u16,
+    cores_kept: Vec<u16>,
+    /// By number and holder.
+    cores: OrdSet<(u16, AllocId)>,
+    /// By group of devices, instance and holder.
+    devices: OrdSet<(Arc<str>, Arc<str>, AllocId)>,
 }
 
 /// A plan in the log.
@@ -66,11 +77,14 @@ struct Amounts {
 impl Room {
     /// A node registered or changed.
     pub(super) fn node(&mut self, id: NodeId, spec: &NodeSpec) {
-        self.nodes.get_or_default(id).total = Amounts {
+        let node = self.nodes.get_or_default(id);
+        node.total = Amounts {
             cpu: spec.capacity.cpu.get().saturating_sub(spec.reserved.cpu.get()),
             memory: spec.capacity.memory.get().saturating_sub(spec.reserved.memory.get()),
             disk: spec.capacity.disk.get().saturating_sub(spec.reserved.disk.get()),
         };
+        node.cores_end = spec.capacity.cores;
+        node.cores_kept.clone_from(&spec.reserved.cores);
     }
 
     /// The leader verified a plan of this evaluation.
@@ -98,7 +112,7 @@ impl Room {
         let same = self.places.get(alloc.id) == Some(&Some(alloc.node));
         self.one_place.check(at, same, || format!("{} moved to {}", alloc.id, alloc.node));
         let before = self.release(alloc.id);
-        if !alloc.is_terminal() {
+        if !has_ended(alloc) {
             self.hold(at, alloc, before.as_deref());
         }
         before
@@ -117,6 +131,14 @@ impl Room {
         node.held = node.held.minus(Amounts::of(&alloc.resources));
         for port in &alloc.ports {
             node.ports.remove(&(port.address, port.value, id));
+        }
+        for core in &alloc.resources.cores {
+            node.cores.remove(&(*core, id));
+        }
+        for device in &alloc.devices {
+            for instance in &device.instances {
+                node.devices.remove(&(Arc::clone(&device.group), Arc::clone(instance), id));
+            }
         }
         Some(alloc)
     }
@@ -149,12 +171,52 @@ impl Room {
         }
         for port in alloc.ports.iter().filter(|port| before.is_none_or(|before| !before.ports.contains(port))) {
             let (address, number) = (port.address, port.value);
-            let ends = (address, number, AllocId(0))..=(address, number, AllocId(u32::MAX));
-            let mut others =
-                self.nodes[alloc.node].ports.range(ends).map(|(_, _, id)| *id).filter(|id| *id != alloc.id);
-            let alone = others.all(|id| self.is_overlapped(alloc.eval) && self.before.brought.contains_key(&id));
+            let ends = (address, number, FIRST)..=(address, number, LAST);
+            let alone = self.is_alone(alloc, self.nodes[alloc.node].ports.range(ends).map(|(_, _, id)| *id));
             self.ports.check(at, alone, || format!("{} takes port {number} of {}", alloc.id, alloc.node));
         }
+        self.hold_cores(at, alloc, before);
+        self.hold_devices(at, alloc, before);
+    }
+
+    fn hold_cores(&mut self, at: Time, alloc: &Alloc, before: Option<&Alloc>) {
+        for core in &alloc.resources.cores {
+            let node = &mut self.nodes[alloc.node];
+            node.cores.insert((*core, alloc.id));
+            if before.is_some_and(|before| before.resources.cores.contains(core)) {
+                continue;
+            }
+            let node = &self.nodes[alloc.node];
+            let is_there = *core < node.cores_end && !node.cores_kept.contains(core);
+            let holders = node.cores.range((*core, FIRST)..=(*core, LAST)).map(|(_, id)| *id);
+            let free = is_there && self.is_alone(alloc, holders);
+            self.capacity.check(at, free, || format!("{} takes core {core} of {}", alloc.id, alloc.node));
+        }
+    }
+
+    fn hold_devices(&mut self, at: Time, alloc: &Alloc, before: Option<&Alloc>) {
+        for device in &alloc.devices {
+            for instance in &device.instances {
+                let key = |holder| (Arc::clone(&device.group), Arc::clone(instance), holder);
+                self.nodes[alloc.node].devices.insert(key(alloc.id));
+                let had = |before: &Alloc| {
+                    before.devices.iter().any(|had| had.group == device.group && had.instances.contains(instance))
+                };
+                if before.is_some_and(had) {
+                    continue;
+                }
+                let holders = self.nodes[alloc.node].devices.range(key(FIRST)..=key(LAST)).map(|(_, _, id)| *id);
+                let alone = self.is_alone(alloc, holders);
+                self.capacity
+                    .check(at, alone, || format!("{} takes {} {instance} of {}", alloc.id, device.group, alloc.node));
+            }
+        }
+    }
+
+    /// Whether nobody else is among the holders but those whom the allocation's plan may have overlooked.
+    fn is_alone(&self, alloc: &Alloc, holders: impl Iterator<Item = AllocId>) -> bool {
+        let overlooked = |id| self.is_overlapped(alloc.eval) && self.before.brought.contains_key(&id);
+        holders.filter(|id| *id != alloc.id).all(overlooked)
     }
 
     /// Whether the plan of this evaluation was verified before the plan committed ahead of it was written.
@@ -195,3 +257,17 @@ impl Amounts {
         self.cpu <= total.cpu && self.memory <= total.memory && self.disk <= total.disk
     }
 }
+
+/// Whether an allocation holds nothing any more: the servers want it gone, or its client is done with it.
+pub(super) fn has_ended(alloc: &Alloc) -> bool {
+    matches!(alloc.desired, Desired::Stop | Desired::Evict) || is_over(alloc.client)
+}
+
+/// Whether a client with this to say of an allocation has nothing more to do with it.
+pub(super) fn is_over(status: ClientStatus) -> bool {
+    matches!(status, ClientStatus::Complete | ClientStatus::Failed | ClientStatus::Lost)
+}
+
+/// The ends of all holders.
+const FIRST: AllocId = AllocId(0);
+const LAST: AllocId = AllocId(u32::MAX);

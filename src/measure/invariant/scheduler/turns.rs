@@ -21,7 +21,7 @@ pub(super) struct Turns {
     pub(super) no_eval_lost: Tally,
     bound: Duration,
     outstanding: OrdSet<EvalId>,
-    /// Evaluations that were enqueued and have not ended, and since when they could have been worked on.
+    /// Evaluations that have not ended, and since when they could have been worked on.
     open: OrdMap<EvalId, (Arc<Evaluation>, Time)>,
     /// Jobs with open evaluations: how many, and when one was handed out last.
     jobs: OrdMap<JobId, (u32, Time)>,
@@ -55,6 +55,8 @@ impl Turns {
         self.outstanding.clear();
     }
 
+    /// An evaluation was written to be worked on, or has reached the broker: it is open from the first of these on, so
+    /// that one that never gets to the broker is missed as well.
     pub(super) fn enqueued(&mut self, at: Time, eval: &Arc<Evaluation>) {
         let due = eval.wait_until.unwrap_or(at).max(at) + eval.wait;
         if let Entry::Vacant(place) = self.open.entry(eval.id) {

@@ -1,7 +1,7 @@
 //! The least that can drive machines: one queue, a fixed delay between two processes, datagrams that get lost.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::*;
 use cossim::base::machine::{Slot, Token};
@@ -27,6 +27,9 @@ struct World<M: Machine> {
     /// By process and slot: the number of the arming that counts.
     timers: Vec<Vec<u64>>,
     loss: f64,
+    /// Whose messages, in and out, are held back.
+    blocked: BTreeSet<ProcessId>,
+    held: Vec<(ProcessId, ProcessId, M::Msg)>,
     rng: Rng,
     delay: Box<dyn Fn(ProcessId, ProcessId) -> Duration>,
 }
@@ -81,6 +84,10 @@ impl<M: Machine<Msg = Msg>> Fx<M> for Effects<'_, M> {
     fn send(&mut self, to: ProcessId, msg: M::Msg) {
         self.pings += i64::from(matches!(msg, Msg::Ping { .. }));
         let world = &mut *self.world;
+        if world.blocked.contains(&self.me) {
+            world.held.push((self.me, to, msg));
+            return;
+        }
         if cossim::base::machine::Message::channel(&msg) == Channel::Datagram && world.rng.chance(world.loss) {
             return;
         }
@@ -144,6 +151,8 @@ impl<M: Machine<Msg = Msg>, R: React<M>> Driver<M, R> {
             queue: BinaryHeap::new(),
             timers: Vec::new(),
             loss,
+            blocked: BTreeSet::new(),
+            held: Vec::new(),
             rng,
             delay: Box::new(delay),
         };
@@ -162,6 +171,20 @@ impl<M: Machine<Msg = Msg>, R: React<M>> Driver<M, R> {
     /// The process is gone, and its host with it: silence.
     pub(super) fn kill(&mut self, process: ProcessId) {
         self.machines.remove(&process);
+    }
+
+    /// From now on a process neither sends nor hears anything; its clocks go on.
+    pub(super) fn block(&mut self, process: ProcessId) {
+        self.world.blocked.insert(process);
+    }
+
+    /// What was held back goes on its way, in order.
+    pub(super) fn unblock_all(&mut self) {
+        self.world.blocked.clear();
+        for (from, to, msg) in std::mem::take(&mut self.world.held) {
+            let at = self.world.now + (self.world.delay)(from, to) + MESSAGE_LAG;
+            self.world.push(at, to, What::Message(from, msg));
+        }
     }
 
     /// Runs a command on a process.
@@ -194,6 +217,9 @@ impl<M: Machine<Msg = Msg>, R: React<M>> Driver<M, R> {
             let Reverse(Entry { at, number, to, input }) = self.world.queue.pop().unwrap();
             self.world.now = at;
             match input {
+                What::Message(from, msg) if self.world.blocked.contains(&to) => {
+                    self.world.held.push((from, to, msg));
+                }
                 What::Message(from, msg) => {
                     self.probes -= i64::from(matches!(msg, Msg::PingRequest { .. }));
                     self.call(to, |machine, now, fx| machine.handle(now, Input::Message { from, msg }, fx));
