@@ -502,7 +502,8 @@ impl<D: Decide> Region<D> {
         }
     }
 
-    fn server(&mut self, server: usize, act: impl FnOnce(&mut Server<D>, Time, &mut Effects<Server<D>>)) {
+    /// Something is done to a server.
+    pub(super) fn server(&mut self, server: usize, act: impl FnOnce(&mut Server<D>, Time, &mut Effects<Server<D>>)) {
         let mut fx = Effects::new();
         act(&mut self.servers[server], self.now, &mut fx);
         self.post(server, fx.sends);
