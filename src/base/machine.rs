@@ -40,7 +40,7 @@ pub enum Input<M, T> {
     },
     /// A stream to `to` was refused or reset: no process listens there, though its host answers. Every exchange that
     /// was under way with `to` has failed. So has it if `to` is silent (its host is dead or cut off) for as long as a
-    /// connection lasts, which is ten seconds while it opens; to find out sooner takes a timeout.
+    /// connection lasts, which is [`Message::dial_patience`] while it opens; to find out sooner takes a timeout.
     Refused {
         /// The peer that does not listen.
         to: ProcessId,
@@ -99,6 +99,10 @@ pub trait Message: fmt::Display {
     /// since what its code sees is the timeout of its own. Default: as long as a connection lasts.
     fn patience(&self) -> Duration {
         Duration::MAX
+    }
+    /// How long the connection it travels on may take to open. Default: the dial timeout of `HashiCorp`'s transports.
+    fn dial_patience(&self) -> Duration {
+        Duration::from_secs(10)
     }
     /// Mixes the content into the run's digest; two messages that differ in meaning should differ here.
     fn fingerprint(&self) -> u64;

@@ -5,7 +5,7 @@
 
 use crate::base::id::{HostId, ProcessId};
 use crate::base::machine::Kept;
-use crate::base::time::Time;
+use crate::base::time::{Duration, Time};
 use crate::sim::core::{Core, Held, State, timer_item};
 use crate::sim::engine::{Actor, Engine};
 use crate::sim::queue::Entry;
@@ -30,7 +30,8 @@ impl<P: Actor> Engine<P> {
         self.core.stop(process, End::Killed, cause)
     }
 
-    /// Starts a process again, killing it first if it runs: `reboot` now, then `Start`. False if its host is down.
+    /// Launches a process again, killing it first if it runs: `reboot` now, then `Start`, at once or within the span
+    /// given to [`Engine::spread_boots`]. Until it starts, messages are refused. False if its host is down.
     pub fn restart(&mut self, process: ProcessId, cause: Cause) -> bool {
         if !self.host_up(self.host_of(process)) {
             return false;
@@ -38,8 +39,14 @@ impl<P: Actor> Engine<P> {
         self.core.stop(process, End::Killed, cause);
         let kept = std::mem::take(&mut self.core.lockers[process].kept);
         self.machines[process].reboot(self.core.now, &kept);
-        self.schedule_start(process, self.core.now, cause);
+        self.schedule_start(process, self.core.now + self.core.boot_delay(process), cause);
         true
+    }
+
+    /// From now on a process that is launched again starts at a random moment within this span: what a machine does
+    /// before takes its time, and never the same. So processes that come back together are not in step.
+    pub fn spread_boots(&mut self, process: ProcessId, span: Duration) {
+        self.core.lockers[process].boot_spread = span;
     }
 
     /// Freezes a process (`SIGSTOP`, a stalled virtual machine): it is sent nothing; its host still takes what arrives.
@@ -85,7 +92,7 @@ impl<P: Actor> Engine<P> {
         true
     }
 
-    /// A host comes back: every process on it that had ever been started is restarted.
+    /// A host comes back: every process on it that had ever been started is [launched again](Engine::restart).
     pub fn boot_host(&mut self, host: HostId, cause: Cause) -> bool {
         self.boot_host_without(host, &[], cause)
     }

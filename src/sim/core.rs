@@ -81,6 +81,8 @@ pub(super) enum State {
 pub(super) struct Locker {
     pub(super) name: Box<str>,
     pub(super) was_started: bool,
+    /// When it is started again, it starts within this span.
+    pub(super) boot_spread: Duration,
     /// Writes not reported done: token, and when it reaches the disk.
     pub(super) writes: VecDeque<(Token, Time)>,
     writes_begun: u64,
@@ -118,6 +120,7 @@ pub(super) struct Core<P: Actor> {
     pub(super) link_draws: Draws,
     disk_draws: Draws,
     pub(super) crash_draws: Draws,
+    boot_draws: Draws,
 }
 
 impl<P: Actor> Core<P> {
@@ -140,6 +143,7 @@ impl<P: Actor> Core<P> {
             link_draws: Draws::new(seed, "sim/link"),
             disk_draws: Draws::new(seed, "sim/disk"),
             crash_draws: Draws::new(seed, "sim/crash"),
+            boot_draws: Draws::new(seed, "sim/boot"),
         }
     }
 
@@ -380,6 +384,13 @@ impl<P: Actor> Core<P> {
         locker.cpu_free = locker.cpu_free.max(self.now) + cost;
         let done = locker.cpu_free;
         self.post(done, process, Parcel::Done { ticket: self.ticket(process, cause), token, work: Work::Compute });
+    }
+
+    /// How long after it was launched a process starts: a draw of its name and its life.
+    pub(super) fn boot_delay(&self, process: ProcessId) -> Duration {
+        let (seat, spread) = (&self.seats[process], self.lockers[process].boot_spread.as_nanos());
+        let life = seat.key.wrapping_add(u64::from(seat.incarnation));
+        Duration::from_nanos(if spread == 0 { 0 } else { self.boot_draws.below(life, 0, spread) })
     }
 
     pub(super) fn ticket(&self, process: ProcessId, cause: Cause) -> Ticket {

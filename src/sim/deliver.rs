@@ -11,7 +11,7 @@ use crate::sim::network::{RETRANSMIT_FIRST, RETRANSMIT_MAX};
 use crate::sim::parcel::{Parcel, Segment, Ticket, Work};
 use crate::sim::queue::Entry;
 use crate::sim::record::Kind;
-use crate::sim::stream::{CONNECT_GIVE_UP, CONNECT_RETRY, GIVE_UP, Stalled, StreamState, WAITING_MAX, Waiting};
+use crate::sim::stream::{CONNECT_RETRY, GIVE_UP, Stalled, StreamState, WAITING_MAX, Waiting};
 use crate::sim::timers::Pop;
 use crate::sim::trace::Cause;
 
@@ -349,7 +349,11 @@ impl<P: Actor> Core<P> {
         lane.attempts = lane.attempts.wrapping_add(1);
         stalled.next = self.now + stalled.timeout;
         if stream.state != StreamState::Established {
-            let given_up = stalled.waiting.iter().map(|waiting| waiting.since + CONNECT_GIVE_UP).min();
+            let ends = stalled.waiting.iter().map(|waiting| {
+                let patience = self.parcels.message(waiting.place).map_or(Duration::ZERO, Message::dial_patience);
+                waiting.since + patience
+            });
+            let given_up = ends.min();
             stalled.next = given_up.map_or(stalled.next, |end| stalled.next.min(end.max(self.now)));
         }
         let (at, attempt) = (stalled.next, lane.attempts);
@@ -404,11 +408,13 @@ impl<P: Actor> Core<P> {
     fn hang_up(&mut self, index: u32, side: usize) -> Option<Cause> {
         let now = self.now;
         let stream = &mut self.streams[index];
-        let limit = if stream.state == StreamState::Established { GIVE_UP } else { CONNECT_GIVE_UP };
+        let is_open = stream.state == StreamState::Established;
         let stalled = stream.lanes[side].stalled.as_mut()?;
         let (parcels, mut given_up) = (&mut self.parcels, None);
         stalled.waiting.retain(|waiting| {
-            let patience = parcels.message(waiting.place).map_or(limit, Message::patience);
+            let Some(message) = parcels.message(waiting.place) else { return false };
+            let patience = message.patience();
+            let limit = if is_open { GIVE_UP } else { message.dial_patience() };
             let stays = now.since(waiting.since) < patience.min(limit);
             if !stays {
                 if let (Parcel::Segment(segment), Duration::MAX) = (parcels.at(waiting.place), patience) {

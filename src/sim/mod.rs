@@ -27,4 +27,6 @@ mod timers;
 pub mod trace;
 
 #[cfg(test)]
+mod patience_tests;
+#[cfg(test)]
 mod tests;

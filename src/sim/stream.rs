@@ -1,15 +1,15 @@
 //! Streams between pairs of processes, made when the first message passes, kept in one table.
 //!
 //! The model of TCP. One stream per pair, both directions. It is bound to the lives of its ends: the sender's when it
-//! opens it, the receiver's when the first segment arrives. Within a direction, arrivals never overtake. A
-//! segment that cannot pass (a rule drops it, or the host is down) waits and is tried again after 200 ms on an
-//! established stream, 1 s on one that opens, doubling to 120 s (Linux); when the way is open again, all that waits
-//! arrives in order. An established stream gives up after 924.6 s (Linux `tcp_retries2` = 15), an attempt at a
-//! connection after 10 s (the dial timeout of `HashiCorp`'s transports): the sender is told as of a refusal, and what
-//! else waits is gone. A message is given up after the patience of its sender, silently, since the caller's own timeout
-//! is what its code would see. A segment that reaches a live host without a listening process, or with a later life of
-//! it, is refused: the sender is told once, and what else it had under way on that stream is gone. A killed process
-//! resets its established streams; a lost host does not.
+//! opens it, the receiver's when the first segment arrives. Within a direction, arrivals never overtake. A segment that
+//! cannot pass (a rule drops it, or the host is down) waits and is tried again after 200 ms on an established stream,
+//! 1 s on one that opens, doubling to 120 s (Linux); when the way is open again, all that waits arrives in order. An
+//! established stream gives up after 924.6 s (Linux `tcp_retries2` = 15), an attempt at a connection after the dial
+//! timeout of what waits for it ([`Message::dial_patience`], the shortest of them): the sender is told as of a refusal,
+//! and what else waits is gone. A message is given up after the patience of its sender, silently, since the caller's
+//! own timeout is what its code would see. A segment that reaches a live host without a listening process, or with a
+//! later life of it, is refused: the sender is told once, and what else it had under way on that stream is gone. A
+//! killed process resets its established streams; a lost host does not.
 //!
 //! Callers have more than one connection: who wants to send while a connection hangs does not wait for it, but takes or
 //! dials another one (Go's `http.Transport` and `HashiCorp`'s Raft transport have one exchange to a connection; a
@@ -19,6 +19,8 @@
 //! Left out: congestion control and windows (bulk transfers are as fast as the link), half-closed streams, the round
 //! trip that a further connection takes, and that what waited on the one that hung would still wait for its own turn:
 //! it arrives with what was sent later, so calls over a shared session are free up to 40 s earlier than in reality.
+//!
+//! [`Message::dial_patience`]: crate::base::machine::Message::dial_patience
 
 use std::collections::VecDeque;
 
@@ -141,8 +143,6 @@ impl std::ops::IndexMut<u32> for Streams {
 
 /// An established stream whose segments are not acknowledged is given up after this (Linux `tcp_retries2` = 15).
 pub(super) const GIVE_UP: Duration = Duration::from_millis(924_600);
-/// A connection attempt is given up after this (`HashiCorp` raft and Consul dial timeout).
-pub(super) const CONNECT_GIVE_UP: Duration = Duration::from_secs(10);
 /// First retransmission of a segment that opens a connection (RFC 6298, Linux `TCP_TIMEOUT_INIT`).
 pub(super) const CONNECT_RETRY: Duration = Duration::from_secs(1);
 /// A stream holds this many unsent messages; what a caller sends beyond is lost, as to a caller whose write blocks.

@@ -15,10 +15,12 @@ use crate::sim::network::Network;
 use crate::sim::trace::Notable;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Msg {
+pub(super) enum Msg {
     Call(u32),
     /// A call given up after ten seconds.
     Brief(u32),
+    /// A call whose connection may take half a minute to open.
+    Slow(u32),
     Packet(u32),
 }
 
@@ -27,6 +29,7 @@ impl fmt::Display for Msg {
         match self {
             Self::Call(n) => write!(f, "Call {n}"),
             Self::Brief(n) => write!(f, "Brief {n}"),
+            Self::Slow(n) => write!(f, "Slow {n}"),
             Self::Packet(n) => write!(f, "Packet {n}"),
         }
     }
@@ -35,7 +38,7 @@ impl fmt::Display for Msg {
 impl Message for Msg {
     fn channel(&self) -> Channel {
         match self {
-            Self::Call(_) | Self::Brief(_) => Channel::Stream,
+            Self::Call(_) | Self::Brief(_) | Self::Slow(_) => Channel::Stream,
             Self::Packet(_) => Channel::Datagram,
         }
     }
@@ -47,20 +50,24 @@ impl Message for Msg {
     fn patience(&self) -> Duration {
         match self {
             Self::Brief(_) => Duration::from_secs(10),
-            Self::Call(_) | Self::Packet(_) => Duration::MAX,
+            Self::Call(_) | Self::Slow(_) | Self::Packet(_) => Duration::MAX,
         }
+    }
+
+    fn dial_patience(&self) -> Duration {
+        Duration::from_secs(if let Self::Slow(_) = self { 30 } else { 10 })
     }
 
     fn fingerprint(&self) -> u64 {
         match self {
-            Self::Call(n) | Self::Brief(n) => u64::from(*n) << 1,
+            Self::Call(n) | Self::Brief(n) | Self::Slow(n) => u64::from(*n) << 1,
             Self::Packet(n) => u64::from(*n) << 1 | 1,
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Alarm(u32);
+pub(super) struct Alarm(u32);
 
 impl Slot for Alarm {
     fn slot(self) -> usize {
@@ -70,7 +77,7 @@ impl Slot for Alarm {
 
 /// What it saw; every second one is a milestone for the tests of causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Saw(u32);
+pub(super) struct Saw(u32);
 
 impl Notable for Saw {
     fn is_milestone(&self) -> bool {
@@ -80,8 +87,8 @@ impl Notable for Saw {
 
 /// Writes down its inputs; forwards packets and calls numbered below `hops` to `next`.
 #[derive(Debug, Clone, Default)]
-struct Diary {
-    lines: Vec<String>,
+pub(super) struct Diary {
+    pub(super) lines: Vec<String>,
     lost: Vec<Token>,
     next: Option<ProcessId>,
     hops: u32,
@@ -109,7 +116,7 @@ impl Machine for Diary {
                     fx.arm(Alarm(0), interval);
                 }
             }
-            Input::Message { msg: Msg::Packet(n) | Msg::Call(n) | Msg::Brief(n), .. } => {
+            Input::Message { msg: Msg::Packet(n) | Msg::Call(n) | Msg::Brief(n) | Msg::Slow(n), .. } => {
                 fx.emit(Saw(n));
                 if n < self.hops {
                     fx.send(self.next.expect("forwards"), Msg::Packet(n + 1));
@@ -132,7 +139,7 @@ impl Machine for Diary {
     }
 }
 
-fn ms(n: u64) -> Duration {
+pub(super) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
@@ -140,11 +147,11 @@ fn at(n: u64) -> Time {
     Time::ZERO + ms(n)
 }
 
-const A: ProcessId = ProcessId(0);
-const B: ProcessId = ProcessId(1);
+pub(super) const A: ProcessId = ProcessId(0);
+pub(super) const B: ProcessId = ProcessId(1);
 
 /// Processes a, b, … each on a host of its own, 10 ms apart, disks of 5 ms, started.
-fn world(count: usize) -> Engine<Diary> {
+pub(super) fn world(count: usize) -> Engine<Diary> {
     let mut engine = Engine::new(7, Network::fixed(ms(10)));
     for index in 0..count {
         let disk = DiskProfile::fixed(ms(5));
@@ -160,16 +167,16 @@ fn world(count: usize) -> Engine<Diary> {
     engine
 }
 
-fn run(engine: &mut Engine<Diary>, until: u64) {
+pub(super) fn run(engine: &mut Engine<Diary>, until: u64) {
     engine.run_until(at(until), &mut Unobserved).expect("no livelock");
 }
 
-fn act(engine: &mut Engine<Diary>, who: ProcessId, act: impl FnOnce(&mut dyn Act)) {
+pub(super) fn act(engine: &mut Engine<Diary>, who: ProcessId, act: impl FnOnce(&mut dyn Act)) {
     engine.with(who, &mut Unobserved, |_, _, fx| act(fx)).expect("runs");
 }
 
 /// [`Fx`] without its generic parameters.
-trait Act {
+pub(super) trait Act {
     fn send(&mut self, to: ProcessId, msg: Msg);
     fn arm(&mut self, alarm: u32, delay: Duration);
     fn disarm(&mut self, alarm: u32);
@@ -196,7 +203,7 @@ impl<F: Fx<Diary>> Act for F {
 }
 
 #[track_caller]
-fn check(engine: &Engine<Diary>, who: ProcessId, expected: &[&str]) {
+pub(super) fn check(engine: &Engine<Diary>, who: ProcessId, expected: &[&str]) {
     assert_eq!(engine.process(who).lines, expected);
 }
 

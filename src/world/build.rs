@@ -43,7 +43,8 @@ use crate::world::orders;
 use crate::world::process::Process;
 use crate::world::runtime::Runtime;
 use crate::world::spec::{
-    Action, Arrivals, IngressId, LinkSpec, MachineId, MachineRole, MachineSpec, NetworkSpec, Order, TrafficId,
+    Action, Arrivals, IngressId, LinkSpec, MachineId, MachineRole, MachineSpec, NetworkSpec, Order, RegionSpec,
+    TrafficId,
 };
 use crate::world::users::Users;
 
@@ -85,6 +86,10 @@ struct Pools {
     lan_config: Arc<SerfConfig>,
     wan_config: Arc<SerfConfig>,
     nomad_config: Arc<SerfConfig>,
+    /// Whom the configuration of each member names to join: the servers of its pool.
+    lan_servers: IdVec<RegionId, Arc<[ProcessId]>>,
+    wan_servers: Arc<[ProcessId]>,
+    nomad_servers: Arc<[ProcessId]>,
 }
 
 impl Pools {
@@ -109,10 +114,16 @@ impl Pools {
             .collect();
         let wan = named(&mut spec.regions.iter().flat_map(|(_, region)| region.consul.iter().copied()), main);
         let nomad = named(&mut spec.regions.iter().flat_map(|(_, region)| region.nomad.iter().copied()), main);
+        let everywhere = |servers: fn(&RegionSpec) -> &[MachineId]| {
+            spec.regions.iter().flat_map(|(_, region)| atlas.mains(servers(region))).collect::<Arc<[ProcessId]>>()
+        };
         Self {
             lan,
             wan,
             nomad,
+            lan_servers: spec.regions.iter().map(|(_, region)| atlas.mains(&region.consul).into()).collect(),
+            wan_servers: everywhere(|region| &region.consul),
+            nomad_servers: everywhere(|region| &region.nomad),
             lan_config: without_coordinates(SerfConfig::consul_lan()),
             wan_config: without_coordinates(SerfConfig::consul_wan()),
             nomad_config: without_coordinates(SerfConfig::nomad()),
@@ -128,7 +139,9 @@ fn without_coordinates(config: SerfConfig) -> Arc<SerfConfig> {
 
 /// Size of a member's Serf tags, in bytes, as Consul's and Nomad's come to.
 const TAGS_BYTES: u16 = 300;
-/// Processes of a machine start within this span, so that their tickers are not in step.
+/// Processes of a machine start within this span, at first and whenever they come back, so that their tickers are not
+/// in step. (Assumed: how long a machine takes to boot is the scenario's matter, how far apart its processes come is
+/// not.)
 const START_SPREAD: Duration = Duration::from_secs(1);
 /// Nomad clients start after their servers, within this span.
 const CLIENT_SPREAD: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
@@ -167,6 +180,7 @@ impl Builder<'_> {
                 let start = self.phase(&format!("{name}/nomad"), CLIENT_SPREAD);
                 let process = Process::NomadClient(Box::new(client));
                 let process = self.engine.add_process(host, &format!("{name}/nomad"), process);
+                self.engine.spread_boots(process, START_SPREAD);
                 self.starts.push((process, start));
                 self.agent(host, machine, &name);
                 let draws = Draws::new(self.atlas.seed, &format!("{name}/tasks"));
@@ -179,6 +193,7 @@ impl Builder<'_> {
     fn add(&mut self, host: HostId, name: &str, process: Process, spread: Duration) -> ProcessId {
         let start = self.phase(name, (Duration::ZERO, spread));
         let process = self.engine.add_process(host, name, process);
+        self.engine.spread_boots(process, spread);
         self.starts.push((process, start));
         process
     }
@@ -190,7 +205,7 @@ impl Builder<'_> {
 
     fn agent(&mut self, host: HostId, machine: MachineId, name: &str) {
         let Some(me) = self.atlas.processes[machine].agent else { return };
-        let lan = self.serf(&self.pools.lan[self.atlas.region(machine)], &self.pools.lan_config, me, name, "lan");
+        let lan = self.lan(self.atlas.region(machine), me, name);
         let draws = Draws::new(self.atlas.seed, &format!("{name}/agent"));
         let agent = ConsulAgent::new(me, machine, self.atlas, lan, draws);
         self.add(host, &format!("{name}/consul"), Process::ConsulAgent(Box::new(agent)), START_SPREAD);
@@ -199,6 +214,11 @@ impl Builder<'_> {
     fn serf(&self, pool: &Pool, config: &Arc<SerfConfig>, me: ProcessId, name: &str, kind: &str) -> Serf {
         Serf::new(Arc::clone(config), pool, me, (self.atlas.seed, &format!("{name}/{kind}")))
             .expect("every agent is in the directory of its pool")
+    }
+
+    fn lan(&self, region: RegionId, me: ProcessId, name: &str) -> Serf {
+        let serf = self.serf(&self.pools.lan[region], &self.pools.lan_config, me, name, "lan");
+        serf.configured_with(&self.pools.lan_servers[region])
     }
 
     fn nomad_server(&self, machine: MachineId, spec: &MachineSpec) -> NomadServer {
@@ -211,6 +231,7 @@ impl Builder<'_> {
         let rng = Rng::stream(seed, &format!("{}/nomad/raft", spec.name));
         let raft = RaftNode::new(me, Configuration::of_voters(&voters), timing, rng);
         let serf = self.serf(&self.pools.nomad, &self.pools.nomad_config, me, &spec.name, "nomad");
+        let serf = serf.configured_with(&self.pools.nomad_servers);
         let workers = options.workers.unwrap_or(spec.cores).max(1);
         let mut config = ServerConfig::new(me, region, workers, seed);
         config.scheduler = options.scheduler.clone();
@@ -240,8 +261,9 @@ impl Builder<'_> {
         timing.pre_vote = if options.pre_vote { PreVote::On } else { PreVote::Off };
         let rng = Rng::stream(seed, &format!("{name}/consul/raft"));
         let raft = RaftNode::new(me, Configuration::of_voters(&voters), timing, rng);
-        let lan = self.serf(&self.pools.lan[region], &self.pools.lan_config, me, name, "lan");
+        let lan = self.lan(region, me, name);
         let wan = self.serf(&self.pools.wan, &self.pools.wan_config, me, name, "wan");
+        let wan = wan.configured_with(&self.pools.wan_servers);
         let rng = Rng::stream(seed, &format!("{name}/consul/catalog"));
         ConsulServer::new(me, self.atlas, region, (raft, lan, wan), rng)
     }

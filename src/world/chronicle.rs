@@ -321,6 +321,7 @@ impl Chronicle {
             | ServerEvent::Answered { .. }
             | ServerEvent::Failed { .. }
             | ServerEvent::AutopilotDue
+            | ServerEvent::FloodDue
             | ServerEvent::MemberEventDropped { .. } => {}
         }
     }

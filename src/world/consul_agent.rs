@@ -183,7 +183,12 @@ impl ConsulAgent {
         fx.emit(Event::Agent { machine: self.machine, event });
     }
 
-    /// Serf starts with its members known; the agent hears of the servers once.
+    /// The server of its datacenter that it asks.
+    pub fn server(&self) -> Option<ProcessId> {
+        self.agent.server()
+    }
+
+    /// Serf starts with its members known; the agent hears of the servers once, and has used all of them in turn.
     fn meet_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
         let members: Vec<ProcessId> = self.lan.serf().members().map(|(_, address, _)| address).collect();
         self.agent.lan_size(u32::try_from(members.len()).unwrap_or(u32::MAX));
@@ -191,6 +196,7 @@ impl ConsulAgent {
         for server in servers {
             self.agent.server_up(now, server, &mut agent_via(fx, &mut self.agent_events, &mut self.checks));
         }
+        self.agent.shuffle_servers();
     }
 
     fn is_server(&self, member: ProcessId) -> bool {

@@ -13,6 +13,7 @@ use crate::protocol::catalog::message::RpcError;
 use crate::protocol::catalog::reconcile::{MemberEvent, MemberRole, MemberStatus};
 use crate::protocol::catalog::registry::State;
 use crate::protocol::catalog::server::{CatalogServer, ServerConfig, ServerEvent};
+use crate::protocol::gossip::intent::Status;
 use crate::protocol::gossip::message::Msg;
 use crate::protocol::gossip::serf::{self, Serf};
 use crate::protocol::raft::autopilot::{Admission, Standing};
@@ -172,6 +173,7 @@ impl ConsulServer {
                 self.gossip_wan(now, Input::Message { from, msg }, fx);
             }
             Wire::Catalog(msg) => {
+                self.tell_contact();
                 let input = Input::Message { from, msg };
                 self.catalog.handle(now, input, &mut catalog_via(fx, &mut self.catalog_events));
             }
@@ -189,6 +191,7 @@ impl ConsulServer {
             Alarm::Serf(timer) => self.gossip_lan(now, Input::Fired(timer), fx),
             Alarm::Wan(timer) => self.gossip_wan(now, Input::Fired(timer), fx),
             Alarm::Catalog(timer) => {
+                self.tell_contact();
                 self.catalog.handle(now, Input::Fired(timer), &mut catalog_via(fx, &mut self.catalog_events));
             }
             Alarm::Agent(_)
@@ -225,11 +228,16 @@ impl ConsulServer {
             let bytes = u32::try_from(state.node_count()).unwrap_or(u32::MAX).saturating_mul(2_048);
             self.raft.snapshot_taken(state, bytes, &mut raft_via(fx, &mut self.raft_events));
         }
+        self.tell_contact();
         self.tell_catalog(now, &event, fx);
+        fx.emit(Event::CatalogRaft(event));
+    }
+
+    /// Raft says nothing of heartbeats; whoever may answer a stale read asks it when it last heard of the leader.
+    fn tell_contact(&mut self) {
         if let Some(contact) = self.raft.last_contact() {
             self.catalog.leader_contact(contact);
         }
-        fx.emit(Event::CatalogRaft(event));
     }
 
     fn tell_catalog(&mut self, now: Time, event: &raft::Event<CatalogEntry>, fx: &mut impl Fx<Process>) {
@@ -290,6 +298,9 @@ impl ConsulServer {
             self.catalog.member_event(now, event, &mut catalog_via(fx, &mut self.catalog_events));
             if event.role == MemberRole::Server {
                 self.follow_members(now, Some(member), fx);
+                if status == MemberStatus::Alive {
+                    self.flood(now, fx);
+                }
             }
         }
         if let Some(event) = Event::gossip(Pool::ConsulLan(self.region), event) {
@@ -336,12 +347,35 @@ impl ConsulServer {
                 self.look_at_servers(now, fx);
                 return;
             }
+            ServerEvent::FloodDue => {
+                self.flood(now, fx);
+                return;
+            }
             ServerEvent::Applied { .. }
             | ServerEvent::Answered { .. }
             | ServerEvent::Failed { .. }
             | ServerEvent::MemberEventDropped { .. } => {}
         }
         fx.emit(Event::Catalog { region: self.region, event });
+    }
+
+    /// Servers of this datacenter that are alive in the LAN pool and unknown in the WAN pool are joined there (Consul
+    /// `FloodJoins`). One join at a time: what comes meanwhile waits for the next look.
+    fn flood(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        let (lan, wan) = (self.lan.serf(), self.wan.serf());
+        if wan.is_joining() {
+            return;
+        }
+        let status = |pool: &Serf, server| pool.directory().member(server).and_then(|member| pool.status(member));
+        let servers = self.atlas.mains(&self.atlas.spec.regions[self.region].consul);
+        let missing = servers
+            .into_iter()
+            .filter(|&server| status(lan, server) == Some(Status::Alive) && status(wan, server).is_none());
+        let missing: Vec<ProcessId> = missing.collect();
+        if !missing.is_empty() && self.wan.join(now, &missing, &mut wan_via(fx, &mut self.wan_events)) == Mood::Stirred
+        {
+            fx.emit(Event::Stirred(Pool::ConsulWan));
+        }
     }
 
     // Autopilot.

@@ -10,6 +10,7 @@
 //! ping would wait behind other traffic until its time is up; and what pings add to that traffic. Network coordinates
 //! would not move, but a world keeps none.
 
+use crate::base::id::ProcessId;
 use crate::base::machine::{Fx, Input, Kept, Machine};
 use crate::base::time::Time;
 use crate::protocol::gossip::members::Member;
@@ -103,11 +104,23 @@ impl PoolMember {
         };
     }
 
+    /// Joins its pool through these addresses.
+    pub fn join(&mut self, now: Time, addresses: &[ProcessId], fx: &mut impl Fx<Serf>) -> Mood {
+        self.make_up(now, fx);
+        // A member that leaves joins nobody.
+        let _ = self.serf.join(now, addresses, true, fx);
+        self.mood()
+    }
+
     /// Declares a failed member to have left.
     pub fn force_leave(&mut self, now: Time, member: Member, fx: &mut impl Fx<Serf>) -> Mood {
         self.make_up(now, fx);
         // A member that is forgotten meanwhile needs no declaration.
         let _ = self.serf.force_leave(now, member, false, fx);
+        self.mood()
+    }
+
+    fn mood(&self) -> Mood {
         if self.rest == Rest::Awake || self.serf.swim().is_calm() { Mood::Same } else { Mood::Stirred }
     }
 

@@ -1,4 +1,8 @@
 //! A Nomad server process: its Raft, its Serf in the pool of all servers, and everything a server does with them.
+//!
+//! Left out: graceful leave (a leader that removes itself from Raft, Serf's leave, the wait of up to 5 s to be out of
+//! the configuration). No action of a scenario makes a server leave; those it has end or cut off a server without a
+//! word.
 
 use std::sync::Arc;
 
@@ -207,7 +211,7 @@ impl NomadServer {
                 self.server.leadership_lost(now, server_fx);
             }
             raft::Event::LeaderChanged { leader } => self.server.leader_known(*leader),
-            raft::Event::Restore { snapshot } => self.server.install(snapshot.state.clone()),
+            raft::Event::Restore { snapshot } => self.server.install(now, snapshot.state.clone(), server_fx),
             raft::Event::SnapshotDue
             | raft::Event::StateChanged { .. }
             | raft::Event::TermChanged { .. }

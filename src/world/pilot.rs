@@ -46,13 +46,17 @@ impl Pilot {
         *self = Self::new(self.admission);
     }
 
-    /// Raft's servers are to follow the pool's: one of them, or all (Nomad `reconcileMember`).
+    /// Raft's servers are to follow the pool's: one of them, or all (Nomad `reconcileMember`). While too much waits to
+    /// be done, news of one is dropped; the next comparison of all makes up for it.
     pub(super) fn follow<E: Command>(
         &mut self,
         raft: &RaftNode<E>,
         standings: &OrdMap<ProcessId, Standing>,
         member: Option<ProcessId>,
     ) {
+        if member.is_some() && self.changes.len() >= CHANGES_MAX {
+            return;
+        }
         let those = standings.keys().copied().filter(|id| member.is_none_or(|member| member == *id));
         let reaped = member.filter(|id| !standings.contains_key(id));
         for id in those.chain(reaped).filter(|id| *id != raft.id()) {
@@ -101,3 +105,6 @@ impl Pilot {
         }
     }
 }
+
+/// Changes that may wait when another one comes (Nomad `reconcileCh`; Consul's has 256 slots, but no group comes near).
+const CHANGES_MAX: usize = 32;

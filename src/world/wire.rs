@@ -140,6 +140,19 @@ impl Message for Wire {
         }
     }
 
+    fn dial_patience(&self) -> Duration {
+        match self {
+            Self::NomadSerf(_) | Self::Wan(_) => WAN_DIAL,
+            Self::Lan(_)
+            | Self::NomadRaft(_)
+            | Self::CatalogRaft(_)
+            | Self::Nomad(_)
+            | Self::Catalog(_)
+            | Self::Http(_)
+            | Self::Task(_) => HANG_UP,
+        }
+    }
+
     #[inline]
     fn fingerprint(&self) -> u64 {
         let (kind, content) = if let Self::Http(msg) = self { (8, msg.fingerprint()) } else { self.print_of_calls() };
@@ -302,13 +315,28 @@ impl Slot for Alarm {
 /// balancer that cannot connect (ALB) and, as a rule earlier, the user behind it. Calls of Nomad and Consul share a
 /// connection whose keep-alives they leave the rest to.
 const HANG_UP: Duration = Duration::from_secs(10);
+/// memberlist's `TCPTimeout` in its WAN profile, for both pools that span regions.
+const WAN_DIAL: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::gossip::config::SerfConfig;
 
     #[test]
     fn a_message_fits_in_forty_eight_bytes() {
         assert!(size_of::<Wire>() <= 48, "{}", size_of::<Wire>());
+    }
+
+    #[test]
+    fn gossip_dials_for_as_long_as_its_profile_says() {
+        let dial = || gossip::message::Msg::Dial(gossip::message::Stream::Exchange(1));
+        for (msg, config) in [
+            (Wire::Lan(dial()), SerfConfig::consul_lan()),
+            (Wire::Wan(dial()), SerfConfig::consul_wan()),
+            (Wire::NomadSerf(dial()), SerfConfig::nomad()),
+        ] {
+            assert_eq!(msg.dial_patience(), config.swim.tcp_timeout, "{msg}");
+        }
     }
 }

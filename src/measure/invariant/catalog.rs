@@ -96,6 +96,7 @@ impl CatalogLaws {
             | ServerEvent::VerifyLeader { .. }
             | ServerEvent::Failed { .. }
             | ServerEvent::AutopilotDue
+            | ServerEvent::FloodDue
             | ServerEvent::MemberEventDropped { .. } => {}
         }
         self.judge(at);

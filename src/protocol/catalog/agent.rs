@@ -269,6 +269,17 @@ impl CatalogAgent {
         self.servers.remove(server);
     }
 
+    /// The agent has been up for a while: its list of servers is in a random order (the router's rebalancing).
+    pub fn shuffle_servers(&mut self) {
+        self.rounds.pause += 1;
+        self.servers.shuffle(self.draws, self.rounds.pause);
+    }
+
+    /// The server that it asks.
+    pub fn server(&self) -> Option<ProcessId> {
+        self.servers.first()
+    }
+
     /// Serf: how many members the LAN pool has.
     pub fn lan_size(&mut self, members: u32) {
         self.lan_members = members;

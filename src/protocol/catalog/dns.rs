@@ -1,8 +1,11 @@
 //! Which instances a DNS answer of an agent names (Consul `agent/dns.go`). The query behind it is an ordinary health
-//! query that any server may answer; this is the choice that follows.
+//! query that any server may answer; this is the choice that follows. For whoever builds on the catalog: no process of
+//! a world asks by DNS, since fabio watches the catalog itself.
 //!
-//! Left out: wire sizes (an answer is cut by count, not by bytes), SRV extras, recursors, caching (off by default; the
-//! time to live is zero).
+//! Left out: wire sizes (an answer is cut by count, not by bytes, and so not to the 8 addresses that fit without EDNS),
+//! answers over TCP and `a_record_limit` (none by default), names with tags and those of RFC 2782, SRV extras,
+//! recursors, caching (off by default), times to live (zero by default; `service_ttl` by name), and the second question
+//! to the leader when a server is behind it for longer than `max_stale` (ten years by default).
 
 use crate::base::rng::Rng;
 use crate::protocol::catalog::health::HealthFilter;

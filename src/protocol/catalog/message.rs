@@ -159,7 +159,8 @@ pub enum RpcError {
     /// The connection broke while the call was under way.
     #[error("EOF")]
     Eof,
-    /// Raft took no entry in time.
+    /// Raft took no entry in time (`raftApply` gives up after 30 s). Not produced here: Raft takes entries as they
+    /// come.
     #[error("timed out enqueuing operation")]
     Enqueue,
     /// The state store turned the write down: a check without its service.

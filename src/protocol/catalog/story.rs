@@ -356,6 +356,7 @@ impl Story {
             | ServerEvent::Answered { .. }
             | ServerEvent::Failed { .. }
             | ServerEvent::AutopilotDue
+            | ServerEvent::FloodDue
             | ServerEvent::MemberEventDropped { .. } => {}
         }
     }

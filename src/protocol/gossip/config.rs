@@ -120,6 +120,9 @@ pub struct SerfConfig {
     pub tombstone_timeout: Duration,
     /// How long an intent of an unknown member is kept. `RecentIntentTimeout`: 5 min.
     pub recent_intent_timeout: Duration,
+    /// Time after which a configured join that reached nobody is tried again. `retry_join`'s interval in Consul and
+    /// Nomad: 30 s.
+    pub retry_join_interval: Duration,
     /// Slots of the event and of the query window. `EventBuffer`, `QueryBuffer`: 512.
     pub event_buffer: u32,
     /// Query timeout in gossip intervals per decade of pool size. `QueryTimeoutMult`: 16.
@@ -148,6 +151,7 @@ impl SerfConfig {
             reconnect_timeout: Duration::from_hours(24),
             tombstone_timeout: Duration::from_hours(24),
             recent_intent_timeout: Duration::from_mins(5),
+            retry_join_interval: Duration::from_secs(30),
             event_buffer: 512,
             query_timeout_mult: 16,
             user_event_bytes_max: 512,

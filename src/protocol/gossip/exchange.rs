@@ -17,6 +17,15 @@ pub(super) struct Exchange {
     due: Time,
 }
 
+/// What the push/pull alarm waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The end of the stagger after the start.
+    Stagger,
+    /// The next exchange.
+    Interval,
+}
+
 /// Why an exchange was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -41,7 +50,13 @@ impl Swim {
     }
 
     /// The periodic exchange with a random live member. The next one is due an interval after this one has ended.
+    /// Before the first comes an interval too, as long as the table that was joined meanwhile makes it (memberlist
+    /// `pushPullTrigger`).
     pub(super) fn push_pull(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        if std::mem::replace(&mut self.push_pull_wait, Wait::Interval) == Wait::Stagger {
+            fx.arm(Timer::PushPull, self.push_pull_interval());
+            return;
+        }
         match self.pick(1, |me, entry| !me && entry.state == State::Alive).first() {
             Some(&peer) => self.exchange(now, self.table.get(peer).address, Purpose::Periodic, fx),
             None => fx.arm(Timer::PushPull, self.push_pull_interval()),

@@ -85,11 +85,13 @@ impl Roster {
         }
     }
 
-    /// An agent that is not among the established members starts alone.
-    pub(super) fn restart(&mut self, me: Member) {
-        if std::mem::take(&mut self.established) && self.status(me).is_none() {
+    /// An agent that is not among the established members starts alone; says whether this one is among them.
+    pub(super) fn restart(&mut self, me: Member) -> bool {
+        let is_member = self.status(me).is_some();
+        if std::mem::take(&mut self.established) && !is_member {
             self.clear();
         }
+        is_member
     }
 
     pub(super) fn clear(&mut self) {
@@ -206,6 +208,7 @@ impl Serf {
     pub(super) fn notify_leave(&mut self, now: Time, member: Member, fx: &mut impl Fx<Self>) {
         let row = *self.roster.rows.get(member);
         let (Some(address), Some(status)) = (row.address, row.status) else { return };
+        self.ways.forget(member);
         let (after, event) = match status {
             Status::Leaving => (Status::Left, Event::MemberLeave { member: address }),
             Status::Alive => (Status::Failed, Event::MemberFailed { member: address }),

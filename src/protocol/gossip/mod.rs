@@ -10,8 +10,9 @@
 //! Left out: encryption, compression and protocol versions (sizes only); the two hand-off queues of depth 1024 behind
 //! the packet reader (messages are handled as they arrive, so overload shows only through paused processes); merge,
 //! alive and conflict delegates (an address conflict is dropped); the limit of 128 concurrent push/pulls; event
-//! coalescing (off in Consul and Nomad); query filters and relays (the container filters). None of these changes
-//! detection or dissemination times of a pool that is not overloaded.
+//! coalescing (off in Consul and Nomad); query filters and relays (the container filters), acknowledgements of queries
+//! and their `no broadcast` flag. None of these changes detection or dissemination times of a pool that is not
+//! overloaded.
 
 pub mod config;
 pub mod members;
@@ -30,6 +31,7 @@ pub mod coordinate;
 pub mod intent;
 pub mod lamport;
 pub mod serf;
+mod rejoin;
 mod rumour;
 
 #[cfg(test)]

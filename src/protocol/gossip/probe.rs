@@ -11,7 +11,7 @@ use crate::protocol::gossip::members::{Entry, Member, State};
 use crate::protocol::gossip::message::{
     ACK_BYTES, COORDINATE_BYTES, Msg, NACK_BYTES, PING_BYTES, PING_REQUEST_BYTES, Rumour, Stream,
 };
-use crate::protocol::gossip::swim::{Event, Swim, Timer};
+use crate::protocol::gossip::swim::{Event, Swim, Timer, until_tick};
 
 /// The probe under way.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Relay {
 impl Swim {
     /// A tick while a probe waits is remembered, but only one of them.
     pub(super) fn on_probe_tick(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        fx.arm(Timer::Probe, self.config.probe_interval);
+        fx.arm(Timer::Probe, until_tick(now, self.phase, self.config.probe_interval));
         if self.probe.is_some() {
             self.tick_waits = true;
         } else {

@@ -92,7 +92,9 @@ impl Serf {
         payload: &[u8],
         fx: &mut impl Fx<Self>,
     ) -> Result<LTime, SerfError> {
-        self.check_payload(name, payload, self.config.user_event_bytes_max)?;
+        /// `UserEventSizeLimit` as a constant of Serf, which no setting exceeds, in bytes.
+        const EVENT_BYTES_CAP: u32 = 9 * 1024;
+        self.check_payload(name, payload, self.config.user_event_bytes_max.min(EVENT_BYTES_CAP))?;
         let ltime = self.events.clock.time();
         self.events.clock.increment();
         let event = Arc::new(UserEvent { ltime, name: name.into(), payload: payload.into() });
@@ -121,13 +123,17 @@ impl Serf {
     }
 
     /// Answers a query, straight to who asked; the answer may get lost.
-    pub fn answer(&mut self, query: &Query, payload: Arc<[u8]>, fx: &mut impl Fx<Self>) {
+    pub fn answer(&mut self, query: &Query, payload: Arc<[u8]>, fx: &mut impl Fx<Self>) -> Result<(), SerfError> {
+        /// `QueryResponseSizeLimit`, in bytes.
+        const ANSWER_BYTES_MAX: u32 = 1024;
+        check_size(payload.len(), ANSWER_BYTES_MAX)?;
         let member = self.swim.me();
         if query.origin == self.swim.entry(member).address {
             self.on_answer(query.id, member, payload, fx);
         } else {
             fx.send(query.origin, Msg::Answer { id: query.id, member, payload });
         }
+        Ok(())
     }
 
     /// How long a query waits (Serf `DefaultQueryTimeout`).
@@ -139,8 +145,7 @@ impl Serf {
         if self.phase() != Phase::Alive {
             return Err(SerfError::Leaving);
         }
-        let bytes = u32::try_from(name.len() + payload.len()).unwrap_or(u32::MAX);
-        if bytes > limit { Err(SerfError::TooLarge { bytes, limit }) } else { Ok(()) }
+        check_size(name.len() + payload.len(), limit)
     }
 
     pub(super) fn on_user_event(&mut self, now: Time, event: Arc<UserEvent>, gossiped: bool, fx: &mut impl Fx<Self>) {
@@ -187,4 +192,9 @@ impl Serf {
             fx.arm(Timer::Query, due.since(now));
         }
     }
+}
+
+fn check_size(bytes: usize, limit: u32) -> Result<(), SerfError> {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    if bytes > limit { Err(SerfError::TooLarge { bytes, limit }) } else { Ok(()) }
 }

@@ -1,9 +1,14 @@
 //! Serf as a machine: membership with intents over [`Swim`], so that a member that leaves is told from one that fails,
 //! and that failed members are tried again; user events and queries; network coordinates.
 //!
-//! `intent.rs` has the Lamport-ordered intents and the member list, `rumour.rs` user events and queries.
+//! `intent.rs` has the Lamport-ordered intents and the member list, `rejoin.rs` the ways into the pool, `rumour.rs`
+//! user events and queries.
+//!
+//! The tickers that reap and reconnect have the phase of the agent's start; an agent of an established pool started at
+//! a random one. Queues are cut to their depth whenever something is queued, not every 30 s (`QueueCheckInterval`):
+//! while more waits than a queue may hold, the most transmitted of it is dropped up to 30 s earlier. Left out: the time
+//! after which a failed member is forgotten is the same for all (`reconnect_timeout` in a member's tags overrides it).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::id::ProcessId;
@@ -17,6 +22,7 @@ use crate::protocol::gossip::intent::{JOINED, Roster, Status};
 use crate::protocol::gossip::lamport::LamportClock;
 use crate::protocol::gossip::members::{Directory, DirectoryError, Member, Meta, Pool, State};
 use crate::protocol::gossip::message::{Msg, Query, Rumour, Stream, UserEvent};
+use crate::protocol::gossip::rejoin::Ways;
 use crate::protocol::gossip::rumour::{Asked, Window};
 use crate::protocol::gossip::swim::{self, Lane, Purpose, Swim, until_tick};
 
@@ -32,23 +38,14 @@ pub struct Serf {
     pub(super) asked: Vec<Asked>,
     pub(super) rng: Rng,
     locator: Option<Locator>,
+    pub(super) ways: Ways,
     phase: Phase,
-    /// A join under way: exchanges still out, and how many got through.
-    joining: Option<Joining>,
-    /// Members that were alive before the last restart, still to be tried (Serf snapshot).
-    previous: VecDeque<ProcessId>,
+    /// A tick of the tickers that reap and reconnect.
     ticker_phase: Time,
     reap_armed: bool,
     reconnect_armed: bool,
     /// What the membership layer has just said; empty between inputs.
     heard: Vec<swim::Event>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Joining {
-    pending: u32,
-    reached: u32,
-    ignore_old: bool,
 }
 
 /// Where the agent is in its life (Serf `SerfState`).
@@ -79,6 +76,8 @@ pub enum Timer {
     Leave,
     /// The first of our queries is over.
     Query,
+    /// A join that the configuration asks for is tried again.
+    RetryJoin,
 }
 
 impl Slot for Timer {
@@ -89,6 +88,7 @@ impl Slot for Timer {
             Self::Reconnect => swim::Timer::COUNT + 1,
             Self::Leave => swim::Timer::COUNT + 2,
             Self::Query => swim::Timer::COUNT + 3,
+            Self::RetryJoin => swim::Timer::COUNT + 4,
         }
     }
 }
@@ -199,9 +199,8 @@ impl Serf {
             queries: Window::new(window),
             asked: Vec::new(),
             rng: stream("serf"),
+            ways: Ways::default(),
             phase: Phase::Alive,
-            joining: None,
-            previous: VecDeque::new(),
             ticker_phase: Time::ZERO,
             reap_armed: false,
             reconnect_armed: false,
@@ -246,38 +245,13 @@ impl Serf {
         self.locator.as_ref().map(Locator::here)
     }
 
-    /// Joins the pool through whoever of `addresses` can be reached; [`Event::JoinDone`] tells the outcome. With
-    /// `ignore_old`, user events from before are not replayed.
-    pub fn join(
-        &mut self,
-        now: Time,
-        addresses: &[ProcessId],
-        ignore_old: bool,
-        fx: &mut impl Fx<Self>,
-    ) -> Result<(), SerfError> {
-        if self.phase != Phase::Alive {
-            return Err(SerfError::Leaving);
-        }
-        let joining = self.joining.get_or_insert(Joining { pending: 0, reached: 0, ignore_old });
-        joining.pending += addresses.len() as u32;
-        joining.ignore_old |= ignore_old;
-        for &address in addresses {
-            self.with_swim(fx, |swim, part| swim.exchange(now, address, Purpose::Join, part));
-        }
-        if addresses.is_empty() {
-            self.conclude_join(now, fx);
-        }
-        self.digest_heard(now, fx);
-        Ok(())
-    }
-
     /// Leaves gracefully: leave intent, goodbye, and a while of answering probes; [`Event::LeaveDone`] tells when.
     pub fn leave(&mut self, now: Time, fx: &mut impl Fx<Self>) -> Result<(), SerfError> {
         if self.phase != Phase::Alive {
             return Err(SerfError::Leaving);
         }
         self.phase = Phase::Announcing;
-        self.previous.clear();
+        self.ways.abandon();
         let (me, ltime) = (self.swim.me(), self.clock.time());
         self.clock.increment();
         self.on_leave_intent(now, me, ltime, false, fx);
@@ -346,7 +320,7 @@ impl Serf {
     }
 
     /// Calls the membership layer with effects of its own; what it says waits in `heard`.
-    fn with_swim<F: Fx<Self>>(
+    pub(super) fn with_swim<F: Fx<Self>>(
         &mut self,
         fx: &mut F,
         call: impl FnOnce(&mut Swim, &mut Part<'_, F, Self, swim::Event>),
@@ -401,7 +375,7 @@ impl Serf {
             swim::Event::Heard(rumour) => self.on_rumour(now, rumour, fx),
             swim::Event::Merged { serf, join } => {
                 if let Some(serf) = serf {
-                    let ignore_old = join && self.joining.is_some_and(|joining| joining.ignore_old);
+                    let ignore_old = join && self.ways.ignores_old();
                     self.on_knowledge(now, &serf, ignore_old, fx);
                 }
             }
@@ -415,6 +389,7 @@ impl Serf {
             Rumour::JoinIntent { member, ltime } => {
                 if self.on_join_intent(now, member, ltime) {
                     self.pass_on(now, Lane::Intents, Rumour::JoinIntent { member, ltime }, None, fx);
+                    self.wake_tickers(now, fx);
                 }
             }
             Rumour::LeaveIntent { member, ltime, prune } => {
@@ -427,41 +402,6 @@ impl Serf {
             Rumour::Alive { .. } | Rumour::Suspect { .. } | Rumour::Dead { .. } => {
                 unreachable!("the membership layer keeps rumours about members")
             }
-        }
-    }
-
-    fn on_exchanged(&mut self, now: Time, purpose: Purpose, reached: bool, fx: &mut impl Fx<Self>) {
-        match purpose {
-            Purpose::Periodic | Purpose::Reconnect => {}
-            Purpose::Join => {
-                let joining = self.joining.as_mut().expect("a join is under way");
-                joining.pending -= 1;
-                joining.reached += u32::from(reached);
-                if joining.pending == 0 {
-                    self.conclude_join(now, fx);
-                }
-            }
-            Purpose::Rejoin if reached => {
-                self.previous.clear();
-                self.announce_join(now, fx);
-            }
-            Purpose::Rejoin => self.rejoin(now, fx),
-        }
-    }
-
-    fn conclude_join(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        let Some(Joining { pending: 0, reached, .. }) = self.joining else { return };
-        self.joining = None;
-        if reached > 0 && self.phase == Phase::Alive {
-            self.announce_join(now, fx);
-        }
-        fx.emit(Event::JoinDone { reached });
-    }
-
-    /// Tries the next of the members that were alive before a restart, until one answers.
-    fn rejoin(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        if let Some(address) = self.previous.pop_front() {
-            self.with_swim(fx, |swim, part| swim.exchange(now, address, Purpose::Rejoin, part));
         }
     }
 
@@ -508,13 +448,18 @@ impl Serf {
     }
 
     fn start(&mut self, now: Time, fx: &mut impl Fx<Self>) {
-        self.ticker_phase = now;
         if let Some(locator) = &self.locator {
             self.swim.coordinate = Some(Arc::new(*locator.here()));
         }
-        self.roster.restart(self.swim.me());
+        self.ticker_phase = now;
+        let is_member = self.roster.restart(self.swim.me());
+        if is_member {
+            self.ticker_phase += self.rng.stagger(self.config.reconnect_interval.max(self.config.reap_interval));
+        }
         self.pass_down(now, Input::Start, fx);
-        self.rejoin(now, fx);
+        if !is_member {
+            self.find_pool(now, fx);
+        }
         self.digest_heard(now, fx);
     }
 
@@ -592,20 +537,20 @@ impl Machine for Serf {
             Input::Fired(Timer::Reconnect) => self.on_reconnect(now, fx),
             Input::Fired(Timer::Leave) => self.on_leave_timer(fx),
             Input::Fired(Timer::Query) => self.on_query_over(now, fx),
+            Input::Fired(Timer::RetryJoin) => self.on_retry_join(now, fx),
             // Nothing is written and nothing computed.
             Input::Done(_) => {}
         }
     }
 
-    /// With a snapshot, the clocks and the addresses of live members survive (Serf `snapshot.go`; its flush every
-    /// 500 ms is left out); everything else is forgotten. An agent that left rejoins nobody.
+    /// With a snapshot, the clocks and the addresses of live members survive (Serf `snapshot.go`); everything else is
+    /// forgotten. An agent that left has an empty snapshot.
     fn reboot(&mut self, now: Time, kept: &Kept) {
         let me = self.swim.me();
-        self.previous.clear();
         if self.config.snapshot && self.phase == Phase::Alive {
-            let mut alive: Vec<_> = self.roster.alive(me).collect();
-            self.rng.shuffle(&mut alive);
-            self.previous = alive.into();
+            self.ways.restart(me, &self.roster, &mut self.rng);
+        } else {
+            self.ways.restart_afresh();
         }
         if !self.config.snapshot {
             self.clock = LamportClock::started();
@@ -615,7 +560,6 @@ impl Machine for Serf {
         self.asked.clear();
         self.roster.clear();
         self.phase = Phase::Alive;
-        self.joining = None;
         self.reap_armed = false;
         self.reconnect_armed = false;
         self.locator = self.locator.take().map(|_| Locator::new(self.rng.clone()));

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::base::id::ProcessId;
 use crate::base::machine::{Input, Kept, Machine};
-use crate::base::time::Duration;
+use crate::base::time::{Duration, Time};
 use crate::protocol::gossip::config::SerfConfig;
 use crate::protocol::gossip::intent::Status;
 use crate::protocol::gossip::lamport::LTime;
 use crate::protocol::gossip::members::{Member, Meta, Pool};
 use crate::protocol::gossip::message::{Knowledge, Msg, Rumour, SerfKnowledge, Stream, UserEvent};
-use crate::protocol::gossip::serf::{Event, Phase, Serf, SerfError};
+use crate::protocol::gossip::serf::{Event, Phase, Serf, SerfError, Timer};
 use crate::protocol::gossip::testing::{Bench, directory, established};
 
 fn pool_of_six(config: SerfConfig) -> Bench<Serf> {
@@ -262,4 +262,136 @@ fn coordinates_travel_on_acks_and_are_learnt_from() {
     bench.now += Duration::from_millis(30);
     bench.message(to.0, Msg::Ack { seq, coordinate: Some(there), rumours: None });
     assert_ne!(*bench.machine.coordinate().unwrap(), before);
+}
+
+/// The agent of a restarted server, whose configuration names the first three members.
+fn restarted() -> Bench<Serf> {
+    let serf = Serf::new(Arc::new(SerfConfig::nomad()), &established(6), ProcessId(0), (1, "story/serf")).unwrap();
+    let configured: Arc<[ProcessId]> = (0..3).map(ProcessId).collect();
+    let mut bench = Bench::new(serf.configured_with(&configured));
+    restart(&mut bench);
+    bench
+}
+
+fn restart(bench: &mut Bench<Serf>) {
+    let now = bench.now;
+    bench.machine.reboot(now, &Kept::default());
+    bench.sent.clear();
+    bench.input(Input::Start);
+}
+
+/// Who has been dialled since the last look, lowest first.
+fn dialled(bench: &mut Bench<Serf>) -> Vec<u32> {
+    let sent = std::mem::take(&mut bench.sent);
+    let exchanges = sent.into_iter().filter(|(_, msg)| matches!(msg, Msg::Dial(Stream::Exchange(_))));
+    let mut dialled: Vec<u32> = exchanges.map(|(to, _)| to.0).collect();
+    dialled.sort_unstable();
+    dialled
+}
+
+/// Refuses everybody until nobody is tried any more, and says who was.
+fn refuse_all(bench: &mut Bench<Serf>) -> Vec<u32> {
+    let mut tried = Vec::new();
+    loop {
+        let now = dialled(bench);
+        if now.is_empty() {
+            tried.sort_unstable();
+            return tried;
+        }
+        for &peer in &now {
+            bench.input(Input::Refused { to: ProcessId(peer) });
+        }
+        tried.extend(now);
+    }
+}
+
+#[test]
+fn a_snapshot_outlives_restarts_that_reach_nobody_and_drops_who_fails_or_leaves() {
+    let mut bench = pool_of_six(SerfConfig::nomad());
+    bench.rumour(dead(3, 2));
+    bench.rumour(leaves(4, 5));
+    restart(&mut bench);
+    restart(&mut bench);
+    assert_eq!(refuse_all(&mut bench), [1, 2, 4, 5], "a leaver that is still there counts");
+    bench.rumour(alive(1, 1));
+    bench.rumour(dead(1, 2));
+    bench.rumour(alive(3, 2));
+    restart(&mut bench);
+    assert_eq!(refuse_all(&mut bench), [2, 3, 4, 5]);
+}
+
+#[test]
+fn who_reaches_nobody_tries_its_configured_servers_every_30_seconds() {
+    let mut bench = restarted();
+    let tried = refuse_all(&mut bench);
+    assert_eq!(tried.iter().filter(|&&peer| peer <= 2).count(), 4, "both ways: {tried:?}");
+    assert!(tried.contains(&5) && !tried.contains(&0), "{tried:?}");
+    bench.pass(seconds(29));
+    assert!(dialled(&mut bench).is_empty());
+    bench.pass(seconds(1));
+    assert_eq!(dialled(&mut bench), [1, 2]);
+    // Nobody answers at all: a dial of the WAN profile takes 30 s, and so does the pause.
+    bench.pass(seconds(59));
+    assert!(dialled(&mut bench).is_empty());
+    bench.pass(seconds(1));
+    let dials = std::mem::take(&mut bench.sent);
+    let (_, Msg::Dial(stream)) = dials[0].clone() else { panic!("a dial") };
+    bench.message(1, Msg::Accept(stream));
+    let Some(Msg::Push(push)) = bench.sent.iter().find_map(|(_, m)| matches!(m, Msg::Push(_)).then(|| m.clone()))
+    else {
+        panic!("a push")
+    };
+    let theirs = Knowledge { exchange: push.exchange, join: true, members: Box::new([]), serf: None };
+    bench.message(1, Msg::Pull(Box::new(theirs)));
+    bench.input(Input::Refused { to: ProcessId(2) });
+    assert!(events(&mut bench).contains(&Event::JoinDone { reached: 1 }));
+    bench.sent.clear();
+    bench.pass(Duration::from_mins(10));
+    assert!(dialled(&mut bench).is_empty(), "one is enough");
+}
+
+#[test]
+fn agents_of_an_established_pool_reconnect_out_of_step() {
+    let wait = |n: u32| {
+        let name = format!("{n}/serf");
+        let serf = Serf::new(Arc::new(SerfConfig::lan()), &established(6), ProcessId(0), (1, &name)).unwrap();
+        let mut bench = Bench::new(serf);
+        bench.rumour(dead(3, 2));
+        let (reap, reconnect) = (bench.alarm(Timer::Reap).unwrap(), bench.alarm(Timer::Reconnect).unwrap());
+        assert!(reconnect == reap || reconnect == reap + seconds(15), "one ticker started them all");
+        reconnect.since(Time::ZERO)
+    };
+    let waits: Vec<Duration> = (0..60).map(wait).collect();
+    for third in 0..3 {
+        let of_third = |wait: &&Duration| seconds(10 * third) < **wait && **wait <= seconds(10 * (third + 1));
+        assert!(waits.iter().filter(of_third).count() > 10, "{waits:?}");
+    }
+}
+
+#[test]
+fn an_early_join_intent_is_forgotten_in_time() {
+    let pool = Pool::empty(directory(6));
+    let serf = Serf::new(Arc::new(SerfConfig::lan()), &pool, ProcessId(0), (1, "story/serf")).unwrap();
+    let mut bench = Bench::new(serf);
+    assert_eq!(bench.alarm(Timer::Reap), None);
+    bench.rumour(joins(3, 5));
+    assert_eq!(bench.alarm(Timer::Reap), Some(Time::ZERO + seconds(15)));
+}
+
+#[test]
+fn answers_and_user_events_have_a_limit_no_setting_lifts() {
+    let mut bench = pool_of_six(SerfConfig { user_event_bytes_max: 20_000, ..SerfConfig::lan() });
+    let event = bench.with(|serf, now, fx| serf.user_event(now, "x", &[0; 9 * 1_024], fx));
+    assert_eq!(event, Err(SerfError::TooLarge { bytes: 9 * 1_024 + 1, limit: 9 * 1_024 }));
+    let id = bench.with(|serf, now, fx| serf.query(now, "uptime", &[], fx)).unwrap();
+    let asked = events(&mut bench).into_iter().find_map(|event| match event {
+        Event::Query(query) if query.id == id => Some(query),
+        _ => None,
+    });
+    let query = asked.expect("we are asked too");
+    let answer = |bench: &mut Bench<Serf>, bytes: usize| {
+        bench.with(|serf, _, fx| serf.answer(&query, vec![0; bytes].into(), fx))
+    };
+    assert_eq!(answer(&mut bench, 1_025), Err(SerfError::TooLarge { bytes: 1_025, limit: 1_024 }));
+    assert_eq!(answer(&mut bench, 1_024), Ok(()));
 }

@@ -4,9 +4,9 @@
 //! has
 //! the state, the timers, the gossip tick and the packets.
 //!
-//! All tickers have the phase of the process' start (memberlist `schedule`: the stagger delays only the first read of a
-//! ticker). An agent of an established pool starts at a random phase. The gossip ticker exists only while something is
-//! queued, but keeps its phase.
+//! The tickers of probes and gossip have the phase of the process' start (memberlist `schedule`: the stagger delays
+//! only the first read of a ticker), also after a pause. An agent of an established pool starts at a random phase. The
+//! gossip ticker exists only while something is queued that somebody could be told, but keeps its phase.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::protocol::gossip::awareness::Awareness;
 use crate::protocol::gossip::broadcast::{Broadcasts, Packet, Ticket, USER_OVERHEAD, transmit_limit};
 use crate::protocol::gossip::config::Config;
 use crate::protocol::gossip::coordinate::Coordinate;
-use crate::protocol::gossip::exchange::Exchange;
 pub use crate::protocol::gossip::exchange::Purpose;
+use crate::protocol::gossip::exchange::{Exchange, Wait};
 use crate::protocol::gossip::members::{Directory, DirectoryError, Entry, Member, Meta, Pool, State, Table};
 use crate::protocol::gossip::message::{
     COMPOUND_HEADER, COMPOUND_OVERHEAD, Msg, Rumour, Rumours, SerfKnowledge, Stream,
@@ -65,8 +65,10 @@ pub struct Swim {
     /// What acks carry.
     pub(super) coordinate: Option<Arc<Coordinate>>,
     established: Option<Arc<[Member]>>,
-    gossip_phase: Time,
+    /// A tick of the probe ticker and of the gossip ticker.
+    pub(super) phase: Time,
     gossip_armed: bool,
+    pub(super) push_pull_wait: Wait,
 }
 
 /// Alarms of the membership machine.
@@ -231,8 +233,9 @@ impl Swim {
             knowledge: None,
             coordinate: None,
             established,
-            gossip_phase: Time::ZERO,
+            phase: Time::ZERO,
             gossip_armed: false,
+            push_pull_wait: Wait::Stagger,
             config,
         })
     }
@@ -345,19 +348,20 @@ impl Swim {
             self.incarnation = self.table.get(self.me).incarnation;
             self.meta = self.table.get(self.me).meta;
             let phase = self.rng.stagger(self.config.probe_interval);
-            self.gossip_phase = now + phase;
+            self.phase = now + phase;
             fx.arm(Timer::Probe, phase);
             let wait = self.push_pull_interval();
             let wait = self.rng.stagger(wait);
+            self.push_pull_wait = Wait::Interval;
             fx.arm(Timer::PushPull, wait);
             return;
         }
-        self.gossip_phase = now;
+        self.phase = now;
         self.incarnation = 1;
         self.announce(now, fx);
         fx.arm(Timer::Probe, self.config.probe_interval);
         let stagger = self.rng.stagger(self.config.push_pull_interval);
-        fx.arm(Timer::PushPull, stagger + self.push_pull_interval());
+        fx.arm(Timer::PushPull, stagger);
     }
 
     /// Makes sure that the gossip ticker runs; the next tick is strictly after `now`.
@@ -366,7 +370,7 @@ impl Swim {
             return;
         }
         self.gossip_armed = true;
-        fx.arm(Timer::Gossip, until_tick(now, self.gossip_phase, self.config.gossip_interval));
+        fx.arm(Timer::Gossip, until_tick(now, self.phase, self.config.gossip_interval));
     }
 
     /// memberlist `gossip`: one packet each to some members that are alive, suspect or freshly dead.
@@ -376,19 +380,19 @@ impl Swim {
             return;
         }
         let patience = self.config.gossip_to_the_dead;
-        let peers = self.pick(self.config.gossip_nodes, |me, entry| match entry.state {
+        let is_told = |me: bool, entry: &Entry| match entry.state {
             State::Alive | State::Suspect => !me,
             State::Dead => !me && now.since(entry.changed) <= patience,
             State::Left | State::Absent => false,
-        });
-        if peers.is_empty() {
-            return;
-        }
-        for peer in peers {
+        };
+        for peer in self.pick(self.config.gossip_nodes, is_told) {
             let Some(rumours) = self.piggyback(0, fx) else { break };
             fx.send(self.table.get(peer).address, Msg::Gossip(rumours));
         }
-        if !self.is_silent() {
+        // The draws may have found nobody although there is somebody. Who is alone waits for whoever comes, which is a
+        // rumour of its own.
+        let has_audience = self.list.iter().any(|&m| is_told(m == self.me, self.table.get(m)));
+        if !self.is_silent() && has_audience {
             self.wake_gossip(now, fx);
         }
     }
@@ -536,6 +540,7 @@ impl Machine for Swim {
             coordinate: None,
             established: None,
             gossip_armed: false,
+            push_pull_wait: Wait::Stagger,
             config: self.config.clone(),
             directory: self.directory.clone(),
             rng: self.rng.clone(),

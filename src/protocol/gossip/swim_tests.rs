@@ -9,7 +9,7 @@ use crate::base::time::{Duration, Time};
 use crate::protocol::gossip::config::Config;
 use crate::protocol::gossip::members::{Member, Meta, Pool, State};
 use crate::protocol::gossip::message::{Knowledge, Msg, Record, Rumour, Stream};
-use crate::protocol::gossip::swim::{Event, Purpose, Swim};
+use crate::protocol::gossip::swim::{Event, Purpose, Swim, Timer};
 use crate::protocol::gossip::testing::{Bench, directory, established};
 
 const ME: Member = Member(0);
@@ -421,4 +421,46 @@ fn a_restarted_member_learns_of_its_former_life_and_outdoes_it() {
     assert_eq!((state(&bench, 0), bench.machine.count()), ((State::Alive, 1), 1));
     bench.rumour(dead(0, 4, 3));
     assert_eq!(state(&bench, 0), (State::Alive, 5));
+}
+
+#[test]
+fn the_probe_ticker_keeps_its_phase_over_a_pause() {
+    let mut bench = lan();
+    let tick = bench.alarm(Timer::Probe).expect("it ticks");
+    bench.now = tick + Duration::from_millis(2_300);
+    bench.input(Input::Fired(Timer::Probe));
+    assert_eq!(bench.alarm(Timer::Probe), Some(tick + seconds(3)));
+}
+
+/// A member of a pool of 200, of whom only one is still there; probes are far away.
+fn among_the_gone() -> Bench<Swim> {
+    let config = Config { probe_interval: Duration::from_hours(9), ..Config::lan() };
+    let swim = Swim::new(Arc::new(config), &established(200), ProcessId(0), Rng::stream(1, "gone")).unwrap();
+    let mut bench = Bench::new(swim);
+    (2..200).for_each(|member| bench.rumour(dead(member, 1, member)));
+    bench
+}
+
+#[test]
+fn gossip_goes_on_when_the_draws_find_nobody() {
+    let mut bench = among_the_gone();
+    bench.pass(seconds(60));
+    assert!(bench.machine.queue.is_empty(), "one time in twenty nobody is found");
+}
+
+#[test]
+fn who_joins_a_large_pool_waits_for_its_first_exchange_as_long_as_everybody_there() {
+    let config = Arc::new(Config { probe_interval: Duration::from_hours(9), ..Config::lan() });
+    let agent = |pool: &Pool, address| {
+        Bench::new(Swim::new(config.clone(), pool, ProcessId(address), Rng::stream(1, "large")).unwrap())
+    };
+    let mut bench = agent(&Pool::empty(directory(200)), 0);
+    let members = agent(&established(200), 3).machine.records();
+    let table = Knowledge { exchange: 7, join: true, members, serf: None };
+    bench.message(3, Msg::Push(Box::new(table)));
+    let dials = |bench: &Bench<Swim>| bench.sent.iter().filter(|(_, m)| matches!(m, Msg::Dial(_))).count();
+    bench.pass(seconds(120));
+    assert_eq!(dials(&bench), 0, "an interval of four times 30 s comes first");
+    bench.pass(seconds(30));
+    assert_eq!(dials(&bench), 1);
 }

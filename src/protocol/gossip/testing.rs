@@ -47,6 +47,11 @@ impl<M: Machine<Msg = Msg>> Bench<M> {
         self.armed.iter().copied().flatten().min_by_key(|&(at, timer)| (at, timer.slot()))
     }
 
+    /// When this alarm goes off, if it is set.
+    pub(super) fn alarm(&self, timer: M::Timer) -> Option<Time> {
+        self.armed.get(timer.slot()).copied().flatten().map(|(at, _)| at)
+    }
+
     /// Lets time pass; alarms go off.
     pub(super) fn pass(&mut self, span: Duration) {
         let until = self.now + span;

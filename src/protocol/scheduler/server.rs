@@ -300,9 +300,10 @@ impl<D: Decide> Server<D> {
         &self.state
     }
 
-    /// A Raft snapshot replaces the state. Queries that wait are answered by the next change.
-    pub fn install(&mut self, state: State) {
+    /// A Raft snapshot replaces the state; queries that wait for what it has are answered.
+    pub fn install(&mut self, now: Time, state: State, fx: &mut impl Fx<Self>) {
         self.state = state;
+        self.restored(now, fx);
     }
 
     /// Whether this server leads and is established.

@@ -11,8 +11,9 @@ use crate::model::job::{Job, JobId, JobKind, Update};
 use crate::model::node::{Eligibility, NodeId, NodeStatus};
 use crate::protocol::client::event::{Event as ClientEvent, Exit};
 use crate::protocol::scheduler::decide::Decision;
-use crate::protocol::scheduler::event::{Change, Event};
-use crate::protocol::scheduler::message::{Reply, RpcError};
+use crate::protocol::scheduler::event::{Change, Event, OperatorTag};
+use crate::protocol::scheduler::forward::Origin;
+use crate::protocol::scheduler::message::{AllocsRequest, Reply, Request, RpcError};
 use crate::protocol::scheduler::operation::{AllocOf, Operation};
 use crate::protocol::scheduler::plan::Rejection;
 use crate::protocol::scheduler::release::SchedulerConfig;
@@ -243,6 +244,34 @@ fn a_node_cut_off_and_declared_lost_stops_its_work_when_it_returns() {
     assert_eq!(region.count(ClientStatus::Running), 2);
     let state = region.servers[0].state();
     assert!(state.nodes().values().all(|entry| entry.node.status == NodeStatus::Ready));
+}
+
+#[test]
+fn a_snapshot_answers_the_queries_whose_index_it_has_passed() {
+    let mut region = Region::new(3, 2, 4);
+    region.run_for(secs(20));
+    let before = region.servers[2].state().clone();
+    region.operate(1, Operation::RegisterJob(Arc::new(job(0, 50, 4))));
+    region.run_for(secs(20));
+    let after = region.servers[2].state().clone();
+    let (node, index) = (NodeId(0), before.index());
+    // The server is set back; two queries wait for what it has not seen, one for what nobody has.
+    let ask = |region: &mut Region, tag, request| {
+        region.server(2, |server, now, fx| server.query(now, Origin::Operator(OperatorTag(tag)), request, fx));
+    };
+    region.server(2, |server, now, fx| server.install(now, before, fx));
+    region.told.clear();
+    let body = |min_index| Request::Allocs(Arc::new(AllocsRequest { ids: Vec::new(), min_index }));
+    ask(&mut region, 1, Request::ClientAllocs { node, min_index: index });
+    ask(&mut region, 2, body(after.index()));
+    ask(&mut region, 3, body(after.index() + 1));
+    assert!(region.told.is_empty(), "{:?}", region.told);
+    region.server(2, |server, now, fx| server.install(now, after, fx));
+    let answered = |(_, event): &(Time, Event)| match event {
+        Event::Operated { tag, reply: Reply::ClientAllocs(_) | Reply::Allocs(_) } => Some(tag.0),
+        _ => None,
+    };
+    assert_eq!(region.told.iter().filter_map(answered).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]

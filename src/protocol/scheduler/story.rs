@@ -516,6 +516,7 @@ impl<D: Decide> Region<D> {
         }
     }
 
+    /// Something is done to a server.
     pub(crate) fn server(&mut self, server: usize, act: impl FnOnce(&mut Server<D>, Time, &mut Effects<Server<D>>)) {
         let mut fx = Effects::new();
         act(&mut self.servers[server], self.now, &mut fx);

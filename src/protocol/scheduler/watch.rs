@@ -23,8 +23,9 @@ use crate::protocol::scheduler::worker::Decide;
 /// Queries that wait.
 #[derive(Debug, Clone, Default)]
 pub struct Watchers {
-    /// One query per node: a client has only one, and a later one replaces one that was given up.
-    nodes: IdVec<NodeId, Option<Origin>>,
+    /// One query per node, and the index it waits to see passed: a client has only one, and a later one replaces one
+    /// that was given up.
+    nodes: IdVec<NodeId, Option<(Origin, u64)>>,
     deadlines: Deadlines<NodeId>,
     due: Option<Time>,
     allocs: OrdMap<AllocId, Vec<(Origin, u64)>>,
@@ -35,7 +36,7 @@ pub struct Watchers {
 
 impl Watchers {
     fn take(&mut self, node: NodeId) -> Option<Origin> {
-        self.nodes.get_mut(node)?.take()
+        self.nodes.get_mut(node)?.take().map(|(origin, _)| origin)
     }
 }
 
@@ -49,7 +50,7 @@ impl<D: Decide> Server<D> {
                     self.answer_node(now, origin, node, fx);
                 } else {
                     let patience = self.config.block + self.rng.stagger(self.config.block / 16);
-                    *self.watchers.nodes.get_or_default(node) = Some(origin);
+                    *self.watchers.nodes.get_or_default(node) = Some((origin, min_index));
                     self.watchers.deadlines.set(node, now + patience);
                     self.arm_watch(now, fx);
                 }
@@ -103,10 +104,7 @@ impl<D: Decide> Server<D> {
                 self.answer_node(now, origin, *node, fx);
             }
         }
-        while let Some(entry) = self.watchers.states.first_entry().filter(|entry| entry.key().0 <= applied.index) {
-            let (origin, body) = entry.remove();
-            self.answer_allocs(now, origin, &body, fx);
-        }
+        self.answer_states(now, applied.index, fx);
         if self.watchers.allocs.is_empty() {
             return;
         }
@@ -143,6 +141,31 @@ impl<D: Decide> Server<D> {
             | Command::DeploymentStatus { .. }
             | Command::PromoteDeployment { .. }
             | Command::AllocHealth { .. } => {}
+        }
+    }
+
+    /// Answers the requests for a state that is reached at `index`.
+    fn answer_states(&mut self, now: Time, index: u64, fx: &mut impl Fx<Self>) {
+        while let Some(entry) = self.watchers.states.first_entry().filter(|entry| entry.key().0 <= index) {
+            let (origin, body) = entry.remove();
+            self.answer_allocs(now, origin, &body, fx);
+        }
+    }
+
+    /// The state was replaced as a whole: every query looks again, and waits on if nothing has passed its index.
+    pub(super) fn restored(&mut self, now: Time, fx: &mut impl Fx<Self>) {
+        for node in self.watchers.nodes.ids().collect::<Vec<_>>() {
+            let index = self.state.node(node).map_or(0, |entry| entry.allocs_index);
+            if self.watchers.nodes[node].is_some_and(|(_, min_index)| index > min_index)
+                && let Some(origin) = self.watchers.take(node)
+            {
+                self.watchers.deadlines.clear(node);
+                self.answer_node(now, origin, node, fx);
+            }
+        }
+        self.answer_states(now, self.state.index(), fx);
+        for id in self.watchers.allocs.keys().copied().collect::<Vec<_>>() {
+            self.wake_alloc(now, id, fx);
         }
     }
 

@@ -349,7 +349,7 @@ impl React<Serf> for SerfWatch {
             }
             serf::Event::Query(query) => {
                 self.seen.entry(me).or_insert(now);
-                agent.answer(&query, Arc::from([0_u8; 8]), fx);
+                agent.answer(&query, Arc::from([0_u8; 8]), fx).unwrap();
             }
             serf::Event::Answered { .. } => {
                 self.answers += 1;

@@ -1,0 +1,47 @@
+//! How long things take to begin: connections to open, processes to start again.
+
+use crate::base::id::{HostId, ProcessId};
+use crate::base::time::Duration;
+use crate::sim::fault::{Rule, Selector};
+use crate::sim::tests::{A, B, Msg, act, check, ms, run, world};
+
+#[test]
+fn an_attempt_to_connect_lasts_as_long_as_its_message_says() {
+    let mut engine = world(2);
+    engine.add_rule(Rule::cut(Selector::Zone(0), Selector::Zone(1)));
+    act(&mut engine, A, |fx| fx.send(B, Msg::Slow(1)));
+    run(&mut engine, 60_000);
+    check(&engine, A, &["30001.000001 refused p1"]);
+    assert_eq!(engine.pending(), 0);
+}
+
+#[test]
+fn processes_that_come_back_together_start_apart_each_by_its_own_draw() {
+    let starts = |spread: Duration| {
+        let mut engine = world(3);
+        let mut starts = Vec::new();
+        for life in 1..=2 {
+            for host in [HostId(0), HostId(1)] {
+                engine.spread_boots(ProcessId(host.0), spread);
+                let cause = engine.new_cause();
+                engine.crash_host(host, cause);
+                engine.boot_host(host, cause);
+            }
+            assert!(!engine.is_running(A));
+            run(&mut engine, 2_000 * life);
+            assert!(engine.is_running(A));
+        }
+        for process in [A, B] {
+            let lines = &engine.process(process).lines;
+            let at = lines.iter().filter_map(|line| line.strip_suffix(" start"));
+            starts.extend(at.map(|at| at.parse::<f64>().expect("a number")));
+        }
+        starts
+    };
+    let ours = starts(ms(1_000));
+    assert_eq!(ours, starts(ms(1_000)), "the same draws");
+    let [a1, a2, b1, b2] = ours[..] else { panic!("two lives each: {ours:?}") };
+    assert!((1.0..1_001.0).contains(&a1) && (2_000.0..3_000.0).contains(&a2), "{ours:?}");
+    assert!((a1 - b1).abs() > 1.0 && (a2 - b2).abs() > 1.0 && (a2 - a1 - 1_999.0).abs() > 1.0, "{ours:?}");
+    assert_eq!(starts(Duration::ZERO), [1.0, 2_000.0, 1.0, 2_000.0], "by default at once");
+}
