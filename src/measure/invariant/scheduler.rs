@@ -475,7 +475,7 @@ mod tests {
         laws.judge(at(30), Some(at(0)));
         assert!(violations(&laws).is_empty());
         let ended = Evaluation { status: EvalStatus::Canceled, ..Evaluation::clone(&waits(0)) };
-        commit(&mut laws, 6, Change::EvalEnded { eval: ended.into() });
+        commit(&mut laws, 6, Change::EvalEnded { eval: ended.into(), purged: false });
         laws.judge(at(30), Some(at(28)));
         assert!(violations(&laws).is_empty());
         laws.judge(at(40), Some(at(28)));
