@@ -92,7 +92,7 @@ fn a_grid_comes_to_a_table_files_and_charts() {
     assert!(ended.stdout.contains("16 runs: 8 points with seeds 1 2  |  design grid"), "{}", ended.stdout);
     // Nomad's server marks a machine down its time to live plus the grace after its last heartbeat.
     assert!(ended.stdout.contains(
-        "the answer to `failover.replace max < 30s` flips between 15 s and 20 s of `options.heartbeat_grace`"
+        "the answer to `failover.replace max < 30s` flips between 10 s and 15 s of `options.heartbeat_grace`"
     ));
     assert!(ended.stdout.contains("assumed values that were varied here: `services[0].image_pull` = 0s"));
     assert!(ended.stderr.ends_with(&format!("result in {out}\n")), "{}", ended.stderr);
