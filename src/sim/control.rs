@@ -50,9 +50,10 @@ impl<P: Actor> Engine<P> {
     }
 
     /// Freezes a process (`SIGSTOP`, a stalled virtual machine): it is sent nothing; its host still takes what arrives.
+    /// One that is about to start does so when it goes on.
     pub fn pause(&mut self, process: ProcessId) -> bool {
         let seat = &mut self.core.seats[process];
-        let is_new = seat.state == State::Running && !seat.paused;
+        let is_new = seat.state != State::Stopped && !seat.paused;
         seat.paused |= is_new;
         is_new
     }

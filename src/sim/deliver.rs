@@ -62,7 +62,8 @@ impl<P: Actor> Core<P> {
 
     #[cold]
     fn miss_datagram(&mut self, to: ProcessId, place: u32) {
-        if self.seats[to].paused {
+        let seat = &self.seats[to];
+        if seat.state == State::Running && seat.paused {
             self.hold(to, place);
         } else {
             self.parcels.take(place);
@@ -74,9 +75,14 @@ impl<P: Actor> Core<P> {
     pub(super) fn open_other(&mut self, parcel: Parcel, place: u32) -> Option<(ProcessId, Cause, Due)> {
         match parcel {
             Parcel::Start(ticket) => {
-                self.parcels.take(place);
                 let seat = &mut self.seats[ticket.process];
-                if seat.incarnation != ticket.incarnation || seat.state != State::Starting {
+                let is_due = seat.incarnation == ticket.incarnation && seat.state == State::Starting;
+                if is_due && seat.paused {
+                    self.hold(ticket.process, place);
+                    return None;
+                }
+                self.parcels.take(place);
+                if !is_due {
                     return None;
                 }
                 seat.state = State::Running;

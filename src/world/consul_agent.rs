@@ -188,7 +188,8 @@ impl ConsulAgent {
         self.agent.server()
     }
 
-    /// Serf starts with its members known; the agent hears of the servers once, and has used all of them in turn.
+    /// Serf starts with its members known; the agent hears of the servers once, and asks them
+    /// in an order of its own.
     fn meet_servers(&mut self, now: Time, fx: &mut impl Fx<Process>) {
         let members: Vec<ProcessId> = self.lan.serf().members().map(|(_, address, _)| address).collect();
         self.agent.lan_size(u32::try_from(members.len()).unwrap_or(u32::MAX));

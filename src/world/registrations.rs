@@ -2,8 +2,8 @@
 //! `command/agent/consul`, `ServiceClient`).
 //!
 //! A change is told the agent at once. If the agent is not there, or dies, nobody knows what it still has: the client
-//! then asks it for its services, after 1 s, 2 s and so on up to 30 s, and tells it the difference; so it does when it
-//! starts again itself. The original also compares every 30 s. While the agent has what was wanted that changes
+//! then asks it for its services, after 1 s, 2 s and so on up to 30 s or at the next change, and tells it the
+//! difference; so it does when it starts again itself. The original also compares every 30 s. While the agent has what was wanted that changes
 //! nothing, so it is left out here until the agent says that it has removed a service by itself.
 
 use std::sync::Arc;
@@ -57,12 +57,25 @@ impl Registrations {
     /// These are the services of `owner` from now on.
     pub fn set(&mut self, now: Time, owner: Owner, services: Vec<Arc<ServiceDefinition>>, fx: &mut impl Fx<Process>) {
         let before = self.wanted.remove(&owner).unwrap_or_default();
+        if self.failures > 0 {
+            // Every change tries to bring all in line.
+            let is_change = !before.is_empty() || !services.is_empty();
+            self.want(owner, services);
+            if is_change {
+                self.compare(now, fx);
+            }
+            return;
+        }
         for gone in before.iter().filter(|gone| services.iter().all(|service| service.id != gone.id)) {
             self.tell(now, CatalogMsg::Deregister(gone.id), fx);
         }
         for service in &services {
             self.tell(now, CatalogMsg::Register(Arc::clone(service)), fx);
         }
+        self.want(owner, services);
+    }
+
+    fn want(&mut self, owner: Owner, services: Vec<Arc<ServiceDefinition>>) {
         if !services.is_empty() {
             self.wanted.insert(owner, services);
         }

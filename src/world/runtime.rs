@@ -2,7 +2,8 @@
 //!
 //! A task listens on its ports once its service has come up; requests and health checks are answered from then on. A
 //! task of a job that is an ingress's proxy runs the proxy itself, which ends it: with failure when it gives up by
-//! itself, well when it was told to stop and has drained.
+//! itself, well when it was told to stop and has drained. A machine runs one proxy; another that starts beside it finds
+//! its addresses taken (that of its pages, if not that of its requests) and exits with failure.
 //!
 //! Left out:
 //!
@@ -39,7 +40,7 @@ use crate::world::naming;
 use crate::world::process::Process;
 use crate::world::proxy::Proxy;
 use crate::world::runtime::pause::Pauses;
-use crate::world::spec::{MachineId, ServiceSpec};
+use crate::world::spec::{IngressSpec, MachineId, ServiceSpec};
 use crate::world::station::station_config;
 use crate::world::via::unwrap;
 use crate::world::wire::{Alarm, RuntimeTimer, TaskMsg, Wire};
@@ -131,7 +132,7 @@ impl Runtime {
 
     /// The proxy that runs here and is not paused, if one does.
     pub fn proxy_at_work(&self) -> Option<&Proxy> {
-        self.proxy.as_ref().filter(|proxy| !self.pauses.has((proxy.alloc(), 0)))
+        self.proxy.as_ref().filter(|proxy| !self.pauses.has(task_of(proxy)))
     }
 
     /// A response was passed on to its user past the proxy that runs here: see [`Proxy::passed_on`].
@@ -180,7 +181,12 @@ impl Runtime {
     /// The machine lost power: every task is gone.
     pub fn reboot(&mut self, _now: Time, _kept: &Kept) {
         let (images, runs) = (mem::take(&mut self.images), mem::take(&mut self.runs));
-        *self = Self { images, runs, ..Self::new(self.machine, &self.atlas, self.draws) };
+        *self = Self { images, runs, speed: self.speed, ..Self::new(self.machine, &self.atlas, self.draws) };
+    }
+
+    /// The speed once it runs.
+    pub fn will_run_at(&mut self, speed: f64) {
+        self.speed = speed;
     }
 
     /// Kills every task of a job (SIGKILL from outside), as a fault does. Returns how many there were.
@@ -285,26 +291,21 @@ impl Runtime {
     /// The image is there and the task runs.
     fn run(&mut self, now: Time, id: TaskId, fx: &mut impl Fx<Process>) {
         let Some(alloc) = self.tasks.get(&id).map(|task| Arc::clone(&task.alloc)) else { return };
-        if id.1 == 0 && self.proxy.is_none() {
-            self.start_proxy(now, &alloc, fx);
+        let atlas = Arc::clone(&self.atlas);
+        let region = atlas.region(self.machine);
+        let is_its = |ingress: &&IngressSpec| ingress.region == region && *ingress.job == *alloc.job.name;
+        let ours = atlas.spec.ingress.iter().map(|(_, ingress)| ingress).find(is_its).filter(|_| id.1 == 0);
+        let is_taken = self.proxy.is_some();
+        if let Some(ingress) = ours.filter(|_| !is_taken) {
+            let mut proxy = Proxy::new(self.machine, &atlas, alloc.id, ingress, self.ticket);
+            proxy.handle(now, Input::Start, fx);
+            self.proxy = Some(proxy);
+            checks::ports_changed(&atlas, self.machine, fx);
         }
         self.tell(TaskMsg::Started { alloc: id.0, task: id.1 }, fx);
         self.notice(id.0, true, fx);
-    }
-
-    fn start_proxy(&mut self, now: Time, alloc: &Arc<Alloc>, fx: &mut impl Fx<Process>) {
-        let region = self.atlas.region(self.machine);
-        let ours = self
-            .atlas
-            .spec
-            .ingress
-            .iter()
-            .find(|(_, ingress)| ingress.region == region && *ingress.job == *alloc.job.name);
-        if let Some((_, ingress)) = ours {
-            let mut proxy = Proxy::new(self.machine, &self.atlas, alloc.id, ingress, self.ticket);
-            proxy.handle(now, Input::Start, fx);
-            self.proxy = Some(proxy);
-            checks::ports_changed(&self.atlas, self.machine, fx);
+        if ours.is_some() && is_taken {
+            self.end(id, Exit::Failure, fx);
         }
     }
 
@@ -316,11 +317,9 @@ impl Runtime {
         if mem::replace(&mut task.ending, true) {
             return;
         }
-        if self.proxy.as_ref().is_some_and(|proxy| (proxy.alloc(), 0) == id) {
-            return self.with_proxy(fx, Proxy::shutdown);
-        }
         let service = task.ports.iter().find_map(|&(_, service)| service);
         let takes = service.map(|index| self.atlas.spec.services[index].stop).unwrap_or_default();
+        let takes = if self.is_proxys(id) { Duration::ZERO } else { takes };
         if self.pauses.has(id) {
             return self.pauses.put_off(takes, id, Step::End);
         }
@@ -336,7 +335,7 @@ impl Runtime {
             self.facade.instances.retain(|(other, _)| *other != port);
             closed |= self.stations.remove(port, &mut Doors { fx, facade: &self.facade });
         }
-        if let Some(proxy) = self.proxy.take_if(|proxy| (proxy.alloc(), 0) == id) {
+        if let Some(proxy) = self.proxy.take_if(|proxy| task_of(proxy) == id) {
             self.ticket = proxy.die(fx);
             closed = true;
         }
@@ -358,6 +357,7 @@ impl Runtime {
             match step {
                 Step::Run => self.run(now, id, fx),
                 Step::Up => self.listen(now, id, fx),
+                Step::End if self.is_proxys(id) => self.with_proxy(fx, Proxy::shutdown),
                 Step::Finish | Step::End => self.end(id, Exit::Success, fx),
                 Step::Fail => self.end(id, Exit::Failure, fx),
             }
@@ -397,10 +397,14 @@ impl Runtime {
         let Some(proxy) = &mut self.proxy else { return };
         act(proxy, fx);
         if proxy.has_exited() {
-            let id = (proxy.alloc(), 0);
+            let id = task_of(proxy);
             let is_told = self.tasks.get(&id).is_some_and(|task| task.ending);
             self.end(id, if is_told { Exit::Success } else { Exit::Failure }, fx);
         }
+    }
+
+    fn is_proxys(&self, id: TaskId) -> bool {
+        self.proxy.as_ref().is_some_and(|proxy| task_of(proxy) == id)
     }
 
     fn service(&self, name: &str) -> Option<usize> {
@@ -415,6 +419,11 @@ impl Runtime {
         let instance = Instance { region: self.atlas.region(self.machine), alloc };
         fx.emit(Event::Notice(Notice::TaskRunning { instance, machine: self.machine, running }));
     }
+}
+
+/// The task that runs a proxy.
+fn task_of(proxy: &Proxy) -> TaskId {
+    (proxy.alloc(), 0)
 }
 
 /// The effects of the stations.

@@ -29,8 +29,8 @@ pub(super) enum Standing {
     PausedTasks(Vec<(ProcessId, TaskId)>),
     /// Machines and balancers without power.
     Unpowered { machines: Vec<MachineId>, balancers: Vec<usize> },
-    /// Rules of the network, and balancers that are cut off.
-    Cut { rules: Vec<RuleId>, balancers: Vec<usize> },
+    /// A rule of the network.
+    Cut(RuleId),
     /// Machines with a slow or stalled disk.
     Disk(Vec<MachineId>),
     /// Machines with a slow processor.
@@ -72,6 +72,7 @@ impl World {
             }
             Action::ProcessPause(target) => {
                 let processes = self.processes(&machines, &target.process);
+                self.forget_broken_pauses();
                 processes.iter().for_each(|&process| {
                     self.engine.pause(process);
                 });
@@ -171,13 +172,11 @@ impl World {
                 for &balancer in &balancers {
                     self.engine.boot_host(self.balancer_hosts[balancer], cause);
                 }
-                self.tell_users_of_return(balancers);
+                self.tell_users();
             }
-            Some(Standing::Cut { rules, balancers }) => {
-                for rule in rules {
-                    self.engine.remove_rule(rule);
-                }
-                self.tell_users_of_return(balancers);
+            Some(Standing::Cut(rule)) => {
+                self.engine.remove_rule(rule);
+                self.tell_users();
             }
             Some(Standing::Disk(machines)) => {
                 for machine in machines {
@@ -216,13 +215,20 @@ impl World {
         factors.last().unwrap_or(1.0)
     }
 
-    /// Balancers are back, as far as no other entry keeps them away.
-    fn tell_users_of_return(&mut self, mut balancers: Vec<usize>) {
-        self.leave_to_others(&mut balancers, |standing| match standing {
-            Standing::Unpowered { balancers, .. } | Standing::Cut { balancers, .. } => balancers,
-            _ => &[],
-        });
-        self.tell_users(&balancers, true);
+    /// A pause ends with what it stopped. What has died since and is back is no longer held by it.
+    fn forget_broken_pauses(&mut self) {
+        for standing in self.standing.iter_mut().flatten() {
+            match standing {
+                Standing::Paused(processes) => processes.retain(|process| self.engine.is_paused(*process)),
+                Standing::PausedTasks(tasks) => {
+                    tasks.retain(|(process, task)| match self.engine.process(*process) {
+                        Process::Runtime(runtime) => runtime.is_paused(*task),
+                        _ => false,
+                    });
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The machines an entry hits now, ascending.
@@ -401,6 +407,7 @@ impl World {
     fn pause_tasks(&mut self, machines: &[MachineId], job: &str, cause: Cause, witness: &mut dyn Witness) -> Standing {
         let runtimes: Vec<ProcessId> =
             machines.iter().filter_map(|machine| self.atlas.processes[*machine].runtime).collect();
+        self.forget_broken_pauses();
         let mut paused = Vec::new();
         for process in runtimes {
             let ear = &mut ear!(self, witness);
@@ -477,21 +484,26 @@ impl World {
         cause: Cause,
         witness: &mut dyn Witness,
     ) -> Standing {
-        self.tell_users(&balancers, false);
         match kind {
             OutageKind::Power => {
                 self.unpower(&machines, cause, witness);
                 for &balancer in &balancers {
                     self.engine.crash_host(self.balancer_hosts[balancer], cause);
                 }
+                self.tell_users();
                 Standing::Unpowered { machines, balancers }
             }
             OutageKind::Network => {
                 let rest = Selector::Not(Box::new(cut.clone()));
-                let rule = self.engine.add_rule(Rule::cut(cut, rest));
-                Standing::Cut { rules: vec![rule], balancers }
+                self.impose(Rule::cut(cut, rest))
             }
         }
+    }
+
+    fn impose(&mut self, rule: Rule) -> Standing {
+        let rule = self.engine.add_rule(rule);
+        self.tell_users();
+        Standing::Cut(rule)
     }
 
     fn rule(&mut self, entry: EntryId, (from, to): (&Side, &Side), symmetric: bool, verdict: Verdict) -> Standing {
@@ -503,13 +515,7 @@ impl World {
             (None, None) => (Selector::Any, Selector::Any),
         };
         let direction = if symmetric { Direction::BothWays } else { Direction::OneWay };
-        let rule = self.engine.add_rule(Rule { from, to, direction, channel: None, verdict });
-        let mut balancers: Vec<usize> = Vec::new();
-        if self.atlas.spec.timeline[entry].action.cuts_links() {
-            balancers.extend((0..self.atlas.balancers.len()).filter(|&balancer| self.is_cut_from_users(balancer)));
-        }
-        self.tell_users(&balancers, false);
-        Standing::Cut { rules: vec![rule], balancers }
+        self.impose(Rule { from, to, direction, channel: None, verdict })
     }
 
     /// Whether users could not speak to a balancer, or not hear it, under the rules in force.
@@ -536,13 +542,17 @@ impl World {
     fn set_speed(&mut self, machines: &[MachineId], factor: f64, witness: &mut dyn Witness) {
         for &machine in machines {
             self.engine.slow_cpu(Self::host(machine), factor);
-            if let Some(runtime) = self.atlas.processes[machine].runtime {
-                let ear = &mut ear!(self, witness);
-                self.engine.with(runtime, ear, |process, now, fx| {
-                    if let Process::Runtime(runtime) = process {
-                        runtime.set_speed(now, 1.0 / factor, fx);
-                    }
-                });
+            let Some(process) = self.atlas.processes[machine].runtime else { continue };
+            let ear = &mut ear!(self, witness);
+            self.engine.with(process, ear, |process, now, fx| {
+                if let Process::Runtime(runtime) = process {
+                    runtime.set_speed(now, 1.0 / factor, fx);
+                }
+            });
+            if !self.engine.is_running(process)
+                && let Process::Runtime(runtime) = self.engine.process_mut(process)
+            {
+                runtime.will_run_at(1.0 / factor);
             }
         }
     }
@@ -555,13 +565,16 @@ impl World {
             .collect()
     }
 
-    /// The cloud's health checks of the balancers' addresses see what users would.
-    fn tell_users(&mut self, balancers: &[usize], works: bool) {
+    /// The cloud's health checks of the balancers' addresses see what users would, from now on.
+    fn tell_users(&mut self) {
         let now = self.now();
-        for &source in &Arc::clone(&self.atlas).sources {
+        let atlas = Arc::clone(&self.atlas);
+        let is_well = |place: usize| self.engine.host_up(self.balancer_hosts[place]) && !self.is_cut_from_users(place);
+        let well: Vec<bool> = (0..atlas.balancers.len()).map(is_well).collect();
+        for &source in &atlas.sources {
             if let Process::Users(users) = self.engine.process_mut(source) {
-                for &balancer in balancers {
-                    users.set_in_service(now, self.atlas.balancers[balancer].2, works);
+                for (&(_, _, balancer), &works) in atlas.balancers.iter().zip(&well) {
+                    users.set_in_service(now, balancer, works);
                 }
             }
         }

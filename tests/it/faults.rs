@@ -65,6 +65,10 @@ fn plain(timeline: &str, rest: &str) -> Lowered {
 
 /// Users of a web service, with another job beside it on the same machine.
 fn shop(timeline: &str, expect: &str) -> Lowered {
+    lowered_shop(timeline, expect, &[])
+}
+
+fn lowered_shop(timeline: &str, expect: &str, edits: &[&str]) -> Lowered {
     let text = format!(
         r#"Scenario(
             name: "x", duration: "5m", warmup: "1m", network: Preset("lan"),
@@ -93,7 +97,7 @@ fn shop(timeline: &str, expect: &str) -> Lowered {
             expect: [{expect}],
         )"#
     );
-    lowered(&text, &[])
+    lowered(&text, edits)
 }
 
 #[test]
@@ -138,9 +142,103 @@ fn a_paused_job_does_nothing_until_it_is_resumed() {
         let expect = r#""request.success_ratio during process-pause < 5%", "failover.request_gap max > 58s",
             "placement.churn total == 0""#;
         let outcome = holds(&shop(&pause, expect));
-        let values = outcome.series.iter().find(|series| series.name.starts_with("requests.good")).unwrap();
-        let good = |second: usize| values.values[second / 5].unwrap_or(0.0);
-        assert!(good(110) > 15.0 && good(150) < 1.0 && good(270) > 15.0, "{job}: {:?}", values.values);
+        let good = [110, 150, 270].map(|second| good_at(&outcome, second));
+        assert!(good[0] > 15.0 && good[1] < 1.0 && good[2] > 15.0, "{job}: {good:?}");
+    }
+}
+
+/// A stopped process cannot tell those who wait that it is too late; they get their answers when it goes on.
+#[test]
+fn a_paused_service_rejects_nobody() {
+    let load = ["services[0].queue_timeout=1s", "traffic[0].rate=200/s", "traffic[0].timeout=10s"];
+    let pause = r#"At("2m", ProcessPause(target: "web in r", lasts: "5s"))"#;
+    let lowered = lowered_shop(pause, r#""request.errors{kind=503} total during process-pause == 0""#, &load);
+    assert!(good_at(&holds(&lowered), 122) < 1.0);
+}
+
+/// A paused proxy does not hear that it is to stop; it is killed when its time to do so is over.
+#[test]
+fn a_paused_proxy_does_not_stop_by_itself() {
+    let stopped = |timeline: &str| {
+        let spec = Arc::new(shop(timeline, "").world);
+        let mut ends = Ends::default();
+        World::new(&spec, 1).advance(Time::ZERO + spec.duration, &mut ends).expect("virtual time does not stand still");
+        assert_eq!(ends.0.len(), 1, "only the proxy ends");
+        ends.0[0].since(Time::ZERO).as_secs_f64() - 125.0
+    };
+    let pause = r#"At("2m", ProcessPause(target: "fabio in r", lasts: "2m"))"#;
+    let stop = r#"At("125s", StopJob(region: "r", job: "fabio"))"#;
+    let (prompt, killed) = (stopped(stop), stopped(&format!("{pause}, {stop}")));
+    assert!(prompt < 2.0 && (5.0..7.0).contains(&killed), "{prompt} s and {killed} s");
+}
+
+#[test]
+fn a_pause_does_not_outlive_what_it_stopped() {
+    let faults = r#"At("1m", ProcessPause(target: "web in r", lasts: "200s")),
+                    At("80s", ProcessKill(target: "web in r", process: Tasks("web"))),
+                    At("2m", ProcessPause(target: "web in r", lasts: "10s"))"#;
+    let outcome = holds(&shop(faults, ""));
+    assert!(good_at(&outcome, 126) < 1.0 && good_at(&outcome, 150) > 15.0);
+}
+
+#[test]
+fn a_slow_processor_is_as_slow_after_the_machine_was_off() {
+    let faults = r#"At("70s", SlowCpu(target: "r/d-1", factor: 1000, lasts: "2m")),
+                    At("80s", NodeCrash(target: "r/d-1", lasts: "5s"))"#;
+    let outcome = holds(&shop(faults, ""));
+    assert!(good_at(&outcome, 170) < 1.0 && good_at(&outcome, 250) > 15.0);
+}
+
+/// Of two balancers one was cut off while another, unrelated fault began. It is there again when the other one goes.
+#[test]
+fn a_balancer_is_away_only_as_long_as_what_cuts_it_off() {
+    let text = r#"Scenario(
+        name: "x", duration: "6m", warmup: "1m", network: Preset("lan"),
+        regions: [Region(name: "r", zones: ["a", "b"], clients: [
+            Clients(datacenter: "edge", count: 2, instance: "m5.large"),
+            Clients(datacenter: "d", count: 4, instance: "m5.large"),
+        ])],
+        jobs: [
+            Inline(Job(name: "fabio", kind: System, datacenters: ["edge"], groups: [
+                Group(name: "fabio", driver: "exec", cpu: "500 MHz", memory: "128 MiB", ports: {"lb": 9999}),
+            ])),
+            Inline(Job(name: "web", datacenters: ["d"], groups: [
+                Group(name: "web", count: 4, cpu: "500 MHz", memory: "128 MiB", ports: {"http": 0}, services: [
+                    GroupService(name: "web", port: "http", tags: ["urlprefix-/"],
+                        check: Http(path: "/h", interval: "5s", timeout: "2s")),
+                ]),
+            ])),
+        ],
+        services: [Service(name: "web", service_time: Exponential("5ms"))],
+        ingress: [Ingress(job: "fabio", port: "lb", balancer: Alb(interval: "10s"))],
+        traffic: [Traffic(name: "users", to: "x.example.com/", rate: "20/s", timeout: "2s")],
+        timeline: [
+            At("60s", ZoneOutage(zone: "r/a", kind: Network, lasts: "10s")),
+            At("65s", Partition(from: "r/d-1", to: "r/d-2")),
+            At("120s", ZoneOutage(zone: "r/b", kind: Network, lasts: "4m")),
+        ],
+    )"#;
+    let outcome = holds(&lowered(text, &[]));
+    // The names of the balancers no longer list the one that went second.
+    assert!(good_at(&outcome, 280) > 15.0, "{}", good_at(&outcome, 280));
+}
+
+/// Good requests per second around this second.
+fn good_at(outcome: &Outcome, second: usize) -> f64 {
+    let series =
+        outcome.series.iter().find(|series| series.name.starts_with("requests.good")).expect("users are served");
+    series.values[second / 5].unwrap_or(0.0)
+}
+
+/// When tasks end.
+#[derive(Default)]
+struct Ends(Vec<Time>);
+
+impl Witness for Ends {
+    fn notice(&mut self, now: Time, notice: &Notice) {
+        if let Notice::TaskRunning { running: false, .. } = notice {
+            self.0.push(now);
+        }
     }
 }
 

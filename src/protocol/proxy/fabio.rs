@@ -212,10 +212,12 @@ impl FabioNode {
         self
     }
 
-    /// The same process, whose questions are numbered on from `ticket`: late answers to whoever ran here before are
-    /// none to it.
+    /// The same process, whose questions and computations are numbered on from `ticket`: late answers to whoever ran
+    /// here before are none to it, nor are tables that one had begun to build.
     pub fn asking_after(mut self, ticket: u32) -> Self {
         self.next_ticket = ticket;
+        // Whoever computes has asked before, so the tokens of each lie apart.
+        self.next_token = u64::from(ticket) << 24;
         self
     }
 

@@ -95,6 +95,11 @@ impl Stations {
         self.hosted[slot as usize].as_ref().map(|hosted| &hosted.station)
     }
 
+    /// The port of the instance in a slot.
+    pub fn port_of(&self, slot: u32) -> Option<u32> {
+        self.hosted.get(slot as usize)?.as_ref().map(|hosted| hosted.port)
+    }
+
     /// Changes how an instance behaves. Returns whether there is one.
     pub fn set_behaviour(&mut self, port: u32, behaviour: Behaviour) -> bool {
         self.hosted_mut(port).map(|(_, hosted)| hosted.behaviour = behaviour).is_some()

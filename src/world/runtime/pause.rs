@@ -1,21 +1,22 @@
 //! Tasks that are paused (SIGSTOP): they do nothing and are told nothing until they are resumed; then they go on where
 //! they were, and find, in order, what came meanwhile.
 //!
-//! A pause ends with the task it stopped: one that is killed and started again is not paused. Left out: that a kernel
-//! takes up a stopped task's connections for it, as far as its backlog goes. Here they stay unanswered, so that who
-//! connects gives up by the time allowed for that instead of the time allowed for an answer.
+//! A pause ends with the task it stopped: one that is killed and started again is not paused. The kernel refuses
+//! connections to ports the task had not opened, and forgets those that its backlog has no room for. Left out: that it
+//! takes up the others for the task. Here they stay unanswered, so that who connects gives up by the time allowed for
+//! that instead of the time allowed for an answer.
 
 use std::mem;
 
 use crate::base::machine::{Fx, Input};
-use crate::base::ordered::OrdSet;
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::base::time::{Duration, Time};
 use crate::protocol::catalog::message::CatalogMsg;
 use crate::protocol::proxy::message::HttpMsg;
 use crate::world::naming;
 use crate::world::process::Process;
 use crate::world::runtime::{Doors, Runtime, Step, TaskId};
-use crate::world::wire::{Alarm, Wire};
+use crate::world::wire::{Alarm, RuntimeTimer, Wire};
 
 /// The paused tasks of a runtime.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Pauses {
     life: Vec<(Duration, TaskId, Step)>,
     /// What came for them.
     held: Vec<Input<Wire, Alarm>>,
+    /// How many of those are connections to a port.
+    backlog: OrdMap<u32, u32>,
 }
 
 impl Pauses {
@@ -33,6 +36,13 @@ impl Pauses {
     }
 
     pub(super) fn hold(&mut self, input: Input<Wire, Alarm>) {
+        if let Input::Message { msg: Wire::Http(HttpMsg::Connect { port, .. }), .. } = input {
+            let waiting = self.backlog.entry(port).or_insert(0);
+            if *waiting == BACKLOG {
+                return;
+            }
+            *waiting += 1;
+        }
         self.held.push(input);
     }
 
@@ -54,6 +64,11 @@ impl Runtime {
     #[inline]
     pub fn has_paused(&self) -> bool {
         !self.pauses.tasks.is_empty()
+    }
+
+    /// Whether this task is paused.
+    pub fn is_paused(&self, task: TaskId) -> bool {
+        self.pauses.has(task)
     }
 
     /// Pauses every task of a job that has been started. Returns them, those that were paused before, too.
@@ -86,6 +101,7 @@ impl Runtime {
 
     /// Takes in what was held for tasks that are no longer paused.
     pub(super) fn go_on(&mut self, now: Time, fx: &mut impl Fx<Process>) {
+        self.pauses.backlog.clear();
         for input in mem::take(&mut self.pauses.held) {
             self.handle(now, input, fx);
         }
@@ -112,6 +128,9 @@ impl Runtime {
             | Input::Refused { .. }
             | Input::Fired(Alarm::Proxy(_))
             | Input::Done(_) => self.is_proxy_paused(),
+            Input::Fired(Alarm::Runtime(RuntimeTimer::Station(slot))) => {
+                self.stations.port_of(*slot).is_some_and(|port| self.is_paused_at(port))
+            }
             Input::Start | Input::Message { .. } | Input::Fired(_) => false,
         }
     }
@@ -120,13 +139,14 @@ impl Runtime {
         self.proxy.is_some() && self.proxy_at_work().is_none()
     }
 
+    /// Whether a paused task listens there.
     fn is_paused_at(&self, port: u32) -> bool {
         match &self.proxy {
-            Some(proxy) if proxy.owns(port) => self.pauses.has((proxy.alloc(), 0)),
+            Some(proxy) if proxy.owns(port) => proxy.listens(port) && self.is_proxy_paused(),
             _ => {
-                let listens =
+                let is_its =
                     |id: &TaskId| self.tasks.get(id).is_some_and(|task| task.ports.iter().any(|p| p.0 == port));
-                self.pauses.tasks.iter().any(listens)
+                self.stations.station(port).is_some() && self.pauses.tasks.iter().any(is_its)
             }
         }
     }
@@ -138,3 +158,6 @@ impl Runtime {
         }
     }
 }
+
+/// Connections that wait for a task to take them up, per port (Linux `net.core.somaxconn` since 5.4, which Go uses).
+const BACKLOG: u32 = 4096;
