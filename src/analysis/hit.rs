@@ -15,27 +15,25 @@ pub fn machines(spec: &WorldSpec, failover: &Failover) -> Option<Vec<String>> {
 /// Why a fault that hit nobody did not.
 pub fn why_nobody(spec: &WorldSpec, failover: &Failover) -> String {
     let targets = targets(&spec.timeline[failover.entry].action);
-    let reasons: Vec<String> = targets.into_iter().map(|target| nobody(spec, target)).collect();
+    let reasons: Vec<String> = targets.into_iter().filter_map(|target| nobody(spec, target)).collect();
     reasons.join(", or ")
 }
 
-fn nobody(spec: &WorldSpec, target: &Target) -> String {
+/// Why a target was nobody; `None` of those that are always somebody.
+fn nobody(spec: &WorldSpec, target: &Target) -> Option<String> {
     let name = |region: &RegionId| &*spec.regions[*region].name;
-    match (&target.among, &target.process) {
+    Some(match (&target.among, &target.process) {
         (Among::NomadLeader(region), _) => format!("no server led Nomad in {} then", name(region)),
         (Among::ConsulLeader(region), _) => format!("no server led Consul in {} then", name(region)),
         (Among::JobMachines { region, job }, _) => format!("no machine in {} ran `{job}` then", name(region)),
         (_, ProcessKind::Tasks(job)) => format!("none of the machines it is aimed at ran `{job}` then"),
+        (Among::NomadFollowers(region), _) => format!("the server of Nomad in {} has no followers", name(region)),
+        (Among::ConsulFollowers(region), _) => format!("the server of Consul in {} has no followers", name(region)),
         (
-            Among::Machine(_)
-            | Among::NomadFollowers(_)
-            | Among::ConsulFollowers(_)
-            | Among::NomadServers(_)
-            | Among::ConsulServers(_)
-            | Among::Clients { .. },
+            Among::Machine(_) | Among::NomadServers(_) | Among::ConsulServers(_) | Among::Clients { .. },
             ProcessKind::Main | ProcessKind::CatalogAgent,
-        ) => "there is no such machine".to_owned(),
-    }
+        ) => return None,
+    })
 }
 
 /// The machines that a fault is aimed at, as the scenario says it.

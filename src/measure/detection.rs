@@ -103,9 +103,9 @@ impl DetectionRecorder {
                     });
                 }
             }
-            Notice::Power { machine, up } => {
+            Notice::Power { machine, up: false } => {
                 for process in self.of_machine(*machine) {
-                    self.lives(at, process, *up);
+                    self.lives(at, process, false);
                 }
             }
             Notice::Process { process, up, .. } => self.lives(at, *process, *up),

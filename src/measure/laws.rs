@@ -59,8 +59,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LEADER_BOUND: Duration = Duration::from_secs(14);
 /// Silence after which a follower looks for a new leader, times the group's Raft multiplier (`HeartbeatTimeout`).
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Until the timing of Raft is sound after whatever lasted has ended: a leader waits 10 s for an answer, which may have
-/// been held up for as long, and a follower that gave it is loyal for one heartbeat timeout, of 10 s at most.
+/// Until the timing of Raft is sound after whatever lasted has ended: a leader waits 10 s for an answer (longer for that
+/// to a large image, which does not hold up heartbeats), which may have been held up for as long, and a follower that
+/// gave it is loyal for one heartbeat timeout, of 10 s at most.
 const TIMING_GRACE: Duration = Duration::from_secs(20);
 /// Until a new leader has committed its first entry: two round trips and the writes, on a busy disk.
 const COMMIT_BOUND: Duration = Duration::from_secs(5);
@@ -215,7 +216,8 @@ impl Laws {
             | Event::Agent { .. }
             | Event::Client { .. }
             | Event::Proxy { .. }
-            | Event::Balancer(_) => {}
+            | Event::Balancer(_)
+            | Event::Started => {}
         }
         if at >= self.look_at {
             self.look(at);
@@ -227,13 +229,13 @@ impl Laws {
         match notice {
             Notice::EntryBegins { entry, machines } => self.begins(at, *entry, machines),
             Notice::EntryEnds { entry } if lasts(&self.atlas.spec.timeline[*entry].action) => self.calmer(at, *entry),
-            Notice::Power { machine, up } => {
+            Notice::Power { machine, up: false } => {
                 let processes = self.atlas.processes[*machine];
                 let mut all = vec![processes.main];
                 all.extend(processes.agent.filter(|agent| *agent != processes.main));
                 all.extend(processes.runtime);
                 for process in all {
-                    self.process(at, process, *up);
+                    self.process(at, process, false);
                 }
             }
             Notice::Process { process, up, .. } => self.process(at, *process, *up),
@@ -375,12 +377,13 @@ impl Laws {
 
     /// A process died or was started.
     fn process(&mut self, at: Time, process: ProcessId, up: bool) {
-        self.disturbed = at;
-        if up {
-            self.down.remove(&process);
-        } else {
+        if !up {
             self.down.insert(process);
+        } else if !self.down.remove(&process) {
+            // Its first start.
+            return;
         }
+        self.disturbed = at;
         let Some(machine) = self.atlas.machine(process) else { return };
         let region = self.atlas.region(machine);
         for (pool, watch) in &mut self.pools {

@@ -410,7 +410,7 @@ impl<P: Actor> Core<P> {
     }
 
     /// Drops what waits for longer than its sender does. The cause of the last of it that its sender would have waited
-    /// for without end, if the connection has given up on it.
+    /// for longer, if the connection has given up on it.
     fn hang_up(&mut self, index: u32, side: usize) -> Option<Cause> {
         let now = self.now;
         let stream = &mut self.streams[index];
@@ -423,7 +423,9 @@ impl<P: Actor> Core<P> {
             let limit = if is_open { GIVE_UP } else { message.dial_patience() };
             let stays = now.since(waiting.since) < patience.min(limit);
             if !stays {
-                if let (Parcel::Segment(segment), Duration::MAX) = (parcels.at(waiting.place), patience) {
+                if let Parcel::Segment(segment) = parcels.at(waiting.place)
+                    && limit < patience
+                {
                     given_up = Some(segment.cause);
                 }
                 parcels.take(waiting.place);

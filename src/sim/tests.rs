@@ -50,7 +50,8 @@ impl Message for Msg {
     fn patience(&self) -> Duration {
         match self {
             Self::Brief(_) => Duration::from_secs(10),
-            Self::Call(_) | Self::Slow(_) | Self::Packet(_) => Duration::MAX,
+            Self::Slow(_) => Duration::from_secs(60),
+            Self::Call(_) | Self::Packet(_) => Duration::MAX,
         }
     }
 

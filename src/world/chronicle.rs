@@ -89,6 +89,11 @@ impl Chronicle {
             &Event::Ended { traffic, number, sent, outcome } => {
                 tell(&Notice::RequestEnded { traffic, number, sent, outcome });
             }
+            Event::Started => {
+                if let Some(machine) = self.atlas.machine(process) {
+                    tell(&Notice::Process { machine, process, up: true });
+                }
+            }
             Event::Client { .. }
             | Event::Proxy { .. }
             | Event::Balancer(_)

@@ -42,6 +42,8 @@ pub enum Event {
         /// What.
         event: gossip::serf::Event,
     },
+    /// The process runs from now on.
+    Started,
     /// A member of a pool that was calm has something to say or to find out: for the world itself, not for observers.
     Stirred(Pool),
     /// An instance answers a proxy: for the world itself, which sends the response on its way.
@@ -144,6 +146,7 @@ impl Notable for Event {
             | Self::Catalog { .. }
             | Self::Proxy { .. }
             | Self::Balancer(_)
+            | Self::Started
             | Self::Stirred(_)
             | Self::Answered { .. }
             | Self::Table { .. }
@@ -287,7 +290,8 @@ pub enum Notice {
         /// Its new state.
         up: bool,
     },
-    /// A process of a machine with power was killed (`up` false) or started again.
+    /// A process was killed on a machine with power (`up` false), or runs now. Where power comes back, processes start a
+    /// little later, and those that a fault holds dead do not.
     Process {
         /// Where.
         machine: MachineId,

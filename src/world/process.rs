@@ -66,6 +66,9 @@ impl Machine for Process {
 
     #[inline]
     fn handle(&mut self, now: Time, input: Input<Wire, Alarm>, fx: &mut impl Fx<Self>) {
+        if matches!(input, Input::Start) {
+            fx.emit(Event::Started);
+        }
         match self {
             Self::NomadServer(process) => process.handle(now, input, fx),
             Self::ConsulServer(process) => process.handle(now, input, fx),

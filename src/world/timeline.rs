@@ -82,7 +82,7 @@ impl World {
                 let killed = self.kill(&machines, &target.process, cause, witness);
                 if let Some(Standing::Killed(mut processes)) = killed {
                     self.leave_to_others(&mut processes, Standing::killed);
-                    self.restart(&processes, cause, witness);
+                    self.restart(&processes, cause);
                 }
                 None
             }
@@ -141,7 +141,7 @@ impl World {
             None => {}
             Some(Standing::Killed(mut processes)) => {
                 self.leave_to_others(&mut processes, Standing::killed);
-                self.restart(&processes, cause, witness);
+                self.restart(&processes, cause);
             }
             Some(Standing::Paused(mut processes)) => {
                 self.leave_to_others(&mut processes, |standing| match standing {
@@ -379,13 +379,9 @@ impl World {
         Some(Standing::Killed(processes))
     }
 
-    fn restart(&mut self, processes: &[ProcessId], cause: Cause, witness: &mut dyn Witness) {
+    fn restart(&mut self, processes: &[ProcessId], cause: Cause) {
         for &process in processes {
-            if self.engine.restart(process, cause)
-                && let Some(machine) = self.atlas.machine(process)
-            {
-                witness.notice(self.now(), &Notice::Process { machine, process, up: true });
-            }
+            self.engine.restart(process, cause);
         }
     }
 
@@ -396,12 +392,8 @@ impl World {
             held.copied().filter(|process| self.atlas.machine(*process) == Some(machine)).collect();
         dead.sort_unstable();
         dead.dedup();
-        let now = self.now();
         self.engine.boot_host_without(Self::host(machine), &dead, cause);
-        witness.notice(now, &Notice::Power { machine, up: true });
-        for process in dead {
-            witness.notice(now, &Notice::Process { machine, process, up: false });
-        }
+        witness.notice(self.now(), &Notice::Power { machine, up: true });
     }
 
     fn pause_tasks(&mut self, machines: &[MachineId], job: &str, cause: Cause, witness: &mut dyn Witness) -> Standing {

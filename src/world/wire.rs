@@ -133,7 +133,9 @@ impl Message for Wire {
 
     fn patience(&self) -> Duration {
         match self {
-            Self::NomadRaft(_) | Self::CatalogRaft(_) | Self::Http(_) => HANG_UP,
+            Self::NomadRaft(msg) => msg.answer_within(HANG_UP),
+            Self::CatalogRaft(msg) => msg.answer_within(HANG_UP),
+            Self::Http(_) => HANG_UP,
             Self::NomadSerf(_) | Self::Lan(_) | Self::Wan(_) | Self::Nomad(_) | Self::Catalog(_) | Self::Task(_) => {
                 Duration::MAX
             }
@@ -314,6 +316,10 @@ impl Slot for Alarm {
 /// A Raft call that is not answered closes its connection after this (`HashiCorp` raft transport timeout), and so do a
 /// balancer that cannot connect (ALB) and, as a rule earlier, the user behind it. Calls of Nomad and Consul share a
 /// connection whose keep-alives they leave the rest to.
+///
+/// Left out: that a fabio waits longer for a connection (its dial timeout, 30 s by default), and a balancer for an
+/// answer to what was sent on a connection that hangs. If the way is open again after more than this, what they sent
+/// before is lost, and ends by their own timeouts, where it could still have been answered.
 const HANG_UP: Duration = Duration::from_secs(10);
 /// memberlist's `TCPTimeout` in its WAN profile, for both pools that span regions.
 const WAN_DIAL: Duration = Duration::from_secs(30);
@@ -321,11 +327,29 @@ const WAN_DIAL: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::catalog::registry::State;
     use crate::protocol::gossip::config::SerfConfig;
 
     #[test]
     fn a_message_fits_in_forty_eight_bytes() {
         assert!(size_of::<Wire>() <= 48, "{}", size_of::<Wire>());
+    }
+
+    #[test]
+    fn an_image_may_hang_for_as_long_as_its_sender_waits() {
+        for (bytes, seconds) in [(1, 10), (256 << 10, 10), (1 << 20, 40)] {
+            let snapshot = raft::Snapshot {
+                index: raft::Index::default(),
+                term: raft::Term::default(),
+                hash: 0,
+                configuration: Arc::default(),
+                configuration_index: raft::Index::default(),
+                state: State::default(),
+                bytes,
+            };
+            let msg = raft::Msg::InstallSnapshot { seq: 0, term: raft::Term::default(), snapshot: Arc::new(snapshot) };
+            assert_eq!(Wire::CatalogRaft(msg).patience(), Duration::from_secs(seconds), "{bytes} bytes");
+        }
     }
 
     #[test]

@@ -117,6 +117,30 @@ fn a_machine_that_two_faults_hold_down_is_gone_until_both_have_ended() {
 }
 
 #[test]
+fn what_one_fault_holds_dead_is_not_back_when_its_machine_boots() {
+    let kill = r#"At("2m", ProcessKill(target: "r/d-1", process: ConsulAgent, lasts: "2m"))"#;
+    let crash = r#", At("121s", NodeCrash(target: "r/d-1", lasts: "2s"))"#;
+    let first = |timeline: &str| {
+        let outcome = outcome(&plain(timeline, ""));
+        let pool = [("pool".to_owned(), "consul-lan/r".to_owned())].into_iter().collect();
+        let found = outcome.metrics.matching("gossip.detect_first", &pool);
+        found.map(|(_, value)| format!("{value:?}")).collect::<Vec<_>>()
+    };
+    let killed = first(kill);
+    assert_eq!(killed.len(), 1);
+    assert_eq!(first(&format!("{kill}{crash}")), killed);
+}
+
+/// Its processes take up to a second to start; whoever finds it dead in that time is right.
+#[test]
+fn a_machine_that_boots_is_back_when_its_processes_run() {
+    for seconds in 4..12 {
+        let crash = format!(r#"At("2m", NodeCrash(target: "r/d-1", lasts: "{seconds}s"))"#);
+        holds(&plain(&crash, r#"expect: ["gossip.false_positives{pool=consul-lan/r} == 0"]"#));
+    }
+}
+
+#[test]
 fn a_server_whose_consul_agent_is_dead_is_still_a_member_of_nomads_pool() {
     let faults = r#"At("1m", ProcessKill(target: "nomad servers of r", process: ConsulAgent)),
                     At("2m", ProcessKill(target: "r/nomad-1"))"#;

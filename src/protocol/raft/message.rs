@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::machine::Channel;
 use crate::base::machine::Message;
 use crate::base::machine::Slot;
+use crate::base::time::Duration;
 use crate::protocol::raft::Command;
 use crate::protocol::raft::Configuration;
 use crate::protocol::raft::Entry;
@@ -172,6 +173,21 @@ pub enum Msg<E: Command> {
         success: bool,
     },
 }
+
+impl<E: Command> Msg<E> {
+    /// How long its sender waits for the answer, where most of them come within `timeout`: the longer the larger an
+    /// image is.
+    #[inline]
+    pub fn answer_within(&self, timeout: Duration) -> Duration {
+        match self {
+            Self::InstallSnapshot { snapshot, .. } => timeout * u64::from((snapshot.bytes / TIMEOUT_SCALE).max(1)),
+            _ => timeout,
+        }
+    }
+}
+
+/// Bytes of an image that are worth one timeout (HashiCorp raft `DefaultTimeoutScale`).
+const TIMEOUT_SCALE: u32 = 256 * 1_024;
 
 impl<E: Command> Message for Msg<E> {
     fn channel(&self) -> Channel {

@@ -73,9 +73,10 @@ impl<E: Command> RaftNode<E> {
     pub(super) fn send_snapshot(&mut self, now: Time, place: usize, fx: &mut impl Fx<Self>) {
         let snapshot = self.durable.snapshot.as_ref().map(Arc::clone).expect("a log is shortened only behind an image");
         let seq = self.next_seq();
-        let patience = self.config.rpc_timeout * u64::from((snapshot.bytes / TIMEOUT_SCALE).max(1));
-        self.take_off(place, Flight { seq, upto: snapshot.index, due: now + patience }, fx);
-        fx.send(self.peers[place].id, Msg::InstallSnapshot { seq, term: self.durable.term, snapshot });
+        let upto = snapshot.index;
+        let msg = Msg::InstallSnapshot { seq, term: self.durable.term, snapshot };
+        self.take_off(place, Flight { seq, upto, due: now + msg.answer_within(self.config.rpc_timeout) }, fx);
+        fx.send(self.peers[place].id, msg);
     }
 
     /// The leader's image replaces our log and state.
@@ -155,6 +156,3 @@ impl<E: Command> RaftNode<E> {
         }
     }
 }
-
-/// Bytes of an image that are worth one patience (HashiCorp raft `DefaultTimeoutScale`).
-const TIMEOUT_SCALE: u32 = 256 * 1_024;

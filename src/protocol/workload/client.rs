@@ -144,8 +144,8 @@ pub struct Client {
     in_flight: InFlight<Attempt>,
     timeouts: Deadlines,
     retries: BinaryHeap<Reverse<(Time, Attempt)>>,
-    /// Thousandths of a retry that the budget allows.
-    budget_millis: u64,
+    /// What the budget allows; see [`RETRY`].
+    budget: u64,
     failed: Vec<Attempt>,
 }
 
@@ -155,6 +155,8 @@ const LANE_BACKOFF: u64 = 9;
 
 /// Retries a budget may save up.
 const BUDGET_SAVED_MAX: u64 = 100;
+/// What a retry takes from the budget.
+const RETRY: u64 = 1_000_000;
 
 impl Client {
     /// A source that has not started. `draws` are its own.
@@ -169,7 +171,7 @@ impl Client {
             in_flight: InFlight::new(config.keep_alive),
             timeouts: Deadlines::default(),
             retries: BinaryHeap::new(),
-            budget_millis: 0,
+            budget: 0,
             failed: Vec::new(),
         }
     }
@@ -231,8 +233,8 @@ impl Client {
         let sequence = self.arrivals.take(now);
         self.await_arrival(now, fx);
         if let Some(budget) = self.config.retry.and_then(|retry| retry.budget) {
-            let earned = (budget.get() * 1_000.0) as u64;
-            self.budget_millis = (self.budget_millis + earned).min(BUDGET_SAVED_MAX * 1_000);
+            let earned = (budget.get() * RETRY as f64).round() as u64;
+            self.budget = (self.budget + earned).min(BUDGET_SAVED_MAX * RETRY);
         }
         let number = RequestNumber::new(self.config.source, sequence, 0);
         fx.emit(ClientEvent::Issued { number });
@@ -325,12 +327,12 @@ impl Client {
     fn fail(&mut self, now: Time, attempt: Attempt, outcome: Outcome, fx: &mut impl Fx<Self>) {
         let Some(retry) = self.config.retry else { return end(attempt, outcome, fx) };
         let tried = attempt.number.attempt();
-        let has_budget = retry.budget.is_none() || self.budget_millis >= 1_000;
+        let has_budget = retry.budget.is_none() || self.budget >= RETRY;
         if tried + 1 >= retry.attempts_max || !has_budget {
             return end(attempt, outcome, fx);
         }
         if retry.budget.is_some() {
-            self.budget_millis -= 1_000;
+            self.budget -= RETRY;
         }
         fx.emit(ClientEvent::Retried { number: attempt.number, outcome });
         let limit = retry.backoff.mul_f64(math::pow(2.0, f64::from(tried))).min(retry.backoff_max);

@@ -107,6 +107,8 @@ fn retries_use_up_attempts_and_budget() {
     };
     assert_eq!(fail_all(None), (20, 40));
     assert_eq!(fail_all(Some(0.1)), (20, 2));
+    assert_eq!(fail_all(Some(0.050_05)), (20, 1));
+    assert_eq!(fail_all(Some(0.000_9)), (20, 0));
 }
 
 #[test]
