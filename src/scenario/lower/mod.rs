@@ -581,7 +581,7 @@ impl Finding<'_> {
 }
 
 /// Labels whose values follow from jobs, machines and routes.
-const FOLLOWING: &[&str] = &["attribute", "class", "priority", "service"];
+const FOLLOWING: &[&str] = &["attribute", "class", "pool", "priority", "service", "system"];
 /// Machines of all regions.
 const MACHINES_MAX: u64 = 100_000;
 /// Jobs of all regions at the start.
