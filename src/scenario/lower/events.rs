@@ -173,7 +173,13 @@ impl Lowering<'_> {
                 action => (format!("timeline[{index}]"), format!("timeline[{index}][1][0]"), action),
             };
             let mut added = match action {
-                schema::Action::RegisterJob(source) => self.job_source(&source_path, source),
+                schema::Action::RegisterJob(source) => {
+                    let added = self.job_source(&source_path, source);
+                    for job in &added {
+                        self.is_of_one_namespace(&source_path, job, &placed);
+                    }
+                    added
+                }
                 update @ schema::Action::UpdateImage { .. } => self.updated(&path, update, times[index], &placed),
                 _ => Vec::new(),
             };
