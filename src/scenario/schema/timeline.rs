@@ -46,7 +46,7 @@ pub enum Action {
         #[serde(default)]
         lasts: Option<DurationText>,
     },
-    /// Processes die and start again at once.
+    /// Processes die and start again within a second.
     #[serde(alias = "RestartAgent")]
     ProcessRestart {
         /// Whom.
