@@ -216,6 +216,40 @@ fn more_machines_than_there_are_and_a_scaled_system_job_are_refused() {
 }
 
 #[test]
+fn mistakes_come_with_a_way_out() {
+    let file = at("scenarios/leader-crash.ron");
+    let timeline = |action: &str| format!("timeline=[At(\"1m\", {action})]");
+    for (edit, place, message, way_out) in [
+        ("ingress[0].statuses=[]".to_owned(), "[]", "no instance would ever get a request", "as `[\"passing\"]`"),
+        (
+            timeline("Partition(from: \"us-east-1/a\", to: \"us-east-1/a\")"),
+            "\"us-east-1/a\"",
+            "both sides are the same",
+            "name another side, or leave `to` out",
+        ),
+        (
+            timeline("DispatchJob(job: \"frontend\", payload: \"17 KiB\")"),
+            "\"17 KiB\"",
+            "a payload has at most 16 KiB",
+            "give it `16 KiB` or less",
+        ),
+        (
+            timeline("SetHealth(job: \"frontend\", healthy: [0, 1], unhealthy: [2, 1])"),
+            "1",
+            "allocation 1 is said to be both healthy and unhealthy",
+            "leave it out of one of the two lists",
+        ),
+    ] {
+        let loaded = scenario::load(&file, std::slice::from_ref(&edit));
+        let found = loaded.findings.iter().find(|finding| finding.message == message);
+        let found = found.unwrap_or_else(|| panic!("{edit}: {}", shown(&loaded)));
+        let origin = loaded.sources.origin(found.place.as_ref().expect("it stands somewhere"));
+        assert_eq!(&loaded.sources.get(origin.source).text[origin.span.clone()], place, "{edit}");
+        assert!(found.hint.as_ref().is_some_and(|hint| hint.contains(way_out)), "{edit}: {}", shown(&loaded));
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused() {
     let folder = std::env::temp_dir().join(format!("cossim-it-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

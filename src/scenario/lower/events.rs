@@ -293,7 +293,8 @@ impl Lowering<'_> {
         }
         let (left, right) = (left?, right?);
         if self.is_same_side(&left, &right, cast) {
-            self.error("E008", &format!("{path}.to"), "both sides are the same");
+            self.error("E008", &format!("{path}.to"), "both sides are the same")
+                .hint("name another side, or leave `to` out: everything else");
             return None;
         }
         Some((left, right))

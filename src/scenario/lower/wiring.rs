@@ -303,7 +303,8 @@ impl Lowering<'_> {
             self.unknown(&format!("{path}[{index}]"), "status of checks", status, STATUSES);
         }
         if written.is_empty() {
-            self.error("E015", path, "no instance would ever get a request");
+            self.error("E015", path, "no instance would ever get a request")
+                .hint("name one, as `[\"passing\"]`, or leave it out");
         }
         written.to_vec()
     }
