@@ -250,6 +250,20 @@ fn mistakes_come_with_a_way_out() {
 }
 
 #[test]
+fn overrides_that_fabio_refuses_are_warned_of() {
+    let load = |text: &str| scenario::load(&at("src/cli/starter.ron"), &[format!("ingress[0].overrides={text}")]);
+    let loaded = load("\"# by hand\\nroute wieght web / weight 0.1\"");
+    assert!(loaded.lowered.is_some(), "{}", shown(&loaded));
+    let [found] = &loaded.findings[..] else { panic!("{}", shown(&loaded)) };
+    let message = "fabio takes no routes at all with line 2 of these: 'route' expected";
+    assert_eq!((found.code, &*found.message), ("W009", message));
+    let origin = loaded.sources.origin(found.place.as_ref().expect("it stands somewhere"));
+    assert!(loaded.sources.get(origin.source).text[origin.span.clone()].contains("wieght"), "{}", shown(&loaded));
+    let loaded = load("route weight web / weight 0.1");
+    assert!(loaded.findings.is_empty(), "{}", shown(&loaded));
+}
+
+#[test]
 fn what_is_no_text_is_refused() {
     let folder = std::env::temp_dir().join(format!("cossim-it-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
