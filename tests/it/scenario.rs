@@ -159,7 +159,6 @@ fn targets_are_read_as_people_write_them() {
     }
 }
 
-/// What a target or a scaling asks for has to be there.
 #[test]
 fn settings_of_proxies_stations_and_users_come_through() {
     let edits = [
@@ -197,6 +196,7 @@ fn settings_of_proxies_stations_and_users_come_through() {
     assert_eq!(traffic.retry_budget, Ratio::new(0.1));
 }
 
+/// What a target or a scaling asks for has to be there.
 #[test]
 fn more_machines_than_there_are_and_a_scaled_system_job_are_refused() {
     let file = at("scenarios/leader-crash.ron");
