@@ -811,7 +811,8 @@ mod tests {
             // Of one that stands elsewhere the hint names the place for what fleets are to hold.
             let hint = loaded.findings[0].hint.clone().unwrap_or_default();
             assert!(
-                hint.contains("`#1` is the first") && hint.contains("`plan.expect`") == (expect == "expect"),
+                hint.contains("`#1 zone-outage us-east-1/c`, `#2 ")
+                    && hint.contains("`plan.expect`") == (expect == "expect"),
                 "{hint}"
             );
             // Nobody else looks at the cases.

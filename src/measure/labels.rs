@@ -1,8 +1,9 @@
 //! Values that labels of metrics can have in a world. An expectation about another one would wait for it in vain, and
 //! with `if exercised` hold for ever.
 //!
-//! What the products name (systems, triggers, kinds of errors) counts as known whether the world has it or not; what
-//! the scenario names (regions, streams, classes) is what this world has, with the jobs its timeline registers.
+//! What the products name (triggers, kinds of errors) counts as known whether the world has it or not; what the
+//! scenario names (regions, streams, classes) is what this world has, with the jobs its timeline registers. Systems and
+//! pools are those of the regions: one without Consul servers has none of Consul.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,10 +28,15 @@ use super::turnover;
 pub struct LabelValues {
     by_label: OrdMap<&'static str, Vec<String>>,
     /// Service and name of every stream of traffic.
-    streams: Vec<(Arc<str>, Arc<str>)>,
+    streams: Vec<Pair>,
+    /// System and region of every control plane.
+    systems: Vec<Pair>,
     /// Labels that may have any value.
     open: Vec<&'static str>,
 }
+
+/// A value of one label, and that of another one which it goes with.
+type Pair = (Arc<str>, Arc<str>);
 
 /// A label with a value that no series has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +60,8 @@ impl LabelValues {
     pub fn of(world: &WorldSpec) -> Self {
         let jobs = jobs(world);
         let regions = world.regions.as_slice().iter().map(|region| region.name.to_string());
-        let pools = world.regions.ids().map(Pool::ConsulLan).chain([Pool::ConsulWan, Pool::NomadWan]);
+        let with_consul = world.regions.iter().filter(|(_, region)| region.has_consul()).map(|(id, _)| id);
+        let pools = with_consul.flat_map(|id| [Pool::ConsulLan(id), Pool::ConsulWan]).chain([Pool::NomadWan]);
         let classes = world.machines.as_slice().iter().filter_map(|machine| match &machine.role {
             MachineRole::Client(node) => Some(room::class_label(node).to_string()),
             MachineRole::NomadServer | MachineRole::ConsulServer => None,
@@ -74,21 +81,23 @@ impl LabelValues {
             ("pool", distinct(pools.map(|pool| detection::pool_label(pool, world)))),
             ("priority", distinct(priorities.iter().map(u8::to_string))),
             ("region", distinct(regions)),
-            ("system", distinct([System::Nomad, System::Consul].map(|system| system.name().to_owned()))),
             ("trigger", distinct(Trigger::ALL.map(|trigger| trigger.to_string()))),
         ]);
         let streams = world.traffic.as_slice().iter().map(|stream| (stream.service.clone(), stream.name.clone()));
-        Self { by_label, streams: streams.collect(), open: Vec::new() }
+        let regions = world.regions.as_slice().iter();
+        let systems = regions.flat_map(|region| System::of(region).map(|of| (of.name().into(), region.name.clone())));
+        Self { by_label, streams: streams.collect(), systems: systems.collect(), open: Vec::new() }
     }
 
-    /// The same, with nothing known of some labels: they may have any value.
+    /// The same, with nothing known of some labels either: they may have any value.
     #[must_use]
     pub fn leaving_open(mut self, labels: &[&'static str]) -> Self {
-        self.open = labels.to_vec();
+        self.open.extend_from_slice(labels);
         self
     }
 
-    /// Values of labels that no series with these labels has. A stream is looked up by both of its labels.
+    /// Values of labels that no series with these labels has. Streams and control planes are looked up by
+    /// both of their labels.
     pub fn strangers(&self, labels: &[(String, String)]) -> Vec<Stranger> {
         let mut out = Vec::new();
         for (label, value) in labels.iter().filter(|(label, _)| !self.open.contains(&label.as_str())) {
@@ -102,17 +111,22 @@ impl LabelValues {
 
     /// Values of a label beside the others.
     fn known(&self, label: &str, beside: &[(String, String)]) -> Vec<String> {
-        let names = || distinct(self.streams.iter().map(|(_, name)| name.to_string()));
         match label {
-            "traffic" => names(),
-            "service" => {
-                let named = beside.iter().find(|(label, name)| label == "traffic" && names().contains(name));
-                let fits = |name: &str| named.is_none_or(|(_, wanted)| wanted == name);
-                distinct(self.streams.iter().filter(|(_, name)| fits(name)).map(|(service, _)| service.to_string()))
-            }
+            "traffic" => distinct(self.streams.iter().map(|(_, name)| name.to_string())),
+            "service" => paired(&self.streams, "traffic", beside),
+            "system" => paired(&self.systems, "region", beside),
             _ => self.by_label.get(label).cloned().unwrap_or_default(),
         }
     }
+}
+
+/// First values of pairs that go with what is said of the `other` label; all, if nothing is, or what nothing goes with.
+fn paired(pairs: &[Pair], other: &str, beside: &[(String, String)]) -> Vec<String> {
+    let goes_with = |pair: &Pair, wanted: &str| *pair.1 == *wanted;
+    let is_known = |wanted: &str| pairs.iter().any(|pair| goes_with(pair, wanted));
+    let wanted = beside.iter().find(|(label, value)| label == other && is_known(value)).map(|(_, value)| value);
+    let fitting = pairs.iter().filter(|pair| wanted.is_none_or(|wanted| goes_with(pair, wanted)));
+    distinct(fitting.map(|(value, _)| value.to_string()))
 }
 
 /// Every job, with those the timeline registers.

@@ -145,6 +145,14 @@ impl<'a> Named<'a> {
         timeline.as_slice().iter().map(|entry| Self { label: &entry.label, written: entry.written }).collect()
     }
 
+    /// A list for messages: each written entry once, with its number.
+    fn listed(entries: &[Self]) -> String {
+        let mut once = entries.to_vec();
+        once.dedup_by_key(|named| named.written);
+        let numbered = once.iter().map(|named| format!("#{} {}", named.written + 1, named.label));
+        numbered.map(|text| format!("`{}`", text.trim_end())).collect::<Vec<_>>().join(", ")
+    }
+
     /// Entries as they are written, by their labels.
     pub fn in_order(labels: &[&'a str]) -> Vec<Self> {
         labels.iter().enumerate().map(|(written, &label)| Self { label, written }).collect()
@@ -259,6 +267,14 @@ pub enum ObjectiveError {
 }
 
 impl ObjectiveError {
+    /// Which written entry is missing, from 0, if it was named by its number.
+    pub fn missing_entry(&self) -> Option<usize> {
+        match self {
+            Self::UnknownEntry { entry, .. } => number_of(entry)?.checked_sub(1),
+            _ => None,
+        }
+    }
+
     /// A way out.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -272,7 +288,7 @@ impl ObjectiveError {
             Self::UnknownEntry { known, .. } | Self::SeveralEntries { known, .. } => Some(if known.is_empty() {
                 "the timeline is empty".to_owned()
             } else {
-                format!("its entries are {known}; `#1` is the first")
+                format!("its entries are {known}; write its number or its name")
             }),
             Self::WindowPlace { word } => Some(format!("for example `failover.replace p99 {word} #1 < 30s`")),
             Self::Bound { example, .. } => Some(format!("write it as `{example}`")),
@@ -499,7 +515,7 @@ fn parse_window(metric: &'static Metric, text: &str, entries: &[Named<'_>]) -> R
             (metric.name, word.to_owned(), "followed by `during ENTRY` or `after ENTRY`".into());
         return Err(ObjectiveError::UnknownStatistic { metric, word, known });
     }
-    let number = entry.strip_prefix('#').and_then(|number| number.parse::<usize>().ok());
+    let number = number_of(entry);
     // What one written entry does in several regions it does at one time: the first stands for all.
     let matching = |is_it: &dyn Fn(&Named<'_>) -> bool| -> Vec<(usize, usize)> {
         let all = entries.iter().enumerate().filter(|(_, named)| is_it(named));
@@ -515,8 +531,7 @@ fn parse_window(metric: &'static Metric, text: &str, entries: &[Named<'_>]) -> R
             .unwrap_or_else(|| matching(&|named| named.label.starts_with(entry))),
     };
     let [(index, written)] = found[..] else {
-        let known = entries.iter().map(|named| format!("`{}`", named.label)).collect::<Vec<_>>().join(", ");
-        let entry = entry.to_owned();
+        let (entry, known) = (entry.to_owned(), Named::listed(entries));
         return Err(if found.is_empty() {
             ObjectiveError::UnknownEntry { entry, known }
         } else {
@@ -525,6 +540,11 @@ fn parse_window(metric: &'static Metric, text: &str, entries: &[Named<'_>]) -> R
     };
     let entry = EntryId::from_index(index);
     Ok((if word == "during" { Window::During(entry) } else { Window::After(entry) }, Some(written)))
+}
+
+/// N of `#N`.
+fn number_of(entry: &str) -> Option<usize> {
+    entry.strip_prefix('#')?.parse().ok()
 }
 
 /// `value [in N% of seeds] [if exercised]`
@@ -750,7 +770,10 @@ mod tests {
         assert_eq!([window("scale"), window("scale web"), window("#1")], [scaled.clone(), scaled.clone(), scaled]);
         let lost = Ok((Window::After(EntryId(2)), "placement.queued max after #2".to_owned()));
         assert_eq!([window("zone-outage"), window("#2")], [lost.clone(), lost]);
-        assert!(matches!(window("#3"), Err(ObjectiveError::UnknownEntry { .. })));
+        let missing = window("#3").expect_err("there are two");
+        assert_eq!((missing.missing_entry(), window("flood").expect_err("nor that").missing_entry()), (Some(2), None));
+        let known = "its entries are `#1 scale web in eu`, `#2 zone-outage eu/a`; write its number or its name";
+        assert_eq!(missing.hint().as_deref(), Some(known));
         assert_eq!(window("scale web in us").map(|(window, _)| window), Ok(Window::After(EntryId(1))));
     }
 

@@ -299,6 +299,24 @@ mod tests {
     }
 
     #[test]
+    fn a_label_may_have_the_values_of_jobs_that_a_case_registers() {
+        let register = "RegisterJob(Inline(Job(name: \"late\", priority: 80, datacenters: [\"apps\"], \
+                        groups: [Group(name: \"late\", image: \"late:1\")])))";
+        let urgent = format!("EvalPriority(priority: 90, of: {register})");
+        let crash = "NodeCrash(target: \"1 random clients\")";
+        let expect = "plan.expect=[\"placement.preemptions{priority=80} == 0 if exercised\"]";
+        for (action, refused) in [(register, 0), (&*urgent, 0), (crash, 1)] {
+            let under = format!("plan.under=[Timeline(name: \"late\", entries: [At(\"80s\", {action})])]");
+            let (loaded, _) = Fleets::load(Path::new(FILE), &[expect.to_owned(), under]);
+            assert_eq!(loaded.errors(), refused, "{action}: {:?}", loaded.findings);
+        }
+        // Regions are the same in every case.
+        let expect = "plan.expect=[\"placement.preemptions{region=mars} == 0 if exercised\"]".to_owned();
+        let under = format!("plan.under=[Timeline(name: \"late\", entries: [At(\"80s\", {register})])]");
+        assert_eq!(Fleets::load(Path::new(FILE), &[expect, under]).0.errors(), 1);
+    }
+
+    #[test]
     fn an_edit_of_what_the_plan_chooses_is_found_however_it_is_written() {
         let vary = "plan.vary=[Count(clients: \"apps\", from: 3, to: 6), JobCount(job: \"shop\", from: 3, to: 6)]";
         for (edit, at) in [

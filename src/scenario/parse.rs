@@ -72,8 +72,7 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
         Error::NoSuchEnumVariant { expected, found, outer } => {
             span = name_before(text, span, found);
             let of = outer.as_ref().map(|outer| format!(" as `{outer}`")).unwrap_or_default();
-            let hint = suggest::guess(found, expected.iter().copied()).unwrap_or_else(|| {
-                let names = expected.iter().copied().filter(|name| !schema::OLD_NAMES.contains(name));
+            let hint = variant(found, expected).unwrap_or_else(|names| {
                 let all = if outer.as_deref() == Some("Action") { "; `cossim list timeline` shows all" } else { "" };
                 format!("known are {}{all}", suggest::listed(names))
             });
@@ -127,6 +126,16 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
         Some(hint) => finding.hint(hint),
         None => finding,
     }
+}
+
+/// The name of several that was perhaps meant, in words; else all of them. A name that is like an old one is answered
+/// with what that is called now.
+fn variant<'a>(found: &str, expected: &[&'a str]) -> Result<String, Vec<&'a str>> {
+    let (old, names): (Vec<&str>, Vec<&str>) =
+        expected.iter().copied().partition(|name| schema::OLD_NAMES.iter().any(|(old, _)| old == name));
+    let is_called = |old: &str| schema::OLD_NAMES.iter().find(|(known, _)| *known == old).map(|(_, name)| *name);
+    let renamed = || suggest::closest(found, old).and_then(is_called).map(|name| format!("did you mean `{name}`?"));
+    suggest::guess(found, names.iter().copied()).or_else(renamed).ok_or(names)
 }
 
 /// The reader ends where it noticed; the mistake is the whole word or number there.
@@ -195,6 +204,11 @@ fn missing_bracket(text: &str, at: usize) -> Option<(char, char)> {
                 });
                 rest = &rest[end? + 1..];
             }
+            'r' if rest.trim_start_matches('#').starts_with('"') => {
+                let hashes = rest.len() - rest.trim_start_matches('#').len();
+                let body = &rest[hashes + 1..];
+                rest = &body[body.find(&format!("\"{}", &rest[..hashes]))? + 1 + hashes..];
+            }
             '/' if rest.starts_with('/') => rest = &rest[rest.find('\n')?..],
             '/' if rest.starts_with('*') => rest = &rest[rest.find("*/")? + 2..],
             _ => {}
@@ -256,12 +270,24 @@ mod tests {
                 "s.ron:1:70: a `)` is missing before this `]`",
             ),
             (
+                "Scenario(name: r#\"a\"b\"#, about: r\"\\\", regions: [Region(name: \"r\", zones: [\"a\"]],\n)",
+                "s.ron:1:79: a `)` is missing before this `]`",
+            ),
+            (
                 "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", NodeCrash(\"r/d-1\"))])",
                 "s.ron:1:80: the fields of `NodeCrash` are named (write `target: …`)",
             ),
             (
                 "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", Drain(target: \"r/d-1\"))])",
                 "s.ron:1:70: `Drain` is not known as `Action` (did you mean `DrainNodes`?)",
+            ),
+            (
+                "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", Scalle(job: \"a\", count: 1))])",
+                "s.ron:1:70: `Scalle` is not known as `Action` (did you mean `ScaleJob`?)",
+            ),
+            (
+                "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", RestartAgen(target: \"a\"))])",
+                "s.ron:1:70: `RestartAgen` is not known as `Action` (did you mean `ProcessRestart`?)",
             ),
             ("Scenario(name: \"x\")", "s.ron:1:1: field `duration` of `Scenario` is missing"),
             (

@@ -159,7 +159,6 @@ fn targets_are_read_as_people_write_them() {
     }
 }
 
-/// What a target or a scaling asks for has to be there.
 #[test]
 fn settings_of_proxies_stations_and_users_come_through() {
     let edits = [
@@ -197,6 +196,7 @@ fn settings_of_proxies_stations_and_users_come_through() {
     assert_eq!(traffic.retry_budget, Ratio::new(0.1));
 }
 
+/// What a target or a scaling asks for has to be there.
 #[test]
 fn more_machines_than_there_are_and_a_scaled_system_job_are_refused() {
     let file = at("scenarios/leader-crash.ron");
@@ -213,6 +213,54 @@ fn more_machines_than_there_are_and_a_scaled_system_job_are_refused() {
         let text = shown(&loaded);
         assert!(loaded.lowered.is_none() && text.contains(message) && text.contains(way_out), "{edit}: {text}");
     }
+}
+
+#[test]
+fn mistakes_come_with_a_way_out() {
+    let file = at("scenarios/leader-crash.ron");
+    let timeline = |action: &str| format!("timeline=[At(\"1m\", {action})]");
+    for (edit, place, message, way_out) in [
+        ("ingress[0].statuses=[]".to_owned(), "[]", "no instance would ever get a request", "as `[\"passing\"]`"),
+        (
+            timeline("Partition(from: \"us-east-1/a\", to: \"us-east-1/a\")"),
+            "\"us-east-1/a\"",
+            "both sides are the same",
+            "name another side, or leave `to` out",
+        ),
+        (
+            timeline("DispatchJob(job: \"frontend\", payload: \"17 KiB\")"),
+            "\"17 KiB\"",
+            "a payload has at most 16 KiB",
+            "give it `16 KiB` or less",
+        ),
+        (
+            timeline("SetHealth(job: \"frontend\", healthy: [0, 1], unhealthy: [2, 1])"),
+            "1",
+            "allocation 1 is said to be both healthy and unhealthy",
+            "leave it out of one of the two lists",
+        ),
+    ] {
+        let loaded = scenario::load(&file, std::slice::from_ref(&edit));
+        let found = loaded.findings.iter().find(|finding| finding.message == message);
+        let found = found.unwrap_or_else(|| panic!("{edit}: {}", shown(&loaded)));
+        let origin = loaded.sources.origin(found.place.as_ref().expect("it stands somewhere"));
+        assert_eq!(&loaded.sources.get(origin.source).text[origin.span.clone()], place, "{edit}");
+        assert!(found.hint.as_ref().is_some_and(|hint| hint.contains(way_out)), "{edit}: {}", shown(&loaded));
+    }
+}
+
+#[test]
+fn overrides_that_fabio_refuses_are_warned_of() {
+    let load = |text: &str| scenario::load(&at("src/cli/starter.ron"), &[format!("ingress[0].overrides={text}")]);
+    let loaded = load("\"# by hand\\nroute wieght web / weight 0.1\"");
+    assert!(loaded.lowered.is_some(), "{}", shown(&loaded));
+    let [found] = &loaded.findings[..] else { panic!("{}", shown(&loaded)) };
+    let message = "fabio takes no routes at all with line 2 of these: 'route' expected";
+    assert_eq!((found.code, &*found.message), ("W009", message));
+    let origin = loaded.sources.origin(found.place.as_ref().expect("it stands somewhere"));
+    assert!(loaded.sources.get(origin.source).text[origin.span.clone()].contains("wieght"), "{}", shown(&loaded));
+    let loaded = load("route weight web / weight 0.1");
+    assert!(loaded.findings.is_empty(), "{}", shown(&loaded));
 }
 
 #[test]

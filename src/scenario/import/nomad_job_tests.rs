@@ -338,8 +338,12 @@ fn checks_that_an_update_would_ignore_are_said_to_count() {
         let message = format!("`on_update` in this {holder} is left out");
         assert_eq!(found(&text, Severity::Warning), [("W001", message, "\"ignore\"".to_owned())]);
     }
-    for word in ["require_healthy", "ignore_warnings"] {
+    for word in ["require_healthy", "ignore_warnings", ""] {
         assert_eq!(found(&service(&said(word), &said(word)), Severity::Warning), []);
+    }
+    for (text, holder) in [(service(&said("ignored"), ""), "service"), (service("", &said("ignored")), "check")] {
+        let message = format!("`ignored` is no `on_update` of a {holder}");
+        assert_eq!(found(&text, Severity::Error), [("E010", message, "\"ignored\"".to_owned())]);
     }
 }
 

@@ -475,12 +475,21 @@ impl Reader {
     }
 
     /// Nomad takes an allocation for healthy whatever those checks say that are ignored. Ignoring warnings changes
-    /// nothing: no check of a task here comes to one.
+    /// nothing: no check of a task here comes to one. Any other word is refused (`Service.Validate`); an empty text is
+    /// the default.
     fn on_update(&mut self, body: &Body, holder: &str) {
         let Some((word, span)) = self.text(body, "on_update") else { return };
-        if word == "ignore" {
-            let hint = "an allocation of an update is healthy once all its checks pass";
-            self.warn(span, format!("`on_update` in this {holder} is left out"), hint);
+        match word.as_str() {
+            "" | "require_healthy" | "ignore_warnings" => {}
+            "ignore" => {
+                let hint = "an allocation of an update is healthy once all its checks pass";
+                self.warn(span, format!("`on_update` in this {holder} is left out"), hint);
+            }
+            _ => {
+                let message = format!("`{word}` is no `on_update` of a {holder}");
+                let hint = "write `require_healthy`, `ignore_warnings` or `ignore`";
+                self.error_with_hint(span, message, hint.to_owned());
+            }
         }
     }
 

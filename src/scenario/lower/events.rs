@@ -173,7 +173,13 @@ impl Lowering<'_> {
                 action => (format!("timeline[{index}]"), format!("timeline[{index}][1][0]"), action),
             };
             let mut added = match action {
-                schema::Action::RegisterJob(source) => self.job_source(&source_path, source),
+                schema::Action::RegisterJob(source) => {
+                    let added = self.job_source(&source_path, source);
+                    for job in &added {
+                        self.is_of_one_namespace(&source_path, job, &placed);
+                    }
+                    added
+                }
                 update @ schema::Action::UpdateImage { .. } => self.updated(&path, update, times[index], &placed),
                 _ => Vec::new(),
             };
@@ -287,7 +293,8 @@ impl Lowering<'_> {
         }
         let (left, right) = (left?, right?);
         if self.is_same_side(&left, &right, cast) {
-            self.error("E008", &format!("{path}.to"), "both sides are the same");
+            self.error("E008", &format!("{path}.to"), "both sides are the same")
+                .hint("name another side, or leave `to` out: everything else");
             return None;
         }
         Some((left, right))

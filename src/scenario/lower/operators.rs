@@ -111,7 +111,7 @@ impl Lowering<'_> {
                 let bytes = |text: &schema::SizeText| self.quantity(&payload_path, quantity::bytes(&text.0));
                 numbers.payload_bytes = payload.as_ref().map_or(0, bytes);
                 if numbers.payload_bytes > PAYLOAD_MAX {
-                    self.error("E015", &payload_path, "a payload has at most 16 KiB");
+                    self.error("E015", &payload_path, "a payload has at most 16 KiB").hint("give it `16 KiB` or less");
                 }
                 numbers.count = self.count(&format!("{path}.count"), count.unwrap_or(1), 1..=100_000);
             }
@@ -123,8 +123,10 @@ impl Lowering<'_> {
                     self.error("E015", path, "this entry says nothing of any allocation")
                         .hint("name some in `healthy` or `unhealthy`, as `healthy: [0, 1]`");
                 }
-                if let Some(both) = healthy.iter().find(|index| unhealthy.contains(index)) {
-                    self.error("E015", path, format!("allocation {both} is said to be both healthy and unhealthy"));
+                for (at, both) in unhealthy.iter().enumerate().filter(|(_, index)| healthy.contains(index)) {
+                    let message = format!("allocation {both} is said to be both healthy and unhealthy");
+                    self.error("E015", &format!("{path}.unhealthy[{at}]"), message)
+                        .hint("leave it out of one of the two lists");
                 }
                 numbers.health = [("healthy", healthy), ("unhealthy", unhealthy)].map(|(field, written)| {
                     let numbered = written.iter().enumerate();

@@ -85,6 +85,18 @@ fn is_same_case(a: &Under, b: &Under) -> bool {
     }
 }
 
+/// Whether jobs are registered in these cases.
+fn registers_jobs(under: &Under) -> bool {
+    let entries = match under {
+        Under::Timeline { entries, .. } => &entries[..],
+        Under::AsWritten | Under::EachZone { .. } => &[],
+    };
+    entries.iter().any(|schema::At(_, action)| match action {
+        schema::Action::EvalPriority { of, .. } => matches!(**of, schema::Action::RegisterJob(_)),
+        action => matches!(action, schema::Action::RegisterJob(_)),
+    })
+}
+
 impl Lowering<'_> {
     /// Checks the plan; `None` if there is none.
     pub(super) fn plan(
@@ -118,7 +130,10 @@ impl Lowering<'_> {
         let ambiguous = match &plan.expect[..] {
             [] => self.expected(false, &self.scenario.expect, &cases),
             texts => {
-                self.known_once(texts, labels);
+                // Jobs that a case registers bring values of their own, and are read only when it is built.
+                let registers = plan.under.iter().any(registers_jobs);
+                let labels = labels.clone().leaving_open(if registers { OF_JOBS } else { &[] });
+                self.known_once(texts, &labels);
                 self.expected(true, texts, &cases)
             }
         };
@@ -493,6 +508,8 @@ pub(in crate::scenario) fn price_of(scenario: &schema::Scenario, name: &str) -> 
     planned.or_else(own).or_else(|| instance::find(name)?.price_per_million_hours)
 }
 
+/// Labels whose values follow from jobs alone.
+const OF_JOBS: &[&str] = &["attribute", "priority"];
 /// Fleets a plan looks through.
 const FLEETS_MAX: usize = 100_000;
 /// Cases a fleet is judged by.

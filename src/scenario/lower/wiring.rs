@@ -13,6 +13,8 @@ use crate::base::time::Time;
 use crate::base::units::Ratio;
 use crate::model::job::Job;
 use crate::model::topology::RegionId;
+use crate::protocol::proxy::command::CommandError;
+use crate::protocol::proxy::command::parse_config;
 use crate::protocol::proxy::registry::ChecksRequired;
 use crate::scenario::library::network;
 use crate::scenario::schema;
@@ -270,7 +272,7 @@ impl Lowering<'_> {
                 },
                 statuses: self.statuses(&format!("{path}.statuses"), written.statuses.as_deref()),
                 no_route_status: self.no_route_status(&path, written),
-                overrides: written.overrides.as_str().into(),
+                overrides: self.overrides(&format!("{path}.overrides"), &written.overrides),
                 dial_timeout: self.span_or(
                     &format!("{path}.dial_timeout"),
                     written.dial_timeout.as_ref(),
@@ -297,13 +299,25 @@ impl Lowering<'_> {
         out
     }
 
+    /// Warns of a text that fabio refuses; it may be what is to be tried.
+    fn overrides(&mut self, path: &str, written: &str) -> Arc<str> {
+        if let Err(CommandError { line, mistake }) = parse_config(written) {
+            let message = format!("fabio takes no routes at all with line {line} of these: {mistake}");
+            self.warning("W009", path, message).hint(
+                "lines are commands as `route weight web shop.example.com/ weight 0.1`, `route del` or `route add`",
+            );
+        }
+        written.into()
+    }
+
     fn statuses(&mut self, path: &str, written: Option<&[String]>) -> Vec<String> {
         let Some(written) = written else { return vec![STATUSES[0].to_owned()] };
         for (index, status) in written.iter().enumerate().filter(|(_, status)| !STATUSES.contains(&status.as_str())) {
             self.unknown(&format!("{path}[{index}]"), "status of checks", status, STATUSES);
         }
         if written.is_empty() {
-            self.error("E015", path, "no instance would ever get a request");
+            self.error("E015", path, "no instance would ever get a request")
+                .hint("name one, as `[\"passing\"]`, or leave it out");
         }
         written.to_vec()
     }

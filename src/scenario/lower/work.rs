@@ -88,25 +88,11 @@ impl Lowering<'_> {
         for (index, source) in self.scenario.jobs.iter().enumerate() {
             for mut placed in self.job_source(&format!("jobs[{index}]"), source) {
                 let (job, region) = (&placed.spec.job, placed.spec.region);
-                if !names.insert((region, Arc::clone(&job.name))) {
-                    let first = out.iter().find(|known| known.spec.region == region && known.spec.job.name == job.name);
-                    let other = first.map(|known| &known.spec.job.namespace).filter(|other| **other != job.namespace);
+                let path = format!("jobs[{index}]");
+                if !names.insert((region, Arc::clone(&job.name))) && self.is_of_one_namespace(&path, &placed, &out) {
                     let region = &self.geography.regions[region].name;
-                    let (message, hint) = match other {
-                        None => (
-                            format!("job `{}` is registered twice in `{region}`", job.name),
-                            "give it another name, or register the new version in the timeline",
-                        ),
-                        Some(other) => (
-                            format!(
-                                "job `{}` is registered in `{region}` in the namespaces `{other}` and `{}`, but jobs \
-                                 are told apart by their names alone",
-                                job.name, job.namespace
-                            ),
-                            "give one of them another name",
-                        ),
-                    };
-                    self.error("E005", &format!("jobs[{index}]"), message).hint(hint);
+                    self.error("E005", &path, format!("job `{}` is registered twice in `{region}`", job.name))
+                        .hint("give it another name, or register the new version in the timeline");
                 }
                 let in_job = |name: &Arc<str>| matches_datacenter(&job.datacenters, name);
                 let nodes = roofs.iter().filter(|((of, name), _)| *of == region && in_job(name));
@@ -125,6 +111,21 @@ impl Lowering<'_> {
             self.error("E006", "jobs", message).hint("lower the counts of the jobs");
         }
         out
+    }
+
+    /// Whether the first job of this name in the region, if there is one, is of the same namespace; reports it if not.
+    pub(super) fn is_of_one_namespace(&mut self, path: &str, placed: &Placed, known: &[Placed]) -> bool {
+        let (job, region) = (&placed.spec.job, placed.spec.region);
+        let first = known.iter().find(|known| known.spec.region == region && known.spec.job.name == job.name);
+        let other = first.map(|known| &known.spec.job.namespace).filter(|other| **other != job.namespace);
+        let Some(other) = other else { return true };
+        let message = format!(
+            "job `{}` is registered in `{}` in the namespaces `{other}` and `{}`, but jobs are told apart by their names \
+             alone",
+            job.name, self.geography.regions[region].name, job.namespace
+        );
+        self.error("E005", path, message).hint("give one of them another name");
+        false
     }
 
     /// Jobs of one source, one per region.

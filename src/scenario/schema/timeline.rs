@@ -16,8 +16,8 @@ use super::TargetText;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct At(pub DurationText, pub Action);
 
-/// Other names that actions were given once; they are read, and not shown.
-pub const OLD_NAMES: [&str; 2] = ["RestartAgent", "Scale"];
+/// Other names that actions were given once, and what they are called; the former are read, and not shown.
+pub const OLD_NAMES: [(&str, &str); 2] = [("RestartAgent", "ProcessRestart"), ("Scale", "ScaleJob")];
 
 /// What happens. `lasts` left out means for ever.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -46,7 +46,7 @@ pub enum Action {
         #[serde(default)]
         lasts: Option<DurationText>,
     },
-    /// Processes die and start again at once.
+    /// Processes die and start again within a second.
     #[serde(alias = "RestartAgent")]
     ProcessRestart {
         /// Whom.
