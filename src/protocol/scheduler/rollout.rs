@@ -98,8 +98,9 @@ impl Writer<'_> {
         if deployment.is_active() { Ok(deployment) } else { Err(Refusal::DeploymentEnded) }
     }
 
-    /// Refused unless enough canaries of every selected group are healthy. Those are canaries no more, and their clients
-    /// are told; what is not healthy stays one. Groups without canaries are promoted with them, and get their time anew.
+    /// Refused unless enough canaries of every selected group are healthy. Those are canaries no more, and their
+    /// clients are told; what is not healthy stays one. Groups without canaries are promoted with them, and get their
+    /// time anew.
     pub(super) fn promote(&mut self, id: DeploymentId, groups: &[Arc<str>], time: Time) -> Result<(), Refusal> {
         let mut deployment = Deployment::clone(self.active_deployment(id)?);
         let mut promoted: Vec<AllocId> = Vec::new();
