@@ -47,74 +47,49 @@ pub enum CoreJob {
 /// Priority of core evaluations: before everything else (Nomad `CoreJobPriority`).
 const CORE_PRIORITY: u8 = 200;
 
-/// Why an evaluation exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are Nomad's trigger texts")]
-pub enum Trigger {
-    JobRegister,
-    JobDeregister,
-    PeriodicJob,
-    NodeDrain,
-    NodeUpdate,
-    AllocStop,
-    RollingUpdate,
-    DeploymentWatcher,
-    FailedFollowUp,
-    MaxPlanAttempts,
-    AllocFailure,
-    QueuedAllocs,
-    Preemption,
-    JobScaling,
-    Scheduled,
-    MaxDisconnectTimeout,
-    Reconnect,
+/// Triggers and their texts, so that a new one cannot be left out of a list of all.
+macro_rules! triggers {
+    ($($trigger:ident = $text:literal),+ $(,)?) => {
+        /// Why an evaluation exists.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "the names are Nomad's trigger texts")]
+        pub enum Trigger {
+            $($trigger),+
+        }
+
+        impl Trigger {
+            /// Every trigger.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$trigger),+];
+        }
+
+        impl fmt::Display for Trigger {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$trigger => $text),+
+                })
+            }
+        }
+    };
 }
 
-impl Trigger {
-    /// Every trigger.
-    pub const ALL: [Self; 17] = [
-        Self::JobRegister,
-        Self::JobDeregister,
-        Self::PeriodicJob,
-        Self::NodeDrain,
-        Self::NodeUpdate,
-        Self::AllocStop,
-        Self::RollingUpdate,
-        Self::DeploymentWatcher,
-        Self::FailedFollowUp,
-        Self::MaxPlanAttempts,
-        Self::AllocFailure,
-        Self::QueuedAllocs,
-        Self::Preemption,
-        Self::JobScaling,
-        Self::Scheduled,
-        Self::MaxDisconnectTimeout,
-        Self::Reconnect,
-    ];
-}
-
-impl fmt::Display for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::JobRegister => "job-register",
-            Self::JobDeregister => "job-deregister",
-            Self::PeriodicJob => "periodic-job",
-            Self::NodeDrain => "node-drain",
-            Self::NodeUpdate => "node-update",
-            Self::AllocStop => "alloc-stop",
-            Self::RollingUpdate => "rolling-update",
-            Self::DeploymentWatcher => "deployment-watcher",
-            Self::FailedFollowUp => "failed-follow-up",
-            Self::MaxPlanAttempts => "max-plan-attempts",
-            Self::AllocFailure => "alloc-failure",
-            Self::QueuedAllocs => "queued-allocs",
-            Self::Preemption => "preemption",
-            Self::JobScaling => "job-scaling",
-            Self::Scheduled => "scheduled",
-            Self::MaxDisconnectTimeout => "max-disconnect-timeout",
-            Self::Reconnect => "reconnect",
-        })
-    }
+triggers! {
+    JobRegister = "job-register",
+    JobDeregister = "job-deregister",
+    PeriodicJob = "periodic-job",
+    NodeDrain = "node-drain",
+    NodeUpdate = "node-update",
+    AllocStop = "alloc-stop",
+    RollingUpdate = "rolling-update",
+    DeploymentWatcher = "deployment-watcher",
+    FailedFollowUp = "failed-follow-up",
+    MaxPlanAttempts = "max-plan-attempts",
+    AllocFailure = "alloc-failure",
+    QueuedAllocs = "queued-allocs",
+    Preemption = "preemption",
+    JobScaling = "job-scaling",
+    Scheduled = "scheduled",
+    MaxDisconnectTimeout = "max-disconnect-timeout",
+    Reconnect = "reconnect",
 }
 
 /// Where an evaluation stands.

@@ -110,6 +110,8 @@ pub enum Fact {
     },
     /// The server, a leader, hands leadership to another one.
     HandsOver,
+    /// Nobody took it: the server goes on to lead.
+    KeepsLeading,
     /// From now on nothing passes between the server and any other, either way.
     CutOff,
     /// The server may hear others again.
@@ -147,11 +149,11 @@ impl Fact {
                 Some(Self::Configured { index: *index, configuration: Arc::clone(configuration) })
             }
             Event::TransferStarted { .. } => Some(Self::HandsOver),
+            Event::TransferFailed => Some(Self::KeepsLeading),
             Event::LeaderChanged { .. }
             | Event::LeadershipGained { .. }
             | Event::LeadershipLost { .. }
             | Event::Verified { .. }
-            | Event::TransferFailed
             | Event::SnapshotDue
             | Event::SnapshotStored { .. } => None,
         }
@@ -255,6 +257,7 @@ pub fn voters(configuration: &Configuration) -> impl Iterator<Item = ProcessId> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::entry::NomadEntry;
 
     const A: ProcessId = ProcessId(1);
     const B: ProcessId = ProcessId(2);
@@ -379,7 +382,10 @@ mod tests {
         let law = || LeaseSafety::new(TIMING);
         let calm = vec![quiet(), quiet(), (A, leads(1)), quiet(), quiet()];
         breaks(law(), [calm.clone(), vec![(B, leads(2))]].concat());
-        let excuses = [vec![(A, Fact::HandsOver)], vec![(C, Fact::Restarted)], vec![(A, Fact::Stopped)]];
+        let fact = |event: Event<NomadEntry>| (A, Fact::of(&event).expect("it matters"));
+        let kept = vec![fact(Event::TransferStarted { target: B }), quiet(), quiet(), fact(Event::TransferFailed)];
+        breaks(law(), [calm.clone(), kept.clone(), vec![quiet(), (B, leads(2))]].concat());
+        let excuses = [vec![(A, Fact::HandsOver)], kept, vec![(C, Fact::Restarted)], vec![(A, Fact::Stopped)]];
         for excuse in excuses {
             let quiet = || vec![quiet(), quiet()];
             let story = [calm.clone(), excuse, vec![(B, leads(2)), (A, leads(3))], quiet(), vec![(C, leads(4))]];

@@ -237,7 +237,7 @@ mod tests {
     use crate::model::alloc::Alloc;
     use crate::model::deployment::{Deployment, DeploymentId, DeploymentStatus};
     use crate::model::job::Update;
-    use crate::model::node::{Eligibility, Node, NodeId, NodeStatus};
+    use crate::model::node::{Eligibility, Node, NodeDevice, NodeId, NodeSpec, NodeStatus};
     use crate::model::resources::{AssignedDevice, AssignedPort};
     use crate::protocol::scheduler::command::SchedulerSwitches;
     use crate::protocol::scheduler::decide::Decision;
@@ -255,9 +255,17 @@ mod tests {
 
     fn laws() -> SchedulerLaws {
         let mut laws = SchedulerLaws::default();
+        let mut spec = NodeSpec::clone(&node_spec(600));
+        spec.devices = vec![NodeDevice {
+            vendor: "nvidia".into(),
+            kind: "gpu".into(),
+            name: "a".into(),
+            instances: ["x", "y", "z"].map(String::from).into(),
+            attributes: OrdMap::new(),
+        }];
         let node = Node {
             id: NodeId(0),
-            spec: node_spec(600),
+            spec: Arc::new(spec),
             computed_class: 0,
             status: NodeStatus::Ready,
             eligibility: Eligibility::Eligible,
@@ -508,6 +516,7 @@ mod tests {
         };
         assert!(takes((vec![], &["x"]), (vec![], &["y", "z"])).is_empty());
         assert_eq!(takes((vec![], &["x"]), (vec![], &["y", "x"])), ["scheduler.capacity"]);
+        assert_eq!(takes((vec![], &["x"]), (vec![], &["y", "w"])), ["scheduler.capacity"], "it has no such instance");
         let cores = node_spec(600).capacity.cores;
         assert_eq!(takes((vec![], &[]), (vec![cores], &[])), ["scheduler.capacity"], "it has no such core");
         assert_eq!(takes((vec![0], &[]), (vec![0], &[])), ["scheduler.capacity"]);

@@ -43,13 +43,15 @@ pub enum Timer {
 }
 
 impl Timer {
-    /// How many there are.
+    /// How many there are: the place of what shares a table with them.
     pub const COUNT: usize = Self::Fingerprint as usize + 1;
 }
 
 impl Slot for Timer {
     fn slot(self) -> usize {
-        self as usize
+        let slot = self as usize;
+        assert!(slot < Self::COUNT, "a timer behind the last one");
+        slot
     }
 }
 

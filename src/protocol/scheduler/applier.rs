@@ -13,7 +13,7 @@ use crate::base::machine::{Fx, Token};
 use crate::base::time::Time;
 use crate::model::node::NodeId;
 use crate::protocol::scheduler::command::{Applied, Command};
-use crate::protocol::scheduler::config::state_poll;
+use crate::protocol::scheduler::config::Look;
 use crate::protocol::scheduler::event::{Event, Proposal};
 use crate::protocol::scheduler::forward::Origin;
 use crate::protocol::scheduler::message::{PlanRequest, Planned, Reply, RpcError};
@@ -139,16 +139,18 @@ impl<D: Decide> Server<D> {
             applier.snapshot = None;
         }
         if applier.snapshot.is_none() {
-            if self.state.index() < wanted {
-                let left = self.config.state_wait.saturating_sub(now.since(since));
-                if left.is_zero() {
+            match Look::at(self.state.index() >= wanted, polls, now.since(since), self.config.state_wait) {
+                Look::CaughtUp => {}
+                Look::Again(wait) => {
+                    fx.arm(Timer::Applier, wait);
+                    applier.stage = Stage::Lagging { plan, polls: polls + 1, since };
+                    return;
+                }
+                Look::TooLate => {
                     applier.stage = Stage::Idle;
                     self.answer_plan(now, &plan, Reply::Failed(RpcError::StateTimeout), fx);
-                } else {
-                    fx.arm(Timer::Applier, state_poll(polls).min(left));
-                    applier.stage = Stage::Lagging { plan, polls: polls + 1, since };
+                    return;
                 }
-                return;
             }
             applier.snapshot = Some(self.state.clone());
         }
@@ -255,5 +257,35 @@ impl<D: Decide> Server<D> {
             self.arm_broker(now, fx);
         }
         self.reply(now, plan.origin, reply, fx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Duration;
+    use crate::protocol::scheduler::broker::EvalToken;
+    use crate::protocol::scheduler::event::OperatorTag;
+    use crate::protocol::scheduler::plan::Plan;
+    use crate::protocol::scheduler::story::{Filler, Region};
+    use crate::protocol::scheduler::test_support::eval;
+
+    #[test]
+    fn a_plan_is_given_up_when_its_time_is_over_even_if_the_state_has_caught_up_by_then() {
+        let is_verified = |waited: Duration| {
+            let mut region = Region::<Filler>::new(1, 0, 1);
+            region.run_for(Duration::from_secs(10));
+            region.server(0, |server, now, fx| {
+                let eval = eval(1, 1, 50);
+                let plan = Plan::new(&eval, false, server.state.index());
+                let request = Arc::new(PlanRequest { plan, eval: eval.id, token: EvalToken(1) });
+                let plan = QueuedPlan { origin: Origin::Operator(OperatorTag(1)), request, since: now };
+                let since = Time::ZERO + now.since(Time::ZERO).saturating_sub(waited);
+                server.applier.stage = Stage::Lagging { plan, polls: 7, since };
+                server.applier_poll(now, fx);
+            });
+            matches!(region.servers[0].applier.stage, Stage::Verifying { .. })
+        };
+        assert_eq!([4_999, 5_000].map(|waited| is_verified(Duration::from_millis(waited))), [true, false]);
     }
 }

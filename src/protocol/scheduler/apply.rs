@@ -27,6 +27,8 @@ impl State {
         let mut applied = writer.applied;
         applied.notified.sort_unstable();
         applied.notified.dedup();
+        applied.rollouts.sort_unstable();
+        applied.rollouts.dedup();
         applied
     }
 
@@ -100,6 +102,10 @@ impl Writer<'_> {
                 self.upsert_evals(evals);
             }
             Command::DeploymentStatus { update, eval, job } => {
+                if let Err(refusal) = self.active_deployment(update.id) {
+                    self.applied.refused = Some(refusal);
+                    return;
+                }
                 self.deployment_status(*update);
                 if let Some(job) = job {
                     self.register_job(job);

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use crate::model::node::NodeDevice;
-use crate::protocol::scheduler::operators::{Operator, Resolved};
+use crate::protocol::scheduler::operators::{Memo, Operator, Resolved};
 
 /// A typed value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -182,27 +182,29 @@ impl<'a> DeviceTarget<'a> {
 }
 
 /// A constraint or affinity over a device, read once.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct DeviceRule<'a> {
     left: DeviceTarget<'a>,
     operator: Operator,
     right: DeviceTarget<'a>,
+    memo: Memo,
 }
 
 impl<'a> DeviceRule<'a> {
     /// Reads the three texts.
     pub fn parse(left: &'a str, operator: &str, right: &'a str) -> Self {
-        Self { left: DeviceTarget::parse(left), operator: Operator::parse(operator), right: DeviceTarget::parse(right) }
+        let (left, right) = (DeviceTarget::parse(left), DeviceTarget::parse(right));
+        Self { left, operator: Operator::parse(operator), right, memo: Memo::default() }
     }
 
     /// Whether it holds for a group of devices.
     pub fn holds(&self, device: &NodeDevice) -> bool {
-        check(self.operator, self.left.resolve(device), self.right.resolve(device))
+        check(self.operator, self.left.resolve(device), self.right.resolve(device), &self.memo)
     }
 }
 
 /// Whether an operator holds between values; what cannot be compared satisfies nothing.
-fn check(operator: Operator, left: Option<Value<'_>>, right: Option<Value<'_>>) -> bool {
+fn check(operator: Operator, left: Option<Value<'_>>, right: Option<Value<'_>>, memo: &Memo) -> bool {
     let order = || left.zip(right).and_then(|(left, right)| left.compare(right));
     let ranked = || {
         let truths = matches!(left, Some(Value::Truth(_)));
@@ -232,7 +234,7 @@ fn check(operator: Operator, left: Option<Value<'_>>, right: Option<Value<'_>>) 
             let both = left.as_deref().zip(right.as_deref());
             both.is_some_and(|(left, right)| {
                 let found = |text| Resolved { text: Some(text), found: true };
-                operator.holds(found(left), found(right))
+                operator.holds(found(left), found(right), memo)
             })
         }
         Operator::DistinctHosts | Operator::DistinctProperty | Operator::Unknown => false,

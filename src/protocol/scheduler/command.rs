@@ -197,6 +197,8 @@ pub struct Applied {
     pub deployment: Option<DeploymentId>,
     /// Deployments that were created, promoted, or have another status.
     pub deployments: Vec<DeploymentId>,
+    /// Deployments changed in any way, ascending.
+    pub rollouts: Vec<DeploymentId>,
     /// Jobs with a new version, or purged.
     pub jobs: Vec<JobId>,
     /// The child of a job it registered.

@@ -159,9 +159,33 @@ impl ServerConfig {
     }
 }
 
-/// Wait before look number `polls` at a state that has not caught up, counting from 0: 20 ms, 320 ms, then 1 s
-/// (Nomad `SnapshotMinIndex`).
-pub fn state_poll(polls: u32) -> Duration {
+/// What to do after a look at a state that may not have caught up (Nomad `SnapshotMinIndex`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// It has.
+    CaughtUp,
+    /// Look again after this.
+    Again(Duration),
+    /// The time is over; whether the state has caught up by now is not asked.
+    TooLate,
+}
+
+impl Look {
+    /// After look number `polls`, counting from 0, `waited` after the first one.
+    pub fn at(has_caught_up: bool, polls: u32, waited: Duration, limit: Duration) -> Self {
+        let left = limit.saturating_sub(waited);
+        if left.is_zero() {
+            Self::TooLate
+        } else if has_caught_up {
+            Self::CaughtUp
+        } else {
+            Self::Again(state_poll(polls).min(left))
+        }
+    }
+}
+
+/// Wait after look number `polls`, counting from 0: 20 ms, 320 ms, then 1 s.
+fn state_poll(polls: u32) -> Duration {
     match polls {
         0 => Duration::from_millis(20),
         1 => Duration::from_millis(320),
@@ -184,6 +208,18 @@ mod tests {
         let limit = Duration::from_secs(10);
         assert!(millis(20, limit).eq([20, 80, 320, 1_280, 5_120, 10_000]));
         assert!(millis(500, limit).eq([500, 2_000, 8_000, 10_000, 10_000, 10_000]));
-        assert!((0..4).map(|n| state_poll(n).as_millis()).eq([20, 320, 1_000, 1_000]));
+    }
+
+    #[test]
+    fn a_state_is_looked_at_seven_times_within_five_seconds_and_not_at_their_end() {
+        let limit = Duration::from_secs(5);
+        let (mut looks, mut waited) = (Vec::new(), Duration::ZERO);
+        while let Look::Again(wait) = Look::at(false, looks.len() as u32, waited, limit) {
+            looks.push(waited.as_millis());
+            waited += wait;
+        }
+        assert_eq!((looks, waited), (vec![0, 20, 340, 1_340, 2_340, 3_340, 4_340], limit));
+        let last = waited.saturating_sub(Duration::from_nanos(1));
+        assert_eq!([last, waited].map(|at| Look::at(true, 7, at, limit)), [Look::CaughtUp, Look::TooLate]);
     }
 }

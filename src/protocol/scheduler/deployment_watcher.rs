@@ -4,7 +4,8 @@
 //! It looks only at allocations whose health was just reported; when leadership begins, at all of active deployments.
 //! Evaluations and allowed replacements are gathered for 1 s per deployment, then for 250 ms across deployments, and
 //! written together. The deadline of a deployment is looked at when the deployment changes; Nomad does so when any
-//! deployment changes, and may so notice a little sooner that a finished group has lost an allocation.
+//! deployment changes, and may so notice a little sooner that a finished group has lost an allocation. Once it is to
+//! fail, a deployment is left alone by this leader, even if the log does not take the entry: Nomad's loop has ended.
 //!
 //! Left out: the limit of 100 state queries per second, which an incremental watcher does not need; multi-region
 //! deployments; that from 1.1.10 and 1.2.4 on a deployment remembers the priority an operator gave its evaluation
@@ -53,8 +54,19 @@ pub struct Rollouts {
     gathering: OrdMap<DeploymentId, OrdSet<AllocId>>,
     batch: Option<OrdMap<DeploymentId, OrdSet<AllocId>>>,
     deadlines: OrdMap<DeploymentId, Time>,
+    /// Being failed: nobody looks at them any more.
+    failing: OrdSet<DeploymentId>,
+    /// A deadline may have passed before it was known.
     alarms: OrdSet<(Time, Alarm)>,
     due: Option<Time>,
+}
+
+#[cfg(test)]
+impl Rollouts {
+    /// Whether it waits for nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        self.alarms.is_empty() && self.failing.is_empty()
+    }
 }
 
 impl<D: Decide> Server<D> {
@@ -73,24 +85,18 @@ impl<D: Decide> Server<D> {
             let of_it = allocs.iter().filter(|alloc| alloc.deployment == Some(id));
             let failed = of_it.map(|alloc| self.look(now, &deployment, alloc, latest)).max().flatten();
             self.conclude(now, &deployment, failed, fx);
-            self.watch_deadline(now, id);
+            self.watch_deadline(id);
         }
         self.arm_rollouts(now, fx);
     }
 
     /// A committed entry may concern deployments.
-    pub(super) fn rollouts_applied(&mut self, now: Time, command: &Command, applied: &Applied, fx: &mut impl Fx<Self>) {
-        let mut touched = OrdSet::new();
+    pub(super) fn rollouts_applied(&mut self, now: Time, applied: &Applied, fx: &mut impl Fx<Self>) {
         let mut looked: OrdMap<DeploymentId, (Arc<Deployment>, Option<Revert>)> = OrdMap::new();
-        touched.extend(applied.deployment);
-        if let Some(first) = applied.allocs.first() {
-            touched.extend(self.state.alloc(*first).and_then(|alloc| alloc.deployment));
-        }
         for id in &applied.reported {
             let Some(alloc) = self.state.alloc(*id).cloned() else { continue };
             let Some(deployment) = alloc.deployment.and_then(|id| self.state.deployment(id)).cloned() else { continue };
-            if deployment.is_active() {
-                touched.insert(deployment.id);
+            if deployment.is_active() && !self.rollouts.failing.contains(&deployment.id) {
                 // An evaluation that came with the report will see what it says.
                 let comes_along = applied.evals.iter().any(|eval| eval.job == deployment.job);
                 let latest = if comes_along { applied.index } else { applied.index - 1 };
@@ -102,32 +108,10 @@ impl<D: Decide> Server<D> {
         for (deployment, failed) in looked.into_values() {
             self.conclude(now, &deployment, failed, fx);
         }
-        match command {
-            Command::DeploymentStatus { update, .. } => drop(touched.insert(update.id)),
-            Command::PromoteDeployment { id, .. } | Command::AllocHealth { id, .. } => drop(touched.insert(*id)),
-            Command::Plan(result) => touched.extend(result.deployment_updates.iter().map(|update| update.id)),
-            Command::Noop
-            | Command::SchedulerConfig(_)
-            | Command::RegisterNode { .. }
-            | Command::DeregisterNodes(_)
-            | Command::NodeStatus { .. }
-            | Command::NodeEligibility { .. }
-            | Command::NodeDrain { .. }
-            | Command::RegisterJob { .. }
-            | Command::DeregisterJob { .. }
-            | Command::UpsertEvals(_)
-            | Command::ClientUpdate { .. }
-            | Command::Transitions { .. }
-            | Command::Reap { .. } => {}
+        for id in &applied.rollouts {
+            self.watch_deadline(*id);
         }
-        for id in &touched {
-            if self.state.deployment(*id).is_none_or(|it| it.modify_index == applied.index || !it.is_active()) {
-                self.watch_deadline(now, *id);
-            }
-        }
-        if !touched.is_empty() {
-            self.arm_rollouts(now, fx);
-        }
+        self.arm_rollouts(now, fx);
     }
 
     /// Looks at one allocation. `latest` is the index up to which evaluations have seen the job. Returns what becomes
@@ -200,6 +184,7 @@ impl<D: Decide> Server<D> {
     fn fail_deployment(&mut self, now: Time, deployment: &Deployment, revert: bool, fx: &mut impl Fx<Self>) {
         let command = self.failing(now, deployment, revert);
         self.forget_rollout(deployment.id);
+        self.rollouts.failing.insert(deployment.id);
         self.propose(now, command, After::Nothing, fx);
     }
 
@@ -230,11 +215,15 @@ impl<D: Decide> Server<D> {
     }
 
     /// The earliest progress deadline of groups that are not done; an ended deployment is forgotten.
-    fn watch_deadline(&mut self, now: Time, id: DeploymentId) {
+    fn watch_deadline(&mut self, id: DeploymentId) {
         let Some(deployment) = self.state.deployment(id).filter(|deployment| deployment.is_active()) else {
             self.forget_rollout(id);
+            self.rollouts.failing.remove(&id);
             return;
         };
+        if self.rollouts.failing.contains(&id) {
+            return;
+        }
         let open = deployment.groups.iter().filter(|(name, group)| !self.is_done(deployment, name, group));
         let deadline = open.filter_map(|(_, group)| group.require_progress_by).min();
         let known = self.rollouts.deadlines.get(&id).copied();
@@ -247,7 +236,7 @@ impl<D: Decide> Server<D> {
         }
         if let Some(deadline) = deadline {
             self.rollouts.deadlines.insert(id, deadline);
-            self.rollouts.alarms.insert((deadline.max(now), Alarm::Deadline(id)));
+            self.rollouts.alarms.insert((deadline, Alarm::Deadline(id)));
         }
     }
 

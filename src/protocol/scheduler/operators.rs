@@ -1,10 +1,13 @@
 //! Constraint operators and target resolution (Nomad `checkConstraint`, `resolveTarget`).
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::model::constraint::Constraint;
 use crate::model::node::{NodeId, NodeSpec};
 use crate::protocol::scheduler::classes::escapes;
-use crate::protocol::scheduler::re2::matches;
-use crate::protocol::scheduler::versions::{Rules, satisfies};
+use crate::protocol::scheduler::re2::Pattern;
+use crate::protocol::scheduler::versions::{Rules, VersionList};
 
 /// A target of a constraint, read once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +129,7 @@ impl Operator {
     }
 
     /// Whether it holds between two resolved targets. The distinct operators hold here; they are looked at elsewhere.
-    pub fn holds(self, left: Resolved<'_>, right: Resolved<'_>) -> bool {
+    pub fn holds(self, left: Resolved<'_>, right: Resolved<'_>, memo: &Memo) -> bool {
         let both = || if left.found && right.found { left.text.zip(right.text) } else { None };
         match self {
             Self::Equal => both().is_some_and(|(l, r)| l == r),
@@ -135,9 +138,9 @@ impl Operator {
             Self::AtMost => both().is_some_and(|(l, r)| l <= r),
             Self::Greater => both().is_some_and(|(l, r)| l > r),
             Self::AtLeast => both().is_some_and(|(l, r)| l >= r),
-            Self::Regexp => both().is_some_and(|(l, r)| matches(l, r)),
-            Self::Version => both().is_some_and(|(l, r)| satisfies(l, r, Rules::Version)),
-            Self::Semver => both().is_some_and(|(l, r)| satisfies(l, r, Rules::Semver)),
+            Self::Regexp => both().is_some_and(|(l, r)| memo.pattern(r).matches(l)),
+            Self::Version => both().is_some_and(|(l, r)| memo.versions(r, Rules::Version).admits(l)),
+            Self::Semver => both().is_some_and(|(l, r)| memo.versions(r, Rules::Semver).admits(l)),
             Self::SetContainsAll => both().is_some_and(|(l, r)| items(r).all(|item| items(l).any(|own| own == item))),
             Self::SetContainsAny => both().is_some_and(|(l, r)| items(r).any(|item| items(l).any(|own| own == item))),
             Self::IsSet => left.found,
@@ -152,8 +155,43 @@ fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim)
 }
 
+/// The pattern or list of versions that a rule read last. Most rules hold all nodes against the same one (Nomad caches
+/// them for an evaluation, all of them).
+#[derive(Debug, Clone, Default)]
+pub struct Memo {
+    pattern: RefCell<Option<(String, Rc<Pattern>)>>,
+    version: RefCell<Option<(String, Rc<VersionList>)>>,
+    semver: RefCell<Option<(String, Rc<VersionList>)>>,
+}
+
+impl Memo {
+    fn pattern(&self, text: &str) -> Rc<Pattern> {
+        recall(&self.pattern, text, Pattern::read)
+    }
+
+    fn versions(&self, text: &str, rules: Rules) -> Rc<VersionList> {
+        let last = match rules {
+            Rules::Version => &self.version,
+            Rules::Semver => &self.semver,
+        };
+        recall(last, text, |text| VersionList::read(text, rules))
+    }
+}
+
+fn recall<T>(last: &RefCell<Option<(String, Rc<T>)>>, text: &str, read: impl FnOnce(&str) -> T) -> Rc<T> {
+    let mut last = last.borrow_mut();
+    match &*last {
+        Some((known, it)) if known == text => Rc::clone(it),
+        _ => {
+            let it = Rc::new(read(text));
+            *last = Some((text.to_owned(), Rc::clone(&it)));
+            it
+        }
+    }
+}
+
 /// A constraint or affinity, read once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Rule<'a> {
     /// Left target.
     pub left: Target<'a>,
@@ -163,6 +201,7 @@ pub struct Rule<'a> {
     pub right: Target<'a>,
     /// The answer may differ between nodes of one class.
     pub escapes: bool,
+    memo: Memo,
 }
 
 impl<'a> Rule<'a> {
@@ -173,6 +212,7 @@ impl<'a> Rule<'a> {
             operator: Operator::parse(operator),
             right: Target::parse(right),
             escapes: escapes(left) || escapes(right),
+            memo: Memo::default(),
         }
     }
 
@@ -184,7 +224,8 @@ impl<'a> Rule<'a> {
     /// Whether it holds on a node.
     pub fn holds(&self, id: NodeId, spec: &NodeSpec) -> bool {
         let (mut left, mut right) = (String::new(), String::new());
-        self.operator.holds(self.left.resolve(id, spec, &mut left), self.right.resolve(id, spec, &mut right))
+        let (left, right) = (self.left.resolve(id, spec, &mut left), self.right.resolve(id, spec, &mut right));
+        self.operator.holds(left, right, &self.memo)
     }
 }
 
@@ -201,4 +242,32 @@ pub fn glob(pattern: &str, text: &str) -> bool {
         }
     }
     rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_or_a_list_of_versions_is_read_again_only_when_it_is_another_one() {
+        let memo = Memo::default();
+        let found = |text| Resolved { text: Some(text), found: true };
+        for (operator, left, right, expected) in [
+            (Operator::Regexp, "web-1", "^web", true),
+            (Operator::Regexp, "db-1", "^web", false),
+            (Operator::Regexp, "db-1", "^db", true),
+            (Operator::Regexp, "db-1", "(", false),
+            (Operator::Version, "1.9", "~> 1.2", true),
+            (Operator::Version, "2.0", "~> 1.2", false),
+            (Operator::Version, "2.0", "~> 2.0", true),
+            (Operator::Semver, "2.0", "~> 2.0", false),
+        ] {
+            assert_eq!(operator.holds(found(left), found(right), &memo), expected, "{left} {operator:?} {right}");
+        }
+        let pattern = memo.pattern("^web");
+        assert!(Rc::ptr_eq(&pattern, &memo.pattern("^web")));
+        assert!(!Rc::ptr_eq(&pattern, &memo.pattern("^db")));
+        let versions = memo.versions("> 1", Rules::Semver);
+        assert!(Rc::ptr_eq(&versions, &memo.versions("> 1", Rules::Semver)));
+    }
 }

@@ -16,9 +16,20 @@ const POSIX: [&str; 14] = [
     "xdigit",
 ];
 
-/// Whether a text contains a match of a pattern. A pattern that does not parse matches nothing.
-pub fn matches(text: &str, pattern: &str) -> bool {
-    compile(pattern).is_some_and(|regex| regex.is_match(text))
+/// A pattern, read once. One that does not parse matches nothing.
+#[derive(Debug, Clone)]
+pub struct Pattern(Option<Regex>);
+
+impl Pattern {
+    /// Reads a pattern.
+    pub fn read(pattern: &str) -> Self {
+        Self(compile(pattern))
+    }
+
+    /// Whether a text contains a match.
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.as_ref().is_some_and(|regex| regex.is_match(text))
+    }
 }
 
 /// Whether a pattern parses.
@@ -310,7 +321,7 @@ mod tests {
             ("a#", "^a#$", true),
         ] {
             assert!(is_pattern(pattern), "{pattern}");
-            assert_eq!(matches(text, pattern), expected, "{text} {pattern}");
+            assert_eq!(Pattern::read(pattern).matches(text), expected, "{text} {pattern}");
         }
     }
 

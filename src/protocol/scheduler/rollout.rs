@@ -21,11 +21,13 @@ impl Writer<'_> {
         if self.state.deployments.get(id).is_none_or(|before| before.status != deployment.status) {
             self.applied.deployments.push(id);
         }
+        self.applied.rollouts.push(id);
         self.state.deployments.insert(id, Arc::new(deployment));
         self.state.tables.deployments = self.index;
         self.applied.changed = true;
     }
 
+    /// Asks nothing, since plans give a status to deployments that have ended, too (a quirk of the reconciler).
     pub(super) fn deployment_status(&mut self, update: DeploymentUpdate) {
         let Some(deployment) = self.state.deployments.get(update.id) else { return };
         let deployment = Deployment { status: update.status, ..Deployment::clone(deployment) };
@@ -90,13 +92,15 @@ impl Writer<'_> {
         self.put_deployment(deployment);
     }
 
-    fn active_deployment(&self, id: DeploymentId) -> Result<&Arc<Deployment>, Refusal> {
+    /// The deployment, unless it has ended.
+    pub(super) fn active_deployment(&self, id: DeploymentId) -> Result<&Arc<Deployment>, Refusal> {
         let deployment = self.state.deployments.get(id).ok_or(Refusal::NoDeployment)?;
         if deployment.is_active() { Ok(deployment) } else { Err(Refusal::DeploymentEnded) }
     }
 
-    /// Refused unless enough canaries of every selected group are healthy. Groups without canaries are promoted with
-    /// them, and get their time anew.
+    /// Refused unless enough canaries of every selected group are healthy. Those are canaries no more, and their
+    /// clients are told; what is not healthy stays one. Groups without canaries are promoted with them, and get their
+    /// time anew.
     pub(super) fn promote(&mut self, id: DeploymentId, groups: &[Arc<str>], time: Time) -> Result<(), Refusal> {
         let mut deployment = Deployment::clone(self.active_deployment(id)?);
         let mut promoted: Vec<AllocId> = Vec::new();
@@ -107,8 +111,9 @@ impl Writer<'_> {
                     !alloc.is_terminal() && alloc.health.is_some_and(|health| health.healthy == Some(true))
                 })
             };
-            let (healthy, wanted) =
-                (group.placed_canaries.iter().filter(healthy).count() as u32, group.desired_canaries);
+            let before = promoted.len();
+            promoted.extend(group.placed_canaries.iter().filter(healthy));
+            let (healthy, wanted) = ((promoted.len() - before) as u32, group.desired_canaries);
             if healthy < wanted {
                 return Err(Refusal::UnhealthyCanaries { healthy, wanted });
             }
@@ -116,15 +121,16 @@ impl Writer<'_> {
             if group.require_progress_by.is_some() {
                 group.require_progress_by = Some(time + group.progress_deadline);
             }
-            promoted.extend(&group.placed_canaries);
         }
         self.put_deployment(deployment);
         self.applied.deployments.push(id);
+        let index = self.index;
         for id in promoted {
             self.change_alloc(id, |alloc| {
                 if let Some(health) = &mut alloc.health {
-                    health.canary = false;
+                    (health.canary, health.modify_index) = (false, index);
                 }
+                alloc.alloc_modify_index = index;
             });
         }
         Ok(())

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use crate::base::time::{Duration, Time};
-use crate::model::alloc::AllocId;
-use crate::model::deployment::{Deployment, DeploymentStatus};
-use crate::model::evaluation::Trigger;
+use crate::model::alloc::{Alloc, AllocId, ClientStatus};
+use crate::model::deployment::{Deployment, DeploymentId, DeploymentStatus};
+use crate::model::evaluation::{Evaluation, Trigger};
 use crate::model::job::{HealthCheck, Job, JobId, JobKind, TaskGroup, Update};
 use crate::model::service::{Check, CheckKind, Service};
 use crate::protocol::client::event::Exit;
-use crate::protocol::scheduler::command::Command;
+use crate::protocol::scheduler::command::{AllocUpdate, Command, DeploymentUpdate, Refusal};
 use crate::protocol::scheduler::control_tests::{DEPLOYMENT, Region, answer, changed, rolling, running, secs};
+use crate::protocol::scheduler::deployment_watcher::Rollouts;
 use crate::protocol::scheduler::event::Event;
 use crate::protocol::scheduler::operation::{AllocOf, Operation};
+use crate::protocol::scheduler::plan::{Plan, evaluate_plan};
+use crate::protocol::scheduler::server::Server;
 use crate::protocol::scheduler::story_tests;
 use crate::protocol::scheduler::test_support::job;
 
@@ -46,6 +49,32 @@ fn failures(region: &Region, from: Time) -> Vec<(Time, bool)> {
         (*at >= from && update.status == DeploymentStatus::Failed).then_some((*at, job.is_some()))
     };
     region.told.iter().filter_map(failure).collect()
+}
+
+/// A report of one allocation's health.
+fn report(alloc: AllocId, healthy: bool, time: Time) -> Command {
+    let client = ClientStatus::Running;
+    let update =
+        AllocUpdate { id: alloc, client, finished_at: None, task_failed: false, health: Some((healthy, time)) };
+    Command::ClientUpdate { updates: vec![update], evals: Vec::new(), time }
+}
+
+/// An entry is committed, and only the deployment watcher of the leader looks at it.
+fn commit(region: &mut Region, command: &Command) {
+    region.server(0, |server, now, fx| {
+        let applied = server.state.apply(server.state.index() + 1, command);
+        server.rollouts_applied(now, &applied, fx);
+    });
+}
+
+/// The alarm of the leader's deployment watcher goes off.
+fn expire(region: &mut Region) {
+    region.server(0, Server::rollouts_expired);
+}
+
+/// The job's allocations, as the leader has them.
+fn allocs(region: &Region) -> Vec<Arc<Alloc>> {
+    region.servers[0].state().allocs_of_job(JobId(0)).cloned().collect()
 }
 
 #[test]
@@ -111,6 +140,134 @@ fn what_recovers_stays_counted_as_unhealthy() {
         counted.push((group.healthy, group.unhealthy));
     }
     assert_eq!(counted, [(1, 0), (0, 1), (0, 1)]);
+}
+
+#[test]
+fn an_ended_deployment_is_neither_failed_nor_revived_and_its_job_does_not_go_back() {
+    for status in [DeploymentStatus::Failed, DeploymentStatus::Paused, DeploymentStatus::Running] {
+        let mut region = story_tests::Region::new(2);
+        let mut spec = story_tests::job(0, JobKind::Service, 1, 100);
+        spec.groups[0].update = Some(manual(secs(600)));
+        region.run(&spec);
+        let id = region.state.latest_deployment(JobId(0)).unwrap().id;
+        let old = region.state.job(JobId(0)).unwrap().clone();
+        region.run(&changed(&spec));
+        let before = region.state.deployment(id).unwrap().clone();
+        assert_eq!(before.status, DeploymentStatus::Cancelled);
+        let eval = Some(Box::new(Evaluation::new(&old, Trigger::DeploymentWatcher, region.now)));
+        let update = DeploymentUpdate { id, status };
+        let applied = region.apply(Command::DeploymentStatus { update, eval, job: Some(old) });
+        assert_eq!((applied.refused, applied.evals.len()), (Some(Refusal::DeploymentEnded), 0));
+        assert_eq!(region.state.deployment(id), Some(&before));
+        assert_eq!(region.state.job(JobId(0)).unwrap().version, 1, "the version that ended it stays");
+    }
+}
+
+#[test]
+fn a_deployment_is_failed_once_whatever_happens_before_that_is_committed() {
+    let run = |progress_deadline| {
+        let mut spec = job(0, 50, 2);
+        spec.groups[0].update = Some(manual(progress_deadline));
+        running("1.6", 2, 6, spec)
+    };
+    let mut region = run(Duration::ZERO);
+    for alloc in allocs(&region) {
+        let report = report(alloc.id, false, region.now);
+        commit(&mut region, &report);
+    }
+    assert_eq!(failures(&region, Time::ZERO).len(), 1, "two reports");
+    let mut region = run(secs(600));
+    region.now += secs(600);
+    expire(&mut region);
+    let late = report(allocs(&region)[0].id, true, Time::ZERO + secs(30));
+    commit(&mut region, &late);
+    expire(&mut region);
+    assert_eq!(failures(&region, Time::ZERO).len(), 1, "a report that leaves the deadline in the past");
+    let id = deployment(&region).id;
+    let update = DeploymentUpdate { id, status: DeploymentStatus::Cancelled };
+    commit(&mut region, &Command::DeploymentStatus { update, eval: None, job: None });
+    assert!(region.servers[0].rollouts.is_idle(), "it ended, and nothing is kept of it");
+}
+
+#[test]
+fn a_deadline_that_passed_before_it_was_known_can_still_be_put_off() {
+    let mut spec = job(0, 50, 2);
+    spec.groups[0].update = Some(manual(secs(600)));
+    let mut region = running("1.6", 2, 6, spec);
+    region.now += secs(700);
+    region.server(0, |server, now, fx| {
+        server.rollouts = Rollouts::default();
+        server.restore_rollouts(now, fx);
+    });
+    let healthy = report(allocs(&region)[0].id, true, region.now);
+    commit(&mut region, &healthy);
+    expire(&mut region);
+    assert_eq!(failures(&region, Time::ZERO), []);
+    region.now += secs(600);
+    expire(&mut region);
+    assert_eq!(failures(&region, Time::ZERO).len(), 1);
+}
+
+#[test]
+fn the_deadline_of_what_is_only_updated_in_place_is_watched() {
+    let mut spec = job(0, 50, 1);
+    spec.groups[0].update = Some(manual(secs(600)));
+    let mut region = running("1.6", 2, 6, spec);
+    answer(&mut region, healthy("web", 0));
+    region.run_for(secs(5));
+    let mut next = Deployment::clone(&deployment(&region));
+    assert_eq!(next.status, DeploymentStatus::Successful);
+    (next.id, next.status) = (DeploymentId::NEW, DeploymentStatus::Running);
+    let group = next.groups.get_mut("web").expect("its only group");
+    (group.placed, group.healthy, group.require_progress_by) = (0, 0, None);
+    let mut plan = Plan::new(region.servers[0].state().evals().values().last().expect("some"), false, 0);
+    let written = |region: &Region, plan: &Plan| {
+        let result =
+            evaluate_plan(region.servers[0].state(), plan, &region.servers[0].config.scheduler.behaviour, region.now);
+        Command::Plan(Arc::new(result))
+    };
+    plan.deployment = Some(next);
+    let created = written(&region, &plan);
+    commit(&mut region, &created);
+    let id = deployment(&region).id;
+    (plan.deployment, plan.updates) =
+        (None, vec![Arc::new(Alloc { deployment: Some(id), health: None, ..Alloc::clone(&allocs(&region)[0]) })]);
+    let updated = written(&region, &plan);
+    commit(&mut region, &updated);
+    assert_eq!(deployment(&region).groups["web"].require_progress_by, Some(region.now + secs(600)));
+    region.now += secs(600);
+    expire(&mut region);
+    assert_eq!(failures(&region, Time::ZERO).len(), 1);
+}
+
+#[test]
+fn healthy_canaries_alone_are_promoted_and_their_clients_are_told() {
+    let mut region = story_tests::Region::new(3);
+    let mut spec = story_tests::job(0, JobKind::Service, 2, 100);
+    spec.groups[0].update = Some(Update { canary: 2, ..manual(secs(600)) });
+    region.run(&spec);
+    region.run(&changed(&spec));
+    let canaries: Vec<Alloc> =
+        region.live(JobId(0)).iter().filter(|alloc| alloc.job.version == 1).map(|alloc| Alloc::clone(alloc)).collect();
+    let id = canaries[0].deployment.unwrap();
+    let mut plan = Plan::new(&region.evaluate(JobId(0), Trigger::DeploymentWatcher), false, 0);
+    plan.placements = vec![Arc::new(Alloc { id: AllocId::NEW, ..canaries[0].clone() })];
+    region.submit(&plan);
+    let time = region.now;
+    let healthy = canaries.iter().map(|alloc| alloc.id).collect();
+    let set = Command::AllocHealth { id, healthy, unhealthy: Vec::new(), update: None, job: None, eval: None, time };
+    region.apply(set);
+    assert_eq!(region.state.deployment(id).unwrap().groups["web"].placed_canaries.len(), 3);
+    let applied = region.apply(Command::PromoteDeployment { id, groups: Vec::new(), eval: None, time });
+    let of_it = region.live(JobId(0)).into_iter().filter(|alloc| alloc.deployment == Some(id));
+    let told: Vec<(bool, bool, bool)> = of_it
+        .map(|alloc| {
+            let health = alloc.health.unwrap();
+            (health.canary, health.modify_index == applied.index, alloc.alloc_modify_index == applied.index)
+        })
+        .collect();
+    assert_eq!(told, [(false, true, true), (false, true, true), (true, false, false)]);
+    assert!(canaries.iter().all(|alloc| applied.notified.contains(&alloc.node)));
 }
 
 #[test]

@@ -393,7 +393,7 @@ impl<D: Decide> Server<D> {
         }
         if self.is_ready() {
             self.lead_applied(now, applied, fx);
-            self.rollouts_applied(now, command, applied, fx);
+            self.rollouts_applied(now, applied, fx);
             self.drains_applied(now, command, fx);
             self.launches_applied(now, command, fx);
             if let Command::SchedulerConfig(_) = command {

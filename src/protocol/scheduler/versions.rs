@@ -151,16 +151,30 @@ enum Comparison {
     Pessimistic,
 }
 
-/// Whether a version satisfies every item of a comma-separated list. A malformed version or item satisfies nothing.
-pub fn satisfies(version: &str, list: &str, rules: Rules) -> bool {
-    let Some(version) = Version::parse(version, false) else { return false };
-    let items: Option<Vec<_>> = list.split(',').map(|item| parse_item(item, rules)).collect();
-    items.is_some_and(|items| items.iter().all(|(comparison, item)| compares(&version, *comparison, item, rules)))
+/// A comma-separated list of what a version has to satisfy, read once. A malformed item is satisfied by nothing.
+#[derive(Debug, Clone)]
+pub struct VersionList {
+    items: Option<Vec<(Comparison, Version)>>,
+    rules: Rules,
+}
+
+impl VersionList {
+    /// Reads a list.
+    pub fn read(list: &str, rules: Rules) -> Self {
+        Self { items: list.split(',').map(|item| parse_item(item, rules)).collect(), rules }
+    }
+
+    /// Whether a version satisfies every item. A malformed version does not.
+    pub fn admits(&self, version: &str) -> bool {
+        let Some(items) = &self.items else { return false };
+        let Some(version) = Version::parse(version, false) else { return false };
+        items.iter().all(|(comparison, item)| compares(&version, *comparison, item, self.rules))
+    }
 }
 
 /// Whether every item of a list can be read.
 pub fn is_list(list: &str, rules: Rules) -> bool {
-    list.split(',').all(|item| parse_item(item, rules).is_some())
+    VersionList::read(list, rules).items.is_some()
 }
 
 fn parse_item(item: &str, rules: Rules) -> Option<(Comparison, Version)> {
@@ -234,7 +248,7 @@ mod tests {
             ("1", "=> 1", Rules::Version, false),
             ("1", "", Rules::Version, false),
         ] {
-            assert_eq!(satisfies(version, list, rules), expected, "{version} {list} {rules:?}");
+            assert_eq!(VersionList::read(list, rules).admits(version), expected, "{version} {list} {rules:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::base::time::{Duration, Time};
 use crate::model::evaluation::Evaluation;
 use crate::protocol::scheduler::broker::EvalToken;
 use crate::protocol::scheduler::command::Command;
-use crate::protocol::scheduler::config::{backoff, state_poll};
+use crate::protocol::scheduler::config::{Look, backoff};
 use crate::protocol::scheduler::event::Event;
 use crate::protocol::scheduler::explain::Selection;
 use crate::protocol::scheduler::forward::Origin;
@@ -268,22 +268,21 @@ impl<D: Decide> Server<D> {
         else {
             return;
         };
-        let left = self.config.state_wait.saturating_sub(now.since(since));
-        if left.is_zero() {
-            self.close(now, worker, &holding, false, fx);
-        } else if self.state.index() >= index {
-            if holding.eval.core.is_some() {
-                return self.look_for_garbage(now, worker, holding, fx);
+        match Look::at(self.state.index() >= index, polls, now.since(since), self.config.state_wait) {
+            Look::TooLate => self.close(now, worker, &holding, false, fx),
+            Look::Again(wait) => {
+                fx.arm(Timer::Worker(worker), wait);
+                it.stage = Stage::Lagging { holding, index, polls: polls + 1, since, resume };
             }
-            let state = self.state.clone();
-            let (process, answer) = match resume {
-                Some((process, planned)) => (process, Answer::Planned { planned, state: Some(state) }),
-                None => (D::begin(&holding.eval, state, &self.config.scheduler, self.config.seed), Answer::Begin),
-            };
-            self.think(now, worker, holding, process, answer, fx);
-        } else {
-            fx.arm(Timer::Worker(worker), state_poll(polls).min(left));
-            it.stage = Stage::Lagging { holding, index, polls: polls + 1, since, resume };
+            Look::CaughtUp if holding.eval.core.is_some() => self.look_for_garbage(now, worker, holding, fx),
+            Look::CaughtUp => {
+                let state = self.state.clone();
+                let (process, answer) = match resume {
+                    Some((process, planned)) => (process, Answer::Planned { planned, state: Some(state) }),
+                    None => (D::begin(&holding.eval, state, &self.config.scheduler, self.config.seed), Answer::Begin),
+                };
+                self.think(now, worker, holding, process, answer, fx);
+            }
         }
     }
 

@@ -96,6 +96,7 @@ impl Law for ConfigurationSafety {
             | Fact::Voted { .. }
             | Fact::Applied { .. }
             | Fact::HandsOver
+            | Fact::KeepsLeading
             | Fact::CutOff
             | Fact::Rejoined => {}
         }

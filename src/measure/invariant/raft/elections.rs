@@ -77,6 +77,7 @@ impl Law for VoteSafety {
             | Fact::Restored { .. }
             | Fact::Configured { .. }
             | Fact::HandsOver
+            | Fact::KeepsLeading
             | Fact::CutOff
             | Fact::Rejoined => {}
         }
@@ -93,7 +94,7 @@ impl Law for VoteSafety {
 /// It holds because a follower is loyal for a heartbeat timeout after it last answered, and a leader gives up half of
 /// that after the answer. So nothing is judged for a heartbeat timeout after a server came back without knowing whom it
 /// followed; for a leader that has led for less and may be unknown to those who did not elect it; and for one that
-/// handed leadership over itself.
+/// hands leadership over itself, or whom nobody relieved, while the word to stand may still be under way.
 #[derive(Debug, Clone)]
 pub struct LeaseSafety {
     heartbeat: Duration,
@@ -107,8 +108,8 @@ pub struct LeaseSafety {
 #[derive(Debug, Clone, Copy)]
 struct Led {
     term: Term,
-    since: Time,
-    hands_over: bool,
+    /// From when on it has stopped leading before another is elected.
+    bound_from: Time,
 }
 
 impl LeaseSafety {
@@ -133,8 +134,7 @@ impl LeaseSafety {
         if at < self.excused || at.since(self.settled) < self.heartbeat {
             return;
         }
-        let holds_on =
-            |(_, led): &(&ProcessId, &Led)| led.term < term && !led.hands_over && at.since(led.since) >= self.heartbeat;
+        let holds_on = |(_, led): &(&ProcessId, &Led)| led.term < term && led.bound_from <= at;
         let other = self.leading.iter().find(holds_on).map(|(other, led)| (*other, led.term));
         self.tally.check(at, other.is_none(), || {
             let (other, led) = other.unwrap_or((who, term));
@@ -153,7 +153,7 @@ impl Law for LeaseSafety {
             Fact::Became(State::Leader, term) => {
                 self.leading.remove(&seen.who);
                 self.elected(seen, term);
-                self.leading.insert(seen.who, Led { term, since: seen.at, hands_over: false });
+                self.leading.insert(seen.who, Led { term, bound_from: seen.at + self.heartbeat });
             }
             Fact::Became(State::Follower | State::Candidate, _) | Fact::Stopped => {
                 self.leading.remove(&seen.who);
@@ -164,7 +164,12 @@ impl Law for LeaseSafety {
             }
             Fact::HandsOver => {
                 if let Some(led) = self.leading.get_mut(&seen.who) {
-                    led.hands_over = true;
+                    led.bound_from = Time::NEVER;
+                }
+            }
+            Fact::KeepsLeading => {
+                if let Some(led) = self.leading.get_mut(&seen.who) {
+                    led.bound_from = seen.at + self.heartbeat;
                 }
             }
             Fact::Term(_)
@@ -261,7 +266,8 @@ impl Law for PreVoteSafety {
             | Fact::Committed(_)
             | Fact::Applied { .. }
             | Fact::Restored { .. }
-            | Fact::HandsOver => {}
+            | Fact::HandsOver
+            | Fact::KeepsLeading => {}
         }
     }
 

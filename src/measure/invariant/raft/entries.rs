@@ -63,6 +63,7 @@ impl Law for LeaderAppendOnly {
             | Fact::Applied { .. }
             | Fact::Configured { .. }
             | Fact::HandsOver
+            | Fact::KeepsLeading
             | Fact::CutOff
             | Fact::Rejoined => {}
         }
@@ -156,6 +157,7 @@ impl Law for LeaderCompleteness {
             | Fact::Restored { .. }
             | Fact::Configured { .. }
             | Fact::HandsOver
+            | Fact::KeepsLeading
             | Fact::CutOff
             | Fact::Rejoined => {}
         }
@@ -204,6 +206,7 @@ impl Law for StateMachineSafety {
             | Fact::Committed(_)
             | Fact::Configured { .. }
             | Fact::HandsOver
+            | Fact::KeepsLeading
             | Fact::CutOff
             | Fact::Rejoined => {}
         }
@@ -309,6 +312,7 @@ impl Law for CommitSafety {
             | Fact::Appended { .. }
             | Fact::Truncated(_)
             | Fact::HandsOver
+            | Fact::KeepsLeading
             | Fact::CutOff
             | Fact::Rejoined => {}
         }

@@ -102,6 +102,7 @@ impl Law for Liveness {
             | Fact::Restored { .. }
             | Fact::Configured { .. }
             | Fact::HandsOver
+            | Fact::KeepsLeading
             | Fact::CutOff
             | Fact::Rejoined => {}
         }

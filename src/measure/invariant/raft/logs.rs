@@ -55,6 +55,7 @@ impl Logs {
             | Fact::Applied { .. }
             | Fact::Configured { .. }
             | Fact::HandsOver
+            | Fact::KeepsLeading
             | Fact::CutOff
             | Fact::Rejoined => {}
         }

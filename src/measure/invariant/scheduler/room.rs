@@ -55,6 +55,8 @@ struct Ledger {
     cores_kept: Vec<u16>,
     /// By number and holder.
     cores: OrdSet<(u16, AllocId)>,
+    /// Instances by group of devices.
+    instances: OrdSet<(Arc<str>, Arc<str>)>,
     /// By group of devices, instance and holder.
     devices: OrdSet<(Arc<str>, Arc<str>, AllocId)>,
 }
@@ -85,6 +87,11 @@ impl Room {
         };
         node.cores_end = spec.capacity.cores;
         node.cores_kept.clone_from(&spec.reserved.cores);
+        node.instances.clear();
+        for device in &spec.devices {
+            let group: Arc<str> = device.id().into();
+            node.instances.extend(device.instances.iter().map(|it| (Arc::clone(&group), Arc::from(it.as_str()))));
+        }
     }
 
     /// The leader verified a plan of this evaluation.
@@ -205,10 +212,12 @@ impl Room {
                 if before.is_some_and(had) {
                     continue;
                 }
-                let holders = self.nodes[alloc.node].devices.range(key(FIRST)..=key(LAST)).map(|(_, _, id)| *id);
-                let alone = self.is_alone(alloc, holders);
+                let node = &self.nodes[alloc.node];
+                let is_there = node.instances.contains(&(Arc::clone(&device.group), Arc::clone(instance)));
+                let holders = node.devices.range(key(FIRST)..=key(LAST)).map(|(_, _, id)| *id);
+                let free = is_there && self.is_alone(alloc, holders);
                 self.capacity
-                    .check(at, alone, || format!("{} takes {} {instance} of {}", alloc.id, device.group, alloc.node));
+                    .check(at, free, || format!("{} takes {} {instance} of {}", alloc.id, device.group, alloc.node));
             }
         }
     }

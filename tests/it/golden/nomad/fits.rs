@@ -10,7 +10,7 @@ use cossim::model::node::{Eligibility, Node, NodeId, NodeStatus};
 use cossim::protocol::scheduler::assign::{PortsAsk, assign_group};
 use cossim::protocol::scheduler::classes::escapes;
 use cossim::protocol::scheduler::fit::{FIT_MAX, flatten, score_fit};
-use cossim::protocol::scheduler::operators::{Operator, Resolved, Target};
+use cossim::protocol::scheduler::operators::{Memo, Operator, Resolved, Target};
 use cossim::protocol::scheduler::rank::Exhausted;
 use cossim::protocol::scheduler::release::Algorithm;
 use cossim::protocol::scheduler::reschedule::{is_eligible, next_delay};
@@ -27,7 +27,7 @@ fn constraints() {
             mismatches.cases += 1;
             let side = |value: &str, found: &str| Resolved { text: case[value].as_str(), found: flag(&case[found]) };
             let (left, right) = (side("lvalue", "lfound"), side("rvalue", "rfound"));
-            let ours = Operator::parse(text(&case["operand"])).holds(left, right);
+            let ours = Operator::parse(text(&case["operand"])).holds(left, right, &Memo::default());
             mismatches.same(&case.to_string(), &ours, &flag(&case["result"]));
         }
         let node = build::node(&recording["resolve_target"]["node"]);
