@@ -59,7 +59,7 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LEADER_BOUND: Duration = Duration::from_secs(14);
 /// Silence after which a follower looks for a new leader, times the group's Raft multiplier (`HeartbeatTimeout`).
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Until the timing of Raft is sound after whatever lasted has ended: a leader waits 10 s for an answer (longer for that
+/// Until the timing of Raft is sound after whatever lasted has ended: a leader waits 10 s for an answer (longer for one
 /// to a large image, which does not hold up heartbeats), which may have been held up for as long, and a follower that
 /// gave it is loyal for one heartbeat timeout, of 10 s at most.
 const TIMING_GRACE: Duration = Duration::from_secs(20);

@@ -45,3 +45,18 @@ fn processes_that_come_back_together_start_apart_each_by_its_own_draw() {
     assert!((a1 - b1).abs() > 1.0 && (a2 - b2).abs() > 1.0 && (a2 - a1 - 1_999.0).abs() > 1.0, "{ours:?}");
     assert_eq!(starts(Duration::ZERO), [1.0, 2_000.0, 1.0, 2_000.0], "by default at once");
 }
+
+#[test]
+fn a_process_paused_before_it_starts_starts_when_it_goes_on() {
+    let mut engine = world(2);
+    let cause = engine.new_cause();
+    engine.spread_boots(B, ms(10));
+    assert!(engine.kill(B, cause) && !engine.pause(B), "what is dead cannot be paused");
+    assert!(engine.restart(B, cause) && engine.pause(B));
+    act(&mut engine, A, |fx| fx.send(B, Msg::Packet(2)));
+    run(&mut engine, 100);
+    assert!(!engine.is_running(B) && engine.resume(B));
+    run(&mut engine, 101);
+    assert!(engine.is_running(B));
+    check(&engine, B, &["reboot", "100 start"]);
+}

@@ -455,21 +455,6 @@ fn a_paused_process_gets_everything_late_and_in_order() {
 }
 
 #[test]
-fn a_process_paused_before_it_starts_starts_when_it_goes_on() {
-    let mut engine = world(2);
-    let cause = engine.new_cause();
-    engine.spread_boots(B, ms(10));
-    assert!(engine.kill(B, cause) && !engine.pause(B), "what is dead cannot be paused");
-    assert!(engine.restart(B, cause) && engine.pause(B));
-    act(&mut engine, A, |fx| fx.send(B, Msg::Packet(2)));
-    run(&mut engine, 100);
-    assert!(!engine.is_running(B) && engine.resume(B));
-    run(&mut engine, 101);
-    assert!(engine.is_running(B));
-    check(&engine, B, &["reboot", "100 start"]);
-}
-
-#[test]
 fn writes_are_serial_and_a_crash_loses_a_suffix_of_the_unfinished() {
     let mut survivors = Vec::new();
     for seed in 0..40 {

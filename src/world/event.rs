@@ -290,8 +290,8 @@ pub enum Notice {
         /// Its new state.
         up: bool,
     },
-    /// A process was killed on a machine with power (`up` false), or runs now. Where power comes back, processes start a
-    /// little later, and those that a fault holds dead do not.
+    /// A process was killed on a machine with power (`up` false), or runs now. Where power comes back, processes start
+    /// a little later, and those that a fault holds dead do not.
     Process {
         /// Where.
         machine: MachineId,

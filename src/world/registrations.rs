@@ -3,8 +3,9 @@
 //!
 //! A change is told the agent at once. If the agent is not there, or dies, nobody knows what it still has: the client
 //! then asks it for its services, after 1 s, 2 s and so on up to 30 s or at the next change, and tells it the
-//! difference; so it does when it starts again itself. The original also compares every 30 s. While the agent has what was wanted that changes
-//! nothing, so it is left out here until the agent says that it has removed a service by itself.
+//! difference; so it does when it starts again itself. The original also compares every 30 s. While the agent has what
+//! was wanted that changes nothing, so it is left out here until the agent says that it has removed a service by
+//! itself.
 
 use std::sync::Arc;
 
