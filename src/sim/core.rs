@@ -288,7 +288,7 @@ impl<P: Actor> Core<P> {
             Ruling::Deliver(delay) => Some(delay),
             Ruling::Pass(how) if how.loss >= 1.0 => None,
             Ruling::Pass(how) => {
-                Some(queued + network::segment(self.link(from, to), Some(&how), self.link_draws, number))
+                Some(queued + network::segment(self.link(from, to), Some((&how, self.now)), self.link_draws, number))
             }
         }
     }

@@ -271,8 +271,10 @@ impl<P: Actor> Core<P> {
             stream.lives[side] = life;
             return;
         }
-        // What the other side has under way was meant for an earlier life.
-        let is_half_open = stream.state != StreamState::Closed && stream.lanes[other].stalled.is_some();
+        // What the other side has under way, or waits for, was meant for an earlier life.
+        let knew = stream.state == StreamState::Established
+            && stream.lives[other] == Some(self.seats[stream.ends[other]].incarnation);
+        let is_half_open = stream.state != StreamState::Closed && (knew || stream.lanes[other].stalled.is_some());
         if stream.state != StreamState::Closed {
             stream.lanes[other].generation = stream.lanes[other].generation.wrapping_add(1);
         }

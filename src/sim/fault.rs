@@ -150,6 +150,8 @@ pub struct Degrade {
     pub jitter: Duration,
     /// Share of packets lost, in 0..=1. Streams see it as retransmission delay.
     pub loss: f64,
+    /// When the losses end, if that is known: what a stream sends again after that gets through.
+    pub lossy_until: Time,
     /// Share of datagrams that arrive twice, in 0..=1.
     pub duplicate: f64,
     /// Share of datagrams held back by up to `reorder_delay`, in 0..=1.
@@ -166,6 +168,7 @@ impl Degrade {
         delay: Duration::ZERO,
         jitter: Duration::ZERO,
         loss: 0.0,
+        lossy_until: Time::NEVER,
         duplicate: 0.0,
         reorder: 0.0,
         reorder_delay: Duration::from_millis(10),
@@ -231,6 +234,11 @@ impl Rules {
                 Verdict::Degrade(more) => {
                     sum.delay += more.delay;
                     sum.jitter += more.jitter;
+                    if more.loss > 0.0 {
+                        // Of several, all losses last until the last of them ends.
+                        let others = if sum.loss > 0.0 { sum.lossy_until } else { Time::ZERO };
+                        sum.lossy_until = others.max(more.lossy_until);
+                    }
                     sum.loss = either(sum.loss, more.loss);
                     sum.duplicate = either(sum.duplicate, more.duplicate);
                     sum.reorder = either(sum.reorder, more.reorder);

@@ -7,7 +7,7 @@
 //! sender's interface.
 
 use crate::base::rng::{Draws, unit};
-use crate::base::time::Duration;
+use crate::base::time::{Duration, Time};
 use crate::sim::fault::Degrade;
 
 /// What a message meets over one distance.
@@ -125,29 +125,30 @@ pub(super) fn datagram(link: &Link, degrade: Option<&Degrade>, draws: Draws, num
 
 /// A stream's segment over `link`: a loss is a timeout and another try (RFC 6298: 200 ms on Linux, doubling).
 #[inline]
-pub(super) fn segment(link: &Link, degrade: Option<&Degrade>, draws: Draws, number: u64) -> Duration {
+pub(super) fn segment(link: &Link, degrade: Option<(&Degrade, Time)>, draws: Draws, number: u64) -> Duration {
     let delay = link.delay(draws, number, DELAY);
     if degrade.is_none() && link.loss <= 0.0 { delay } else { delay + trouble(link, degrade, draws, number) }
 }
 
-/// What degradation and losses add to a segment's delay.
+/// What degradation, as of the present, and losses add to a segment's delay.
 #[cold]
-fn trouble(link: &Link, degrade: Option<&Degrade>, draws: Draws, number: u64) -> Duration {
-    let (mut delay, mut loss) = (Duration::ZERO, link.loss);
-    if let Some(degrade) = degrade {
+fn trouble(link: &Link, degrade: Option<(&Degrade, Time)>, draws: Draws, number: u64) -> Duration {
+    let (mut delay, mut loss, mut lossy_for) = (Duration::ZERO, link.loss, Duration::ZERO);
+    if let Some((degrade, now)) = degrade {
         delay += worse(degrade, draws, number);
         loss = 1.0 - (1.0 - loss) * (1.0 - degrade.loss);
+        lossy_for = degrade.lossy_until.since(now);
     }
-    if loss > 0.0 {
-        let mut timeout = RETRANSMIT_FIRST;
-        let mut lane = LOSS;
-        while lane < LOSS + TRIES_MAX && unit(draws.bits(number, lane)) < loss {
-            delay += timeout;
-            timeout = (timeout * 2).min(RETRANSMIT_MAX);
-            lane += 1;
+    let (mut waited, mut timeout) = (Duration::ZERO, RETRANSMIT_FIRST);
+    for lane in LOSS..LOSS + TRIES_MAX {
+        let loss = if waited < lossy_for { loss } else { link.loss };
+        if unit(draws.bits(number, lane)) >= loss {
+            break;
         }
+        waited += timeout;
+        timeout = (timeout * 2).min(RETRANSMIT_MAX);
     }
-    delay
+    delay + waited
 }
 
 fn worse(degrade: &Degrade, draws: Draws, number: u64) -> Duration {

@@ -1,8 +1,8 @@
 //! How long things take to begin: connections to open, processes to start again.
 
 use crate::base::id::{HostId, ProcessId};
-use crate::base::time::Duration;
-use crate::sim::fault::{Rule, Selector};
+use crate::base::time::{Duration, Time};
+use crate::sim::fault::{Degrade, Rule, Selector};
 use crate::sim::tests::{A, B, Msg, act, check, ms, run, world};
 
 #[test]
@@ -59,4 +59,32 @@ fn a_process_paused_before_it_starts_starts_when_it_goes_on() {
     run(&mut engine, 101);
     assert!(engine.is_running(B));
     check(&engine, B, &["reboot", "100 start"]);
+}
+
+#[test]
+fn what_is_sent_again_after_a_bad_link_has_healed_gets_through() {
+    let mut engine = world(2);
+    let how = Degrade { loss: 0.999, lossy_until: Time::ZERO + ms(5_000), ..Degrade::NONE };
+    let rule = engine.add_rule(Rule::degrade(Selector::Any, Selector::Any, how));
+    act(&mut engine, A, |fx| fx.send(B, Msg::Call(1)));
+    run(&mut engine, 5_000);
+    engine.remove_rule(rule);
+    run(&mut engine, 60_000);
+    // Tried last 200 + 400 + 800 + 1 600 + 3 200 ms after the first time.
+    check(&engine, B, &["6211 p0 Call 1"]);
+}
+
+/// Whoever waits for an answer of the earlier life is not kept waiting by the new one.
+#[test]
+fn the_new_life_of_a_lost_host_ends_the_connections_of_the_old_one() {
+    let mut engine = world(2);
+    act(&mut engine, A, |fx| fx.send(B, Msg::Call(1)));
+    run(&mut engine, 100);
+    let cause = engine.new_cause();
+    assert!(engine.crash_host(HostId(1), cause) && engine.boot_host(HostId(1), cause));
+    run(&mut engine, 200);
+    check(&engine, A, &[]);
+    act(&mut engine, B, |fx| fx.send(A, Msg::Call(2)));
+    run(&mut engine, 300);
+    check(&engine, A, &["210 refused p1", "210 p1 Call 2"]);
 }

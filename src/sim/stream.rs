@@ -9,7 +9,8 @@
 //! and what else waits is gone. A message is given up after the patience of its sender, silently, since the caller's
 //! own timeout is what its code would see. A segment that reaches a live host without a listening process, or with a
 //! later life of it, is refused: the sender is told once, and what else it had under way on that stream is gone. A
-//! killed process resets its established streams; a lost host does not.
+//! killed process resets its established streams; a lost host does not: the other side is told once the next life of
+//! its peer opens the stream again, at the earliest.
 //!
 //! Callers have more than one connection: who wants to send while a connection hangs does not wait for it, but takes or
 //! dials another one (Go's `http.Transport` and `HashiCorp`'s Raft transport have one exchange to a connection; a
@@ -17,8 +18,10 @@
 //! tried at once, and if it cannot pass, again after the 1 s of a new connection.
 //!
 //! Left out: congestion control and windows (bulk transfers are as fast as the link), half-closed streams, the round
-//! trip that a further connection takes, and that what waited on the one that hung would still wait for its own turn:
-//! it arrives with what was sent later, so calls over a shared session are free up to 40 s earlier than in reality.
+//! trip that a further connection takes, that what is told of a peer's new life would be told at the next segment or
+//! keep-alive on the old connection, up to 30 s later, and that what waited on the one that hung would still wait for
+//! its own turn: it arrives with what was sent later, so calls over a shared session are free up to 40 s earlier than
+//! in reality.
 //!
 //! [`Message::dial_patience`]: crate::base::machine::Message::dial_patience
 

@@ -100,7 +100,9 @@ impl World {
             }
             Action::Partition { from, to, symmetric } => Some(self.rule(entry, (from, to), *symmetric, Verdict::Drop)),
             Action::LinkDegrade { from, to, symmetric, change } => {
-                Some(self.rule(entry, (from, to), *symmetric, Verdict::Degrade(degrade(*change))))
+                let lossy_until = atlas.spec.timeline[entry].lasts.map_or(Time::NEVER, |lasts| now + lasts);
+                let how = Degrade { lossy_until, ..degrade(*change) };
+                Some(self.rule(entry, (from, to), *symmetric, Verdict::Degrade(how)))
             }
             Action::SlowDisk(_, factor) => {
                 for &machine in &machines {
