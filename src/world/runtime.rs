@@ -293,8 +293,8 @@ impl Runtime {
         let Some(alloc) = self.tasks.get(&id).map(|task| Arc::clone(&task.alloc)) else { return };
         let atlas = Arc::clone(&self.atlas);
         let region = atlas.region(self.machine);
-        let is_its = |ingress: &&IngressSpec| ingress.region == region && *ingress.job == *alloc.job.name;
-        let ours = atlas.spec.ingress.iter().map(|(_, ingress)| ingress).find(is_its).filter(|_| id.1 == 0);
+        let is_its = |ingress: &&IngressSpec| id.1 == 0 && ingress.region == region && *ingress.job == *alloc.job.name;
+        let ours = atlas.spec.ingress.as_slice().iter().find(is_its);
         let is_taken = self.proxy.is_some();
         if let Some(ingress) = ours.filter(|_| !is_taken) {
             let mut proxy = Proxy::new(self.machine, &atlas, alloc.id, ingress, self.ticket);

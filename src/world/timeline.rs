@@ -59,6 +59,7 @@ impl World {
         let action = &atlas.spec.timeline[entry].action;
         let machines = self.hit(entry, action);
         let now = self.now();
+        let until = atlas.spec.timeline[entry].lasts.map_or(Time::NEVER, |lasts| now + lasts);
         witness.notice(now, &Notice::EntryBegins { entry, machines: machines.as_slice().into() });
         let cause = self.engine.new_cause();
         self.brace(&machines, cause, witness);
@@ -100,17 +101,13 @@ impl World {
             }
             Action::Partition { from, to, symmetric } => Some(self.rule(entry, (from, to), *symmetric, Verdict::Drop)),
             Action::LinkDegrade { from, to, symmetric, change } => {
-                let lossy_until = atlas.spec.timeline[entry].lasts.map_or(Time::NEVER, |lasts| now + lasts);
-                let how = Degrade { lossy_until, ..degrade(*change) };
-                Some(self.rule(entry, (from, to), *symmetric, Verdict::Degrade(how)))
+                Some(self.rule(entry, (from, to), *symmetric, Verdict::Degrade(degrade(*change, until))))
             }
             Action::SlowDisk(_, factor) => {
                 for &machine in &machines {
                     if let Some(factor) = factor {
                         self.engine.slow_disk(Self::host(machine), *factor);
                     } else {
-                        let lasts = atlas.spec.timeline[entry].lasts;
-                        let until = lasts.map_or(Time::NEVER, |lasts| now + lasts);
                         self.engine.stall_disk(Self::host(machine), until);
                     }
                 }
@@ -129,6 +126,7 @@ impl World {
                 None
             }
         };
+        self.tell_users();
         self.take_stock(cause, witness);
     }
 
@@ -174,11 +172,9 @@ impl World {
                 for &balancer in &balancers {
                     self.engine.boot_host(self.balancer_hosts[balancer], cause);
                 }
-                self.tell_users();
             }
             Some(Standing::Cut(rule)) => {
                 self.engine.remove_rule(rule);
-                self.tell_users();
             }
             Some(Standing::Disk(machines)) => {
                 for machine in machines {
@@ -201,6 +197,7 @@ impl World {
                 }
             }
         }
+        self.tell_users();
         self.take_stock(cause, witness);
         witness.notice(now, &Notice::EntryEnds { entry });
     }
@@ -484,20 +481,13 @@ impl World {
                 for &balancer in &balancers {
                     self.engine.crash_host(self.balancer_hosts[balancer], cause);
                 }
-                self.tell_users();
                 Standing::Unpowered { machines, balancers }
             }
             OutageKind::Network => {
                 let rest = Selector::Not(Box::new(cut.clone()));
-                self.impose(Rule::cut(cut, rest))
+                Standing::Cut(self.engine.add_rule(Rule::cut(cut, rest)))
             }
         }
-    }
-
-    fn impose(&mut self, rule: Rule) -> Standing {
-        let rule = self.engine.add_rule(rule);
-        self.tell_users();
-        Standing::Cut(rule)
     }
 
     fn rule(&mut self, entry: EntryId, (from, to): (&Side, &Side), symmetric: bool, verdict: Verdict) -> Standing {
@@ -509,7 +499,7 @@ impl World {
             (None, None) => (Selector::Any, Selector::Any),
         };
         let direction = if symmetric { Direction::BothWays } else { Direction::OneWay };
-        self.impose(Rule { from, to, direction, channel: None, verdict })
+        Standing::Cut(self.engine.add_rule(Rule { from, to, direction, channel: None, verdict }))
     }
 
     /// Whether users could not speak to a balancer, or not hear it, under the rules in force.
@@ -597,11 +587,12 @@ fn moves_members(action: &Action) -> bool {
     }
 }
 
-fn degrade(change: Degradation) -> Degrade {
+fn degrade(change: Degradation, until: Time) -> Degrade {
     Degrade {
         delay: change.delay,
         jitter: change.jitter,
         loss: change.loss.get(),
+        lossy_until: until,
         duplicate: change.duplicate.get(),
         reorder: change.reorder.get(),
         bandwidth: change.bandwidth,
