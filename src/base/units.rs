@@ -84,10 +84,21 @@ quantity!(
     "MiB"
 );
 quantity!(
-    /// Network bandwidth, in 10^6 bits per second.
+    /// Network bandwidth as Nomad counts it, in 10^6 bits per second.
     MegabitsPerSecond,
     "Mbit/s"
 );
+quantity!(
+    /// Width of a network link, in bits per second.
+    BitsPerSecond,
+    "bit/s"
+);
+impl From<MegabitsPerSecond> for BitsPerSecond {
+    fn from(megabits: MegabitsPerSecond) -> Self {
+        Self(megabits.0.saturating_mul(1_000_000))
+    }
+}
+
 quantity!(
     /// A number of bytes.
     Bytes,

@@ -5,7 +5,7 @@
 //! matched exactly, since `m` and `M` mean different things.
 
 use crate::base::time::Duration;
-use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond, Ratio};
+use crate::base::units::{BitsPerSecond, Mebibytes, MegaHertz, Ratio};
 use crate::scenario::suggest::closest;
 
 /// Why a text is not a quantity.
@@ -114,8 +114,8 @@ const FREQUENCY: Kind = Kind {
 const BANDWIDTH: Kind = Kind {
     name: "bandwidth",
     example: "10 Gbit/s",
-    units: &[("kbit/s", 1e-3), ("Mbit/s", 1.0), ("Gbit/s", 1_000.0), ("Mbps", 1.0), ("Gbps", 1_000.0)],
-    limit: (1e9, "1 000 Tbit/s"),
+    units: &[("bit/s", 1.0), ("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9), ("Mbps", 1e6), ("Gbps", 1e9)],
+    limit: (1e15, "1 000 Tbit/s"),
 };
 
 const RATE: Kind = Kind {
@@ -205,8 +205,8 @@ pub fn frequency(text: &str) -> Result<MegaHertz, QuantityError> {
 }
 
 /// Bandwidth: `750 Mbit/s`, `10 Gbit/s`.
-pub fn bandwidth(text: &str) -> Result<MegabitsPerSecond, QuantityError> {
-    Ok(MegabitsPerSecond(libm::rint(BANDWIDTH.parse(text)?) as u64))
+pub fn bandwidth(text: &str) -> Result<BitsPerSecond, QuantityError> {
+    Ok(BitsPerSecond(libm::rint(BANDWIDTH.parse(text)?) as u64))
 }
 
 /// Something per second: `400/s`, `9000/min`.
@@ -243,7 +243,8 @@ mod tests {
         }
         assert_eq!(size("48 GiB"), Ok(Mebibytes(49_152)));
         assert_eq!(frequency("2.5 GHz"), Ok(MegaHertz(2_500)));
-        assert_eq!(bandwidth("10 Gbit/s"), Ok(MegabitsPerSecond(10_000)));
+        assert_eq!(bandwidth("10 Gbit/s"), Ok(BitsPerSecond(10_000_000_000)));
+        assert_eq!(bandwidth("1.5 kbit/s"), Ok(BitsPerSecond(1_500)));
         assert_eq!(rate("400/s"), Ok(400.0));
         assert_eq!(share("95%").map(Ratio::get), Ok(0.95));
     }

@@ -7,7 +7,7 @@ use crate::base::machine::{Channel, Kept, Message, Slot, Token};
 use crate::base::ordered::OrdSet;
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
-use crate::base::units::MegabitsPerSecond;
+use crate::base::units::BitsPerSecond;
 use crate::sim::disk::DiskProfile;
 use crate::sim::engine::{Actor, HostSpec};
 use crate::sim::fault::{Degrade, End, Rules, Ruling, occupy};
@@ -29,7 +29,7 @@ pub(super) struct Host {
     pub(super) disk_factor: f64,
     pub(super) disk: DiskProfile,
     pub(super) disk_stalled_until: Time,
-    pub(super) egress: Option<MegabitsPerSecond>,
+    pub(super) egress: Option<BitsPerSecond>,
     pub(super) egress_free: Time,
     pub(super) processes: Vec<ProcessId>,
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 use crate::base::id::{HostId, IdVec, ProcessId};
 use crate::base::machine::{Channel, Fx, Input, Machine, Slot, Token};
 use crate::base::time::{Duration, Time};
-use crate::base::units::MegabitsPerSecond;
+use crate::base::units::BitsPerSecond;
 use crate::sim::core::{Core, State, TIMER};
 use crate::sim::deliver::Due;
 use crate::sim::digest::Checkpoint;
@@ -58,7 +58,7 @@ pub struct HostSpec {
     /// How fast its disk syncs.
     pub disk: DiskProfile,
     /// Width of its network interface, sending; `None` for no limit.
-    pub egress: Option<MegabitsPerSecond>,
+    pub egress: Option<BitsPerSecond>,
 }
 
 impl Default for HostSpec {

@@ -6,7 +6,7 @@
 use crate::base::id::{HostId, Id, ProcessId};
 use crate::base::machine::Channel;
 use crate::base::time::{Duration, Time};
-use crate::base::units::MegabitsPerSecond;
+use crate::base::units::BitsPerSecond;
 
 /// Picks the ends of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +159,7 @@ pub struct Degrade {
     /// Upper bound of that delay, uniform from zero.
     pub reorder_delay: Duration,
     /// All messages under this rule share a pipe this wide; `None` for no limit.
-    pub bandwidth: Option<MegabitsPerSecond>,
+    pub bandwidth: Option<BitsPerSecond>,
 }
 
 impl Degrade {
@@ -272,10 +272,19 @@ impl Rules {
     }
 }
 
-/// Waiting for the pipe and passing through it; at least one megabit per second, so that it ends.
+/// Waiting for the pipe and passing through it; at least one bit per second, so that it ends.
 #[inline]
-pub(super) fn occupy(free: &mut Time, now: Time, bandwidth: MegabitsPerSecond, bytes: u32) -> Duration {
-    let passing = Duration::from_nanos(u64::from(bytes) * 8_000 / bandwidth.get().max(1));
+pub(super) fn occupy(free: &mut Time, now: Time, bandwidth: BitsPerSecond, bytes: u32) -> Duration {
+    const BILLION_BITS: u64 = 8_000_000_000;
+    let bandwidth = bandwidth.get().max(1);
+    let passing = match u64::from(bytes).checked_mul(BILLION_BITS) {
+        Some(bits) => bits / bandwidth,
+        None => {
+            let passing = u128::from(bytes) * u128::from(BILLION_BITS) / u128::from(bandwidth);
+            u64::try_from(passing).unwrap_or(u64::MAX)
+        }
+    };
+    let passing = Duration::from_nanos(passing);
     *free = (*free).max(now) + passing;
     free.since(now)
 }
@@ -321,8 +330,12 @@ mod tests {
     #[test]
     fn a_pipe_serves_one_packet_after_the_other() {
         let mut free = Time::ZERO;
-        let gigabit = MegabitsPerSecond(1_000);
+        let gigabit = BitsPerSecond(1_000_000_000);
         assert_eq!(occupy(&mut free, Time::ZERO, gigabit, 1_250), Duration::from_micros(10));
         assert_eq!(occupy(&mut free, Time::ZERO, gigabit, 1_250), Duration::from_micros(20));
+        let passing = |bits, bytes| occupy(&mut Time::ZERO.clone(), Time::ZERO, BitsPerSecond(bits), bytes);
+        assert_eq!(passing(1_000, 1_250), Duration::from_secs(10));
+        assert_eq!(passing(8_000, u32::MAX), Duration::from_secs(u64::from(u32::MAX) / 1_000) + passing(8_000, 295));
+        assert_eq!(passing(1, u32::MAX), Duration::from_nanos(u64::MAX));
     }
 }

@@ -679,7 +679,7 @@ fn a_loop_without_time_is_an_error_that_names_its_process() {
 #[test]
 fn bandwidth_makes_messages_queue_at_the_sender() {
     let mut engine = Engine::new(1, Network::fixed(ms(10)));
-    let slow = HostSpec { egress: Some(crate::base::units::MegabitsPerSecond(1)), ..HostSpec::default() };
+    let slow = HostSpec { egress: Some(crate::base::units::BitsPerSecond(1_000_000)), ..HostSpec::default() };
     let (x, y) = (engine.add_host(slow), engine.add_host(HostSpec::default()));
     let a = engine.add_process(x, "a", Diary::default());
     let b = engine.add_process(y, "b", Diary::default());

@@ -161,7 +161,7 @@ impl Builder<'_> {
             zone: spec.zone.0,
             region: self.atlas.region(machine).0,
             disk,
-            egress: Some(spec.bandwidth),
+            egress: Some(spec.bandwidth.into()),
         });
         assert_eq!(host.index(), machine.index(), "hosts have the numbers of their machines");
         let name = spec.name.to_string();

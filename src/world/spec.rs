@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::id::IdVec;
 use crate::base::time::{Duration, Time};
-use crate::base::units::{Mebibytes, MegaHertz, MegabitsPerSecond, Ratio};
+use crate::base::units::{BitsPerSecond, Mebibytes, MegaHertz, MegabitsPerSecond, Ratio};
 use crate::model::job::Job;
 use crate::model::node::NodeSpec;
 use crate::model::topology::{RegionId, ZoneId};
@@ -565,7 +565,7 @@ pub struct Degradation {
     /// Share of datagrams held back by up to `jitter` more.
     pub reorder: Ratio,
     /// Bandwidth left, if limited.
-    pub bandwidth: Option<MegabitsPerSecond>,
+    pub bandwidth: Option<BitsPerSecond>,
 }
 
 /// What an entry aims at. Random picks are drawn when it strikes, from the run's seed and what is written: the entry's

@@ -228,6 +228,19 @@ fn mistakes_come_with_a_way_out() {
             "name another side, or leave `to` out",
         ),
         (
+            timeline("LinkDegrade(from: \"us-east-1/a\", bandwidth: \"0.4 kbit/s\")"),
+            "\"0.4 kbit/s\"",
+            "must be at least 1 kbit/s",
+            "a link that nothing passes is a `Partition`",
+        ),
+        (
+            "instances=[Instance(name: \"x\", cores: 1, clock: \"2 GHz\", memory: \"1 GiB\", bandwidth: \"0 Mbit/s\")]"
+                .to_owned(),
+            "\"0 Mbit/s\"",
+            "must be at least 1 Mbit/s",
+            "Nomad counts whole megabits",
+        ),
+        (
             timeline("DispatchJob(job: \"frontend\", payload: \"17 KiB\")"),
             "\"17 KiB\"",
             "a payload has at most 16 KiB",

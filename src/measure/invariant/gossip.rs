@@ -4,9 +4,9 @@
 //! The observers keep a record of their own, fed with [`Observation`]s of one pool in the order things happened. They
 //! know who runs and whether a fault is on, which no member does.
 
+use crate::base::math;
 use crate::base::ordered::OrdMap;
 use crate::base::ordered::OrdSet;
-
 use crate::base::time::Duration;
 use crate::base::time::Time;
 use crate::measure::invariant::Tally;
@@ -96,17 +96,24 @@ impl IncarnationNeverGoesBack {
     }
 }
 
+/// Each member tries to reconnect to one of those it holds for failed this often (Serf `ReconnectInterval`).
+const RECONNECT_EVERY: Duration = Duration::from_secs(30);
+/// The chance that attempts at random miss for longer than they are given.
+const UNLUCKY: f64 = 1e-6;
+
 /// Once faults have been over for long enough, no running member holds another running member for dead.
 ///
 /// The bound must leave time for a probe lap, for suspicion and refutation, and for Serf's reconnect interval: 90 s for
-/// a
-/// LAN pool of some hundred members and 5 min for a WAN pool are ample.
+/// a LAN pool of some hundred members and 5 min for a WAN pool are ample while everybody runs. Who was cut off from all
+/// others is found by reconnecting, and each attempt picks one of the failed members at random: those that are really
+/// dead cost attempts.
 #[derive(Debug, Clone)]
 pub struct NotDeadForEver {
     /// What it has seen.
     pub tally: Tally,
     bound: Duration,
     running: OrdSet<Member>,
+    stopped: OrdSet<Member>,
     /// Who is held for dead, and by whom.
     dead: OrdMap<Member, OrdSet<Member>>,
     faults: u32,
@@ -121,6 +128,7 @@ impl NotDeadForEver {
             tally: Tally::default(),
             bound,
             running: OrdSet::new(),
+            stopped: OrdSet::new(),
             dead: OrdMap::new(),
             faults: 0,
             disturbed: Time::ZERO,
@@ -132,11 +140,13 @@ impl NotDeadForEver {
         match observation.fact {
             Fact::Started(member) => {
                 self.running.insert(member);
+                self.stopped.remove(&member);
                 self.dead.values_mut().for_each(|holders| holders.retain(|by| *by != member));
                 self.disturbed = observation.at;
             }
             Fact::Stopped(member) => {
                 self.running.remove(&member);
+                self.stopped.insert(member);
                 self.disturbed = observation.at;
             }
             Fact::Changed { by, about, after, .. } => match after {
@@ -157,11 +167,23 @@ impl NotDeadForEver {
         }
     }
 
-    /// Looks at the pool as it is now; call it now and then, and at the end. While faults last, and for the bound
-    /// after,
-    /// nothing is judged.
+    /// The bound, and as many attempts to reconnect as it takes to find a running member among the stopped ones, but
+    /// for a chance of [`UNLUCKY`].
+    fn patience(&self) -> Duration {
+        let others = (self.running.len() + self.stopped.len()).saturating_sub(1);
+        if self.stopped.is_empty() || self.stopped.len() >= others {
+            return self.bound;
+        }
+        let share = self.stopped.len() as f64 / others as f64;
+        let attempts = libm::ceil(math::ln(UNLUCKY) / math::ln(share));
+        self.bound + RECONNECT_EVERY * attempts as u64
+    }
+
+    /// Looks at the pool as it is now; call it now and then, and at the end. While faults last, and for
+    /// [its patience](Self::patience) after, nothing is judged.
     pub fn check(&mut self, now: Time) {
-        if self.faults > 0 || now.since(self.disturbed) <= self.bound {
+        let calm = now.since(self.disturbed);
+        if self.faults > 0 || calm <= self.bound || calm <= self.patience() {
             return;
         }
         let wronged =
@@ -170,7 +192,7 @@ impl NotDeadForEver {
                 Some((by, about))
             });
         self.tally.check(now, wronged.is_none(), || match wronged {
-            Some((by, about)) => format!("{by} still holds {about} for dead, {} after the last fault", self.bound),
+            Some((by, about)) => format!("{by} still holds {about} for dead, {calm} after the last fault"),
             None => String::new(),
         });
     }
@@ -231,6 +253,22 @@ mod tests {
         law.observe(&Observation { at: at(492), fact: changed(State::Dead, State::Alive, 2) });
         law.check(at(600));
         assert_eq!(law.tally.violations, 1);
+    }
+
+    #[test]
+    fn members_that_are_really_dead_cost_attempts_to_reconnect() {
+        // Of eleven others each; 0.545^23 and 0.91^145 are the first below a millionth.
+        for (stopped, attempts) in [(0, 0), (6, 23), (10, 145), (11, 0)] {
+            let mut law = NotDeadForEver::new(Duration::from_secs(90));
+            let mut tell = |fact| law.observe(&Observation { at: at(0), fact });
+            (0..12).for_each(|member| tell(Fact::Started(Member(member))));
+            (0..stopped).for_each(|member| tell(Fact::Stopped(Member(11 - member))));
+            tell(changed(State::Suspect, State::Dead, 1));
+            law.check(at(90 + 30 * attempts));
+            assert_eq!(law.tally.checks, 0, "{stopped} stopped");
+            law.check(at(91 + 30 * attempts));
+            assert_eq!((law.tally.checks, law.tally.violations), (1, u64::from(stopped < 11)), "{stopped} stopped");
+        }
     }
 
     #[test]

@@ -315,9 +315,7 @@ impl Lowering<'_> {
             change.loss = self.share_or_zero(&format!("{path}.loss"), loss.as_ref());
             change.duplicate = self.share_or_zero(&format!("{path}.duplicate"), duplicate.as_ref());
             change.reorder = self.share_or_zero(&format!("{path}.reorder"), reorder.as_ref());
-            change.bandwidth = bandwidth
-                .as_ref()
-                .map(|text| self.quantity(&format!("{path}.bandwidth"), quantity::bandwidth(&text.0)));
+            change.bandwidth = bandwidth.as_ref().map(|text| self.width(&format!("{path}.bandwidth"), text));
             if delay.is_none()
                 && jitter.is_none()
                 && loss.is_none()

@@ -25,6 +25,7 @@ use crate::base::id::Id;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::base::time::Time;
+use crate::base::units::BitsPerSecond;
 use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
 use crate::base::units::MegabitsPerSecond;
@@ -509,8 +510,27 @@ impl Lowering<'_> {
         self.quantity(path, quantity::frequency(&text.0))
     }
 
+    /// The bandwidth of a machine, which Nomad counts in whole megabits per second: rounded to the nearest, not zero.
     fn bandwidth(&mut self, path: &str, text: &schema::BandwidthText) -> MegabitsPerSecond {
-        self.quantity(path, quantity::bandwidth(&text.0))
+        let found = self.findings.len();
+        let bits = self.quantity(path, quantity::bandwidth(&text.0)).get();
+        let megabits = bits.saturating_add(500_000) / 1_000_000;
+        if megabits == 0 && self.findings.len() == found {
+            self.error("E015", path, "must be at least 1 Mbit/s")
+                .hint("Nomad counts whole megabits; `LinkDegrade` on the timeline makes a link narrower than that");
+        }
+        MegabitsPerSecond(megabits)
+    }
+
+    /// What is left of a link; at least a kilobit per second, so that a message takes seconds and not years.
+    fn width(&mut self, path: &str, text: &schema::BandwidthText) -> BitsPerSecond {
+        let found = self.findings.len();
+        let width: BitsPerSecond = self.quantity(path, quantity::bandwidth(&text.0));
+        if width.get() < 1_000 && self.findings.len() == found {
+            self.error("E015", path, "must be at least 1 kbit/s")
+                .hint("a link that nothing passes is a `Partition`, or one with `loss: \"100%\"`");
+        }
+        width
     }
 
     fn rate(&mut self, path: &str, text: &schema::RateText) -> f64 {

@@ -124,7 +124,7 @@ pub enum Action {
         /// Datagrams held back by up to `jitter` more.
         #[serde(default)]
         reorder: Option<ShareText>,
-        /// Bandwidth left.
+        /// Bandwidth left, shared by all packets between the two sides; at least 1 kbit/s.
         #[serde(default)]
         bandwidth: Option<BandwidthText>,
         /// For how long.
