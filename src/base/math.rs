@@ -1,9 +1,6 @@
 //! Functions whose last bit does not depend on the platform. The standard library calls the system's mathematics
 //! for these; `libm` is the same Rust code everywhere.
 
-use std::array;
-use std::sync::LazyLock;
-
 /// Natural logarithm.
 #[inline]
 pub fn ln(x: f64) -> f64 {
@@ -50,16 +47,6 @@ pub fn normal_quantile(p: f64) -> f64 {
     if q < 0.0 { -z } else { z }
 }
 
-/// A lognormal factor of median one: e to the power of `sigma` times the standard normal quantile of `p`, in (0, 1).
-///
-/// For draws that come by the million and of which six digits matter. The quantile is interpolated between exact ones,
-/// 64 for each halving of the distance from the nearer end down to 2^-24 (beyond that it is exact), off by less than
-/// 3e-5; the power is that of [`exp_short`]. Grows with `p` like the exact one.
-#[inline]
-pub fn lognormal_factor(p: f64, sigma: f64) -> f64 {
-    exp_short(sigma * normal_quantile_short(p))
-}
-
 /// Adding and taking it away, 1.5 * 2^52, rounds to an integer what is below 2^51.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 
@@ -69,57 +56,10 @@ pub fn round_even(x: f64) -> f64 {
     if x.abs() < (1_u64 << 51) as f64 { x + ROUND - ROUND } else { libm::rint(x) }
 }
 
-/// e to the power of `x` in -700..=700, to eight digits: a power of two and the series of the rest, to its seventh
-/// power.
-#[inline]
-pub fn exp_short(x: f64) -> f64 {
-    const C: [f64; 8] = RECIPROCAL_FACTORIALS;
-    let x = x.clamp(-700.0, 700.0);
-    let shifted = x * std::f64::consts::LOG2_E + ROUND;
-    let r = x - (shifted - ROUND) * std::f64::consts::LN_2;
-    // The integer is also what the last bits of the sum say.
-    let scale = f64::from_bits(shifted.to_bits().wrapping_add(1_023) << 52);
-    // Estrin's scheme: the pairs do not wait for each other.
-    let (r2, r4) = (r * r, (r * r) * (r * r));
-    let low = (C[0] + C[1] * r) + (C[2] + C[3] * r) * r2;
-    let high = (C[4] + C[5] * r) + (C[6] + C[7] * r) * r2;
-    scale * (low + high * r4)
-}
-
-#[inline]
-fn normal_quantile_short(p: f64) -> f64 {
-    static QUANTILES: LazyLock<[f64; KNOTS]> = LazyLock::new(|| {
-        array::from_fn(|knot| normal_quantile(f64::from_bits((FIRST_KNOT + knot as u64) << (52 - KNOT_BITS))))
-    });
-    let is_lower = p < 0.5;
-    let tail = if is_lower { p } else { 1.0 - p };
-    // The exponent and the first bits of the fraction number the knots; the rest says where between two of them.
-    let knot = (tail.to_bits() >> (52 - KNOT_BITS)).wrapping_sub(FIRST_KNOT) as usize;
-    let z = if knot < KNOTS - 1 {
-        let (low, high) = (QUANTILES[knot], QUANTILES[knot + 1]);
-        let rest = tail.to_bits() & ((1 << (52 - KNOT_BITS)) - 1);
-        low + (high - low) * (rest as f64 * (1.0 / (1_u64 << (52 - KNOT_BITS)) as f64))
-    } else {
-        normal_quantile(tail)
-    };
-    if is_lower { z } else { -z }
-}
-
 /// Horner's scheme; `coefficients` from the constant term up.
 fn poly(coefficients: &[f64], x: f64) -> f64 {
     coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
 }
-
-/// Halvings of a half that the table of quantiles covers, one more than it has rows.
-const HALVINGS: u64 = 24;
-/// Knots per halving, as a power of two.
-const KNOT_BITS: u64 = 6;
-/// Exponent and first bits of the fraction of 2^-`HALVINGS`.
-const FIRST_KNOT: u64 = (1_023 - HALVINGS) << KNOT_BITS;
-/// Knots in all, both ends included.
-const KNOTS: usize = ((HALVINGS - 1) << KNOT_BITS) as usize + 1;
-const RECIPROCAL_FACTORIALS: [f64; 8] =
-    [1.0, 1.0, 1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5_040.0];
 
 const CENTRAL_NUMERATOR: [f64; 8] = [
     3.387_132_872_796_366_5,
@@ -185,24 +125,6 @@ const FAR_DENOMINATOR: [f64; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn short_functions_are_close_to_the_long_ones() {
-        for i in -6_000..6_000 {
-            let x = f64::from(i) * 0.01;
-            assert!((exp_short(x) / exp(x) - 1.0).abs() < 1e-8, "{x}");
-        }
-        let mut last = 0.0;
-        for i in 1..100_000 {
-            let p = f64::from(i) / 100_000.0;
-            assert!((normal_quantile_short(p) - normal_quantile(p)).abs() < 3e-5, "{p}");
-            let near_end = p * 1e-6;
-            assert!((normal_quantile_short(near_end) - normal_quantile(near_end)).abs() < 3e-5, "{near_end}");
-            let factor = lognormal_factor(p, 0.7);
-            assert!(last < factor, "{p}");
-            last = factor;
-        }
-    }
 
     #[test]
     fn normal_quantiles_match_the_published_ones() {

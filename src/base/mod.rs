@@ -3,6 +3,7 @@
 
 pub mod id;
 pub mod index;
+pub mod lognormal;
 pub mod machine;
 pub mod math;
 pub mod ordered;

@@ -138,12 +138,6 @@ impl Draws {
     pub fn normal(self, number: u64, lane: u64) -> f64 {
         normal(self.bits(number, lane))
     }
-
-    /// Lognormal of median one, to five digits and quickly: see [`math::lognormal_factor`].
-    #[inline]
-    pub fn lognormal_factor(self, number: u64, lane: u64, sigma: f64) -> f64 {
-        math::lognormal_factor(inner_unit(self.bits(number, lane)), sigma)
-    }
 }
 
 /// The upper 53 bits as a float in `[0, 1)`.

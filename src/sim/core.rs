@@ -7,10 +7,9 @@ use crate::base::machine::{Channel, Kept, Message, Slot, Token};
 use crate::base::ordered::OrdSet;
 use crate::base::rng::Draws;
 use crate::base::time::{Duration, Time};
-use crate::base::units::BitsPerSecond;
 use crate::sim::disk::DiskProfile;
 use crate::sim::engine::{Actor, HostSpec};
-use crate::sim::fault::{Degrade, End, Rules, Ruling, occupy};
+use crate::sim::fault::{Degrade, End, Pipe, Rules, Ruling};
 use crate::sim::network::{self, Link, Network, Transit};
 use crate::sim::parcel::{Parcel, Parcels, Ticket, Work};
 use crate::sim::queue::{Entry, Queue};
@@ -29,8 +28,7 @@ pub(super) struct Host {
     pub(super) disk_factor: f64,
     pub(super) disk: DiskProfile,
     pub(super) disk_stalled_until: Time,
-    pub(super) egress: Option<BitsPerSecond>,
-    pub(super) egress_free: Time,
+    egress: Option<Pipe>,
     pub(super) processes: Vec<ProcessId>,
 }
 
@@ -156,8 +154,7 @@ impl<P: Actor> Core<P> {
             disk_factor: 1.0,
             disk: spec.disk,
             disk_stalled_until: Time::ZERO,
-            egress: spec.egress,
-            egress_free: Time::ZERO,
+            egress: spec.egress.map(Pipe::new),
             processes: Vec::new(),
         })
     }
@@ -337,9 +334,8 @@ impl<P: Actor> Core<P> {
     #[inline]
     fn queued(&mut self, from: ProcessId, to: ProcessId, bytes: u32) -> Duration {
         let (from, to) = (self.seats[from].host, self.seats[to].host);
-        let host = &mut self.hosts[from];
-        match host.egress {
-            Some(bandwidth) if from != to => occupy(&mut host.egress_free, self.now, bandwidth, bytes),
+        match &mut self.hosts[from].egress {
+            Some(pipe) if from != to => pipe.occupy(self.now, bytes),
             _ => Duration::ZERO,
         }
     }

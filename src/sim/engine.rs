@@ -394,11 +394,6 @@ impl<P: Actor> Engine<P> {
     pub fn attest(&mut self, at: Time, from: ProcessId, to: ProcessId, msg: &P::Msg) {
         self.core.attest(at, from, to, msg);
     }
-
-    /// The network, to change distances during a run.
-    pub fn network_mut(&mut self) -> &mut Network {
-        &mut self.core.network
-    }
 }
 
 /// The effects of one process at one instant, carried out as they are named.

@@ -197,7 +197,7 @@ pub(super) enum Ruling {
 /// The rules in force, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rules {
-    rules: Vec<(RuleId, Rule, Time)>,
+    rules: Vec<(RuleId, Rule, Option<Pipe>)>,
     next: u64,
 }
 
@@ -205,7 +205,11 @@ impl Rules {
     pub(super) fn add(&mut self, rule: Rule) -> RuleId {
         let id = RuleId(self.next);
         self.next += 1;
-        self.rules.push((id, rule, Time::ZERO));
+        let pipe = match &rule.verdict {
+            Verdict::Degrade(how) => how.bandwidth.map(Pipe::new),
+            Verdict::Allow | Verdict::Deliver(_) | Verdict::Drop => None,
+        };
+        self.rules.push((id, rule, pipe));
         id
     }
 
@@ -223,7 +227,7 @@ impl Rules {
     /// The ruling for a message of `bytes` that leaves now; it takes its share of any limited pipe.
     pub(super) fn judge(&mut self, now: Time, from: End, to: End, channel: Channel, bytes: u32) -> Ruling {
         let mut sum = Degrade::NONE;
-        for (_, rule, pipe_free) in &mut self.rules {
+        for (_, rule, pipe) in &mut self.rules {
             if !rule.applies(from, to, channel) {
                 continue;
             }
@@ -243,8 +247,8 @@ impl Rules {
                     sum.duplicate = either(sum.duplicate, more.duplicate);
                     sum.reorder = either(sum.reorder, more.reorder);
                     sum.reorder_delay = sum.reorder_delay.max(more.reorder_delay);
-                    if let Some(bandwidth) = more.bandwidth {
-                        sum.delay += occupy(pipe_free, now, bandwidth, bytes);
+                    if let Some(pipe) = pipe {
+                        sum.delay += pipe.occupy(now, bytes);
                     }
                 }
             }
@@ -272,21 +276,28 @@ impl Rules {
     }
 }
 
-/// Waiting for the pipe and passing through it; at least one bit per second, so that it ends.
-#[inline]
-pub(super) fn occupy(free: &mut Time, now: Time, bandwidth: BitsPerSecond, bytes: u32) -> Duration {
-    const BILLION_BITS: u64 = 8_000_000_000;
-    let bandwidth = bandwidth.get().max(1);
-    let passing = match u64::from(bytes).checked_mul(BILLION_BITS) {
-        Some(bits) => bits / bandwidth,
-        None => {
-            let passing = u128::from(bytes) * u128::from(BILLION_BITS) / u128::from(bandwidth);
-            u64::try_from(passing).unwrap_or(u64::MAX)
-        }
-    };
-    let passing = Duration::from_nanos(passing);
-    *free = (*free).max(now) + passing;
-    free.since(now)
+/// What packets pass through one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pipe {
+    /// Time per byte, in 2^-32 ns.
+    per_byte: u64,
+    free: Time,
+}
+
+impl Pipe {
+    /// An empty one of this width; of at least two bits per second, so that it ends.
+    pub(super) fn new(width: BitsPerSecond) -> Self {
+        let per_byte = (8_000_000_000_u128 << 32).div_ceil(u128::from(width.get().max(2)));
+        Self { per_byte: u64::try_from(per_byte).unwrap_or(u64::MAX), free: Time::ZERO }
+    }
+
+    /// Waiting for the pipe and passing through it.
+    #[inline]
+    pub(super) fn occupy(&mut self, now: Time, bytes: u32) -> Duration {
+        let passing = (u128::from(bytes) * u128::from(self.per_byte)) >> 32;
+        self.free = self.free.max(now) + Duration::from_nanos(passing as u64);
+        self.free.since(now)
+    }
 }
 
 /// The chance that at least one of two independent things happens.
@@ -329,13 +340,18 @@ mod tests {
 
     #[test]
     fn a_pipe_serves_one_packet_after_the_other() {
-        let mut free = Time::ZERO;
-        let gigabit = BitsPerSecond(1_000_000_000);
-        assert_eq!(occupy(&mut free, Time::ZERO, gigabit, 1_250), Duration::from_micros(10));
-        assert_eq!(occupy(&mut free, Time::ZERO, gigabit, 1_250), Duration::from_micros(20));
-        let passing = |bits, bytes| occupy(&mut Time::ZERO.clone(), Time::ZERO, BitsPerSecond(bits), bytes);
-        assert_eq!(passing(1_000, 1_250), Duration::from_secs(10));
-        assert_eq!(passing(8_000, u32::MAX), Duration::from_secs(u64::from(u32::MAX) / 1_000) + passing(8_000, 295));
-        assert_eq!(passing(1, u32::MAX), Duration::from_nanos(u64::MAX));
+        let mut gigabit = Pipe::new(BitsPerSecond(1_000_000_000));
+        assert_eq!(gigabit.occupy(Time::ZERO, 1_250), Duration::from_micros(10));
+        assert_eq!(gigabit.occupy(Time::ZERO, 1_250), Duration::from_micros(20));
+        for (width, bytes, nanos) in [
+            (10_000_000_000, 1_250, 1_000),
+            (3_000_000_000, u32::MAX, 11_453_246_120),
+            (1_000, 1_250, 10_000_000_000),
+            (2, u32::MAX, u64::from(u32::MAX) * 4_000_000_000),
+            (0, 1, 4_000_000_000),
+        ] {
+            let passing = Pipe::new(BitsPerSecond(width)).occupy(Time::ZERO, bytes);
+            assert_eq!(passing, Duration::from_nanos(nanos), "{width} {bytes}");
+        }
     }
 }

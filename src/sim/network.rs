@@ -6,43 +6,74 @@
 //! the
 //! sender's interface.
 
+use std::sync::Arc;
+
+use crate::base::lognormal::Lognormal;
 use crate::base::rng::{Draws, unit};
 use crate::base::time::{Duration, Time};
 use crate::sim::fault::Degrade;
 
 /// What a message meets over one distance.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Link {
     /// One way, never undercut.
     pub base: Duration,
-    /// Median of the lognormal on top; zero for none, and then no draw is made.
-    pub jitter: Duration,
-    /// Standard deviation of the logarithm of that.
-    pub sigma: f64,
+    /// What comes on top; if nothing does, no draw is made.
+    pub jitter: Option<Jitter>,
     /// Share of packets lost, in 0..=1.
     pub loss: f64,
+}
+
+/// A lognormal delay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jitter {
+    /// The median.
+    pub median: Duration,
+    /// By how much it varies.
+    pub spread: Arc<Lognormal>,
+}
+
+impl Jitter {
+    /// With this median and standard deviation of the logarithm.
+    pub fn new(median: Duration, sigma: f64) -> Self {
+        Self { median, spread: Arc::new(Lognormal::new(sigma)) }
+    }
+
+    #[inline]
+    fn delay(&self, bits: u64) -> Duration {
+        let delay = (u128::from(self.median.as_nanos()) * u128::from(self.spread.factor(bits))) >> Lognormal::POINT;
+        Duration::from_nanos(u64::try_from(delay).unwrap_or(u64::MAX))
+    }
 }
 
 impl Link {
     /// Always this long, nothing lost.
     pub const fn fixed(delay: Duration) -> Self {
-        Self { base: delay, jitter: Duration::ZERO, sigma: 0.0, loss: 0.0 }
+        Self { base: delay, jitter: None, loss: 0.0 }
+    }
+
+    /// Never less than `base`, and so much on top: the median, and the standard deviation of its logarithm.
+    pub fn new(base: Duration, jitter: Duration, sigma: f64) -> Self {
+        Self { base, jitter: Some(Jitter::new(jitter, sigma)), loss: 0.0 }
     }
 
     /// Between regions, from a measured round trip (median): half of it, of which the last 2 % vary.
     pub fn wide_area(round_trip: Duration) -> Self {
+        Self::wide_areas(&Arc::new(Lognormal::new(WIDE_AREA_SIGMA)), round_trip)
+    }
+
+    fn wide_areas(spread: &Arc<Lognormal>, round_trip: Duration) -> Self {
         let one_way = round_trip / 2;
-        let jitter = one_way / 50;
-        Self { base: one_way - jitter, jitter, sigma: 0.7, loss: 0.0 }
+        let jitter = Jitter { median: one_way / 50, spread: Arc::clone(spread) };
+        Self { base: one_way - jitter.median, jitter: Some(jitter), loss: 0.0 }
     }
 
     #[inline]
     fn delay(&self, draws: Draws, number: u64, lane: u64) -> Duration {
-        if self.jitter.is_zero() {
-            return self.base;
+        match &self.jitter {
+            Some(jitter) => self.base + jitter.delay(draws.bits(number, lane)),
+            None => self.base,
         }
-        let on_top = self.jitter.as_nanos() as f64 * draws.lognormal_factor(number, lane, self.sigma);
-        self.base + Duration::from_nanos(on_top as u64)
     }
 }
 
@@ -65,19 +96,19 @@ impl Network {
     /// Every message takes this long, wherever it goes.
     pub fn fixed(delay: Duration) -> Self {
         let link = Link::fixed(delay);
-        Self { same_host: link, same_zone: link, same_region: link, regions: Vec::new(), elsewhere: link }
+        let [same_host, same_zone, same_region] = [(); 3].map(|()| link.clone());
+        Self { same_host, same_zone, same_region, regions: Vec::new(), elsewhere: link }
     }
 
     /// A public cloud: same host 20 to 50 us; same zone round trips around 0.2 ms (AWS 0.08 to 0.30 ms); between zones
     /// median 0.75 ms, upper quartile about 1 ms (IBM over all pairs; AWS eu-west-1 mean 0.82 ms); between regions 80
-    /// ms until a
-    /// table is supplied. One-way delays are half of these.
+    /// ms until a table is supplied. One-way delays are half of these.
     pub fn cloud() -> Self {
         let micros = Duration::from_micros;
         Self {
-            same_host: Link { base: micros(20), jitter: micros(10), sigma: 0.4, loss: 0.0 },
-            same_zone: Link { base: micros(50), jitter: micros(50), sigma: 0.5, loss: 0.0 },
-            same_region: Link { base: micros(200), jitter: micros(175), sigma: 0.6, loss: 0.0 },
+            same_host: Link::new(micros(20), micros(10), 0.4),
+            same_zone: Link::new(micros(50), micros(50), 0.5),
+            same_region: Link::new(micros(200), micros(175), 0.6),
             regions: Vec::new(),
             elsewhere: Link::wide_area(Duration::from_millis(80)),
         }
@@ -85,7 +116,8 @@ impl Network {
 
     /// The same with round trips between regions, `round_trips[from][to]`.
     pub fn with_regions(mut self, round_trips: &[Vec<Duration>]) -> Self {
-        let row = |row: &Vec<Duration>| row.iter().map(|rtt| Link::wide_area(*rtt)).collect();
+        let spread = Arc::new(Lognormal::new(WIDE_AREA_SIGMA));
+        let row = |row: &Vec<Duration>| row.iter().map(|rtt| Link::wide_areas(&spread, *rtt)).collect();
         self.regions = round_trips.iter().map(row).collect();
         self
     }
@@ -158,6 +190,8 @@ fn worse(degrade: &Degrade, draws: Draws, number: u64) -> Duration {
     degrade.delay + degrade.jitter.mul_f64(unit(draws.bits(number, JITTER)))
 }
 
+/// Standard deviation of the logarithm of what varies between regions.
+const WIDE_AREA_SIGMA: f64 = 0.7;
 /// Linux `TCP_RTO_MIN`: the retransmission timeout of a connection whose round trip is short.
 pub(super) const RETRANSMIT_FIRST: Duration = Duration::from_millis(200);
 /// Linux `TCP_RTO_MAX`.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::base::id::{HostId, Id, IdVec, ProcessId};
+use crate::base::lognormal::Lognormal;
 use crate::base::rng::{Draws, Rng};
 use crate::base::time::{Duration, Time};
 use crate::model::job::Job;
@@ -31,7 +32,7 @@ use crate::protocol::workload::arrival::{Arrivals as ArrivalProcess, Gaps, RateS
 use crate::protocol::workload::client::{Client, ClientConfig as UserConfig, RetryPolicy};
 use crate::sim::disk::DiskProfile;
 use crate::sim::engine::{Engine, HostSpec};
-use crate::sim::network::{Link, Network};
+use crate::sim::network::{Jitter, Link, Network};
 use crate::world::atlas::{Atlas, Processes};
 use crate::world::balancer::Balancer;
 use crate::world::consul_agent::ConsulAgent;
@@ -480,27 +481,42 @@ fn steps(rates: &[(Time, f64)], start: Time) -> Vec<RateStep> {
 
 /// The engine's network; the last region is the internet.
 fn network(spec: &NetworkSpec, regions: usize) -> Network {
-    let outside = link(spec.internet);
-    let between = |from: usize, to: usize| {
-        if from == regions || to == regions {
-            outside
-        } else {
-            spec.between_regions.get(from).and_then(|row| row.get(to)).map_or(outside, |pair| link(*pair))
-        }
+    let mut spreads = Spreads::default();
+    let outside = spreads.link(spec.internet);
+    let mut between = |from: usize, to: usize| {
+        let pair = if from == regions || to == regions { None } else { spec.between_regions.get(from)?.get(to) };
+        pair.map(|pair| spreads.link(*pair))
     };
+    let mut row = |from| (0..=regions).map(|to| between(from, to).unwrap_or_else(|| outside.clone())).collect();
     Network {
-        same_host: link(spec.same_host),
-        same_zone: link(spec.same_zone),
-        same_region: link(spec.same_region),
-        regions: (0..=regions).map(|from| (0..=regions).map(|to| between(from, to)).collect()).collect(),
+        regions: (0..=regions).map(&mut row).collect(),
+        same_host: spreads.link(spec.same_host),
+        same_zone: spreads.link(spec.same_zone),
+        same_region: spreads.link(spec.same_region),
         elsewhere: outside,
     }
 }
 
-fn link(spec: LinkSpec) -> Link {
-    if spec.jitter_sigma > 0.0 {
-        Link { base: Duration::ZERO, jitter: spec.delay, sigma: spec.jitter_sigma, loss: spec.loss.get() }
-    } else {
-        Link { base: spec.delay, jitter: Duration::ZERO, sigma: 0.0, loss: spec.loss.get() }
+/// Those that links share, by their sigma.
+#[derive(Default)]
+struct Spreads(Vec<(f64, Arc<Lognormal>)>);
+
+impl Spreads {
+    fn link(&mut self, spec: LinkSpec) -> Link {
+        let (base, jitter) = if spec.jitter_sigma > 0.0 {
+            (Duration::ZERO, Some(Jitter { median: spec.delay, spread: self.of(spec.jitter_sigma) }))
+        } else {
+            (spec.delay, None)
+        };
+        Link { base, jitter, loss: spec.loss.get() }
+    }
+
+    fn of(&mut self, sigma: f64) -> Arc<Lognormal> {
+        if let Some((_, known)) = self.0.iter().find(|(known, _)| known.to_bits() == sigma.to_bits()) {
+            return Arc::clone(known);
+        }
+        let spread = Arc::new(Lognormal::new(sigma));
+        self.0.push((sigma, Arc::clone(&spread)));
+        spread
     }
 }
