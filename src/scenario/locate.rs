@@ -178,6 +178,33 @@ pub fn are_alike(one: &str, two: &str) -> bool {
 }
 
 /// Whether two nodes, each of its text, are one value.
+/// Where a line of the string at `whole` stands, counted from zero and without the spaces around it; `None` if that
+/// cannot be told, or there is nothing in it.
+pub fn line_of(text: &str, whole: &Range<usize>, line: usize) -> Option<Range<usize>> {
+    let written = &text[whole.clone()];
+    let (open, close) = (written.find('"')? + 1, written.rfind('"')?);
+    let mut start = open;
+    let mut lines: Vec<Range<usize>> = Vec::new();
+    let mut characters = written.get(open..close)?.char_indices();
+    while let Some((at, c)) = characters.next() {
+        let end = open + at;
+        let escaped = if c == '\\' && !written.starts_with('r') { characters.next().map(|(_, c)| c) } else { None };
+        if c == '\n' || escaped == Some('n') {
+            lines.push(start..end);
+            start = end + if c == '\n' { 1 } else { 2 };
+        }
+    }
+    lines.push(start..close);
+    // There are other ways to write the end of a line.
+    if ron::from_str::<String>(written).ok()?.split('\n').count() != lines.len() {
+        return None;
+    }
+    let line = lines.get(line)?.clone();
+    let inside = written[line.clone()].trim();
+    let start = whole.start + line.start + written[line].find(inside)?;
+    (!inside.is_empty()).then_some(start..start + inside.len())
+}
+
 fn is_like(one: &Node, two: &Node, texts: (&str, &str)) -> bool {
     let (one, two) = (one.without_some(texts.0), two.without_some(texts.1));
     let own = (&texts.0[one.span.clone()], &texts.1[two.span.clone()]);
@@ -452,6 +479,26 @@ Scenario(
             ("(a: 1", "(a: 1", false),
         ] {
             assert_eq!((are_alike(one, two), are_alike(two, one)), (expected, expected), "{one} {two}");
+        }
+    }
+
+    #[test]
+    fn lines_of_strings_are_found() {
+        for (written, line, expected) in [
+            ("\"one\"", 0, Some("one")),
+            ("\"one\\n two\\n\\nthree\"", 1, Some("two")),
+            ("\"one\\n two\\n\\nthree\"", 2, None),
+            ("\"one\\n two\\n\\nthree\"", 3, Some("three")),
+            ("\"a\\\\n\\nb\"", 1, Some("b")),
+            ("\"one\n  two\"", 1, Some("two")),
+            ("r#\"one\\n\n  two \"x\"\n\"#", 1, Some("two \"x\"")),
+            ("\"one\\u{a}two\"", 1, None),
+            ("\"\"", 0, None),
+            ("\"one\"", 1, None),
+        ] {
+            let text = format!("(a: {written})");
+            let found = line_of(&text, &(4..4 + written.len()), line);
+            assert_eq!(found.map(|span| &text[span]), expected, "{written}");
         }
     }
 

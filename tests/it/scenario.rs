@@ -271,9 +271,48 @@ fn overrides_that_fabio_refuses_are_warned_of() {
     let message = "fabio takes no routes at all with line 2 of these: 'route' expected";
     assert_eq!((found.code, &*found.message), ("W009", message));
     let origin = loaded.sources.origin(found.place.as_ref().expect("it stands somewhere"));
-    assert!(loaded.sources.get(origin.source).text[origin.span.clone()].contains("wieght"), "{}", shown(&loaded));
+    let text = &loaded.sources.get(origin.source).text[origin.span.clone()];
+    assert_eq!(text, "route wieght web / weight 0.1", "{}", shown(&loaded));
     let loaded = load("route weight web / weight 0.1");
     assert!(loaded.findings.is_empty(), "{}", shown(&loaded));
+    let loaded = load("\"route add other /x ://x\"");
+    let [found] = &loaded.findings[..] else { panic!("{}", shown(&loaded)) };
+    assert!(found.message.ends_with("missing protocol scheme"), "{}", shown(&loaded));
+}
+
+#[test]
+fn weights_of_what_some_job_registers_are_fine() {
+    let load = |edits: &[&str]| {
+        let overrides = "ingress[0].overrides=\"route weight late / weight 0.1\"";
+        let edits: Vec<String> =
+            ["versions.fabio=\"1.5.10\"", overrides].iter().chain(edits).map(ToString::to_string).collect();
+        scenario::load(&at("src/cli/starter.ron"), &edits)
+    };
+    let loaded = load(&[]);
+    let [found] = &loaded.findings[..] else { panic!("{}", shown(&loaded)) };
+    assert!(found.code == "W009" && found.message.ends_with("no target match"), "{}", shown(&loaded));
+    let entry = |tag: &str| {
+        let service = format!("GroupService(name: \"late\", port: \"http\", tags: [\"{tag}\"])");
+        let group = format!("Group(name: \"late\", image: \"late:1\", ports: {{\"http\": 0}}, services: [{service}])");
+        let job = format!("Job(name: \"late\", datacenters: [\"apps\"], groups: [{group}])");
+        format!("At(\"90s\", RegisterJob(Inline({job})))")
+    };
+    let plan = |tag: &str| {
+        format!(
+            "plan=Plan(vary: [JobCount(job: \"web\", from: 2, to: 4)], under: [Timeline(name: \"late\", entries: [{}])])",
+            entry(tag)
+        )
+    };
+    for (edit, fine) in [
+        (format!("timeline=[{}]", entry("urlprefix-/")), true),
+        (format!("timeline=[{}]", entry("urlprefix-/x")), false),
+        // Which routes a case brings is known when it is built.
+        (plan("urlprefix-/"), true),
+    ] {
+        let loaded = load(&[&edit]);
+        assert!(loaded.lowered.is_some(), "{}", shown(&loaded));
+        assert_eq!(loaded.findings.iter().all(|found| found.code != "W009"), fine, "{edit}: {}", shown(&loaded));
+    }
 }
 
 #[test]

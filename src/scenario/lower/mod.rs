@@ -9,6 +9,7 @@ mod routes;
 mod events;
 mod inline;
 mod operators;
+mod overrides;
 pub mod plan;
 mod policies;
 mod places;
@@ -228,10 +229,13 @@ impl Lowering<'_> {
         let timeline = self.timeline(&machines, &roofs, &jobs, duration);
         let (seeds, precision) = self.seeds();
         let registered = timeline.as_slice().iter().filter_map(|entry| match &entry.action {
-            Action::RegisterJob { job, .. } => Some(job),
+            Action::RegisterJob { region, job } => Some((*region, job.clone())),
             _ => None,
         });
-        let every_job: Vec<Arc<Job>> = jobs.iter().map(|job| &job.spec.job).chain(registered).cloned().collect();
+        let every_job: Vec<(RegionId, Arc<Job>)> =
+            jobs.iter().map(|job| (job.spec.region, job.spec.job.clone())).chain(registered).collect();
+        self.overrides(&ingress, &every_job);
+        let every_job: Vec<Arc<Job>> = every_job.into_iter().map(|(_, job)| job).collect();
         let behaviours = self.behaviours(&every_job);
         let options = self.options();
         let world = WorldSpec {

@@ -86,7 +86,7 @@ fn is_same_case(a: &Under, b: &Under) -> bool {
 }
 
 /// Whether jobs are registered in these cases.
-fn registers_jobs(under: &Under) -> bool {
+pub(super) fn registers_jobs(under: &Under) -> bool {
     let entries = match under {
         Under::Timeline { entries, .. } => &entries[..],
         Under::AsWritten | Under::EachZone { .. } => &[],

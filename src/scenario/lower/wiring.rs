@@ -13,8 +13,6 @@ use crate::base::time::Time;
 use crate::base::units::Ratio;
 use crate::model::job::Job;
 use crate::model::topology::RegionId;
-use crate::protocol::proxy::command::CommandError;
-use crate::protocol::proxy::command::parse_config;
 use crate::protocol::proxy::registry::ChecksRequired;
 use crate::scenario::library::network;
 use crate::scenario::schema;
@@ -272,7 +270,7 @@ impl Lowering<'_> {
                 },
                 statuses: self.statuses(&format!("{path}.statuses"), written.statuses.as_deref()),
                 no_route_status: self.no_route_status(&path, written),
-                overrides: self.overrides(&format!("{path}.overrides"), &written.overrides),
+                overrides: written.overrides.as_str().into(),
                 dial_timeout: self.span_or(
                     &format!("{path}.dial_timeout"),
                     written.dial_timeout.as_ref(),
@@ -297,17 +295,6 @@ impl Lowering<'_> {
             out.push((name, spec));
         }
         out
-    }
-
-    /// Warns of a text that fabio refuses; it may be what is to be tried.
-    fn overrides(&mut self, path: &str, written: &str) -> Arc<str> {
-        if let Err(CommandError { line, mistake }) = parse_config(written) {
-            let message = format!("fabio takes no routes at all with line {line} of these: {mistake}");
-            self.warning("W009", path, message).hint(
-                "lines are commands as `route weight web shop.example.com/ weight 0.1`, `route del` or `route add`",
-            );
-        }
-        written.into()
     }
 
     fn statuses(&mut self, path: &str, written: Option<&[String]>) -> Vec<String> {
