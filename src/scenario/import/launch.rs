@@ -1,5 +1,6 @@
 //! `periodic` and `parameterized`: what makes a job run besides its registration.
 
+use super::names::Names;
 use super::policy::Reader;
 use super::tree::Block;
 use super::tree::Body;
@@ -26,7 +27,12 @@ impl Reader {
 
     fn periodic(&mut self, block: &Block) -> Option<Periodic> {
         let body = &block.body;
-        self.known(body, "periodic block", PERIODIC_READ, &[], &[("crons", "write one expression as `cron`")]);
+        let names = Names {
+            attributes: &["cron", "time_zone", "prohibit_overlap", "enabled"],
+            matters: &[("crons", "write one expression as `cron`")],
+            ..Names::default()
+        };
+        self.known(body, "periodic block", &names);
         let utc_offset = match self.text(body, "time_zone") {
             None => 0,
             Some((zone, span)) => utc_offset(&zone).unwrap_or_else(|| {
@@ -51,7 +57,8 @@ impl Reader {
     }
 
     fn parameterized(&mut self, body: &Body) -> Parameterized {
-        self.known(body, "parameterized block", &["payload", "meta_required", "meta_optional"], &[], &[]);
+        let names = ["payload", "meta_required", "meta_optional"];
+        self.known(body, "parameterized block", &Names::attributes(&names));
         let payload = self.text(body, "payload");
         let payload = match payload.as_ref().map(|(word, span)| (word.as_str(), span)) {
             None | Some(("optional" | "", _)) => Payload::Optional,
@@ -79,8 +86,6 @@ pub fn utc_offset(zone: &str) -> Option<i64> {
     let hours: i64 = zone.strip_prefix("Etc/GMT").filter(|rest| rest.starts_with(['+', '-']))?.parse().ok()?;
     (-14..=12).contains(&hours).then_some(-hours * 3_600)
 }
-
-const PERIODIC_READ: &[&str] = &["cron", "time_zone", "prohibit_overlap", "enabled"];
 
 #[cfg(test)]
 mod tests {

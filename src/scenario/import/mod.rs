@@ -3,6 +3,7 @@
 pub mod defaults;
 pub mod launch;
 mod legacy;
+mod names;
 pub mod nomad_job;
 mod policy;
 pub mod placement_rules;

@@ -15,6 +15,7 @@ use hcl::edit::structure;
 
 use super::defaults;
 use super::legacy;
+use super::names::Names;
 use super::policy::Reader;
 use super::rules::Piece;
 use super::spots::GroupSpots;
@@ -95,11 +96,7 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
     for Mistake { span, message, hint } in std::mem::take(&mut builder.mistakes) {
         reader.error_with_hint(span, message, hint);
     }
-    for block in &body.blocks {
-        if !["job", "variable", "locals", "variables"].contains(&block.name.as_str()) {
-            reader.ignored(block.span.clone(), &block.name, "job file");
-        }
-    }
+    reader.known(&body, "job file", &FILE);
     let jobs = body.blocks("job");
     match jobs.as_slice() {
         [block] => {
@@ -212,7 +209,7 @@ impl Reader {
             job.groups.push(group);
             spots.groups.push(spot);
         }
-        self.known(body, "job", JOB_READ, JOB_KEPT, JOB_MATTERS);
+        self.known(body, "job", &JOB);
         let region = self.text(body, "region");
         Some(Imported { region, job, spots })
     }
@@ -248,7 +245,7 @@ impl Reader {
         job.constraints = self.constraints(body);
         job.affinities = self.affinities(body);
         job.spreads = self.spreads(body);
-        job.meta = Self::map(body, "meta");
+        job.meta = self.map(body, "meta");
     }
 
     fn group(
@@ -276,12 +273,12 @@ impl Reader {
             }
             group.disk.sticky = self.truth(&disk.body, "sticky").unwrap_or(false);
             group.disk.migrate = self.truth(&disk.body, "migrate").unwrap_or(false);
-            self.known(&disk.body, "ephemeral disk", &["size", "sticky", "migrate"], &[], &[]);
+            self.known(&disk.body, "ephemeral disk", &Names::attributes(&["size", "sticky", "migrate"]));
         }
         for volume in body.blocks("volume") {
             match self.text(&volume.body, "type").map(|(kind, _)| kind).as_deref() {
                 Some("host") => {
-                    self.known(&volume.body, "volume", &["type", "source", "read_only"], VOLUME_KEPT, &[]);
+                    self.known(&volume.body, "volume", &VOLUME);
                     let source = self.text(&volume.body, "source").map(|(source, _)| source).unwrap_or_default();
                     group.volumes.push((source, self.truth(&volume.body, "read_only").unwrap_or(false)));
                 }
@@ -290,7 +287,7 @@ impl Reader {
         }
         let scope = Scope { job, group: name, task: None };
         group.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
-        group.meta = Self::map(body, "meta");
+        group.meta = self.map(body, "meta");
         if let Some(delay) = self.span(body, "shutdown_delay") {
             group.shutdown_delay = delay;
         }
@@ -308,7 +305,7 @@ impl Reader {
             block.canonical(&mut inherited_text);
         }
         group.tasks.iter_mut().for_each(|task| task.config.push_str(&inherited_text));
-        self.known(body, "group", GROUP_READ, GROUP_KEPT, GROUP_MATTERS);
+        self.known(body, "group", &GROUP);
         (group, spots)
     }
 
@@ -344,7 +341,7 @@ impl Reader {
         task.constraints = self.constraints(body);
         task.affinities = self.affinities(body);
         task.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
-        task.meta = Self::map(body, "meta");
+        task.meta = self.map(body, "meta");
         task.leader = self.truth(body, "leader").unwrap_or(false);
         if let Some(timeout) = self.span(body, "kill_timeout") {
             task.kill_timeout = timeout;
@@ -367,10 +364,10 @@ impl Reader {
                     Hook::Prestart
                 }
             };
-            self.known(&block.body, "lifecycle", &["hook", "sidecar"], &[], &[]);
+            self.known(&block.body, "lifecycle", &Names::attributes(&["hook", "sidecar"]));
             task.lifecycle = Some(Lifecycle { hook, sidecar: self.truth(&block.body, "sidecar").unwrap_or(false) });
         }
-        for block in body.blocks("resources") {
+        if let Some(block) = self.blocks_one(body, "resources") {
             self.resources(&block.body, &mut task, spots);
         }
         for kept in TASK_TEXT {
@@ -382,8 +379,7 @@ impl Reader {
                 block.canonical(&mut task.config);
             }
         }
-        let kept: Vec<&str> = TASK_TEXT.iter().chain(TASK_KEPT).copied().collect();
-        self.known(body, "task", TASK_READ, &kept, TASK_MATTERS);
+        self.known(body, "task", &TASK);
         task
     }
 
@@ -410,7 +406,7 @@ impl Reader {
         let place = |key: &str| body.attribute(key).map(|attribute| attribute.value.span.clone());
         spots.cpu = spots.cpu.take().or_else(|| place("cpu"));
         spots.memory = spots.memory.take().or_else(|| place("memory"));
-        self.known(body, "resources", RESOURCES_READ, &["disk", "iops"], &[]);
+        self.known(body, "resources", &RESOURCES);
     }
 
     /// The block of this name; a second one is an error.
@@ -424,14 +420,21 @@ impl Reader {
     }
 
     /// Key and value pairs of a block or an object.
-    fn map(body: &Body, name: &str) -> OrdMap<String, String> {
+    fn map(&mut self, body: &Body, name: &str) -> OrdMap<String, String> {
         let mut out = OrdMap::new();
         for block in body.blocks(name) {
+            let keys: Vec<&str> = block.body.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+            let nested: Vec<&str> = block.body.blocks.iter().map(|block| block.name.as_str()).collect();
+            self.known(&block.body, name, &Names::attributes(&[keys, nested].concat()));
             for attribute in &block.body.attributes {
                 let text = match &attribute.value.kind {
                     Kind::Unknown(raw) => Some(raw.clone()),
+                    Kind::Null => Some(String::new()),
                     _ => attribute.value.text(),
                 };
+                if text.is_none() {
+                    self.wrong(&attribute.value, &attribute.key, "a text");
+                }
                 out.insert(attribute.key.clone(), text.unwrap_or_default());
             }
         }
@@ -493,74 +496,96 @@ fn size(value: &hcl::Value) -> usize {
     }
 }
 
-const JOB_READ: &[&str] = &[
-    "id",
-    "type",
-    "region",
-    "namespace",
-    "priority",
-    "all_at_once",
-    "datacenters",
-    "node_pool",
-    "constraint",
-    "affinity",
-    "spread",
-    "meta",
-    "update",
-    "migrate",
-    "reschedule",
-    "periodic",
-    "parameterized",
-    "group",
-    "task",
-];
-const JOB_KEPT: &[&str] = &["name", "vault", "consul", "consul_token", "vault_token", "ui"];
-const JOB_MATTERS: &[(&str, &str)] = &[("multiregion", "say in the scenario which regions it is registered in")];
-const GROUP_READ: &[&str] = &[
-    "count",
-    "constraint",
-    "affinity",
-    "spread",
-    "network",
-    "update",
-    "migrate",
-    "reschedule",
-    "restart",
-    "ephemeral_disk",
-    "volume",
-    "service",
-    "meta",
-    "shutdown_delay",
-    "stop_after_client_disconnect",
-    "max_client_disconnect",
-    "task",
-];
-const GROUP_KEPT: &[&str] = &["vault", "consul"];
-const GROUP_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs; counts change by the timeline")];
-const VOLUME_KEPT: &[&str] = &["per_alloc", "access_mode", "attachment_mode", "mount_options", "sticky"];
-const TASK_READ: &[&str] = &[
-    "driver",
-    "user",
-    "constraint",
-    "affinity",
-    "service",
-    "meta",
-    "leader",
-    "kill_timeout",
-    "shutdown_delay",
-    "restart",
-    "lifecycle",
-    "resources",
-];
+const FILE: Names<'_> =
+    Names { attributes: &[], blocks: &["job", "variable", "locals", "variables"], texts: &[], matters: &[] };
+const JOB: Names<'_> = Names {
+    attributes: &[
+        "id",
+        "name",
+        "type",
+        "region",
+        "namespace",
+        "priority",
+        "all_at_once",
+        "datacenters",
+        "node_pool",
+        "consul_token",
+        "vault_token",
+    ],
+    blocks: &[
+        "constraint",
+        "affinity",
+        "spread",
+        "meta",
+        "update",
+        "migrate",
+        "reschedule",
+        "periodic",
+        "parameterized",
+        "group",
+        "task",
+        "ui",
+    ],
+    texts: INHERITED_TEXT,
+    matters: &[("multiregion", "say in the scenario which regions it is registered in")],
+};
+const GROUP: Names<'_> = Names {
+    attributes: &["count", "shutdown_delay", "stop_after_client_disconnect", "max_client_disconnect"],
+    blocks: &[
+        "constraint",
+        "affinity",
+        "spread",
+        "network",
+        "update",
+        "migrate",
+        "reschedule",
+        "restart",
+        "ephemeral_disk",
+        "volume",
+        "service",
+        "meta",
+        "task",
+    ],
+    texts: INHERITED_TEXT,
+    matters: &[("scaling", "no autoscaler runs; counts change by the timeline")],
+};
+const VOLUME: Names<'_> = Names {
+    attributes: &["type", "source", "read_only", "per_alloc", "access_mode", "attachment_mode", "sticky"],
+    blocks: &["mount_options"],
+    texts: &[],
+    matters: &[],
+};
+const TASK: Names<'_> = Names {
+    attributes: &["driver", "user", "leader", "kill_timeout", "shutdown_delay", "kill_signal", "kind"],
+    blocks: &[
+        "constraint",
+        "affinity",
+        "service",
+        "meta",
+        "restart",
+        "lifecycle",
+        "resources",
+        "logs",
+        "volume_mount",
+        "dispatch_payload",
+        "identity",
+        "action",
+        "csi_plugin",
+        "consul",
+    ],
+    texts: TASK_TEXT,
+    matters: &[("scaling", "no autoscaler runs")],
+};
+const RESOURCES: Names<'_> = Names {
+    attributes: &["cpu", "cores", "memory", "memory_max", "disk", "iops"],
+    blocks: &["network", "device"],
+    texts: &[],
+    matters: &[],
+};
 /// A change of these needs new tasks (Nomad `tasksUpdated`).
 const TASK_TEXT: &[&str] = &["config", "env", "artifact", "template", "vault"];
 /// Of these blocks of jobs and groups too.
 const INHERITED_TEXT: &[&str] = &["vault", "consul"];
-/// A change of these does not.
-const TASK_KEPT: &[&str] =
-    &["logs", "volume_mount", "dispatch_payload", "kill_signal", "identity", "action", "csi_plugin", "kind", "consul"];
-const TASK_MATTERS: &[(&str, &str)] = &[("scaling", "no autoscaler runs")];
-const RESOURCES_READ: &[&str] = &["cpu", "cores", "memory", "memory_max", "network", "device"];
 
 #[cfg(test)]
 #[path = "nomad_job_tests.rs"]

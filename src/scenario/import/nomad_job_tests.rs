@@ -327,6 +327,96 @@ fn no_block_leaves_out_a_misspelt_attribute_silently() {
     assert_eq!(read(&text).job.groups[0].spreads[0].targets.len(), 1);
 }
 
+/// The only finding, as the text it points at, its message and its hint.
+fn only_error(text: &str) -> (String, String, String) {
+    let (_, findings) = import(text, &BTreeMap::new());
+    let [finding] = &findings[..] else { panic!("{text}: {findings:?}") };
+    assert_eq!((finding.severity, finding.code), (Severity::Error, "E010"), "{text}");
+    (text[finding.span.clone()].to_owned(), finding.message.clone(), finding.hint.clone().unwrap_or_default())
+}
+
+#[test]
+fn blocks_and_attributes_are_not_each_other() {
+    let in_job = |inner: &str| with_task("").replace("group \"g\"", &format!("{inner}\n group \"g\""));
+    let in_group = |inner: &str| with_task("").replace("task \"t\"", &format!("{inner}\n task \"t\""));
+    let in_service = |inner: &str| in_group(&format!("service {{\n name = \"s\"\n{inner}\n}}"));
+    for (text, word, holder) in [
+        (in_job("priority { }"), "priority", "job"),
+        (in_job("type \"batch\" { }"), "type", "job"),
+        (in_group("count { }"), "count", "group"),
+        (in_group("restart {\n interval { }\n}"), "interval", "restart"),
+        (in_group("restart = {\n attempts = 1\n}\n count { }"), "count", "group"),
+        (in_job("update {\n stagger { }\n}"), "stagger", "update"),
+        (in_group("network {\n port \"a\" {\n static { }\n}\n}"), "static", "port"),
+        (in_group("constraint {\n distinct_hosts { }\n}"), "distinct_hosts", "constraint"),
+        (in_service("port { }"), "port", "service"),
+        (in_service("check {\n type = \"tcp\"\n on_update { }\n}"), "on_update", "check"),
+        (with_task("user { }"), "user", "task"),
+        (with_task("resources {\n cpu { }\n}"), "cpu", "resources"),
+        (with_task("kill_signal { }"), "kill_signal", "task"),
+        (with_task("meta {\n a { }\n}"), "a", "meta"),
+        (with_task("dynamic \"kill_timeout\" {\n for_each = [1]\n content { }\n}"), "kill_timeout", "task"),
+    ] {
+        let place = if text.contains("dynamic") { "dynamic" } else { word };
+        let message = format!("`{word}` in this {holder} is written as a block");
+        let hint = format!("`{word}` is an attribute: write `{word} = …`");
+        assert_eq!(only_error(&text), (place.to_owned(), message, hint));
+    }
+    for (text, word, holder, label) in [
+        (in_job("update = \"x\""), "update", "job", ""),
+        (in_job("periodic = \"@daily\""), "periodic", "job", ""),
+        (in_job("task = 1"), "task", "job", " \"name\""),
+        (in_group("restart = 5"), "restart", "group", ""),
+        (in_group("restart = [5]"), "restart", "group", ""),
+        (in_group("restart = null"), "restart", "group", ""),
+        (in_group("service = [1]"), "service", "group", ""),
+        (in_group("service = [{ name = \"s\" }, 1]"), "service", "group", ""),
+        (in_group("network {\n port = 80\n}"), "port", "network", " \"name\""),
+        (in_service("check = true"), "check", "service", ""),
+        (in_service("canary_meta = \"x\""), "canary_meta", "service", ""),
+        (with_task("resources = 500"), "resources", "task", ""),
+        (with_task("resources {\n device = \"gpu\"\n}"), "device", "resources", " \"name\""),
+        (with_task("meta = \"x\""), "meta", "task", ""),
+        (with_task("env = [\"A=b\"]"), "env", "task", ""),
+        (with_task("logs = 3"), "logs", "task", ""),
+    ] {
+        let message = format!("`{word}` in this {holder} is written as an attribute");
+        let hint = format!("`{word}` is a block: write `{word}{label} {{ … }}`");
+        assert_eq!(only_error(&text), (word.to_owned(), message, hint));
+    }
+    let (_, message, _) = only_error(&with_task("meta = jsondecode(\"{}\")"));
+    assert_eq!(message, "`jsondecode(\"{}\")` cannot be evaluated, and `meta` in this task needs a block");
+    let (place, message, _) = only_error(&with_task("meta {\n a = [1]\n}"));
+    assert_eq!((place.as_str(), message.as_str()), ("[1]", "`a` needs a text"));
+}
+
+#[test]
+fn objects_count_as_blocks() {
+    let text = with_task(
+        "env = {\n A = \"b\"\n}\n meta = {\n owner = \"me\"\n}\n service = [{\n name = \"s\"\n}, {\n name = \"t\"\n}]\n \
+         config = {\n port_map = {\n http = 80\n}\n}\n artifact = jsondecode(\"{}\")\n restart = {\n attempts = 7\n}",
+    );
+    assert_eq!(said(&text, Severity::Warning), Vec::<String>::new());
+    let task = &read(&text).job.groups[0].tasks[0];
+    assert_eq!((task.services.len(), task.meta["owner"].as_str()), (2, "me"));
+    assert_eq!(task.restart.as_ref().map(|restart| restart.attempts), Some(7));
+    assert!(task.config.contains("port_map"), "{}", task.config);
+}
+
+#[test]
+fn blocks_of_which_there_is_one_are_not_repeated() {
+    let in_group = |inner: &str| with_task("").replace("task \"t\"", &format!("{inner}\n task \"t\""));
+    for (text, word) in [
+        (in_group("restart { }\n restart { }"), "restart"),
+        (in_group("ephemeral_disk { }\n ephemeral_disk { }"), "ephemeral_disk"),
+        (with_task("resources { }\n resources { }"), "resources"),
+        (with_task("restart = [{ }, { }]"), "restart"),
+    ] {
+        let (place, message, _) = only_error(&text);
+        assert_eq!((place.as_str(), message), (word, format!("there is a second `{word}` block")));
+    }
+}
+
 #[test]
 fn checks_that_an_update_would_ignore_are_said_to_count() {
     let service = |of: &str, check: &str| {

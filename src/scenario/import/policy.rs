@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::names::Names;
 use super::nomad_job::Finding;
 use super::nomad_job::Scope;
 use super::tree::Block;
@@ -58,7 +59,7 @@ impl Reader {
         self.push(Finding { severity: Severity::Warning, code: "W001", message, span, hint });
     }
 
-    fn push(&mut self, finding: Finding) {
+    pub(super) fn push(&mut self, finding: Finding) {
         // What groups take over from their job is read once for each of them.
         if self.findings.len() < FINDINGS_MAX && !self.findings.contains(&finding) {
             self.findings.push(finding);
@@ -70,27 +71,8 @@ impl Reader {
         self.error_with_hint(span, format!("`{word}` is no {what}"), hint);
     }
 
-    /// Warns of everything in a block that is neither read nor harmless.
-    pub(super) fn known(&mut self, body: &Body, holder: &str, read: &[&str], kept: &[&str], matters: &[(&str, &str)]) {
-        let attributes = body.attributes.iter().map(|attribute| (&attribute.key, &attribute.span));
-        let blocks = body.blocks.iter().map(|block| (&block.name, &block.span));
-        for (name, span) in attributes.chain(blocks) {
-            let word = name.as_str();
-            if read.contains(&word) || kept.contains(&word) {
-                continue;
-            }
-            let why = matters.iter().find(|(known, _)| *known == word).map(|(_, why)| (*why).to_owned());
-            let near =
-                suggest::closest(word, read.iter().chain(kept).copied()).map(|near| format!("did you mean `{near}`?"));
-            let message = format!("`{word}` in this {holder} is left out");
-            let finding =
-                Finding { severity: Severity::Warning, code: "W001", message, span: span.clone(), hint: why.or(near) };
-            self.push(finding);
-        }
-    }
-
     /// A value that could not be evaluated, or is of another type.
-    fn wrong(&mut self, value: &Value, key: &str, expected: &str) {
+    pub(super) fn wrong(&mut self, value: &Value, key: &str, expected: &str) {
         let message = match &value.kind {
             Kind::Unknown(raw) => format!("`{raw}` cannot be evaluated, and `{key}` needs {expected}"),
             _ => format!("`{key}` needs {expected}"),
@@ -196,7 +178,7 @@ impl Reader {
         self.known(
             body,
             "update",
-            &[
+            &Names::attributes(&[
                 "max_parallel",
                 "health_check",
                 "min_healthy_time",
@@ -206,9 +188,7 @@ impl Reader {
                 "auto_promote",
                 "canary",
                 "stagger",
-            ],
-            &[],
-            &[],
+            ]),
         );
         Update {
             max_parallel: self.count(body, "max_parallel", base.max_parallel),
@@ -239,7 +219,7 @@ impl Reader {
     pub(super) fn migrate(&mut self, body: &Body, base: Option<Migrate>) -> Migrate {
         let base = base.unwrap_or_default();
         let read = ["max_parallel", "health_check", "min_healthy_time", "healthy_deadline"];
-        self.known(body, "migrate", &read, &[], &[]);
+        self.known(body, "migrate", &Names::attributes(&read));
         Migrate {
             max_parallel: self.count(body, "max_parallel", base.max_parallel),
             health_check: self.health_check(body, base.health_check),
@@ -252,7 +232,7 @@ impl Reader {
     pub(super) fn reschedule(&mut self, body: &Body, base: Option<Reschedule>) -> Reschedule {
         let base = base.unwrap_or(Reschedule::BATCH);
         let read = ["attempts", "interval", "delay", "delay_function", "max_delay", "unlimited"];
-        self.known(body, "reschedule", &read, &[], &[]);
+        self.known(body, "reschedule", &Names::attributes(&read));
         let function = self.text(body, "delay_function");
         let delay_function = match function.as_ref().map(|(word, span)| (word.as_str(), span)) {
             None => base.delay_function,
@@ -277,7 +257,8 @@ impl Reader {
     }
 
     pub(super) fn restart(&mut self, body: &Body, base: &Restart) -> Restart {
-        self.known(body, "restart", &["attempts", "interval", "delay", "mode"], &["render_templates"], &[]);
+        let names = ["attempts", "interval", "delay", "mode", "render_templates"];
+        self.known(body, "restart", &Names::attributes(&names));
         let mode = self.text(body, "mode");
         let mode = match mode.as_ref().map(|(word, span)| (word.as_str(), span)) {
             None => base.mode,
@@ -305,7 +286,8 @@ impl Reader {
             ports: Vec::new(),
         };
         for port in body.blocks("port") {
-            self.known(&port.body, "port", &["static", "to", "host_network"], &["ignore_collision"], &[]);
+            let names = ["static", "to", "host_network", "ignore_collision"];
+            self.known(&port.body, "port", &Names::attributes(&names));
             let label = port.labels.first().map(|(label, _)| label.clone()).unwrap_or_default();
             let fixed = self.whole(&port.body, "static", 0..=1 << 40).filter(|port| *port != 0);
             let to = match port.body.attribute("to").map(|attribute| &attribute.value.kind) {
@@ -329,15 +311,18 @@ impl Reader {
         self.known(
             body,
             "network",
-            &["mode", "mbits", "port", "dynamic_ports", "reserved_ports"],
-            &["dns", "hostname"],
-            &[],
+            &Names {
+                attributes: &["mode", "mbits", "dynamic_ports", "reserved_ports", "hostname"],
+                blocks: &["port", "dns"],
+                ..Names::default()
+            },
         );
         ask
     }
 
     pub(super) fn device(&mut self, block: &Block) -> DeviceAsk {
-        self.known(&block.body, "device", &["count", "constraint", "affinity"], &[], &[]);
+        let names = Names { attributes: &["count"], blocks: &["constraint", "affinity"], ..Names::default() };
+        self.known(&block.body, "device", &names);
         DeviceAsk {
             name: block.labels.first().map(|(label, _)| label.clone()).unwrap_or_default(),
             count: self.count(&block.body, "count", 1),
@@ -373,7 +358,7 @@ impl Reader {
             "distinct_property".clone_into(&mut constraint.operator);
             constraint.left = target(&property);
         }
-        self.known(body, holder, CONSTRAINT_READ, more, &[]);
+        self.known(body, holder, &Names::attributes(&[CONSTRAINT_READ, more].concat()));
         constraint
     }
 
@@ -401,9 +386,10 @@ impl Reader {
         for block in body.blocks("spread") {
             let attribute = self.text(&block.body, "attribute").map(|(left, _)| target(&left)).unwrap_or_default();
             let weight = self.whole(&block.body, "weight", 1..=100).unwrap_or(50) as i8;
-            self.known(&block.body, "spread", &["attribute", "weight", "target"], &[], &[]);
+            let names = Names { attributes: &["attribute", "weight"], blocks: &["target"], ..Names::default() };
+            self.known(&block.body, "spread", &names);
             for wanted in block.body.blocks("target") {
-                self.known(&wanted.body, "spread target", &["value", "percent"], &[], &[]);
+                self.known(&wanted.body, "spread target", &Names::attributes(&["value", "percent"]));
             }
             let mut targets: Vec<SpreadTarget> = Vec::new();
             let found = self.findings.len();
@@ -448,27 +434,29 @@ impl Reader {
         self.known(
             body,
             "service",
-            &["name", "port", "tags", "check"],
-            &[
-                "address_mode",
-                "canary_tags",
-                "enable_tag_override",
-                "meta",
-                "canary_meta",
-                "on_update",
-                "provider",
-                "task",
-                "address",
-                "tagged_addresses",
-                "cluster",
-                "identity",
-                "namespace",
-                "kind",
-            ],
-            &[
-                ("connect", "requests go to the service itself, not through a sidecar"),
-                ("check_restart", "failing checks do not restart the task"),
-            ],
+            &Names {
+                attributes: &[
+                    "name",
+                    "port",
+                    "tags",
+                    "address_mode",
+                    "canary_tags",
+                    "enable_tag_override",
+                    "on_update",
+                    "provider",
+                    "task",
+                    "address",
+                    "cluster",
+                    "namespace",
+                    "kind",
+                ],
+                blocks: &["check", "meta", "canary_meta", "tagged_addresses", "identity"],
+                matters: &[
+                    ("connect", "requests go to the service itself, not through a sidecar"),
+                    ("check_restart", "failing checks do not restart the task"),
+                ],
+                ..Names::default()
+            },
         );
         self.on_update(body, "service");
         service
@@ -524,38 +512,12 @@ impl Reader {
         self.known(
             body,
             "check",
-            &[
-                "type",
-                "interval",
-                "name",
-                "path",
-                "timeout",
-                "success_before_passing",
-                "failures_before_critical",
-                "initial_status",
-                "deregister_critical_service_after",
-            ],
-            &[
-                "port",
-                "method",
-                "protocol",
-                "header",
-                "command",
-                "args",
-                "address_mode",
-                "expose",
-                "task",
-                "tls_skip_verify",
-                "grpc_service",
-                "grpc_use_tls",
-                "body",
-                "on_update",
-                "failures_before_warning",
-                "id",
-                "tls_server_name",
-                "notes",
-            ],
-            &[("check_restart", "failing checks do not restart the task")],
+            &Names {
+                attributes: CHECK_ATTRIBUTES,
+                blocks: &["header"],
+                matters: &[("check_restart", "failing checks do not restart the task")],
+                ..Names::default()
+            },
         );
         self.on_update(body, "check");
         check
@@ -609,6 +571,34 @@ const CONSTRAINT_READ: &[&str] = &[
     "is_not_set",
     "distinct_hosts",
     "distinct_property",
+];
+const CHECK_ATTRIBUTES: &[&str] = &[
+    "type",
+    "interval",
+    "name",
+    "path",
+    "timeout",
+    "success_before_passing",
+    "failures_before_critical",
+    "initial_status",
+    "deregister_critical_service_after",
+    "port",
+    "method",
+    "protocol",
+    "command",
+    "args",
+    "address_mode",
+    "expose",
+    "task",
+    "tls_skip_verify",
+    "grpc_service",
+    "grpc_use_tls",
+    "body",
+    "on_update",
+    "failures_before_warning",
+    "id",
+    "tls_server_name",
+    "notes",
 ];
 /// After so many findings the rest is noise.
 const FINDINGS_MAX: usize = 100;
