@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Lowering;
+use super::naming::label_of;
 use super::operators::region_of;
 use super::target::Cast;
 use super::work::Placed;
@@ -90,19 +91,19 @@ impl Lowering<'_> {
         match action {
             schema::Action::ProcessKill { target, process, lasts } => {
                 let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessKill);
-                self.fault(path, "process-kill", &target.0, lasts.as_ref(), hit)
+                self.fault(path, action, lasts.as_ref(), hit)
             }
             schema::Action::ProcessPause { target, process, lasts } => {
                 let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessPause);
-                self.fault(path, "process-pause", &target.0, lasts.as_ref(), hit)
+                self.fault(path, action, lasts.as_ref(), hit)
             }
             schema::Action::ProcessRestart { target, process } => {
                 let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessRestart);
-                self.fault(path, "process-restart", &target.0, None, hit)
+                self.fault(path, action, None, hit)
             }
             schema::Action::NodeCrash { target, lasts } => {
                 let hit = self.target(&format!("{path}.target"), &target.0, cast).map(Action::NodeCrash);
-                self.fault(path, "node-crash", &target.0, lasts.as_ref(), hit)
+                self.fault(path, action, lasts.as_ref(), hit)
             }
             schema::Action::ZoneOutage { .. }
             | schema::Action::RegionOutage { .. }
@@ -112,13 +113,13 @@ impl Lowering<'_> {
                 let hit = self.target(&format!("{path}.target"), &target.0, cast);
                 let factor = factor.map(|factor| self.number(&format!("{path}.factor"), factor, 1.0..=1e6));
                 let slow = hit.map(|hit| Action::SlowDisk(hit, factor));
-                self.fault(path, "slow-disk", &target.0, lasts.as_ref(), slow)
+                self.fault(path, action, lasts.as_ref(), slow)
             }
             schema::Action::SlowCpu { target, factor, lasts } => {
                 let hit = self.target(&format!("{path}.target"), &target.0, cast);
                 let factor = self.number(&format!("{path}.factor"), *factor, 1.0..=1e6);
                 let slow = hit.map(|hit| Action::SlowCpu(hit, factor));
-                self.fault(path, "slow-cpu", &target.0, lasts.as_ref(), slow)
+                self.fault(path, action, lasts.as_ref(), slow)
             }
             schema::Action::EvalPriority { priority, of } => {
                 let known = Behaviour::of(self.nomad_release()).eval_priority_override;
@@ -211,23 +212,23 @@ impl Lowering<'_> {
                     self.unknown(&format!("{path}.zone"), "zone", zone, known.iter().map(String::as_str));
                 }
                 let outage = found.map(|zone| Action::ZoneOutage(zone, kind_of(*kind)));
-                self.fault(path, "zone-outage", zone, lasts.as_ref(), outage)
+                self.fault(path, action, lasts.as_ref(), outage)
             }
             schema::Action::RegionOutage { region, kind, lasts } => {
                 let found = self.region(&format!("{path}.region"), region);
                 let outage = found.map(|region| Action::RegionOutage(region, kind_of(*kind)));
-                self.fault(path, "region-outage", region, lasts.as_ref(), outage)
+                self.fault(path, action, lasts.as_ref(), outage)
             }
             schema::Action::Partition { from, to, one_way, lasts } => {
                 let sides = self.sides(path, from, to, cast);
                 let cut = sides.map(|(from, to)| Action::Partition { from, to, symmetric: !one_way });
-                self.fault(path, "partition", &between(&from.0, &to.0, *one_way), lasts.as_ref(), cut)
+                self.fault(path, action, lasts.as_ref(), cut)
             }
             schema::Action::LinkDegrade { from, to, one_way, lasts, .. } => {
                 let sides = self.sides(path, from, to, cast);
                 let change = self.degradation(path, action);
                 let worse = sides.map(|(from, to)| Action::LinkDegrade { from, to, symmetric: !one_way, change });
-                self.fault(path, "link-degrade", &between(&from.0, &to.0, *one_way), lasts.as_ref(), worse)
+                self.fault(path, action, lasts.as_ref(), worse)
             }
             _ => None,
         }
@@ -237,15 +238,13 @@ impl Lowering<'_> {
     fn fault(
         &mut self,
         path: &str,
-        kind: &str,
-        target: &str,
+        written: &schema::Action,
         lasts: Option<&schema::DurationText>,
         action: Option<Action>,
     ) -> Option<Meaning> {
         let path = format!("{path}.lasts");
         let lasts = lasts.map(|text| self.span_or(&path, Some(text), Duration::ZERO));
-        let label = format!("{kind} {}", target.trim());
-        Some(Meaning { label, lasts, actions: vec![action?], eval_priority: None })
+        Some(Meaning { label: label_of(written), lasts, actions: vec![action?], eval_priority: None })
     }
 
     fn process_target(
@@ -329,8 +328,4 @@ impl Lowering<'_> {
         }
         change
     }
-}
-
-fn between(from: &str, to: &str, one_way: bool) -> String {
-    format!("{} {} {}", from.trim(), if one_way { "->" } else { "<->" }, to.trim())
 }

@@ -6,6 +6,7 @@
 //! looked up in the scanned text only when there is something to report.
 
 mod routes;
+mod naming;
 mod events;
 mod inline;
 mod operators;

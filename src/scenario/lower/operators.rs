@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::ALLOCATIONS_MAX;
 use super::Lowering;
 use super::events::Meaning;
+use super::naming::label_of;
 use super::target::Cast;
 use super::work::Placed;
 use crate::base::id::IdVec;
@@ -43,9 +44,9 @@ impl Lowering<'_> {
                 let name = registered.first()?.spec.job.name.clone();
                 Some(once(format!("register {name}"), registered.iter().map(registration).collect()))
             }
-            schema::Action::UpdateImage { job, image, .. } => {
+            schema::Action::UpdateImage { .. } => {
                 let actions: Vec<Action> = registered.iter().map(registration).collect();
-                (!actions.is_empty()).then(|| once(format!("update {job} to {image}"), actions))
+                (!actions.is_empty()).then(|| once(label_of(action), actions))
             }
             schema::Action::ScaleJob { job, group, count, region } => {
                 self.scale(path, (job, group.as_deref()), *count, region.as_deref(), placed)
@@ -57,27 +58,25 @@ impl Lowering<'_> {
                     job: placed.spec.job.name.clone(),
                     purge: *purge,
                 };
-                Some(once(format!("stop {job}"), found.into_iter().map(stop).collect()))
+                Some(once(label_of(action), found.into_iter().map(stop).collect()))
             }
             schema::Action::DrainNodes { .. }
             | schema::Action::CancelDrain { .. }
             | schema::Action::NodeEligibility { .. }
             | schema::Action::EvaluateNodes { .. } => self.nodes(path, action, cast),
             schema::Action::CollectGarbage { region } => {
-                self.everywhere(path, "collect garbage", region.as_deref(), &Order::CollectGarbage)
+                self.everywhere(path, action, region.as_deref(), &Order::CollectGarbage)
             }
             schema::Action::PauseBroker { paused, region } => {
                 let known = self.nomad_release_of_scenario() >= (1, 3, 2);
                 self.needs_release(path, "the broker can be paused from Nomad 1.3.2 on", known);
-                let label = if *paused { "pause broker" } else { "resume broker" };
-                self.everywhere(path, label, region.as_deref(), &Order::PauseBroker(*paused))
+                self.everywhere(path, action, region.as_deref(), &Order::PauseBroker(*paused))
             }
             schema::Action::RejectRegistrations { rejected, region } => {
                 let release = self.nomad_release_of_scenario();
                 let known = release >= (1, 2, 4) || ((1, 1, 10)..(1, 2, 0)).contains(&release);
                 self.needs_release(path, "registrations can be rejected from Nomad 1.1.10 and 1.2.4 on", known);
-                let label = if *rejected { "reject registrations" } else { "accept registrations" };
-                self.everywhere(path, label, region.as_deref(), &Order::RejectRegistrations(*rejected))
+                self.everywhere(path, action, region.as_deref(), &Order::RejectRegistrations(*rejected))
             }
             _ => self.job_order(path, action, placed),
         }
@@ -160,7 +159,7 @@ impl Lowering<'_> {
                     return None;
                 }
                 let order = Order::EvaluateJob { job: job.clone(), force_reschedule: *force_reschedule };
-                (format!("evaluate {job}"), order)
+                (label_of(action), order)
             }
             schema::Action::PromoteDeployment { groups, .. } => {
                 for (index, group) in groups.iter().enumerate().filter(|(_, group)| spec.group(group).is_none()) {
@@ -168,22 +167,22 @@ impl Lowering<'_> {
                     self.unknown(&format!("{path}.groups[{index}]"), "group", group, names.iter().copied());
                 }
                 let groups = groups.iter().map(|group| group.as_str().into()).collect();
-                (format!("promote {job}"), Order::PromoteDeployment { job, groups })
+                (label_of(action), Order::PromoteDeployment { job, groups })
             }
-            schema::Action::PauseDeployment { .. } => (format!("pause {job}"), Order::PauseDeployment(job)),
-            schema::Action::ResumeDeployment { .. } => (format!("resume {job}"), Order::ResumeDeployment(job)),
-            schema::Action::FailDeployment { .. } => (format!("fail {job}"), Order::FailDeployment(job)),
+            schema::Action::PauseDeployment { .. } => (label_of(action), Order::PauseDeployment(job)),
+            schema::Action::ResumeDeployment { .. } => (label_of(action), Order::ResumeDeployment(job)),
+            schema::Action::FailDeployment { .. } => (label_of(action), Order::FailDeployment(job)),
             schema::Action::ForcePeriodic { .. } => {
                 if !matches!(spec.launch, Launch::Periodic(_)) {
                     self.error("E015", &format!("{path}.job"), format!("job `{job}` is not periodic"));
                     return None;
                 }
-                (format!("launch {job}"), Order::ForceLaunch(job))
+                (label_of(action), Order::ForceLaunch(job))
             }
             schema::Action::DispatchJob { meta, .. } => {
                 let payload_bytes = self.dispatch(path, spec, meta, numbers.payload_bytes)?;
                 let (meta, count) = (meta.clone().into_iter().collect(), numbers.count);
-                (format!("dispatch {job}"), Order::Dispatch { job, meta, payload_bytes, count })
+                (label_of(action), Order::Dispatch { job, meta, payload_bytes, count })
             }
             _ => return self.allocations(path, action, numbers, spec),
         };
@@ -216,18 +215,24 @@ impl Lowering<'_> {
     }
 
     /// The same order in every region, or in the one that is said.
-    fn everywhere(&mut self, path: &str, label: &str, region: Option<&str>, order: &Order) -> Option<Meaning> {
+    fn everywhere(
+        &mut self,
+        path: &str,
+        action: &schema::Action,
+        region: Option<&str>,
+        order: &Order,
+    ) -> Option<Meaning> {
         let regions = match region {
             Some(region) => vec![self.region(&format!("{path}.region"), region)?],
             None => self.geography.regions.ids().collect(),
         };
         let actions = regions.into_iter().map(|region| Action::Order { region, order: order.clone() }).collect();
-        Some(once(label.to_owned(), actions))
+        Some(once(label_of(action), actions))
     }
 
     /// What is done to nodes.
     fn nodes(&mut self, path: &str, action: &schema::Action, cast: Cast<'_>) -> Option<Meaning> {
-        let (target, label, deed) = match action {
+        let (target, deed) = match action {
             schema::Action::DrainNodes { target, deadline, no_deadline, force, ignore_system_jobs } => {
                 let said = [deadline.is_some(), *no_deadline, *force].into_iter().filter(|said| *said).count();
                 if said > 1 {
@@ -236,18 +241,18 @@ impl Lowering<'_> {
                 let hour = Duration::from_hours(1);
                 let given = self.span_or(&format!("{path}.deadline"), deadline.as_ref(), hour);
                 let deadline = if *force { Some(Duration::ZERO) } else { (!no_deadline).then_some(given) };
-                (target, "drain", NodeDeed::Drain { deadline, ignore_system_jobs: *ignore_system_jobs })
+                (target, NodeDeed::Drain { deadline, ignore_system_jobs: *ignore_system_jobs })
             }
             schema::Action::CancelDrain { target, keep_ineligible } => {
-                (target, "cancel-drain", NodeDeed::CancelDrain { mark_eligible: !keep_ineligible })
+                (target, NodeDeed::CancelDrain { mark_eligible: !keep_ineligible })
             }
             schema::Action::NodeEligibility { target, eligible: true } => {
-                (target, "eligible", NodeDeed::Eligibility(Eligibility::Eligible))
+                (target, NodeDeed::Eligibility(Eligibility::Eligible))
             }
             schema::Action::NodeEligibility { target, eligible: false } => {
-                (target, "ineligible", NodeDeed::Eligibility(Eligibility::Ineligible))
+                (target, NodeDeed::Eligibility(Eligibility::Ineligible))
             }
-            schema::Action::EvaluateNodes { target } => (target, "evaluate", NodeDeed::Evaluate),
+            schema::Action::EvaluateNodes { target } => (target, NodeDeed::Evaluate),
             _ => return None,
         };
         let path = format!("{path}.target");
@@ -266,7 +271,7 @@ impl Lowering<'_> {
             self.error("E008", &path, "servers are no nodes: no work is placed on them").hint("aim at client machines");
             return None;
         }
-        Some(once(format!("{label} {}", target.0.trim()), vec![Action::Nodes { target: hit, deed }]))
+        Some(once(label_of(action), vec![Action::Nodes { target: hit, deed }]))
     }
 
     /// The newest version of a job at an instant, with another image.
@@ -366,7 +371,7 @@ impl Lowering<'_> {
             schema::Action::SetHealth { group, .. } => {
                 let group = self.group_of(path, spec, group.as_deref())?;
                 let health = numbers.health.clone();
-                Some((format!("set health of {job}"), Order::SetHealth(GroupOf { job, group }, health)))
+                Some((label_of(action), Order::SetHealth(GroupOf { job, group }, health)))
             }
             _ => None,
         }

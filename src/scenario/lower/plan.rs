@@ -2,6 +2,7 @@
 
 use super::LIST_MAX;
 use super::Lowering;
+use super::naming::label_of;
 use crate::base::id::IdVec;
 use crate::base::time::Duration;
 use crate::measure::labels::LabelValues;
@@ -479,13 +480,13 @@ pub(in crate::scenario) fn of_case(error: &ObjectiveError, case: &str, of_plan: 
     found.hint(hints.collect::<Vec<_>>().join("; or "))
 }
 
-/// What a fault is called in windows; nothing for other entries.
+/// What a fault that takes machines is called in windows; nothing for other entries.
 fn label(action: &schema::Action) -> String {
     match action {
-        schema::Action::ZoneOutage { zone, .. } => format!("zone-outage {zone}"),
-        schema::Action::RegionOutage { region, .. } => format!("region-outage {region}"),
-        schema::Action::NodeCrash { target, .. } => format!("node-crash {}", target.0.trim()),
-        schema::Action::ProcessKill { target, .. } => format!("process-kill {}", target.0.trim()),
+        schema::Action::ZoneOutage { .. }
+        | schema::Action::RegionOutage { .. }
+        | schema::Action::NodeCrash { .. }
+        | schema::Action::ProcessKill { .. } => label_of(action),
         _ => String::new(),
     }
 }
