@@ -2,7 +2,7 @@
 
 use crate::measure::failover::Failover;
 use crate::model::topology::RegionId;
-use crate::world::spec::{Action, Among, ProcessKind, Side, Target, WorldSpec};
+use crate::world::spec::{Action, Among, MachineId, ProcessKind, Side, Target, WorldSpec};
 
 /// The machines a fault hit, by name; `None` of one that names whole places, which is all there is to say.
 pub fn machines(spec: &WorldSpec, failover: &Failover) -> Option<Vec<String>> {
@@ -15,25 +15,33 @@ pub fn machines(spec: &WorldSpec, failover: &Failover) -> Option<Vec<String>> {
 /// Why a fault that hit nobody did not.
 pub fn why_nobody(spec: &WorldSpec, failover: &Failover) -> String {
     let targets = targets(&spec.timeline[failover.entry].action);
-    let reasons: Vec<String> = targets.into_iter().filter_map(|target| nobody(spec, target)).collect();
+    let mut reasons: Vec<String> = targets.into_iter().filter_map(|target| nobody(spec, target)).collect();
+    reasons.dedup();
     reasons.join(", or ")
 }
 
 /// Why a target was nobody; `None` of those that are always somebody.
 fn nobody(spec: &WorldSpec, target: &Target) -> Option<String> {
     let name = |region: &RegionId| &*spec.regions[*region].name;
-    Some(match (&target.among, &target.process) {
-        (Among::NomadLeader(region), _) => format!("no server led Nomad in {} then", name(region)),
-        (Among::ConsulLeader(region), _) => format!("no server led Consul in {} then", name(region)),
-        (Among::JobMachines { region, job }, _) => format!("no machine in {} ran `{job}` then", name(region)),
-        (_, ProcessKind::Tasks(job)) => format!("none of the machines it is aimed at ran `{job}` then"),
-        (Among::NomadFollowers(region), _) => format!("the server of Nomad in {} has no followers", name(region)),
-        (Among::ConsulFollowers(region), _) => format!("the server of Consul in {} has no followers", name(region)),
+    let followers = |product: &str, region: &RegionId, servers: &[MachineId]| {
+        (servers.len() < 2).then(|| format!("the server of {product} in {} has no followers", name(region)))
+    };
+    match (&target.among, &target.process) {
+        (Among::JobMachines { region, job }, ProcessKind::Tasks(other)) if job != other => {
+            Some(format!("no machine in {} ran both `{job}` and `{other}` then", name(region)))
+        }
+        (Among::JobMachines { region, job }, _) => Some(format!("no machine in {} ran `{job}` then", name(region))),
+        // Whoever had the role then, it is the tasks that are hit.
+        (_, ProcessKind::Tasks(job)) => Some(format!("none of the machines it is aimed at ran `{job}` then")),
+        (Among::NomadLeader(region), _) => Some(format!("no server led Nomad in {} then", name(region))),
+        (Among::ConsulLeader(region), _) => Some(format!("no server led Consul in {} then", name(region))),
+        (Among::NomadFollowers(region), _) => followers("Nomad", region, &spec.regions[*region].nomad),
+        (Among::ConsulFollowers(region), _) => followers("Consul", region, &spec.regions[*region].consul),
         (
             Among::Machine(_) | Among::NomadServers(_) | Among::ConsulServers(_) | Among::Clients { .. },
             ProcessKind::Main | ProcessKind::CatalogAgent,
-        ) => return None,
-    })
+        ) => None,
+    }
 }
 
 /// The machines that a fault is aimed at, as the scenario says it.

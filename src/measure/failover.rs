@@ -38,7 +38,7 @@ pub struct Failover {
     pub entry: EntryId,
     /// When it struck, as written.
     pub at: Time,
-    /// Machines it hit, ascending; of a fault of links those on the side it aims at. Empty if it hit nobody.
+    /// Machines it hit, ascending; of a fault of links those it is aimed at, on either side. Empty if it hit nobody.
     pub hit: Arc<[MachineId]>,
     /// What tells this run from others: which leaders were hit.
     pub case: String,

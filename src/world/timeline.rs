@@ -248,11 +248,12 @@ impl World {
             }
         };
         machines.sort_unstable();
+        machines.dedup();
         machines
     }
 
-    /// Whom a fault of the links between two sides hits: the machines it aims at, or else the place, `from` before
-    /// `to`. Where a side is nobody, nothing passes that could suffer.
+    /// Whom a fault of the links between two sides hits: the machines it aims at, those of both sides if both are
+    /// machines, or else the place, `from` before `to`. Where a side is nobody, nothing passes that could suffer.
     fn cut_off(&self, entry: EntryId, from: &Side, to: &Side) -> Vec<MachineId> {
         let mut sides = [(from, FROM), (to, TO)];
         sides.sort_by_key(|(side, _)| match side {
@@ -260,8 +261,14 @@ impl World {
             Side::Region(_) | Side::Zone(_) => 1,
             Side::Rest => 2,
         });
-        let [first, second] = sides.map(|(side, aim)| self.side(entry, side, aim));
-        if second.is_empty() && !matches!(sides[1].0, Side::Rest) { Vec::new() } else { first }
+        let [mut first, second] = sides.map(|(side, aim)| self.side(entry, side, aim));
+        if first.is_empty() || second.is_empty() && !matches!(sides[1].0, Side::Rest) {
+            return Vec::new();
+        }
+        if let Side::Machines(_) = sides[1].0 {
+            first.extend(second);
+        }
+        first
     }
 
     fn side(&self, entry: EntryId, side: &Side, aim: &str) -> Vec<MachineId> {

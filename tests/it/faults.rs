@@ -360,11 +360,20 @@ fn whom_a_fault_hit_is_told_and_that_it_hit_nobody() {
     let faults = r#"At("0s", ProcessKill(target: "leader of r", lasts: "1s")),
         At("90s", NodeCrash(target: "clients in r", lasts: "1m")), At("100s", ProcessKill(target: "side in r")),
         At("110s", ProcessPause(target: "r/d-1", process: Tasks("side"))),
-        At("120s", Partition(from: "r", to: "side in r"))"#;
+        At("120s", Partition(from: "r", to: "side in r")),
+        At("121s", ProcessKill(target: "side in r", process: Tasks("other"))),
+        At("122s", Partition(from: "followers of r", to: "1 random side in r")),
+        At("123s", Partition(from: "r/d-1", to: "r/nomad-1", lasts: "1s")),
+        At("200s", RegisterJob(Inline(Job(name: "other", datacenters: ["d"], groups: [
+            Group(name: "other", cpu: "500 MHz", memory: "128 MiB"),
+        ]))))"#;
     let lowered = plain(faults, "");
     let spec = Arc::new(WorldSpec { duration: cossim::base::time::Duration::from_secs(160), ..lowered.world });
     let outcome = run(&spec, &[], 1, &Shared::default(), &Progress::default()).expect("it ends");
-    assert_eq!(outcome.failovers.iter().map(|failover| failover.hit.len()).collect::<Vec<_>>(), [0, 6, 0, 0, 0]);
+    assert_eq!(
+        outcome.failovers.iter().map(|failover| failover.hit.len()).collect::<Vec<_>>(),
+        [0, 6, 0, 0, 0, 0, 0, 2]
+    );
     assert_eq!(outcome.failovers[0].at, Time::ZERO, "as it is written");
     let Some(Value::Times(leader)) =
         outcome.metrics.0.iter().find(|(key, _)| key.name == "failover.leader").map(|(_, value)| value)
@@ -378,7 +387,10 @@ fn whom_a_fault_hit_is_told_and_that_it_hit_nobody() {
         "  hit: r/d-1, r/d-2, r/d-3 and 3 more\n",
         "  hit nobody: no machine in r ran `side` then\n",
         "  hit nobody: none of the machines it is aimed at ran `side` then\n",
+        "  hit nobody: no machine in r ran both `side` and `other` then\n",
+        "  hit: r/d-1, r/nomad-1\n",
     ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
+    assert!(!shown.contains("has no followers"), "there are three servers: {shown}");
 }

@@ -269,6 +269,9 @@ impl Lowering<'_> {
             Some(schema::Process::Tasks(job)) => {
                 if !cast.jobs.iter().any(|(name, _)| **name == **job) {
                     self.unknown(&format!("{path}.process"), "job", job, cast.jobs.iter().map(|(name, _)| &**name));
+                } else if hit.as_ref().is_some_and(|hit| !Self::are_clients(&hit.among, cast)) {
+                    self.error("E008", &format!("{path}.target"), "servers run no tasks")
+                        .hint("aim at client machines, or leave `process` out");
                 }
                 Some(ProcessKind::Tasks(job.as_str().into()))
             }

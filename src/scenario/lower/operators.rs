@@ -21,11 +21,9 @@ use crate::model::topology::RegionId;
 use crate::scenario::quantity;
 use crate::scenario::schema;
 use crate::world::spec::Action;
-use crate::world::spec::Among;
 use crate::world::spec::Entry;
 use crate::world::spec::EntryId;
 use crate::world::spec::GroupOf;
-use crate::world::spec::MachineRole;
 use crate::world::spec::NodeDeed;
 use crate::world::spec::Order;
 
@@ -257,17 +255,7 @@ impl Lowering<'_> {
         };
         let path = format!("{path}.target");
         let hit = self.target(&path, &target.0, cast)?;
-        let clients = match &hit.among {
-            Among::Clients { .. } | Among::JobMachines { .. } => true,
-            Among::Machine(machine) => matches!(cast.specs[*machine].role, MachineRole::Client(_)),
-            Among::NomadLeader(_)
-            | Among::ConsulLeader(_)
-            | Among::NomadFollowers(_)
-            | Among::ConsulFollowers(_)
-            | Among::NomadServers(_)
-            | Among::ConsulServers(_) => false,
-        };
-        if !clients {
+        if !Self::are_clients(&hit.among, cast) {
             self.error("E008", &path, "servers are no nodes: no work is placed on them").hint("aim at client machines");
             return None;
         }

@@ -143,6 +143,20 @@ impl Lowering<'_> {
         }
     }
 
+    /// Whether a target names machines that work is placed on.
+    pub(super) fn are_clients(among: &Among, cast: Cast<'_>) -> bool {
+        match among {
+            Among::Clients { .. } | Among::JobMachines { .. } => true,
+            Among::Machine(machine) => matches!(cast.specs[*machine].role, MachineRole::Client(_)),
+            Among::NomadLeader(_)
+            | Among::ConsulLeader(_)
+            | Among::NomadFollowers(_)
+            | Among::ConsulFollowers(_)
+            | Among::NomadServers(_)
+            | Among::ConsulServers(_) => false,
+        }
+    }
+
     /// How many machines a target can name; `None` if that is known only when it strikes.
     fn reach(&self, among: &Among, cast: Cast<'_>) -> Option<usize> {
         let count = |among: &Among| {
