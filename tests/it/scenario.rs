@@ -316,6 +316,27 @@ fn weights_of_what_some_job_registers_are_fine() {
 }
 
 #[test]
+fn killed_tasks_do_not_stay_down() {
+    let load = |fault: &str| {
+        let edit = format!("timeline=[At(\"3m\", {fault})]");
+        scenario::load(&at("scenarios/leader-crash.ron"), &[edit])
+    };
+    for target in
+        ["target: \"frontend in us-east-1\"", "target: \"clients in us-east-1\", process: Tasks(\"frontend\")"]
+    {
+        let loaded = load(&format!("ProcessKill({target}, lasts: \"7s\")"));
+        let [found] = &loaded.findings[..] else { panic!("{}", shown(&loaded)) };
+        let origin = loaded.sources.origin(found.place.as_ref().expect("it stands somewhere"));
+        let written = &loaded.sources.get(origin.source).text[origin.span.clone()];
+        assert_eq!((found.code, written), ("W010", "\"7s\""), "{}", shown(&loaded));
+        for fine in [format!("ProcessKill({target})"), format!("ProcessPause({target}, lasts: \"7s\")")] {
+            let loaded = load(&fine);
+            assert!(loaded.findings.is_empty(), "{}", shown(&loaded));
+        }
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused() {
     let folder = std::env::temp_dir().join(format!("cossim-it-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

@@ -90,8 +90,14 @@ impl Lowering<'_> {
     ) -> Option<Meaning> {
         match action {
             schema::Action::ProcessKill { target, process, lasts } => {
-                let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessKill);
-                self.fault(path, action, lasts.as_ref(), hit)
+                let hit = self.process_target(path, target, process.as_ref(), cast);
+                if let (Some(Target { process: ProcessKind::Tasks(_), .. }), Some(_)) = (&hit, lasts) {
+                    let message =
+                        "tasks that are killed start again by the rules of their group: `lasts` holds none down";
+                    self.warning("W010", &format!("{path}.lasts"), message)
+                        .hint("leave `lasts` out, or write `ProcessPause`, which keeps tasks from working so long");
+                }
+                self.fault(path, action, lasts.as_ref(), hit.map(Action::ProcessKill))
             }
             schema::Action::ProcessPause { target, process, lasts } => {
                 let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessPause);
