@@ -182,19 +182,19 @@ impl Sources {
                 let line = line_around(&source.text, place.span.start);
                 let start = place.span.start.clamp(line.span.start, line.span.end);
                 let end = place.span.end.clamp(start, line.span.end);
-                if line.span.len() > WIDTH_MAX {
-                    let mut text = renderer.render(&[annotate_snippets::Group::with_title(title)]);
-                    let _ = write!(text, "\n --> {}", self.position(&place));
-                    text
-                } else {
-                    let caret = AnnotationKind::Primary.span(start - line.span.start..end - line.span.start);
-                    let caret = if label.is_empty() { caret } else { caret.label(&label) };
-                    let snippet = Snippet::source(&source.text[line.span.clone()])
-                        .path(&source.name)
-                        .line_start(line.number)
-                        .annotation(caret);
-                    renderer.render(&[title.element(snippet)])
-                }
+                let window = window(&source.text, &line.span, start);
+                let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+                let (left, right) = (cut(window.start > line.span.start), cut(window.end < line.span.end));
+                let shown = format!("{left}{}{right}", &source.text[window.clone()]);
+                let caret = [start, end.min(window.end)].map(|at| left.len() + at - window.start);
+                let caret = AnnotationKind::Primary.span(caret[0]..caret[1]);
+                let caret = if label.is_empty() { caret } else { caret.label(&label) };
+                let snippet = Snippet::source(&shown).path(&source.name).line_start(line.number).annotation(caret);
+                let drawn = renderer.render(&[title.element(snippet)]);
+                let column = |before: &str| format!(":{}:{}", line.number, before.chars().count() + 1);
+                let (of_shown, of_line) =
+                    (column(&shown[..left.len() + start - window.start]), column(&source.text[line.span.start..start]));
+                in_second_line(&drawn, &of_shown, &of_line)
             }
         };
         if let Some(hint) = &finding.hint {
@@ -241,6 +241,38 @@ fn line_around(text: &str, offset: usize) -> Line {
     Line { number: text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1, span: start..end.max(start) }
 }
 
+/// A drawing whose second line, which says where it is, has another text in place of one.
+fn in_second_line(drawn: &str, from: &str, to: &str) -> String {
+    let start = drawn.find('\n').map_or(drawn.len(), |at| at + 1);
+    let end = drawn[start..].find('\n').map_or(drawn.len(), |at| start + at);
+    match drawn[start..end].rfind(from) {
+        Some(at) => format!("{}{to}{}", &drawn[..start + at], &drawn[start + at + from.len()..]),
+        None => drawn.to_owned(),
+    }
+}
+
+/// What is shown of a line for a place in it: all of it, or what stands around the place if it is long. A cut is made
+/// in front of a plain character where there is one, since others may belong to the one before.
+fn window(text: &str, line: &Range<usize>, at: usize) -> Range<usize> {
+    if line.len() <= WIDTH_MAX {
+        return line.clone();
+    }
+    let plain = |(_, c): &(usize, char)| c.is_ascii();
+    let before: Vec<(usize, char)> = text[line.start..at].char_indices().rev().take(BEFORE_MAX).collect();
+    let first = before.iter().rev().find(|found| plain(found)).or(before.last());
+    let start = match first {
+        Some((offset, _)) if before.len() == BEFORE_MAX => line.start + offset,
+        Some(_) | None => line.start,
+    };
+    let after: Vec<(usize, char)> = text[at..line.end].char_indices().take(AFTER_MAX + 1).collect();
+    let last = after[1.min(after.len())..].iter().rev().find(|found| plain(found)).or(after.last());
+    let end = match last {
+        Some((offset, _)) if after.len() > AFTER_MAX => at + offset,
+        Some(_) | None => line.end,
+    };
+    start..end
+}
+
 /// The byte offset of a line and column, both from 1, columns in characters.
 pub fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let mut start = 0;
@@ -263,8 +295,12 @@ fn printable(text: &str) -> String {
     out
 }
 
-/// Longer lines are named, not drawn.
+/// Of longer lines, in bytes, only a part is drawn.
 const WIDTH_MAX: usize = 400;
+/// Characters of such a line in front of the place.
+const BEFORE_MAX: usize = 40;
+/// And from the place on.
+const AFTER_MAX: usize = 60;
 /// Longer messages are cut.
 const MESSAGE_MAX: usize = 600;
 
@@ -284,6 +320,35 @@ mod tests {
         assert!(text.starts_with("error[E014]: too much memory\n --> a.ron:2:13\n"), "{text}");
         assert!(text.contains("^^^^^^^^ largest has 32 GiB"), "{text}");
         assert!(text.ends_with("\nhint: lower `memory`\n\n"), "{text}");
+    }
+
+    #[test]
+    fn of_a_long_line_what_stands_around_the_place_is_drawn() {
+        let drawn = |before: &str, found: &str, after: &str| {
+            let mut sources = Sources::default();
+            let source = sources.add("a.ron", format!("one\n{before}{found}{after}\nthree"));
+            let start = 4 + before.len();
+            let place = Place { source, span: start..start + found.len() };
+            let text = sources.render(&[Diagnostic::error("E014", "no").at(Some(place)).label("this")], false);
+            text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let lines = drawn(&"ab, ".repeat(100), "oops", &" cd,".repeat(100));
+        assert_eq!(lines[0], " --> a.ron:2:401");
+        let expected = format!("2 | …{}oops{}…", "ab, ".repeat(10), " cd,".repeat(14));
+        assert_eq!(lines[2..4], [expected, format!("  | {}^^^^ this", " ".repeat(41))]);
+        // What begins or ends the line is not cut there; a long place is drawn as far as the line is.
+        let lines = drawn("", "oops", &"x".repeat(500));
+        assert_eq!(lines[2..4], [format!("2 | oops{}…", "x".repeat(56)), "  | ^^^^ this".to_owned()]);
+        let lines = drawn(&"x".repeat(500), "oops", "");
+        assert!(lines[2].starts_with("2 | …xxx") && lines[2].ends_with("xoops"), "{lines:?}");
+        let lines = drawn("", &"x".repeat(500), "");
+        assert_eq!(lines[3], format!("  | {} this", "^".repeat(60)));
+        // Wide characters take two columns, and marks stay with the character they are on.
+        let lines = drawn(&"界".repeat(200), "oops", "");
+        assert_eq!(lines[3], format!("  | {}^^^^ this", " ".repeat(1 + 2 * 40)));
+        let lines = drawn(&"e\u{301}".repeat(200), "oops", &"e\u{301}".repeat(200));
+        assert!(lines[2].starts_with("2 | …e\u{301}") && lines[2].ends_with("e\u{301}…"), "{lines:?}");
+        assert_eq!(lines[3], format!("  | {}^^^^ this", " ".repeat(1 + 20)));
     }
 
     #[test]
