@@ -1,7 +1,10 @@
-//! Ctrl-C: while there is nothing to lose it ends the command; then the first asks it to end, and the second ends it.
+//! Ctrl-C: while there is nothing to lose it ends the command; then the first asks it to end, and the second ends it,
+//! with nothing left that is half written.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+
+use crate::report::staged;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static AT_ONCE: AtomicBool = AtomicBool::new(false);
@@ -27,6 +30,7 @@ pub fn end_at_once() {
 fn set_handler() {
     drop(ctrlc::set_handler(|| {
         if AT_ONCE.load(Ordering::Relaxed) || REQUESTED.swap(true, Ordering::Relaxed) {
+            staged::clear();
             std::process::exit(i32::from(super::Exit::Interrupted.code()));
         }
     }));

@@ -33,6 +33,7 @@ use clap::Parser as _;
 use crate::analysis::compact::Trials;
 use crate::analysis::remove::Gone;
 use crate::analysis::run::seed_under_way;
+use crate::report::staged;
 use args::Args;
 use output::Output;
 
@@ -269,13 +270,14 @@ pub struct Quality {
 }
 
 /// The whole command, from the process's arguments to its exit code. A panic, of whatever thread, ends the process at
-/// once: nothing that was being made is worth finishing.
+/// once: nothing that was being made is worth finishing, and what was half written is taken away.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         let cause = panic.payload();
         let cause = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
         let place = panic.location().map(ToString::to_string);
         Output::standard().say(&broken_promise(cause, place.as_deref(), seed_under_way()));
+        staged::clear();
         std::process::exit(i32::from(Exit::Broken.code()));
     }));
     ExitCode::from(from_arguments(std::env::args_os()).code())

@@ -14,6 +14,7 @@ use crate::analysis::summary::{self, Summary};
 use crate::measure::outcome::Outcome;
 use crate::report::frame::seeds;
 use crate::report::page::{self, PageError, page};
+use crate::report::staged::Staged;
 use crate::report::{chart, json, leadership, setting, table, waterfall};
 
 /// Why the files could not be written.
@@ -112,7 +113,7 @@ pub const OTHER_SCENARIO_HINT: &str =
 #[derive(Debug)]
 pub struct Folder {
     target: PathBuf,
-    staging: PathBuf,
+    staging: Staged,
 }
 
 impl Folder {
@@ -143,7 +144,7 @@ impl Folder {
         let _ = fs::remove_dir_all(&staging);
         // Only tried: a process that is killed while it simulates leaves nothing behind.
         fs::create_dir(&staging).and_then(|()| fs::remove_dir(&staging)).map_err(failed(&staging))?;
-        Ok(Self { target, staging })
+        Ok(Self { target, staging: Staged::new(staging) })
     }
 
     /// Opens a place for a baseline. What stands there may only be another baseline, which is going to be replaced and
@@ -182,12 +183,12 @@ impl Folder {
         let mut names: Vec<String> = files.into_iter().map(|(name, _)| name).collect();
         names.push(CHECKSUMS.to_owned());
         if !ensemble.runs.is_empty() {
-            let written = read(&self.staging).map_err(|(path, cause)| FolderError::Write { path, cause })?;
+            let written = read(self.staging.path()).map_err(|(path, cause)| FolderError::Write { path, cause })?;
             let page = page(&written).expect("what was written can be read");
             self.stage(&[(PAGE.to_owned(), Content::Text(page.into_bytes()))])?;
             names.push(PAGE.to_owned());
         }
-        self.replace()?;
+        self.staging.settle(|| self.replace())?;
         Ok(names)
     }
 
@@ -197,15 +198,16 @@ impl Folder {
         let placements = Content::Rows(ensemble, table::placements);
         let sums = self.stage(&[(SUMMARY.to_owned(), summary), (PLACEMENTS.to_owned(), placements)])?;
         self.stage(&[sealed(&sums)])?;
-        self.replace()
+        self.staging.settle(|| self.replace())
     }
 
     /// Writes files beside the target. Returns their checksums.
     fn stage(&self, files: &[(String, Content<'_>)]) -> Result<Checksums, FolderError> {
-        fs::create_dir_all(&self.staging).map_err(failed(&self.staging))?;
+        let staging = self.staging.path();
+        fs::create_dir_all(staging).map_err(failed(staging))?;
         let mut sums = Checksums::default();
         for (name, content) in files {
-            let path = self.staging.join(name);
+            let path = staging.join(name);
             let write = || -> io::Result<u64> {
                 let mut file = Summed { to: io::BufWriter::new(fs::File::create(&path)?), sum: Xxh3::new() };
                 content.write(&mut file)?;
@@ -219,13 +221,14 @@ impl Folder {
 
     /// Puts what is staged in the target's place.
     fn replace(&self) -> Result<(), FolderError> {
+        let staging = self.staging.path();
         if !self.target.exists() {
-            return fs::rename(&self.staging, &self.target).map_err(failed(&self.target));
+            return fs::rename(staging, &self.target).map_err(failed(&self.target));
         }
-        let old = old_beside(&self.staging);
+        let old = old_beside(staging);
         let _ = fs::remove_dir_all(&old);
         fs::rename(&self.target, &old).map_err(failed(&self.target))?;
-        if let Err(cause) = fs::rename(&self.staging, &self.target) {
+        if let Err(cause) = fs::rename(staging, &self.target) {
             let _ = fs::rename(&old, &self.target);
             return Err(FolderError::Write { path: self.target.clone(), cause });
         }
@@ -338,12 +341,6 @@ type Table = fn(&Ensemble, &mut dyn Write) -> io::Result<()>;
 /// `None` where there is nothing to draw.
 type Chart = fn(&Ensemble, &Outcome) -> Option<String>;
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.staging);
-    }
-}
-
 /// What is in a file.
 enum Content<'a> {
     Text(Vec<u8>),
@@ -455,12 +452,10 @@ fn put(target: &Path, file: &str, bytes: &[u8]) -> Result<PathBuf, RebuildError>
     // Beside the folder, so that a file half written is never taken for part of it.
     let whole = fs::canonicalize(target).map_err(|cause| unread((target.to_owned(), cause)))?;
     let name = whole.file_name().map_or("report".into(), |name| name.to_string_lossy());
-    let staging = whole.with_file_name(format!(".{name}.{}.{file}", std::process::id()));
-    let write = || fs::write(&staging, bytes).and_then(|()| fs::rename(&staging, &place));
-    write().map_err(|cause| {
-        let _ = fs::remove_file(&staging);
-        RebuildError::Write { path: place.clone(), cause }
-    })?;
+    let staging = Staged::new(whole.with_file_name(format!(".{name}.{}.{file}", std::process::id())));
+    let rename = || staging.settle(|| fs::rename(staging.path(), &place));
+    let write = || fs::write(staging.path(), bytes).and_then(|()| rename());
+    write().map_err(|cause| RebuildError::Write { path: place.clone(), cause })?;
     Ok(place)
 }
 
@@ -553,7 +548,7 @@ mod tests {
         Folder::open(&target).unwrap().put(&report("1")).unwrap();
         let folder = Folder::open(&target).unwrap();
         // What a full disk does: one file is written, the next cannot be.
-        fs::create_dir_all(folder.staging.join("zones.svg")).unwrap();
+        fs::create_dir_all(folder.staging.path().join("zones.svg")).unwrap();
         let error = folder.put(&report("2")).unwrap_err();
         assert!(error.to_string().contains("zones.svg"), "{error}");
         drop(folder);

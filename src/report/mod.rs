@@ -6,6 +6,7 @@ pub mod chart;
 pub mod comparison;
 mod escape;
 pub mod explain;
+pub mod staged;
 pub mod folder;
 mod frame;
 mod hit;
