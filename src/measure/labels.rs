@@ -19,6 +19,7 @@ use crate::world::spec::MachineRole;
 use crate::world::spec::WorldSpec;
 
 use super::balance;
+use super::catalogue::Metric;
 use super::detection;
 use super::room;
 use super::turnover;
@@ -96,12 +97,24 @@ impl LabelValues {
         self
     }
 
-    /// Values of labels that no series with these labels has. Streams and control planes are looked up by
+    /// Why the world has no series of a metric, whatever the labels; `None` if it has some.
+    pub fn lack(&self, metric: &Metric) -> Option<String> {
+        let is_there = !is_of_consul(metric) || self.systems.iter().any(is_consul);
+        (!is_there).then(|| format!("no region has Consul, which `{}` is about", metric.name))
+    }
+
+    /// Values of labels that no series of a metric with these labels has. Streams and control planes are looked up by
     /// both of their labels.
-    pub fn strangers(&self, labels: &[(String, String)]) -> Vec<Stranger> {
+    pub fn strangers(&self, metric: &Metric, labels: &[(String, String)]) -> Vec<Stranger> {
         let mut out = Vec::new();
         for (label, value) in labels.iter().filter(|(label, _)| !self.open.contains(&label.as_str())) {
-            let known = self.known(label, labels);
+            let known = match label.as_str() {
+                "region" if is_of_consul(metric) => {
+                    let with_consul = self.systems.iter().filter(|pair| is_consul(pair));
+                    distinct(with_consul.map(|(_, region)| region.to_string()))
+                }
+                label => self.known(label, labels),
+            };
             if !known.contains(value) {
                 out.push(Stranger { label: label.clone(), value: value.clone(), known });
             }
@@ -118,6 +131,15 @@ impl LabelValues {
             _ => self.by_label.get(label).cloned().unwrap_or_default(),
         }
     }
+}
+
+/// Whether a metric is about Consul alone.
+fn is_of_consul(metric: &Metric) -> bool {
+    metric.name.starts_with("consul.")
+}
+
+fn is_consul((system, _): &Pair) -> bool {
+    **system == *System::Consul.name()
 }
 
 /// First values of pairs that go with what is said of the `other` label; all, if nothing is, or what nothing goes with.

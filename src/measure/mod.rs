@@ -22,4 +22,5 @@ pub mod laws;
 pub mod catalogue;
 pub mod labels;
 pub mod objective;
+pub mod bound;
 pub mod tolerance;

@@ -8,6 +8,8 @@ use std::fmt;
 
 use crate::base::id::{Id, IdVec};
 use crate::base::time::{Duration, Time};
+use crate::measure::bound;
+use crate::measure::bound::Foregone;
 use crate::measure::catalogue;
 use crate::measure::catalogue::Kind;
 use crate::measure::catalogue::Metric;
@@ -252,6 +254,16 @@ pub enum ObjectiveError {
         /// What a value looks like.
         example: &'static str,
     },
+    /// No value meets it.
+    #[error("no value of `{metric}` is {comparison}")]
+    Never {
+        /// The metric.
+        metric: &'static str,
+        /// Comparison and bound.
+        comparison: String,
+        /// The values there are.
+        values: String,
+    },
     /// No seed has to hold it.
     #[error("`in {text} of seeds` asks for nothing: it holds whatever happens")]
     NoSeeds {
@@ -275,6 +287,14 @@ impl ObjectiveError {
         }
     }
 
+    /// The entry that is missing, if it was named by its label.
+    pub fn missing_label(&self) -> Option<&str> {
+        match self {
+            Self::UnknownEntry { entry, .. } if !entry.is_empty() && !entry.starts_with('#') => Some(entry),
+            _ => None,
+        }
+    }
+
     /// A way out.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -291,8 +311,15 @@ impl ObjectiveError {
                 format!("its entries are {known}; write its number or its name")
             }),
             Self::WindowPlace { word } => Some(format!("for example `failover.replace p99 {word} #1 < 30s`")),
-            Self::Bound { example, .. } => Some(format!("write it as `{example}`")),
-            Self::NoComparison | Self::Labels { .. } => Some(format!("for example `{EXAMPLE}`")),
+            Self::Bound { example, .. } => {
+                let range = if example.ends_with('%') { "from 0% to 100%" } else { "zero or more" };
+                Some(format!("write it as `{example}`, {range}"))
+            }
+            Self::NoComparison => Some(format!("for example `{EXAMPLE}`")),
+            Self::Labels { .. } => Some(
+                "each label has a value, commas stand between them alone, and empty braces are left out".to_owned(),
+            ),
+            Self::Never { values, .. } => Some(values.clone()),
             Self::NoSeeds { .. } => {
                 Some("ask for a share above zero, as `in 90% of seeds`, or leave it out".to_owned())
             }
@@ -329,7 +356,7 @@ impl Subject {
     /// A value of the metric with its unit, in the unit reports show it in.
     pub fn value(&self, text: &str) -> Result<f64, ObjectiveError> {
         let unit = (self.statistic != Some(Statistic::Count)).then_some(self.metric.unit);
-        parse_bound(self.metric.name, unit, &text.split_whitespace().collect::<String>())
+        bound::parse(self.metric.name, unit, &text.split_whitespace().collect::<String>())
     }
 }
 
@@ -348,7 +375,12 @@ impl Objective {
         let (left, right) = (text[..at].trim(), text[at + symbol.len()..].trim());
         let (metric, labels, statistic, (window, written)) = parse_left(left, entries)?;
         let (bound, quorum, if_exercised) = parse_right(metric, statistic, right)?;
-        Ok(Self { metric, labels, statistic, window, written, comparison, bound, quorum, if_exercised })
+        let read = Self { metric, labels, statistic, window, written, comparison, bound, quorum, if_exercised };
+        if read.foregone() == Some(Foregone::Never) {
+            let (metric, values) = (metric.name, read.values());
+            return Err(ObjectiveError::Never { metric, comparison: format!("{symbol} {}", read.show(bound)), values });
+        }
+        Ok(read)
     }
 
     /// Reads a measure: an objective without its comparison, as `failover.replace p99 during #1`. It holds nothing to
@@ -437,13 +469,11 @@ fn find_comparison(text: &str) -> Option<(usize, &'static str, Comparison)> {
 
 /// `metric{label=value} statistic during ENTRY`
 fn parse_left(left: &str, entries: &[Named<'_>]) -> Result<(&'static Metric, Labels, Statistic, Part), ObjectiveError> {
-    let name_end = left.find(|c: char| c.is_whitespace() || c == '{').unwrap_or(left.len());
-    let name = &left[..name_end];
-    if let Some(word) = window_word(name) {
+    if let Some(word) = left.split_whitespace().next().and_then(window_word) {
         return Err(ObjectiveError::WindowPlace { word });
     }
-    let metric = catalogue::find(name).ok_or_else(|| ObjectiveError::UnknownMetric { name: name.to_owned() })?;
-    let (labels, rest) = parse_labels(metric, left[name_end..].trim_start())?;
+    let (metric, rest) = parse_metric(left)?;
+    let (labels, rest) = parse_labels(metric, rest)?;
     let (statistic, rest) = parse_statistic(metric, rest)?;
     let window = parse_window(metric, rest, entries).map_err(|error| {
         let last = rest.split_whitespace().next_back();
@@ -469,10 +499,11 @@ type Part = (Window, Option<usize>);
 
 fn parse_labels<'t>(metric: &'static Metric, text: &'t str) -> Result<(Labels, &'t str), ObjectiveError> {
     let Some(inner) = text.strip_prefix('{') else { return Ok((Vec::new(), text)) };
-    let wrong = || ObjectiveError::Labels { text: text.to_owned() };
+    let end = text.find('}').map_or(text.len(), |at| at + 1);
+    let wrong = || ObjectiveError::Labels { text: text[..end].to_owned() };
     let (inner, rest) = inner.split_once('}').ok_or_else(wrong)?;
     let mut labels = Vec::new();
-    for part in inner.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in inner.split(',') {
         let (label, value) = part.split_once('=').ok_or_else(wrong)?;
         let (label, value) = (label.trim(), value.trim());
         if !metric.labels.contains(&label) {
@@ -542,9 +573,9 @@ fn parse_window(metric: &'static Metric, text: &str, entries: &[Named<'_>]) -> R
     Ok((if word == "during" { Window::During(entry) } else { Window::After(entry) }, Some(written)))
 }
 
-/// N of `#N`.
+/// N of `#N`, in plain digits.
 fn number_of(entry: &str) -> Option<usize> {
-    entry.strip_prefix('#')?.parse().ok()
+    entry.strip_prefix('#').filter(|digits| digits.starts_with(|c: char| matches!(c, '1'..='9')))?.parse().ok()
 }
 
 /// `value [in N% of seeds] [if exercised]`
@@ -555,7 +586,7 @@ fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64
     }
     let (value, tail) = words.split_at(bound_end(&words));
     let unit = (statistic != Statistic::Count).then_some(metric.unit);
-    let bound = parse_bound(metric.name, unit, &value.concat())?;
+    let bound = bound::parse(metric.name, unit, &value.concat())?;
     let trailing = || ObjectiveError::Trailing { text: tail.join(" ") };
     let (quorum, if_exercised) = parse_tail(tail).ok_or_else(trailing)?;
     if quorum <= 0.0 {
@@ -568,7 +599,8 @@ fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64
 fn parse_tail(tail: &[&str]) -> Option<(f64, bool)> {
     let (quorum, tail) = match tail {
         ["in", share, "of", "seeds", rest @ ..] => {
-            let percent = share.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok());
+            let plain = |text: &&str| text.chars().all(|c| c.is_ascii_digit() || c == '.');
+            let percent = share.strip_suffix('%').filter(plain).and_then(|percent| percent.parse::<f64>().ok());
             (percent.filter(|percent| (0.0..=100.0).contains(percent))? / 100.0, rest)
         }
         _ => (1.0, tail),
@@ -613,37 +645,6 @@ pub fn meaning(text: &str) -> Option<String> {
 /// How many words the bound has.
 fn bound_end(words: &[&str]) -> usize {
     words.iter().position(|word| *word == "in" || *word == "if").unwrap_or(words.len())
-}
-
-/// A value with its unit, in the metric's unit; a plain number if there is none.
-fn parse_bound(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f64, ObjectiveError> {
-    let (units, example): (&[(&str, f64)], &'static str) = match unit {
-        Some(Unit::Milliseconds) => {
-            (&[("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("min", 60e3), ("h", 3_600e3)], "1.5s")
-        }
-        Some(Unit::Percent) => (&[("%", 1.0)], "95%"),
-        Some(Unit::Megahertz) => (&[("MHz", 1.0), ("GHz", 1e3)], "500MHz"),
-        Some(Unit::Mebibytes) => (&[("MiB", 1.0), ("GiB", 1_024.0)], "512MiB"),
-        Some(Unit::Ratio) => (&[("", 1.0)], "1.5"),
-        None
-        | Some(
-            Unit::Allocs
-            | Unit::Evals
-            | Unit::Nodes
-            | Unit::Requests
-            | Unit::Retries
-            | Unit::Elections
-            | Unit::Term
-            | Unit::Declarations
-            | Unit::Commands,
-        ) => (&[("", 1.0)], "0"),
-    };
-    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(text.len());
-    let number = text[..digits].replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite());
-    let factor = units.iter().find(|(name, _)| *name == &text[digits..]).map(|(_, factor)| *factor);
-    let wrong = || ObjectiveError::Bound { metric, text: text.to_owned(), example };
-    let bound = number.zip(factor).map(|(number, factor)| number * factor).ok_or_else(wrong)?;
-    if unit == Some(Unit::Percent) && bound > 100.0 { Err(wrong()) } else { Ok(bound) }
 }
 
 /// The metrics of the same family, or all families.
@@ -753,7 +754,7 @@ mod tests {
         for entry in ["zone-outage", "zone-outage eu/b"] {
             assert!(matches!(parse(entry), Err(ObjectiveError::SeveralEntries { .. })), "{entry}");
         }
-        for entry in ["flood", "#4", ""] {
+        for entry in ["flood", "#4", "#0", "#+1", "#01", "# 1", ""] {
             assert!(matches!(parse(entry), Err(ObjectiveError::UnknownEntry { .. })), "{entry}");
         }
     }
@@ -812,6 +813,13 @@ mod tests {
             ("placement.queued{color=red} == 0", "no label `color`"),
             ("placement.queued{region} == 0", "labels are written"),
             ("placement.queued{region=a == 0", "is missing"),
+            ("placement.queued{} == 0", "labels are written `{label=value, …}`, not `{}`"),
+            (
+                "request.latency{traffic=users,} p99 < 1s",
+                "labels are written `{label=value, …}`, not `{traffic=users,}`",
+            ),
+            ("request.latency{,traffic=users} p99 < 1s", "labels are written"),
+            ("placement.queued < 0", "no value of `placement.queued` is < 0"),
             ("placement.queued p99 == 0", "no statistic `p99`"),
             ("placement.queued", "is missing"),
             ("placement.queued = 0", "is missing"),
@@ -835,6 +843,7 @@ mod tests {
                 "`after ENTRY` stands after the statistic and before the comparison",
             ),
             ("placement.queued == 0 in 90 of seeds", "not understood"),
+            ("placement.queued == 0 in +90% of seeds", "not understood"),
             ("placement.queued == 0 in 0% of seeds", "`in 0% of seeds` asks for nothing"),
             ("placement.queued == 0 in 0.0% of seeds if exercised", "`in 0.0% of seeds` asks for nothing"),
             ("placement.queued == 0 if convenient", "not understood"),

@@ -263,6 +263,20 @@ fn mistakes_come_with_a_way_out() {
 }
 
 #[test]
+fn an_expectation_that_always_holds_is_warned_of() {
+    let file = at("scenarios/leader-crash.ron");
+    for (expected, way_out) in [
+        ("placement.queued >= 0", "its values are 0 or more"),
+        ("request.success_ratio{traffic=users} <= 100%", "its values are from 0% to 100%"),
+    ] {
+        let loaded = scenario::load(&file, &[format!("expect[0]={expected}")]);
+        let [found] = &loaded.findings[..] else { panic!("{}", shown(&loaded)) };
+        assert!(loaded.lowered.is_some() && found.code == "W011", "{}", shown(&loaded));
+        assert!(found.hint.as_ref().is_some_and(|hint| hint.contains(way_out)), "{}", shown(&loaded));
+    }
+}
+
+#[test]
 fn overrides_that_fabio_refuses_are_warned_of() {
     let load = |text: &str| scenario::load(&at("src/cli/starter.ron"), &[format!("ingress[0].overrides={text}")]);
     let loaded = load("\"# by hand\\nroute wieght web / weight 0.1\"");

@@ -195,7 +195,10 @@ impl Plan {
                 let (reason, hint) = (error.to_string(), error.hint());
                 PlanError::Measure { text: text.clone(), reason, hint }
             })?;
-            if let Some(stranger) = known.strangers(&objective.labels).first() {
+            if let Some(reason) = known.lack(objective.metric) {
+                return Err(PlanError::Measure { text, reason, hint: Some("give a region Consul servers".to_owned()) });
+            }
+            if let Some(stranger) = known.strangers(objective.metric, &objective.labels).first() {
                 let reason = format!("no series of `{}` has `{stranger}`", objective.metric.name);
                 let hint = Some(suggest::hint(&stranger.value, stranger.known.iter().map(String::as_str)));
                 return Err(PlanError::Measure { text, reason, hint });
@@ -373,6 +376,18 @@ mod tests {
         let PlanError::Scenario { loaded, .. } = error else { panic!("it is a point") };
         let hint = loaded.findings[0].hint.as_deref().expect("there is a way out");
         assert!(hint.contains("`1..4`"), "{:?}", loaded.findings);
+    }
+
+    #[test]
+    fn what_no_point_measures_is_refused() {
+        let mut without = plan(Design::Grid, &["regions[0].clients[0].count=3,4"], 1);
+        without.text = r#"Scenario(name: "x", duration: "1m", regions: [Region(name: "r", zones: ["a"],
+            consul: Servers(count: 0), clients: [Clients(datacenter: "d", count: 3, instance: "m5.large")])])"#
+            .to_owned();
+        without.measures = vec!["consul.propagation max".to_owned()];
+        let error = without.check(Some(1)).expect_err("there is no Consul");
+        let PlanError::Measure { reason, .. } = error else { panic!("it is the measure: {error:?}") };
+        assert_eq!(reason, "no region has Consul, which `consul.propagation` is about");
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
 use crate::base::units::MegabitsPerSecond;
 use crate::base::units::Ratio;
+use crate::measure::bound::Foregone;
 use crate::measure::catalogue::Metric;
 use crate::measure::labels::LabelValues;
 use crate::measure::objective::Named;
@@ -402,6 +403,7 @@ impl Lowering<'_> {
                 Ok(objective) => {
                     if list == "expect" {
                         self.watched_too_briefly(&path, &objective, timeline);
+                        self.told_beforehand(&path, &objective);
                     }
                     self.strangers(&path, objective.metric, &objective.labels, known);
                     if out.iter().any(|other| other.objective == objective) {
@@ -411,8 +413,9 @@ impl Lowering<'_> {
                     let place = self.place(&path);
                     out.push(Expectation { text: text.as_str().into(), objective, place });
                 }
-                // That there is nothing at its place follows from a mistake in the entry, which was said.
+                // That there is no such entry follows from a mistake in it, which was said.
                 Err(error) if error.missing_entry().is_some_and(|at| at < self.scenario.timeline.len()) => {}
+                Err(error) if error.missing_label().is_some_and(|label| self.is_refused(label, timeline)) => {}
                 Err(error) => {
                     let finding = self.error("E009", &path, error.to_string());
                     if let Some(hint) = error.hint() {
@@ -426,9 +429,31 @@ impl Lowering<'_> {
 
     /// Reports values of labels that no series can have.
     fn strangers(&mut self, path: &str, metric: &Metric, labels: &[(String, String)], known: &LabelValues) {
-        for stranger in known.strangers(labels) {
+        if let Some(lack) = known.lack(metric) {
+            self.error("E004", path, lack).hint("give a region Consul servers, or leave this out");
+            return;
+        }
+        for stranger in known.strangers(metric, labels) {
             let hint = suggest::hint(&stranger.value, stranger.known.iter().map(String::as_str));
             self.error("E004", path, format!("no series of `{}` has `{stranger}`", metric.name)).hint(hint);
+        }
+    }
+
+    /// Whether an entry that is named by its label is written, and missing because something is wrong with it.
+    fn is_refused(&self, label: &str, timeline: &IdVec<EntryId, Entry>) -> bool {
+        let mut written = self.scenario.timeline.iter().enumerate();
+        written.any(|(index, schema::At(_, action))| {
+            let beginning = naming::label_of(action);
+            let is_it = beginning.starts_with(label) || label.starts_with(&beginning);
+            is_it && !timeline.as_slice().iter().any(|entry| entry.written == index)
+        })
+    }
+
+    /// Warns of an expectation that every value meets.
+    fn told_beforehand(&mut self, path: &str, objective: &Objective) {
+        if objective.foregone() == Some(Foregone::Always) {
+            let message = format!("every value of `{}` meets this bound", objective.metric.name);
+            self.warning("W011", path, message).hint(format!("{}: write another bound", objective.values()));
         }
     }
 

@@ -265,6 +265,10 @@ impl Lowering<'_> {
     /// The newest version of a job at an instant, with another image.
     pub(super) fn updated(&mut self, path: &str, action: &schema::Action, at: Time, placed: &[Placed]) -> Vec<Placed> {
         let schema::Action::UpdateImage { job, image, group, task, region } = action else { return Vec::new() };
+        if image.trim().is_empty() {
+            self.error("E015", &format!("{path}.image"), "no image is named").hint("name one, as `web:2`");
+            return Vec::new();
+        }
         let mut out = Vec::new();
         for (region, first) in self.jobs_named(path, job, region.as_deref(), placed) {
             let versions = placed.iter().filter(|other| {
