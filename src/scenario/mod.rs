@@ -74,7 +74,8 @@ fn load_parsed(path: &Path, edits: &[String]) -> (Loaded, Option<Parsed>) {
             parsed_text(&name, &text, edits, &[], &Folder { folder })
         }
         Err(reason) => {
-            let finding = Diagnostic::error("E001", format!("cannot read scenario `{name}`: {reason}"));
+            let finding = Diagnostic::error("E001", format!("cannot read scenario `{name}`: {reason}"))
+                .hint("name the file of a scenario; `cossim init` writes one to start from");
             (Loaded { lowered: None, findings: vec![finding], sources: Sources::default() }, None)
         }
     }
@@ -114,7 +115,8 @@ fn parsed_text(
     };
     let Some(tree) = locate::scan(&text) else {
         let place = Place { source, span: 0..0 };
-        return failed(Diagnostic::error("E002", "the file holds too many values").at(Some(place)), sources);
+        let finding = Diagnostic::error("E002", "the file holds too many values").at(Some(place));
+        return failed(finding.hint("leave some of them out, or move jobs into files"), sources);
     };
     let text = lower::Text { source, tree: &tree };
     let (lowered, findings) = lower::lower(&scenario, text, &mut sources, files);

@@ -67,7 +67,7 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
         Error::NoSuchStructField { expected, found, outer } => {
             span = name_before(text, span, found);
             let of = outer.as_ref().map(|outer| format!(" of `{outer}`")).unwrap_or_default();
-            (format!("there is no field `{found}`{of}"), Some(suggest::hint(found, expected.iter().copied())))
+            (format!("there is no field `{found}`{of}"), suggest::hint(found, expected.iter().copied()))
         }
         Error::NoSuchEnumVariant { expected, found, outer } => {
             span = name_before(text, span, found);
@@ -76,7 +76,7 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
                 let all = if outer.as_deref() == Some("Action") { "; `cossim list timeline` shows all" } else { "" };
                 format!("known are {}{all}", suggest::listed(names))
             });
-            (format!("`{found}` is not known{of}"), Some(hint))
+            (format!("`{found}` is not known{of}"), hint)
         }
         Error::MissingStructField { field, outer } => {
             if let Some(tree) = locate::scan(text) {
@@ -84,48 +84,77 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
                 span = holder.start..text[holder.clone()].find('(').map_or(holder.end, |at| holder.start + at.max(1));
             }
             let of = outer.as_ref().map(|outer| format!(" of `{outer}`")).unwrap_or_default();
-            (format!("field `{field}`{of} is missing"), None)
+            (format!("field `{field}`{of} is missing"), format!("add `{field}: …` within the brackets"))
         }
         Error::DuplicateStructField { field, .. } => {
             span = name_before(text, span, field);
-            (format!("field `{field}` is written twice"), None)
+            (format!("field `{field}` is written twice"), "leave one of the two out".to_owned())
         }
         Error::ExpectedDifferentStructName { expected, found } => {
             span = name_before(text, span, found);
-            (format!("`{expected}(…)` belongs here, not `{found}`"), None)
+            (format!("`{expected}(…)` belongs here, not `{found}`"), format!("write `{expected}` in its place"))
         }
-        Error::ExpectedString => (
-            "a text in double quotes belongs here".to_owned(),
-            Some("quantities are texts with their unit, as `\"40m\"`".to_owned()),
+        Error::IntegerOutOfBounds => (
+            "this number is too large, or negative".to_owned(),
+            "write a whole number, 0 or more, that is less".to_owned(),
         ),
-        Error::ExceededRecursionLimit => ("brackets are nested too deeply".to_owned(), None),
-        Error::TrailingCharacters => ("a file holds one scenario; something follows it".to_owned(), None),
-        Error::ExpectedComma if is_within_decimals(text, &span, start) => {
-            ("a whole number, 0 or more, belongs here".to_owned(), None)
+        Error::InvalidValueForType { expected, found } => {
+            (format!("{expected} belongs here, not {found}"), format!("write {expected}"))
         }
-        Error::ExpectedComma => match missing_bracket(text, start) {
-            Some((missing, found)) => (format!("a `{missing}` is missing before this `{found}`"), None),
-            None => ("a comma is missing".to_owned(), None),
-        },
-        Error::ExpectedIdentifier => nameless(text, span.start),
-        Error::Eof => ("the file ends in the middle".to_owned(), Some("a bracket is not closed".to_owned())),
-        Error::IntegerOutOfBounds => ("this number is too large, or negative".to_owned(), None),
-        Error::ExpectedInteger | Error::InvalidIntegerDigit { .. } => {
-            ("a whole number, 0 or more, belongs here".to_owned(), None)
-        }
-        Error::ExpectedNamedStructLike(name) if !name.is_empty() => (format!("`{name}(…)` belongs here"), None),
-        Error::ExpectedStructLike | Error::ExpectedNamedStructLike(_) => ("`(` belongs here".to_owned(), None),
-        Error::InvalidValueForType { expected, found } => (format!("{expected} belongs here, not {found}"), None),
         Error::ExpectedDifferentLength { expected, found } => {
-            (format!("{expected} belongs here, not {found} values"), None)
+            (format!("{expected} belongs here, not {found} values"), format!("write {expected}"))
         }
-        other => (lowered(&other.to_string()), None),
+        other => unread(text, &span, start, other),
     };
-    let finding = Diagnostic::error("E002", message).at(Some(Place { source, span }));
-    match hint {
-        Some(hint) => finding.hint(hint),
-        None => finding,
-    }
+    Diagnostic::error("E002", message).at(Some(Place { source, span })).hint(hint)
+}
+
+/// What is wrong with the signs of a text, and a way out.
+fn unread(text: &str, span: &std::ops::Range<usize>, at: usize, error: &Error) -> (String, String) {
+    let whole = || ("a whole number, 0 or more, belongs here", "write digits alone, without a unit and without quotes");
+    let (message, hint) = match error {
+        Error::ExpectedString => {
+            ("a text in double quotes belongs here", "quantities are texts with their unit, as `\"40m\"`")
+        }
+        Error::ExpectedStringEnd => ("this text does not end", "close it with `\"`; within a text, write `\\\"`"),
+        Error::InvalidEscape(_) => ("`\\` means nothing in front of this", "write `\\\\` for the sign itself"),
+        Error::UnclosedBlockComment => ("this comment does not end", "close it with `*/`"),
+        Error::ExceededRecursionLimit => ("brackets are nested too deeply", "look for one that is opened too often"),
+        Error::TrailingCharacters => (
+            "a file holds one scenario; something follows it",
+            "take it out, or look for a bracket that closes too early",
+        ),
+        Error::ExpectedComma if is_within_decimals(text, span, at) => whole(),
+        Error::ExpectedComma => match missing_bracket(text, at) {
+            Some((missing, found)) => {
+                return (
+                    format!("a `{missing}` is missing before this `{found}`"),
+                    format!("write `{missing}` where its bracket is meant to close"),
+                );
+            }
+            None if text[..span.start].trim_end().ends_with('"') => (
+                "a comma is missing",
+                "write `,` in front of this, or close the text before it with `\"` where it is meant to end",
+            ),
+            None => ("a comma is missing", "write `,` in front of this"),
+        },
+        Error::ExpectedIdentifier => return nameless(text, span.start),
+        Error::Eof => ("the file ends in the middle", "a bracket is not closed"),
+        Error::ExpectedInteger | Error::InvalidIntegerDigit { .. } => whole(),
+        Error::ExpectedFloat => ("a number belongs here", "write it without quotes and without a unit, as `1.5`"),
+        Error::ExpectedBoolean => ("`true` or `false` belongs here", "write one of the two, without quotes"),
+        Error::ExpectedArray => ("`[` belongs here", "write a list in brackets, as `[…, …]`"),
+        Error::ExpectedMap => ("`{` belongs here", "write `{\"name\": value}`"),
+        Error::ExpectedMapColon => ("`:` belongs here", "write it between a name and its value"),
+        Error::ExpectedNamedStructLike(name) if !name.is_empty() => {
+            return (format!("`{name}(…)` belongs here"), format!("write `{name}(field: value, …)`"));
+        }
+        Error::ExpectedStructLike | Error::ExpectedNamedStructLike(_) => {
+            ("`(` belongs here", "write the fields in brackets, as `(field: value, …)`")
+        }
+        other => return (lowered(&other.to_string()), "`cossim schema` says what belongs where".to_owned()),
+    };
+    (message.to_owned(), hint.to_owned())
 }
 
 /// The name of several that was perhaps meant, in words; else all of them. A name that is like an old one is answered
@@ -160,17 +189,17 @@ fn is_within_decimals(text: &str, span: &std::ops::Range<usize>, at: usize) -> b
 
 /// A value stands where a name does: in the brackets of something whose fields are named, or where one of several
 /// names is chosen. Returns the message and a way out.
-fn nameless(text: &str, at: usize) -> (String, Option<String>) {
+fn nameless(text: &str, at: usize) -> (String, String) {
     let before = text[..at].trim_end();
     let Some(holder) = before.strip_suffix('(').filter(|holder| !holder.ends_with("RegisterJob")) else {
         let hint = "names stand without quotes, as `kind: System`, `File(\"web.nomad.hcl\")` or `Preset(\"aws\")`";
-        return ("a name belongs here".to_owned(), Some(hint.to_owned()));
+        return ("a name belongs here".to_owned(), hint.to_owned());
     };
     let start = holder.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |at| at + 1);
     let (field, name) = (first_field(&holder[start..]), &holder[start..]);
     let of = if name.is_empty() { String::new() } else { format!(" of `{name}`") };
     let example = field.map_or("field: value".to_owned(), |field| format!("{field}: …"));
-    (format!("the fields{of} are named"), Some(format!("write `{example}`")))
+    (format!("the fields{of} are named"), format!("write `{example}`"))
 }
 
 /// The first field that an action must have.
@@ -262,16 +291,28 @@ mod tests {
             ),
             (
                 "Scenario(name: \"x\", duration: \"1m\", regions: [Region(name: \"a\", clients: [Clients(datacenter: \"d\", count: 3.25)])])",
-                "s.ron:1:107: a whole number, 0 or more, belongs here",
+                "s.ron:1:107: a whole number, 0 or more, belongs here (write digits alone, without a unit and without quotes)",
             ),
-            ("Scenario(name: \"x\" seeds: 3)", "s.ron:1:20: a comma is missing"),
+            (
+                "Scenario(name: \"x\" seeds: 3)",
+                "s.ron:1:20: a comma is missing (write `,` in front of this, or close the text before it with `\"` where it is meant to end)",
+            ),
+            ("Scenario(seeds: 3 name: \"x\")", "s.ron:1:19: a comma is missing (write `,` in front of this)"),
+            (
+                "Scenario(name: \"x)",
+                "s.ron:1:16: this text does not end (close it with `\"`; within a text, write `\\\"`)",
+            ),
+            (
+                "Scenario(name: \"x\", regions: 3)",
+                "s.ron:1:30: `[` belongs here (write a list in brackets, as `[…, …]`)",
+            ),
             (
                 "Scenario(name: \"x\", regions: [Region(name: \"(r\", /* ( */ zones: [\"a\"]],\n)",
-                "s.ron:1:70: a `)` is missing before this `]`",
+                "s.ron:1:70: a `)` is missing before this `]` (write `)` where its bracket is meant to close)",
             ),
             (
                 "Scenario(name: r#\"a\"b\"#, about: r\"\\\", regions: [Region(name: \"r\", zones: [\"a\"]],\n)",
-                "s.ron:1:79: a `)` is missing before this `]`",
+                "s.ron:1:79: a `)` is missing before this `]` (write `)` where its bracket is meant to close)",
             ),
             (
                 "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", NodeCrash(\"r/d-1\"))])",
@@ -289,7 +330,10 @@ mod tests {
                 "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", RestartAgen(target: \"a\"))])",
                 "s.ron:1:70: `RestartAgen` is not known as `Action` (did you mean `ProcessRestart`?)",
             ),
-            ("Scenario(name: \"x\")", "s.ron:1:1: field `duration` of `Scenario` is missing"),
+            (
+                "Scenario(name: \"x\")",
+                "s.ron:1:1: field `duration` of `Scenario` is missing (add `duration: …` within the brackets)",
+            ),
             (
                 "Scenario(name: \"x\", duration: \"1m\", regions: [], timeline: [At(\"1s\", ZoneOutge(zone: \"b\"))])",
                 "s.ron:1:70: `ZoneOutge` is not known as `Action` (did you mean `ZoneOutage`?)",

@@ -12,13 +12,13 @@ use crate::scenario::suggest::closest;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Nothing there.
-    #[error("a quantity is missing; write a number and a unit, as `{example}`")]
+    #[error("a quantity is missing")]
     Empty {
         /// A good one.
         example: &'static str,
     },
     /// It does not begin with a number.
-    #[error("`{text}` does not begin with a number; write a number and a unit, as `{example}`")]
+    #[error("`{text}` does not begin with a number")]
     NoNumber {
         /// What was written.
         text: String,
@@ -26,7 +26,7 @@ pub enum QuantityError {
         example: &'static str,
     },
     /// A number alone.
-    #[error("`{text}` has no unit; write one of {units}, as `{example}`")]
+    #[error("`{text}` has no unit")]
     NoUnit {
         /// What was written.
         text: String,
@@ -36,7 +36,7 @@ pub enum QuantityError {
         example: &'static str,
     },
     /// A unit of something else.
-    #[error("`{unit}` is not a unit of {kind}{}; known are {units}", .suggestion.as_ref().map(|s| format!(" (did you mean `{s}`?)")).unwrap_or_default())]
+    #[error("`{unit}` is not a unit of {kind}")]
     UnknownUnit {
         /// What was written.
         unit: String,
@@ -52,6 +52,8 @@ pub enum QuantityError {
     Negative {
         /// What was written.
         text: String,
+        /// A good one.
+        example: &'static str,
     },
     /// Beyond what makes sense.
     #[error("`{text}` is more than {limit}")]
@@ -61,6 +63,22 @@ pub enum QuantityError {
         /// The bound.
         limit: &'static str,
     },
+}
+
+impl QuantityError {
+    /// A way out.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Empty { example } | Self::NoNumber { example, .. } => {
+                format!("write a number and a unit, as `{example}`")
+            }
+            Self::NoUnit { units, example, .. } => format!("write one of {units}, as `{example}`"),
+            Self::UnknownUnit { suggestion: Some(unit), .. } => format!("did you mean `{unit}`?"),
+            Self::UnknownUnit { units, .. } => format!("known are {units}"),
+            Self::Negative { example, .. } => format!("write zero or more, as `{example}`"),
+            Self::TooLarge { limit, .. } => format!("write {limit} or less"),
+        }
+    }
 }
 
 /// A kind of quantity: its name, an example, its units with their factor, and its upper bound in base units.
@@ -155,7 +173,7 @@ impl Kind {
             return Err(QuantityError::Empty { example: self.example });
         }
         if whole.starts_with('-') {
-            return Err(QuantityError::Negative { text: whole.to_owned() });
+            return Err(QuantityError::Negative { text: whole.to_owned(), example: self.example });
         }
         let (mut rest, mut sum) = (whole, 0.0);
         while !rest.is_empty() {
@@ -278,11 +296,21 @@ mod tests {
             (duration("1e9s").unwrap_err(), "not a unit"),
             (duration("9999999d").unwrap_err(), "ten years"),
             (size("500 MHz").unwrap_err(), "not a unit of memory"),
-            (frequency("500 mhz").unwrap_err(), "did you mean `MHz`"),
+            (frequency("500 mhz").unwrap_err(), "not a unit of processor capacity"),
             (rate("400").unwrap_err(), "no unit"),
             (share("101%").unwrap_err(), "100%"),
         ] {
-            assert!(error.to_string().contains(part), "{error}");
+            assert!(error.to_string().contains(part) && !error.hint().is_empty(), "{error}");
+        }
+        for (error, way_out) in [
+            (duration("40").unwrap_err(), "write one of `ns`, `us`, `µs`, `ms`, `s`, `m`, `min`, `h`, `d`, as `250ms`"),
+            (duration("").unwrap_err(), "write a number and a unit, as `250ms`"),
+            (duration("-2s").unwrap_err(), "write zero or more, as `250ms`"),
+            (duration("2sec").unwrap_err(), "known are `ns`, `us`, `µs`, `ms`, `s`, `m`, `min`, `h`, `d`"),
+            (frequency("500 mhz").unwrap_err(), "did you mean `MHz`?"),
+            (duration("9999999d").unwrap_err(), "write ten years or less"),
+        ] {
+            assert_eq!(error.hint(), way_out);
         }
     }
 }

@@ -57,7 +57,8 @@ pub fn load(path: &Path) -> Result<Tolerances, String> {
             read(source, &text).map_err(|findings| sources.render(&findings, false))
         }
         Err(reason) => {
-            let finding = Diagnostic::error("E001", format!("cannot read tolerances `{name}`: {reason}"));
+            let finding = Diagnostic::error("E001", format!("cannot read tolerances `{name}`: {reason}"))
+                .hint("name a file that holds `Tolerances(…)`");
             Err(sources.render(&[finding], false))
         }
     }
@@ -70,7 +71,12 @@ fn read(source: SourceId, text: &str) -> Result<Tolerances, Vec<Diagnostic>> {
     let noise = reading.share("noise", file.noise.as_ref(), default.noise);
     let level = reading.share("level", file.level.as_ref(), default.level);
     if level <= 0.0 || level >= 0.5 {
-        reading.wrong("level", "E015", "`level` must be above 0% and below 50%", None);
+        reading.wrong(
+            "level",
+            "E015",
+            "`level` must be above 0% and below 50%",
+            Some("leave it out for 5%".to_owned()),
+        );
     }
     let metrics = file.metrics.iter().enumerate();
     let entries = metrics.filter_map(|(index, metric)| reading.entry(index, metric, noise)).collect();
@@ -99,7 +105,7 @@ impl Reading {
             None => default,
             Some(Ok(share)) => share.get(),
             Some(Err(error)) => {
-                self.wrong(path, "E003", error.to_string(), None);
+                self.wrong(path, "E003", error.to_string(), Some(error.hint()));
                 default
             }
         }

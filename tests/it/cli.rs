@@ -102,11 +102,12 @@ fn a_value_can_be_set_and_a_mistake_in_it_is_shown() {
     assert_eq!(ended.code, Some(2));
     assert_eq!(
         ended.stderr,
-        "error[E003]: `fast` does not begin with a number; write a number and a unit, as `400/s`
+        "error[E003]: `fast` does not begin with a number
  --> --set:1:17
   |
 1 | traffic[0].rate=fast
   |                 ^^^^
+hint: write a number and a unit, as `400/s`
 
 1 error, 0 warnings
 "

@@ -68,6 +68,7 @@ fn every_bad_file_is_answered() {
             let place = finding.place.as_ref().expect("what is read has places");
             let origin = loaded.sources.origin(place);
             assert!(loaded.sources.get(origin.source).text.get(origin.span.clone()).is_some(), "{text}");
+            assert!(finding.hint.is_some(), "{}: `{}` has no way out", file.display(), finding.message);
         }
     }
 }
@@ -245,6 +246,42 @@ fn mistakes_come_with_a_way_out() {
             "\"17 KiB\"",
             "a payload has at most 16 KiB",
             "give it `16 KiB` or less",
+        ),
+        (
+            timeline("SlowCpu(target: \"clients\", factor: 1e300)"),
+            "1e300",
+            "1e300 is not within 1..=1000000",
+            "write a number from 1 to 1000000",
+        ),
+        (
+            timeline("NodeCrash(target: \"clients\", lasts: \"0s\")"),
+            "\"0s\"",
+            "must be longer than zero",
+            "write a time such as `1s`",
+        ),
+        (
+            timeline("NodeCrash(target: \"clients\", lasts: \"9999d\")"),
+            "\"9999d\"",
+            "`9999d` is more than ten years",
+            "write ten years or less",
+        ),
+        (
+            timeline("DrainNodes(target: \"clients\", no_deadline: true, force: true)"),
+            "At(\"1m\", DrainNodes(target: \"clients\", no_deadline: true, force: true))",
+            "a drain has a `deadline`, or `no_deadline`, or is by `force`",
+            "leave all but one of these out",
+        ),
+        (
+            timeline("ForcePeriodic(job: \"frontend\")"),
+            "\"frontend\"",
+            "job `frontend` is not periodic",
+            "give it `periodic`",
+        ),
+        (
+            timeline("DispatchJob(job: \"frontend\")"),
+            "\"frontend\"",
+            "job `frontend` is not parameterized",
+            "give it `parameterized`",
         ),
         (
             timeline("SetHealth(job: \"frontend\", healthy: [0, 1], unhealthy: [2, 1])"),

@@ -234,7 +234,7 @@ fn point_at_setting(findings: &mut [Diagnostic], edits: &[String]) {
 fn ask_for_whole_numbers(loaded: &mut Loaded) {
     for finding in loaded.findings.iter_mut().filter(|finding| finding.message.starts_with("a whole number")) {
         let varied = finding.place.as_ref().is_some_and(|place| loaded.sources.position(place).starts_with("--vary:"));
-        if varied && finding.hint.is_none() {
+        if varied {
             finding.hint = Some("list whole numbers, or let a range begin and end with them, as `1..4`".to_owned());
         }
     }

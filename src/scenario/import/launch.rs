@@ -16,7 +16,12 @@ impl Reader {
         let periodic = self.blocks_one(body, "periodic");
         let parameterized = self.blocks_one(body, "parameterized");
         if let (Some(_), Some(second)) = (&periodic, &parameterized) {
-            self.error("E011", second.span.clone(), "a job is periodic or parameterized, not both");
+            self.error(
+                "E011",
+                second.span.clone(),
+                "a job is periodic or parameterized, not both",
+                "leave one of the two out",
+            );
         }
         match (periodic, parameterized) {
             (Some(block), _) => self.periodic(&block).map_or(Launch::Registration, Launch::Periodic),
@@ -44,13 +49,13 @@ impl Reader {
         let prohibit_overlap = self.truth(body, "prohibit_overlap").unwrap_or(false);
         let enabled = self.truth(body, "enabled").unwrap_or(true);
         let Some((text, span)) = self.text(body, "cron") else {
-            self.error("E011", block.span.clone(), "a periodic job needs a `cron` expression");
+            self.error("E011", block.span.clone(), "a periodic job needs a `cron` expression", CRON);
             return None;
         };
         match text.parse::<Cron>() {
             Ok(cron) => Some(Periodic { cron, utc_offset, prohibit_overlap, enabled }),
             Err(error) => {
-                self.error("E011", span, error.to_string());
+                self.error("E011", span, error.to_string(), CRON);
                 None
             }
         }
@@ -86,6 +91,9 @@ pub fn utc_offset(zone: &str) -> Option<i64> {
     let hours: i64 = zone.strip_prefix("Etc/GMT").filter(|rest| rest.starts_with(['+', '-']))?.parse().ok()?;
     (-14..=12).contains(&hours).then_some(-hours * 3_600)
 }
+
+/// What a `cron` looks like.
+pub const CRON: &str = "write minute, hour, day of month, month and day of week, as `*/15 * * * *`";
 
 #[cfg(test)]
 mod tests {

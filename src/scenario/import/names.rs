@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use super::nomad_job::Finding;
-use super::policy::Reader;
+use super::policy::{LEFT_OUT, Reader};
 use super::tree::Attribute;
 use super::tree::Body;
 use super::tree::Kind;
-use crate::scenario::diagnostic::Severity;
 use crate::scenario::suggest;
 
 /// Names that a block may hold. What is not among them is left out with a warning.
@@ -51,7 +49,7 @@ impl Reader {
             if names.attributes.contains(&word) {
                 let message = format!("`{word}` in this {holder} is written as a block");
                 let hint = format!("`{word}` is an attribute: write `{word} = …`");
-                self.error_with_hint(block.span.clone(), message, hint);
+                self.error("E010", block.span.clone(), message, hint);
             } else if !names.all().any(|name| name == word) {
                 self.left_out(&block.span, word, holder, names);
             }
@@ -71,15 +69,14 @@ impl Reader {
         };
         let label = if LABELLED.contains(&word) { " \"name\"" } else { "" };
         let hint = format!("`{word}` is a block: write `{word}{label} {{ … }}`");
-        self.error_with_hint(attribute.span.clone(), message, hint);
+        self.error("E010", attribute.span.clone(), message, hint);
     }
 
     fn left_out(&mut self, span: &Range<usize>, word: &str, holder: &str, names: &Names<'_>) {
         let why = names.matters.iter().find(|(known, _)| *known == word).map(|(_, why)| (*why).to_owned());
         let near = suggest::closest(word, names.all()).map(|near| format!("did you mean `{near}`?"));
         let message = format!("`{word}` in this {holder} is left out");
-        let (severity, span) = (Severity::Warning, span.clone());
-        self.push(Finding { severity, code: "W001", message, span, hint: why.or(near) });
+        self.warn(span.clone(), message, &why.or(near).unwrap_or_else(|| LEFT_OUT.to_owned()));
     }
 }
 

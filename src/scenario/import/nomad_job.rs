@@ -38,6 +38,7 @@ use crate::model::job::Task;
 use crate::model::job::TaskGroup;
 use crate::scenario::diagnostic::Severity;
 use crate::scenario::diagnostic::offset_of;
+use crate::scenario::suggest;
 
 /// A job read from a file.
 #[derive(Debug, Clone)]
@@ -78,12 +79,12 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
                     let hint =
                         "close its quotes and the `${` within it, or the heredoc by its word on a line of its own";
                     let message = "the text that begins here does not end".to_owned();
-                    reader.error_with_hint(at..at + 1, message, hint.to_owned());
+                    reader.error("E010", at..at + 1, message, hint.to_owned());
                     return (None, reader.findings);
                 }
                 let at = offset_of(text, error.location().line(), error.location().column());
                 let message = format!("the job file does not parse: {}", error.message().replace('\n', ", "));
-                reader.error("E010", at..at + 1, message);
+                reader.error("E010", at..at + 1, message, "`nomad job validate` reads a file as Nomad does");
                 return (None, reader.findings);
             };
             (body, modern.names)
@@ -94,7 +95,7 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
     variables(&mut builder, &mut reader, &body, vars);
     let body = builder.body(&body);
     for Mistake { span, message, hint } in std::mem::take(&mut builder.mistakes) {
-        reader.error_with_hint(span, message, hint);
+        reader.error("E010", span, message, hint);
     }
     reader.known(&body, "job file", &FILE);
     let jobs = body.blocks("job");
@@ -104,11 +105,16 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
             (imported, reader.findings)
         }
         [] => {
-            reader.error("E010", 0..0, "there is no `job` block in the file");
+            reader.error("E010", 0..0, "there is no `job` block in the file", "write `job \"name\" { … }`");
             (None, reader.findings)
         }
         [_, second, ..] => {
-            reader.error("E010", second.span.clone(), "a file holds one job; this is a second one");
+            reader.error(
+                "E010",
+                second.span.clone(),
+                "a file holds one job; this is a second one",
+                "move it into a file of its own",
+            );
             (None, reader.findings)
         }
     }
@@ -127,12 +133,13 @@ fn variables(builder: &mut Builder<'_>, reader: &mut Reader, body: &structure::B
         };
         if value.is_none() {
             let hint = format!("write `vars: {{\"{name}\": …}}` beside the path of the file");
-            reader.error_with_hint(label.span().unwrap_or_default(), format!("variable `{name}` has no value"), hint);
+            reader.error("E010", label.span().unwrap_or_default(), format!("variable `{name}` has no value"), hint);
         }
         values.extend(value.map(|value| (name.to_owned(), value)));
     }
     for name in given.keys().filter(|name| !values.contains_key(*name)) {
-        reader.error("E010", 0..0, format!("the job file has no variable `{name}`"));
+        let hint = suggest::hint(name, values.keys().map(String::as_str));
+        reader.error("E010", 0..0, format!("the job file has no variable `{name}`"), hint);
     }
     builder.variables.insert("var".to_owned(), hcl::Value::Object(values));
     let locals: Vec<_> = body.get_blocks("locals").flat_map(|block| block.body.attributes()).collect();
@@ -144,7 +151,7 @@ fn variables(builder: &mut Builder<'_>, reader: &mut Reader, body: &structure::B
             // Locals that repeat each other grow with every pass.
             if size(&value) > LOCAL_SIZE_MAX {
                 let message = format!("local `{}` grows beyond {LOCAL_SIZE_MAX} bytes", local.key.as_str());
-                reader.error("E010", local.span().unwrap_or_default(), message);
+                reader.error("E010", local.span().unwrap_or_default(), message, "locals must not repeat each other");
                 return;
             }
             known.insert(local.key.as_str().to_owned(), value);
@@ -171,7 +178,7 @@ impl Reader {
     fn job(&mut self, block: &Block) -> Option<Imported> {
         let body = &block.body;
         let Some((label, label_span)) = block.labels.first() else {
-            self.error("E010", block.span.clone(), "a job needs a name: `job \"name\" { … }`");
+            self.error("E010", block.span.clone(), "a job needs a name", "write `job \"name\" { … }`");
             return None;
         };
         let kind = self.job_kind(body);
@@ -395,7 +402,7 @@ impl Reader {
         }
         if cpu.is_some() && resources.cores > 0 {
             let span = body.attribute("cores").map(|attribute| attribute.span.clone()).unwrap_or_default();
-            self.error("E011", span, "a task asks for `cpu` or for `cores`, not for both");
+            self.error("E011", span, "a task asks for `cpu` or for `cores`, not for both", "leave one of them out");
         }
         if let Some(memory) = self.whole(body, "memory", 0..=1 << 40) {
             resources.memory = Mebibytes(memory);
@@ -414,7 +421,7 @@ impl Reader {
         let mut blocks = body.blocks(name).into_iter();
         let first = blocks.next();
         if let Some(second) = blocks.next() {
-            self.error("E010", second.span, format!("there is a second `{name}` block"));
+            self.error("E010", second.span, format!("there is a second `{name}` block"), "leave one of the two out");
         }
         first
     }

@@ -41,17 +41,26 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn error(&mut self, code: &'static str, span: Range<usize>, message: impl Into<String>) {
-        self.push(Finding { severity: Severity::Error, code, message: message.into(), span, hint: None });
-    }
-
-    pub(super) fn error_with_hint(&mut self, span: Range<usize>, message: String, hint: String) {
-        self.push(Finding { severity: Severity::Error, code: "E010", message, span, hint: Some(hint) });
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let (message, hint) = (message.into(), Some(hint.into()));
+        self.push(Finding { severity: Severity::Error, code, message, span, hint });
     }
 
     pub(super) fn ignored(&mut self, span: Range<usize>, name: &str, holder: &str) {
         let message = format!("`{name}` in this {holder} is left out");
-        self.push(Finding { severity: Severity::Warning, code: "W001", message, span, hint: None });
+        self.push(Finding {
+            severity: Severity::Warning,
+            code: "W001",
+            message,
+            span,
+            hint: Some(LEFT_OUT.to_owned()),
+        });
     }
 
     pub(super) fn warn(&mut self, span: Range<usize>, message: String, hint: &str) {
@@ -68,16 +77,19 @@ impl Reader {
 
     pub(super) fn one_of(&mut self, span: Range<usize>, what: &str, word: &str, known: &[&str]) {
         let hint = suggest::hint(word, known.iter().copied());
-        self.error_with_hint(span, format!("`{word}` is no {what}"), hint);
+        self.error("E010", span, format!("`{word}` is no {what}"), hint);
     }
 
     /// A value that could not be evaluated, or is of another type.
     pub(super) fn wrong(&mut self, value: &Value, key: &str, expected: &str) {
-        let message = match &value.kind {
-            Kind::Unknown(raw) => format!("`{raw}` cannot be evaluated, and `{key}` needs {expected}"),
-            _ => format!("`{key}` needs {expected}"),
+        let (message, hint) = match &value.kind {
+            Kind::Unknown(raw) => (
+                format!("`{raw}` cannot be evaluated, and `{key}` needs {expected}"),
+                "write the value itself, or a variable that is given one in `vars`".to_owned(),
+            ),
+            _ => (format!("`{key}` needs {expected}"), format!("write {expected}")),
         };
-        self.error("E010", value.span.clone(), message);
+        self.error("E010", value.span.clone(), message, hint);
     }
 
     pub(super) fn text(&mut self, body: &Body, key: &str) -> Option<(String, Range<usize>)> {
@@ -157,7 +169,7 @@ impl Reader {
             Kind::Text(text) => match quantity::duration(text) {
                 Ok(span) => Some(span),
                 Err(error) => {
-                    self.error("E010", value.span.clone(), format!("`{key}`: {error}"));
+                    self.error("E010", value.span.clone(), format!("`{key}`: {error}"), error.hint());
                     None
                 }
             },
@@ -372,7 +384,12 @@ impl Reader {
                 Some(value) => value.text().and_then(|text| text.parse().ok()).unwrap_or(0.0),
             };
             if !(-100.0..=100.0).contains(&weight) || weight.abs() < 1.0 {
-                self.error("E011", block.span.clone(), "the weight of an affinity is within -100..=100 and not 0");
+                self.error(
+                    "E011",
+                    block.span.clone(),
+                    "the weight of an affinity is within -100..=100 and not 0",
+                    "leave it out: 50",
+                );
                 // So that nobody says it again.
                 weight = 50.0;
             }
@@ -399,12 +416,22 @@ impl Reader {
                     label.or_else(|| self.text(&wanted.body, "value").map(|(value, _)| value)).unwrap_or_default();
                 let percent = self.whole(&wanted.body, "percent", 0..=100).unwrap_or(0) as u8;
                 if targets.iter().any(|other| other.value == value) {
-                    self.error("E011", wanted.span.clone(), format!("the spread has two targets `{value}`"));
+                    self.error(
+                        "E011",
+                        wanted.span.clone(),
+                        format!("the spread has two targets `{value}`"),
+                        "leave one of the two out",
+                    );
                 }
                 targets.push(SpreadTarget { value, percent });
             }
             if targets.iter().map(|target| u32::from(target.percent)).sum::<u32>() > 100 {
-                self.error("E011", block.span.clone(), "the shares of a spread add up to more than 100");
+                self.error(
+                    "E011",
+                    block.span.clone(),
+                    "the shares of a spread add up to more than 100",
+                    "let them add up to 100 or less",
+                );
             }
             // What is wrong with the targets was said.
             if self.findings.len() > found {
@@ -476,7 +503,7 @@ impl Reader {
             _ => {
                 let message = format!("`{word}` is no `on_update` of a {holder}");
                 let hint = "write `require_healthy`, `ignore_warnings` or `ignore`";
-                self.error_with_hint(span, message, hint.to_owned());
+                self.error("E010", span, message, hint.to_owned());
             }
         }
     }
@@ -491,7 +518,12 @@ impl Reader {
             Some(("script", _)) => CheckKind::Script,
             Some(("ttl", _)) => CheckKind::Ttl,
             None => {
-                self.error("E011", block.span.clone(), format!("a check of service `{service}` has no `type`"));
+                self.error(
+                    "E011",
+                    block.span.clone(),
+                    format!("a check of service `{service}` has no `type`"),
+                    "add `type = \"http\"` or `type = \"tcp\"`",
+                );
                 CheckKind::Tcp
             }
             Some((word, span)) => {
@@ -600,5 +632,7 @@ const CHECK_ATTRIBUTES: &[&str] = &[
     "tls_server_name",
     "notes",
 ];
+/// What to do about something that is left out, unless more is known.
+pub(super) const LEFT_OUT: &str = "nothing, unless what is asked depends on it";
 /// After so many findings the rest is noise.
 const FINDINGS_MAX: usize = 100;

@@ -77,6 +77,19 @@ impl Piece {
         ("restart", Self::Restart),
         ("reschedule", Self::Reschedule),
     ];
+
+    /// What one is called.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Constraint(_) => "constraint",
+            Self::Affinity(_) => "affinity",
+            Self::Spread(_) => "spread",
+            Self::Update => "update",
+            Self::Migrate => "migrate",
+            Self::Restart => "restart",
+            Self::Reschedule => "reschedule",
+        }
+    }
 }
 
 /// A rule that a job breaks.
@@ -88,6 +101,20 @@ pub struct Broken {
     pub fields: &'static [&'static str],
     /// How.
     pub message: String,
+    /// A way out.
+    pub hint: String,
+}
+
+impl Broken {
+    /// A piece is corrected in its fields, or left out.
+    fn of_piece(part: Part, piece: Piece, fields: &'static [&'static str], message: String) -> Self {
+        let hint = if fields.is_empty() {
+            format!("correct it, or leave this {} out", piece.name())
+        } else {
+            format!("change `{}`, or leave its `{}` out", fields.join("` or `"), piece.name())
+        };
+        Self { part, fields, message, hint }
+    }
 }
 
 /// What is wrong with a policy: the fields that are to blame, and how.
@@ -96,43 +123,49 @@ type Fault = (&'static [&'static str], String);
 /// All rules the job breaks.
 pub fn broken(job: &Job) -> Vec<Broken> {
     let mut out = Vec::new();
-    let mut job_rule = |part: Part, fine: bool, message: &str| {
+    for (piece, message) in placement_rules::broken(&job.constraints, &job.affinities, &job.spreads) {
+        out.push(Broken::of_piece(Part::OfJob(piece), piece, &[], format!("job `{}` {message}", job.name)));
+    }
+    // System jobs keep their block to themselves; the groups of others have taken it over.
+    if let Some(Err((fields, message))) = job.update.as_ref().map(update_rules) {
+        let message = format!("job `{}` {message}", job.name);
+        out.push(Broken::of_piece(Part::OfJob(Piece::Update), Piece::Update, fields, message));
+    }
+    let mut job_rule = |part: Part, fine: bool, message: &str, hint: &str| {
         if !fine {
-            out.push(Broken { part, fields: &[], message: format!("job `{}` {message}", job.name) });
+            let message = format!("job `{}` {message}", job.name);
+            out.push(Broken { part, fields: &[], message, hint: hint.to_owned() });
         }
     };
     let spaces = job.name.chars().any(char::is_whitespace);
-    job_rule(Part::Job, !job.name.is_empty() && !spaces, "needs a name without spaces");
-    job_rule(Part::Job, !unprintable(&job.name), CONTROL);
-    job_rule(Part::Job, (1..=100).contains(&job.priority), "needs a priority within 1..=100");
-    job_rule(Part::Datacenters, !job.datacenters.is_empty(), "names no datacenter");
-    job_rule(Part::Job, !job.groups.is_empty(), "has no task group");
+    job_rule(Part::Job, !job.name.is_empty() && !spaces, "needs a name without spaces", NAME);
+    job_rule(Part::Job, !unprintable(&job.name), CONTROL, NAME);
+    job_rule(Part::Job, (1..=100).contains(&job.priority), "needs a priority within 1..=100", "50 is the default");
+    job_rule(
+        Part::Datacenters,
+        !job.datacenters.is_empty(),
+        "names no datacenter",
+        "name that of the machines it is for",
+    );
+    job_rule(Part::Job, !job.groups.is_empty(), "has no task group", "add one with a task");
     let batch = matches!(job.kind, JobKind::Batch | JobKind::SysBatch);
-    job_rule(Part::Job, batch || !job.is_parent(), "is periodic or parameterized, which only batch jobs can be");
+    let launched = "is periodic or parameterized, which only batch jobs can be";
+    job_rule(Part::Job, batch || !job.is_parent(), launched, "make it a batch job");
     let system = matches!(job.kind, JobKind::System | JobKind::SysBatch);
     let preferences = !job.affinities.is_empty() || !job.spreads.is_empty();
-    job_rule(Part::Job, !(system && preferences), "is a system job and may have neither affinities nor spreads");
-    for (piece, message) in placement_rules::broken(&job.constraints, &job.affinities, &job.spreads) {
-        job_rule(Part::OfJob(piece), false, &message);
-    }
-    // System jobs keep their block to themselves; the groups of others have taken it over.
-    if let Some(Err((_, message))) = job.update.as_ref().map(update_rules) {
-        job_rule(Part::OfJob(Piece::Update), false, &message);
-    }
+    let message = "is a system job and may have neither affinities nor spreads";
+    job_rule(Part::Job, !(system && preferences), message, PREFERENCES);
     let largest = job.groups.iter().map(|group| group.tasks.len()).max().unwrap_or(0);
-    job_rule(
-        Part::Job,
-        job.groups.len() <= PARTS_MAX && largest <= PARTS_MAX,
-        "has more than 1000 groups, or tasks in one",
-    );
-    if job.groups.len() > PARTS_MAX || largest > PARTS_MAX {
+    let fine = job.groups.len() <= PARTS_MAX && largest <= PARTS_MAX;
+    job_rule(Part::Job, fine, "has more than 1000 groups, or tasks in one", "split it into several jobs");
+    if !fine {
         return out;
     }
     for (index, group) in job.groups.iter().enumerate() {
         let twin = job.groups[..index].iter().any(|other| other.name == group.name);
         if twin {
             let message = format!("task group `{}` is defined twice", group.name);
-            out.push(Broken { part: Part::Group(index), fields: &[], message });
+            out.push(Broken { part: Part::Group(index), fields: &[], message, hint: TWICE.to_owned() });
         }
         group_rules(job.kind, index, group, &mut out);
     }
@@ -155,19 +188,20 @@ fn unprintable(name: &str) -> bool {
     name.chars().any(|c| c.is_control() && !c.is_whitespace())
 }
 
-fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Broken>) {
-    let system = matches!(kind, JobKind::System | JobKind::SysBatch);
-    let mut broken = |part: Part, (fields, message): Fault| {
-        out.push(Broken { part, fields, message: format!("task group `{}` {message}", group.name) });
+/// Rules of what a group wishes, and of how it is updated, moved and started again.
+fn policy_rules(index: usize, group: &TaskGroup, out: &mut Vec<Broken>) {
+    let mut broken = |piece: Piece, (fields, message): Fault| {
+        let message = format!("task group `{}` {message}", group.name);
+        out.push(Broken::of_piece(Part::OfGroup(index, piece), piece, fields, message));
     };
     for (piece, message) in placement_rules::broken(&group.constraints, &group.affinities, &group.spreads) {
-        broken(Part::OfGroup(index, piece), (&[], message));
+        broken(piece, (&[], message));
     }
     if let Some(migrate) = group.migrate.as_ref().filter(|migrate| migrate.min_healthy_time >= migrate.healthy_deadline)
     {
         let deadline = migrate.healthy_deadline;
         let message = format!("migrates with a `healthy_deadline` of {deadline} within its `min_healthy_time`");
-        broken(Part::OfGroup(index, Piece::Migrate), (&["healthy_deadline", "min_healthy_time"], message));
+        broken(Piece::Migrate, (&["healthy_deadline", "min_healthy_time"], message));
     }
     let updates = group.update.as_ref().map_or(Ok(()), update_rules);
     let reschedules = group.reschedule.as_ref().map_or(Ok(()), reschedule_rules);
@@ -175,60 +209,93 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
         [(Piece::Update, updates), (Piece::Restart, restart_rules(&group.restart)), (Piece::Reschedule, reschedules)]
     {
         if let Err(fault) = result {
-            broken(Part::OfGroup(index, piece), fault);
+            broken(piece, fault);
         }
     }
-    let mut rule = |fine: bool, message: String| {
+}
+
+fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Broken>) {
+    policy_rules(index, group, out);
+    let system = matches!(kind, JobKind::System | JobKind::SysBatch);
+    let mut rule = |fine: bool, message: String, hint: &str| {
         if !fine {
-            broken(Part::Group(index), (&[], message));
+            let message = format!("task group `{}` {message}", group.name);
+            out.push(Broken { part: Part::Group(index), fields: &[], message, hint: hint.to_owned() });
         }
     };
-    rule(!group.name.is_empty(), "needs a name".to_owned());
-    rule(!group.name.chars().any(char::is_control), CONTROL.to_owned());
-    rule(!(system && group.count > 1), "of a system job has a count of 0 or 1".to_owned());
-    rule(!group.tasks.is_empty(), "has no task".to_owned());
-    rule(group.tasks.iter().filter(|task| task.leader).count() <= 1, "has several leaders".to_owned());
-    rule(group.disk.size >= Mebibytes(10), "asks for less than 10 MiB of disk".to_owned());
+    rule(!group.name.is_empty(), "needs a name".to_owned(), NAME);
+    rule(!group.name.chars().any(char::is_control), CONTROL.to_owned(), NAME);
+    rule(
+        !(system && group.count > 1),
+        "of a system job has a count of 0 or 1".to_owned(),
+        "leave `count` out: it runs on every node",
+    );
+    rule(!group.tasks.is_empty(), "has no task".to_owned(), "add a task");
+    rule(
+        group.tasks.iter().filter(|task| task.leader).count() <= 1,
+        "has several leaders".to_owned(),
+        "let one task be the `leader`",
+    );
+    rule(
+        group.disk.size >= Mebibytes(10),
+        "asks for less than 10 MiB of disk".to_owned(),
+        "ask for more, or leave it out: 300 MiB",
+    );
     rule(
         !(system && (!group.affinities.is_empty() || !group.spreads.is_empty())),
         "of a system job may have neither affinities nor spreads".to_owned(),
+        PREFERENCES,
     );
     rule(
         !(system && group.tasks.iter().any(|task| !task.affinities.is_empty())),
         "of a system job may have no task with affinities".to_owned(),
+        PREFERENCES,
     );
     rule(
         !(kind != JobKind::Service && group.migrate.is_some()),
         "has a `migrate` block, which only service jobs may".to_owned(),
+        "leave it out",
     );
     rule(
         !(system && group.stop_after_client_disconnect.is_some()),
         "of a system job may not have `stop_after_client_disconnect`".to_owned(),
+        "leave it out",
     );
     rule(
         group.stop_after_client_disconnect.is_none() || group.max_client_disconnect.is_none(),
         "has both `max_client_disconnect` and `stop_after_client_disconnect`".to_owned(),
+        "leave one of the two out",
     );
     rule(
         group.update.is_none() || matches!(kind, JobKind::Service | JobKind::System),
         "may only be updated in service and system jobs".to_owned(),
+        "leave `update` out",
     );
     rule(
         !(system && group.reschedule.is_some()),
         "of a system job is never rescheduled; remove `reschedule`".to_owned(),
+        "leave `reschedule` out",
     );
     let mut fixed = OrdSet::new();
     for port in
         group.networks.iter().chain(group.tasks.iter().flat_map(|task| &task.resources.networks)).flat_map(|n| &n.ports)
     {
         if let Some(number) = port.fixed {
-            rule((1..=65_535).contains(&number), format!("asks for port {number}, which is not within 1..=65535"));
-            rule(fixed.insert(number), format!("asks for port {number} twice"));
+            rule(
+                (1..=65_535).contains(&number),
+                format!("asks for port {number}, which is not within 1..=65535"),
+                "take another port, or leave the number out for any that is free",
+            );
+            rule(
+                fixed.insert(number),
+                format!("asks for port {number} twice"),
+                "take another port, or leave the number out for any that is free",
+            );
         }
     }
     for service in &group.services {
         if let Err(message) = service_rules(service) {
-            rule(false, message);
+            rule(false, message, SERVICE);
         }
     }
     for (number, task) in group.tasks.iter().enumerate() {
@@ -238,30 +305,44 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
 }
 
 fn task_rules((group, number): (usize, usize), task: &Task, twin: bool, out: &mut Vec<Broken>) {
-    let mut at = |part: Part, fine: bool, message: String| {
-        if !fine {
-            out.push(Broken { part, fields: &[], message: format!("task `{}` {message}", task.name) });
-        }
+    let mut of_piece = |piece: Piece, fields: &'static [&'static str], message: &str| {
+        let message = format!("task `{}` {message}", task.name);
+        out.push(Broken::of_piece(Part::OfTask(group, number, piece), piece, fields, message));
     };
     for (piece, message) in placement_rules::broken(&task.constraints, &task.affinities, &[]) {
-        at(Part::OfTask(group, number, piece), false, message);
+        of_piece(piece, &[], &message);
     }
-    if let Some(restart) = &task.restart
-        && let Err((_, message)) = restart_rules(restart)
-    {
-        at(Part::OfTask(group, number, Piece::Restart), false, message);
+    if let Some(Err((fields, message))) = task.restart.as_ref().map(restart_rules) {
+        of_piece(Piece::Restart, fields, &message);
     }
-    let mut rule = |fine: bool, message: String| at(Part::Task(group, number), fine, message);
-    rule(!twin, "is defined twice".to_owned());
-    rule(!task.name.is_empty() && !task.name.contains(['/', '\\']), "needs a name without slashes".to_owned());
-    rule(!task.driver.is_empty(), "names no driver".to_owned());
-    rule(task.resources.cpu >= MegaHertz(1) || task.resources.cores > 0, "asks for less than 1 MHz".to_owned());
-    rule(task.resources.memory >= Mebibytes(10), "asks for less than 10 MiB of memory".to_owned());
+    let mut rule = |fine: bool, message: String, hint: &str| {
+        if !fine {
+            let message = format!("task `{}` {message}", task.name);
+            out.push(Broken { part: Part::Task(group, number), fields: &[], message, hint: hint.to_owned() });
+        }
+    };
+    rule(!twin, "is defined twice".to_owned(), TWICE);
+    rule(!task.name.is_empty() && !task.name.contains(['/', '\\']), "needs a name without slashes".to_owned(), NAME);
+    rule(!task.driver.is_empty(), "names no driver".to_owned(), "name one, as `docker`");
+    rule(
+        task.resources.cpu >= MegaHertz(1) || task.resources.cores > 0,
+        "asks for less than 1 MHz".to_owned(),
+        "ask for more, or leave it out: 100 MHz",
+    );
+    rule(
+        task.resources.memory >= Mebibytes(10),
+        "asks for less than 10 MiB of memory".to_owned(),
+        "ask for more, or leave it out: 300 MiB",
+    );
     let most = task.resources.memory_max;
-    rule(most.is_none_or(|most| most >= task.resources.memory), "has a `memory_max` below its `memory`".to_owned());
+    rule(
+        most.is_none_or(|most| most >= task.resources.memory),
+        "has a `memory_max` below its `memory`".to_owned(),
+        "raise `memory_max`, or leave it out",
+    );
     for service in &task.services {
         if let Err(message) = service_rules(service) {
-            rule(false, message);
+            rule(false, message, SERVICE);
         }
     }
 }
@@ -344,6 +425,10 @@ fn service_rules(service: &Service) -> Result<(), String> {
     Ok(())
 }
 
+const NAME: &str = "letters, digits, `-` and `_` will do";
+const TWICE: &str = "give one of them another name";
+const PREFERENCES: &str = "leave them out: it runs on every node that its constraints allow";
+const SERVICE: &str = "correct the service, or leave it out";
 /// Groups of a job and tasks of a group; Nomad has no limit, files by hand do.
 const PARTS_MAX: usize = 1_000;
 
@@ -360,7 +445,9 @@ mod tests {
         group.tasks.push(Task::new("server", "docker"));
         job.groups.push(group);
         change(&mut job);
-        broken(&job).into_iter().map(|broken| broken.message).collect()
+        let found = broken(&job);
+        assert!(found.iter().all(|broken| !broken.hint.is_empty()), "each has a way out: {found:?}");
+        found.into_iter().map(|broken| broken.message).collect()
     }
 
     #[test]

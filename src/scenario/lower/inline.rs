@@ -307,7 +307,8 @@ impl Lowering<'_> {
             let rule = self.constraint(&format!("{path}.rule"), &affinity.rule);
             let mut weight = affinity.weight.unwrap_or(50);
             if weight == 0 || weight.unsigned_abs() > 100 {
-                self.error("E015", &format!("{path}.weight"), "a weight is within -100..=100 and not 0");
+                self.error("E015", &format!("{path}.weight"), "a weight is within -100..=100 and not 0")
+                    .hint("leave it out for 50");
                 weight = 50;
             }
             let Constraint { left, operator, right } = rule;
@@ -357,7 +358,8 @@ impl Lowering<'_> {
                 targets.push(SpreadTarget { value: value.clone(), percent });
             }
             if targets.iter().map(|target| u32::from(target.percent)).sum::<u32>() > 100 {
-                self.error("E015", &format!("{path}.targets"), "the shares of a spread add up to more than 100");
+                self.error("E015", &format!("{path}.targets"), "the shares of a spread add up to more than 100")
+                    .hint("let them add up to 100 or less");
                 targets.clear();
             }
             out.push(Spread { attribute: spread.attribute.clone(), weight, targets });
@@ -493,6 +495,7 @@ mod tests {
                 {more} jobs: [Inline(Job(name: "j", datacenters: ["apps"], {job}))])"#
         );
         let loaded = load_text("x.ron", &text, &[], &Nothing);
+        assert!(loaded.findings.iter().all(|of| of.hint.is_some()), "{:?}", loaded.findings);
         let source = |place: &crate::scenario::diagnostic::Place| text[place.span.clone()].to_owned();
         loaded.findings.iter().map(|of| (of.code, of.place.as_ref().map(source).unwrap_or_default())).collect()
     }

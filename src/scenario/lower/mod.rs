@@ -289,9 +289,10 @@ impl Lowering<'_> {
         for path in self.scenario.sources.keys() {
             if !parameters::exists(self.text.tree, path) {
                 let finding = self.error("E004", "sources", format!("the scenario has nothing at `{path}`"));
-                if let Some(known) = parameters::ending_alike(path) {
-                    finding.hint(format!("did you mean `{known}`?"));
-                }
+                finding.hint(match parameters::ending_alike(path) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => "write the path of a value, as for `--set`".to_owned(),
+                });
             }
         }
     }
@@ -315,7 +316,8 @@ impl Lowering<'_> {
         let auto = match &self.scenario.seeds {
             schema::Seeds::Count(count) => {
                 if *count == 0 || *count > SEEDS_MAX {
-                    self.error("E015", "seeds", format!("`seeds` must be within 1..={SEEDS_MAX}"));
+                    self.error("E015", "seeds", format!("`seeds` must be within 1..={SEEDS_MAX}"))
+                        .hint("20 is a good number to begin with");
                 }
                 return (*count as u32, None);
             }
@@ -326,7 +328,8 @@ impl Lowering<'_> {
             Some(text) => self.quantity("seeds.half_width", quantity::share(&text.0)).get(),
         };
         if half_width <= 0.0 || half_width >= 1.0 {
-            self.error("E015", "seeds.half_width", "`half_width` must be above 0% and below 100%");
+            self.error("E015", "seeds.half_width", "`half_width` must be above 0% and below 100%")
+                .hint("leave it out for 5%");
         }
         let max = self.count("seeds.max", auto.max.unwrap_or(u64::from(AUTO_MAX)), u64::from(FIRST_SEEDS)..=SEEDS_MAX);
         if self.scenario.expect.is_empty() {
@@ -352,7 +355,7 @@ impl Lowering<'_> {
         let conditional = |fact: &&Expectation| fact.objective.if_exercised || fact.objective.quorum < 1.0;
         if let Some(fact) = facts.iter().find(conditional) {
             let message = "a fact of one run has neither `in N% of seeds` nor `if exercised`";
-            self.report(Diagnostic::error("E015", message).at(Some(fact.place.clone())));
+            self.report(Diagnostic::error("E015", message).at(Some(fact.place.clone())).hint("leave that out"));
         }
         Some(GroupBy { leaders, facts })
     }
@@ -378,15 +381,17 @@ impl Lowering<'_> {
         ];
         let too_long = lists.into_iter().find(|(_, _, length, most)| length > most);
         let Some((path, what, length, most)) = too_long else { return Some(()) };
-        self.error("E006", path, format!("{length} {what} are more than cossim takes ({most})"));
+        self.error("E006", path, format!("{length} {what} are more than cossim takes ({most})"))
+            .hint("leave some of them out");
         None
     }
 
     fn length(&mut self, duration: Duration, warmup: Duration) {
         if duration.is_zero() {
-            self.error("E007", "duration", "a run must take some time: `duration` is zero");
+            self.error("E007", "duration", "a run must take some time: `duration` is zero")
+                .hint("write how long, as `10m`");
         } else if duration > DURATION_MAX {
-            self.error("E007", "duration", "a run takes at most 30 days");
+            self.error("E007", "duration", "a run takes at most 30 days").hint("write `30d` or less");
         } else if warmup >= duration {
             self.error("E007", "warmup", format!("the warm-up of {warmup} leaves nothing of the run of {duration}"))
                 .hint("make `warmup` shorter than `duration`");
@@ -505,7 +510,7 @@ impl Lowering<'_> {
 
     fn quantity<T: Default>(&mut self, path: &str, value: Result<T, QuantityError>) -> T {
         value.unwrap_or_else(|error| {
-            self.error("E003", path, error.to_string());
+            self.error("E003", path, error.to_string()).hint(error.hint());
             T::default()
         })
     }
@@ -523,7 +528,7 @@ impl Lowering<'_> {
         let found = self.findings.len();
         let span = self.duration_or(path, text, default);
         if span.is_zero() && self.findings.len() == found {
-            self.error("E015", path, "must be longer than zero");
+            self.error("E015", path, "must be longer than zero").hint("write a time such as `1s`, or leave it out");
         }
         span
     }
@@ -577,7 +582,8 @@ impl Lowering<'_> {
             return u32::try_from(value).expect("bounds of counts fit in 32 bits");
         }
         let (low, high) = (bounds.start(), bounds.end());
-        self.error("E006", path, format!("{value} is not within {low}..={high}"));
+        self.error("E006", path, format!("{value} is not within {low}..={high}"))
+            .hint(format!("write a whole number from {low} to {high}"));
         u32::try_from(*low).expect("bounds of counts fit in 32 bits")
     }
 
@@ -587,7 +593,8 @@ impl Lowering<'_> {
             return value;
         }
         let (low, high) = (bounds.start(), bounds.end());
-        self.error("E015", path, format!("{value} is not within {low}..={high}"));
+        self.error("E015", path, format!("{} is not within {low}..={high}", short(value)))
+            .hint(format!("write a number from {low} to {high}"));
         *low
     }
 
@@ -609,17 +616,24 @@ impl Lowering<'_> {
             let path = format!("{path}[{index}]");
             match self.region(&path, name) {
                 Some(region) if out.contains(&region) => {
-                    self.error("E005", &path, format!("region `{name}` is named twice"));
+                    self.error("E005", &path, format!("region `{name}` is named twice"))
+                        .hint("leave one of the two out");
                 }
                 Some(region) => out.push(region),
                 None => {}
             }
         }
         if names.is_empty() {
-            self.error("E015", path, "name at least one region, or leave `regions` out");
+            self.error("E015", path, "no region is named").hint("name at least one, or leave `regions` out");
         }
         out
     }
+}
+
+/// A number without more digits than anyone reads.
+fn short(value: f64) -> String {
+    let is_long = value.is_finite() && (value.abs() >= 1e15 || value.abs() < 1e-6) && value.abs() > 0.0;
+    if is_long { format!("{value:e}") } else { value.to_string() }
 }
 
 /// A finding that was just reported.

@@ -172,7 +172,8 @@ impl Lowering<'_> {
             schema::Action::FailDeployment { .. } => (label_of(action), Order::FailDeployment(job)),
             schema::Action::ForcePeriodic { .. } => {
                 if !matches!(spec.launch, Launch::Periodic(_)) {
-                    self.error("E015", &format!("{path}.job"), format!("job `{job}` is not periodic"));
+                    self.error("E015", &format!("{path}.job"), format!("job `{job}` is not periodic"))
+                        .hint("give it `periodic`, or name a job that has it");
                     return None;
                 }
                 (label_of(action), Order::ForceLaunch(job))
@@ -190,7 +191,8 @@ impl Lowering<'_> {
     /// What Nomad checks of a dispatch; returns the size of the payload in bytes.
     fn dispatch(&mut self, path: &str, spec: &Job, meta: &BTreeMap<String, String>, bytes: u64) -> Option<u32> {
         let Launch::Parameterized(rules) = &spec.launch else {
-            self.error("E015", &format!("{path}.job"), format!("job `{}` is not parameterized", spec.name));
+            self.error("E015", &format!("{path}.job"), format!("job `{}` is not parameterized", spec.name))
+                .hint("give it `parameterized`, or name a job that has it");
             return None;
         };
         match rules.payload {
@@ -198,12 +200,14 @@ impl Lowering<'_> {
                 self.error("E015", path, format!("job `{}` requires a payload", spec.name)).hint("add `payload`");
             }
             Payload::Forbidden if bytes > 0 => {
-                self.error("E015", &format!("{path}.payload"), format!("job `{}` forbids a payload", spec.name));
+                self.error("E015", &format!("{path}.payload"), format!("job `{}` forbids a payload", spec.name))
+                    .hint("leave `payload` out");
             }
             Payload::Required | Payload::Forbidden | Payload::Optional => {}
         }
         for missing in rules.meta_required.iter().filter(|key| !meta.contains_key(*key)) {
-            self.error("E015", path, format!("job `{}` requires `{missing}` in `meta`", spec.name));
+            self.error("E015", path, format!("job `{}` requires `{missing}` in `meta`", spec.name))
+                .hint(format!("add `meta: {{\"{missing}\": \"…\"}}`"));
         }
         let known: Vec<&str> = rules.meta_required.iter().chain(&rules.meta_optional).map(String::as_str).collect();
         for key in meta.keys().filter(|key| !known.contains(&key.as_str())) {
@@ -234,7 +238,8 @@ impl Lowering<'_> {
             schema::Action::DrainNodes { target, deadline, no_deadline, force, ignore_system_jobs } => {
                 let said = [deadline.is_some(), *no_deadline, *force].into_iter().filter(|said| *said).count();
                 if said > 1 {
-                    self.error("E015", path, "a drain has a `deadline`, or `no_deadline`, or is by `force`");
+                    self.error("E015", path, "a drain has a `deadline`, or `no_deadline`, or is by `force`")
+                        .hint("leave all but one of these out");
                 }
                 let hour = Duration::from_hours(1);
                 let given = self.span_or(&format!("{path}.deadline"), deadline.as_ref(), hour);
@@ -408,7 +413,7 @@ impl Lowering<'_> {
         let total = registered.saturating_add(scaled);
         if total > ALLOCATIONS_MAX {
             let message = format!("{total} allocations are more than cossim runs ({ALLOCATIONS_MAX})");
-            self.error("E006", "timeline", message);
+            self.error("E006", "timeline", message).hint("scale to less, or dispatch fewer");
         }
     }
 }

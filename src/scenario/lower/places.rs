@@ -60,7 +60,8 @@ impl<'a> Lowering<'a> {
     pub(super) fn places(&mut self) -> Option<IdVec<MachineId, MachineSpec>> {
         let regions = &self.scenario.regions;
         if regions.is_empty() {
-            self.error("E013", "regions", "a world needs at least one region");
+            self.error("E013", "regions", "a world needs at least one region")
+                .hint("`cossim init` writes a scenario to start from");
             return None;
         }
         let custom = self.custom_instances();
@@ -84,7 +85,7 @@ impl<'a> Lowering<'a> {
             let path = format!("instances[{index}]");
             if instance::find(&written.name).is_some() || out.iter().any(|other| other.name == written.name) {
                 let message = format!("there is an instance type `{}` already", written.name);
-                self.error("E005", &format!("{path}.name"), message);
+                self.error("E005", &format!("{path}.name"), message).hint("give it another name");
             }
             let memory = self.size(&format!("{path}.memory"), &written.memory);
             out.push(InstanceType {
@@ -123,7 +124,8 @@ impl<'a> Lowering<'a> {
                     at = next;
                 }
                 Some(_) => {
-                    self.error("E015", &path, format!("region `{}` is like itself", regions[index].name));
+                    self.error("E015", &path, format!("region `{}` is like itself", regions[index].name))
+                        .hint("let one of these regions say what it has");
                     return merged;
                 }
                 None => {
@@ -167,10 +169,12 @@ impl<'a> Lowering<'a> {
         let name = &self.scenario.regions[index].name;
         let path = format!("regions[{index}]");
         if name.is_empty() || name.contains(['/', ' ']) {
-            self.error("E015", &format!("{path}.name"), "a region's name has no spaces and no `/`, and is not empty");
+            self.error("E015", &format!("{path}.name"), "a region's name has no spaces and no `/`, and is not empty")
+                .hint("call it as AWS does, as `us-east-1`");
         }
         if self.geography.region(name).is_some() {
-            self.error("E005", &format!("{path}.name"), format!("there are two regions `{name}`"));
+            self.error("E005", &format!("{path}.name"), format!("there are two regions `{name}`"))
+                .hint("give one of them another name");
         }
         let id = self.geography.regions.next_id();
         let mut zones = Vec::new();
@@ -178,10 +182,12 @@ impl<'a> Lowering<'a> {
         for (number, zone) in names.iter().enumerate() {
             let path = format!("regions[{at}].zones[{number}]");
             if zone.is_empty() || zone.contains(['/', ' ']) {
-                self.error("E015", &path, "a zone's name has no spaces and no `/`, and is not empty");
+                self.error("E015", &path, "a zone's name has no spaces and no `/`, and is not empty")
+                    .hint("a letter will do, as `a`");
             }
             if names[..number].contains(zone) {
-                self.error("E005", &path, format!("there are two zones `{zone}` in `{name}`"));
+                self.error("E005", &path, format!("there are two zones `{zone}` in `{name}`"))
+                    .hint("give one of them another name");
             }
             zones.push(self.geography.zones.push(ZoneSpec { name: zone.as_str().into(), region: id }));
         }
@@ -211,10 +217,11 @@ impl<'a> Lowering<'a> {
         let least = u64::from(matches!(role, KindRole::Nomad));
         if servers.count < least || servers.count > SERVERS_MAX {
             let message = format!("a region has {least} to {SERVERS_MAX} of these servers, not {}", servers.count);
-            self.error("E013", &format!("{path}.count"), message);
+            self.error("E013", &format!("{path}.count"), message).hint("3 or 5 are usual");
         } else if servers.count > 0 && servers.count.is_multiple_of(2) {
             let message = format!("{} servers tolerate no more failures than {}", servers.count, servers.count - 1);
-            self.warning("W003", &format!("{path}.count"), message);
+            let hint = format!("write {} or {}", servers.count - 1, servers.count + 1);
+            self.warning("W003", &format!("{path}.count"), message).hint(hint);
         }
         Kind {
             path: path.to_owned(),
@@ -258,7 +265,7 @@ impl<'a> Lowering<'a> {
             let plain = |text: &str| !text.is_empty() && !text.contains(['/', ' ', '"']);
             if !plain(prefix) || !plain(&group.datacenter) {
                 let message = "a datacenter's name has no spaces and no `/`, and is not empty";
-                self.error("E015", &format!("{path}.datacenter"), message);
+                self.error("E015", &format!("{path}.datacenter"), message).hint("letters, digits and `-` will do");
             }
             if ["nomad", "consul"].contains(&prefix.as_str()) {
                 self.error("E005", &path, format!("machines called `{prefix}-1` are the servers"))
@@ -442,7 +449,7 @@ impl<'a> Lowering<'a> {
         };
         if reserved.cpu >= instance.cpu() || reserved.memory >= instance.usable || reserved.disk >= disk {
             let message = format!("nothing of a `{}` is left to the scheduler", instance.name);
-            self.error("E015", &format!("{path}.reserved"), message);
+            self.error("E015", &format!("{path}.reserved"), message).hint("reserve less, or take a larger `instance`");
         }
         let mut attributes = linux_attributes(instance, &group.drivers);
         attributes.extend(group.attributes.clone());

@@ -188,7 +188,8 @@ impl Lowering<'_> {
                 for (number, zones) in among.iter().enumerate() {
                     let path = format!("{path}.among[{number}]");
                     if zones.is_empty() {
-                        self.error("E015", &path, "machines are in at least one zone");
+                        self.error("E015", &path, "machines are in at least one zone")
+                            .hint("name zones, as `[\"a\", \"b\"]`");
                     }
                     if let Some((_, twice)) = zones.iter().enumerate().find(|(at, zone)| zones[..*at].contains(*zone)) {
                         self.error("E015", &path, format!("zone `{twice}` is there twice")).hint("name each zone once");
@@ -213,7 +214,7 @@ impl Lowering<'_> {
             }
         };
         if options.is_empty() && self.findings.len() == found {
-            self.error("E015", &format!("{path}.among"), "there is nothing to choose from");
+            self.error("E015", &format!("{path}.among"), "there is nothing to choose from").hint("name at least two");
         }
         Some(Axis { name, options, ordered })
     }
@@ -228,12 +229,14 @@ impl Lowering<'_> {
 
     fn range(&mut self, path: &str, (from, to, step): (u64, u64, u64)) -> Vec<String> {
         if step == 0 {
-            self.error("E006", &format!("{path}.step"), "a step of 0 goes nowhere");
+            self.error("E006", &format!("{path}.step"), "a step of 0 goes nowhere")
+                .hint("write 1 or more, or leave it out");
         } else if from > to {
             self.error("E006", &format!("{path}.from"), format!("the range from {from} to {to} is empty"))
                 .hint("let `from` be at most `to`");
         } else if (to - from) / step >= LIST_MAX as u64 {
-            self.error("E006", &format!("{path}.to"), format!("a range has at most {LIST_MAX} values"));
+            self.error("E006", &format!("{path}.to"), format!("a range has at most {LIST_MAX} values"))
+                .hint("narrow it, or take a longer `step`");
         } else {
             return numbers(from, to, step).map(|count| count.to_string()).collect();
         }
@@ -314,7 +317,8 @@ impl Lowering<'_> {
                 }
                 Under::Timeline { name, entries } => {
                     if entries.is_empty() {
-                        self.error("E015", &format!("{path}.entries"), "nothing happens in this timeline");
+                        self.error("E015", &format!("{path}.entries"), "nothing happens in this timeline")
+                            .hint("write its entries, or `AsWritten` for the timeline of the scenario alone");
                     }
                     out.push(Case { name: name.clone(), entries: entries.clone(), leader: None });
                 }
@@ -339,7 +343,8 @@ impl Lowering<'_> {
                 "E006",
                 "plan.under",
                 format!("{} cases are more than cossim judges by ({CASES_MAX})", out.len()),
-            );
+            )
+            .hint("name fewer, or one `region`");
         }
         out
     }
@@ -348,13 +353,14 @@ impl Lowering<'_> {
     fn within_run(&mut self, path: &str, at: &schema::DurationText) {
         let (at, end) = (quantity::duration(&at.0), quantity::duration(&self.scenario.duration.0));
         let error = match (at, end) {
-            (Err(error), _) => ("E003", error.to_string()),
+            (Err(error), _) => ("E003", error.to_string(), error.hint()),
             (Ok(at), Ok(end)) if at >= end && !end.is_zero() => {
-                ("E007", format!("nothing happens at {at}: the run ends at {end}"))
+                let message = format!("nothing happens at {at}: the run ends at {end}");
+                ("E007", message, "make `duration` longer, or let it happen earlier".to_owned())
             }
             (Ok(_), _) => return,
         };
-        self.error(error.0, path, error.1);
+        self.error(error.0, path, error.1).hint(error.2);
     }
 
     /// Warns of an outage after which the run ends before anybody must have noticed: every fleet survives that.

@@ -15,6 +15,7 @@ use crate::model::job::Reschedule;
 use crate::model::job::Restart;
 use crate::model::job::RestartMode;
 use crate::model::job::Update;
+use crate::scenario::import::launch::CRON;
 use crate::scenario::import::launch::utc_offset;
 use crate::scenario::schema;
 
@@ -105,7 +106,8 @@ impl Lowering<'_> {
     /// What makes a job run.
     pub(super) fn launch(&mut self, path: &str, written: &schema::Job) -> Launch {
         if let (Some(_), Some(_)) = (&written.periodic, &written.parameterized) {
-            self.error("E011", &format!("{path}.parameterized"), "a job is periodic or parameterized, not both");
+            self.error("E011", &format!("{path}.parameterized"), "a job is periodic or parameterized, not both")
+                .hint("leave one of the two out");
         }
         if let Some(periodic) = &written.periodic {
             return self.periodic(&format!("{path}.periodic"), periodic);
@@ -137,8 +139,7 @@ impl Lowering<'_> {
                 enabled: written.enabled,
             }),
             Err(error) => {
-                self.error("E011", &format!("{path}.cron"), error.to_string())
-                    .hint("write minute, hour, day of month, month and day of week, as `*/15 * * * *`");
+                self.error("E011", &format!("{path}.cron"), error.to_string()).hint(CRON);
                 Launch::Registration
             }
         }

@@ -66,7 +66,8 @@ impl Lowering<'_> {
                 for reason in reasons(job, group, &candidates) {
                     let message =
                         format!("task group `{}` of job `{}` will wait unplaced: {reason}", group.name, job.name);
-                    warnings.push(Diagnostic::warning("W006", message).at(Some(placed.place(Part::Group(index)))));
+                    let warning = Diagnostic::warning("W006", message).at(Some(placed.place(Part::Group(index))));
+                    warnings.push(warning.hint("add machines that have what it asks for, or let it ask for less"));
                 }
             }
         }

@@ -122,7 +122,7 @@ impl Lowering<'_> {
         let jitter = self.duration_or(&format!("{path}.jitter"), written.jitter.as_ref(), Duration::ZERO);
         if jitter > delay * JITTER_MAX {
             let message = format!("a jitter of {jitter} is more than {JITTER_MAX} times the delay of {delay}");
-            self.error("E015", &format!("{path}.jitter"), message);
+            self.error("E015", &format!("{path}.jitter"), message).hint("write less, or a longer `delay`");
         }
         // One standard deviation of the logarithm above the median, which 15.9 % are beyond.
         let share = if delay.is_zero() { 0.0 } else { jitter.as_secs_f64() / delay.as_secs_f64() };
@@ -140,7 +140,8 @@ impl Lowering<'_> {
         for (index, written) in self.scenario.services.iter().enumerate() {
             let path = format!("services[{index}]");
             if out.iter().any(|other| *other.name == *written.name) {
-                self.error("E005", &format!("{path}.name"), format!("there are two services `{}`", written.name));
+                self.error("E005", &format!("{path}.name"), format!("there are two services `{}`", written.name))
+                    .hint("put what they say into one of them");
             }
             if !declared.contains(&written.name) {
                 let hint = crate::scenario::suggest::hint(&written.name, declared.iter().map(String::as_str));
@@ -199,7 +200,8 @@ impl Lowering<'_> {
                         "E015",
                         &format!("{path}.p99"),
                         format!("the 99th percentile {p99} is below the median {p50}"),
-                    );
+                    )
+                    .hint("let `p99` be at least `p50`");
                 }
                 ServiceTime::Lognormal { p50, p99 }
             }
@@ -211,7 +213,8 @@ impl Lowering<'_> {
                         "E015",
                         &format!("{path}.high"),
                         format!("the largest {high} is not above the smallest {low}"),
-                    );
+                    )
+                    .hint("let `high` be above `low`");
                 }
                 let alpha = self.number(&format!("{path}.alpha"), *alpha, 0.01..=100.0);
                 ServiceTime::BoundedPareto { low, high, alpha }
@@ -357,7 +360,8 @@ impl Lowering<'_> {
         for (index, written) in self.scenario.traffic.iter().enumerate() {
             let path = format!("traffic[{index}]");
             if out.as_slice().iter().any(|other| *other.name == *written.name) {
-                self.error("E005", &format!("{path}.name"), format!("there are two streams `{}`", written.name));
+                self.error("E005", &format!("{path}.name"), format!("there are two streams `{}`", written.name))
+                    .hint("give one of them another name");
             }
             let start = self.duration_or(&format!("{path}.start"), written.start.as_ref(), warmup);
             if start >= duration && !duration.is_zero() {
@@ -365,17 +369,15 @@ impl Lowering<'_> {
                     "E007",
                     &format!("{path}.start"),
                     format!("it starts at {start}, the run ends at {duration}"),
-                );
+                )
+                .hint("make `duration` longer, or let it start earlier");
             }
             let rates_per_second = self.rates(&path, written);
             let address = written.to.trim().trim_start_matches("http://").trim_start_matches("https://");
             let (host, rest) = address.split_at(address.find('/').unwrap_or(address.len()));
             if address.is_empty() || address.contains(char::is_whitespace) {
-                self.error(
-                    "E015",
-                    &format!("{path}.to"),
-                    "a stream goes to a host and a path, as `shop.example.com/cart`",
-                );
+                self.error("E015", &format!("{path}.to"), "a stream goes to a host and a path")
+                    .hint("write them without spaces, as `shop.example.com/cart`");
             }
             let ingress = self.traffic_ingress(&path, written, ingresses);
             out.push(TrafficSpec {
@@ -425,7 +427,8 @@ impl Lowering<'_> {
                     "E007",
                     &format!("{path}[0]"),
                     "changes of the rate are in order of time, each later than the one before",
-                );
+                )
+                .hint("sort them, and let the first be later than `0s`");
             }
             rates.push((at, self.number(&format!("{path}[1]"), rate, 0.0..=10_000_000.0)));
         }

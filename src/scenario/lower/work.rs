@@ -234,8 +234,7 @@ impl Lowering<'_> {
         self.known_to_release(&job, &origin);
         for broken in rules::broken(&job) {
             let place = Place { source: origin.source, span: origin.spots.of_broken(&broken) };
-            let finding = Diagnostic::error("E011", broken.message).at(Some(place));
-            self.report(finding);
+            self.report(Diagnostic::error("E011", broken.message).at(Some(place)).hint(broken.hint));
         }
         rules::drop_empty_updates(&mut job);
         let origin = Arc::new(origin);
