@@ -219,14 +219,16 @@ impl Late {
         if !self.others.is_empty() && self.soon.first().is_some_and(|last| last.key() < entry.key()) {
             return self.defer(entry);
         }
-        // Most are due before all but a few, which make room one by one.
+        // Most are due before all but a few: the search begins with the soonest.
+        let is_sooner = |at: usize| self.soon[at].key() < entry.key();
         let mut at = self.soon.len();
-        self.soon.push(entry);
-        while at > 0 && self.soon[at - 1].key() < entry.key() {
-            self.soon[at] = self.soon[at - 1];
+        while at >= STRIDE && is_sooner(at - STRIDE) {
+            at -= STRIDE;
+        }
+        while at > 0 && is_sooner(at - 1) {
             at -= 1;
         }
-        self.soon[at] = entry;
+        self.soon.insert(at, entry);
         if self.soon.len() > SOON_MAX {
             self.thin();
         }
@@ -356,6 +358,8 @@ const LEVELS: usize = 11;
 const CROWD: u32 = 512;
 /// So many late events are kept sorted; found by measurement.
 const SOON_MAX: usize = 64;
+/// The list is searched in steps of so many first.
+const STRIDE: usize = 4;
 /// Entries per chunk.
 const CHUNK: usize = 16;
 const NONE: u32 = u32::MAX;
