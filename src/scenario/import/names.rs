@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::policy::{LEFT_OUT, Reader};
+use super::policy::{GIVE_VALUE, LEFT_OUT, Reader};
 use super::tree::Attribute;
 use super::tree::Body;
 use super::tree::Kind;
@@ -15,7 +15,8 @@ pub(super) struct Names<'a> {
     pub(super) attributes: &'a [&'a str],
     /// `name { … }`; also `name = { … }`, or a list of these (HCL1).
     pub(super) blocks: &'a [&'a str],
-    /// The same, of which only the text counts: what they hold need not be known.
+    /// The same, of which only the text counts: what they hold need not be known, so that any expression does, and
+    /// `null` is as if they were left out.
     pub(super) texts: &'a [&'a str],
     /// Left out though it matters, and what to do about it.
     pub(super) matters: &'a [(&'a str, &'a str)],
@@ -60,15 +61,20 @@ impl Reader {
     fn as_block(&mut self, attribute: &Attribute, holder: &str, names: &Names<'_>) {
         let word = attribute.key.as_str();
         let is_object = |kind: &Kind| matches!(kind, Kind::Object(_));
-        let message = match &attribute.value.kind {
+        let label = if LABELLED.contains(&word) { " \"name\"" } else { "" };
+        let (message, hint) = match &attribute.value.kind {
             Kind::Object(_) => return,
             Kind::List(items) if items.iter().all(|item| is_object(&item.kind)) => return,
-            Kind::Unknown(_) if names.texts.contains(&word) => return,
-            Kind::Unknown(raw) => format!("`{raw}` cannot be evaluated, and `{word}` in this {holder} needs a block"),
-            _ => format!("`{word}` in this {holder} is written as an attribute"),
+            Kind::Unknown(_) | Kind::Null if names.texts.contains(&word) => return,
+            Kind::Unknown(raw) => (
+                format!("`{raw}` cannot be evaluated, and `{word}` in this {holder} needs a block"),
+                GIVE_VALUE.to_owned(),
+            ),
+            _ => (
+                format!("`{word}` in this {holder} is written as an attribute"),
+                format!("`{word}` is a block: write `{word}{label} {{ … }}`"),
+            ),
         };
-        let label = if LABELLED.contains(&word) { " \"name\"" } else { "" };
-        let hint = format!("`{word}` is a block: write `{word}{label} {{ … }}`");
         self.error("E010", attribute.span.clone(), message, hint);
     }
 

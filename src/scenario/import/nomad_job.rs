@@ -16,16 +16,19 @@ use hcl::edit::structure;
 use super::defaults;
 use super::legacy;
 use super::names::Names;
+use super::policy::GIVE_VALUE;
 use super::policy::Reader;
 use super::rules::Piece;
 use super::spots::GroupSpots;
 use super::spots::Spot;
 use super::spots::Spots;
+use super::tree::Attribute;
 use super::tree::Block;
 use super::tree::Body;
 use super::tree::Builder;
 use super::tree::Kind;
 use super::tree::Mistake;
+use super::tree::Value;
 use crate::base::ordered::OrdMap;
 use crate::base::units::Mebibytes;
 use crate::base::units::MegaHertz;
@@ -97,13 +100,17 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
     for Mistake { span, message, hint } in std::mem::take(&mut builder.mistakes) {
         reader.error("E010", span, message, hint);
     }
+    let before = reader.findings.len();
     reader.known(&body, "job file", &FILE);
     let jobs = body.blocks("job");
+    let is_job = |finding: &Finding| body.attribute("job").is_some_and(|job| job.span == finding.span);
     match jobs.as_slice() {
         [block] => {
             let imported = reader.job(block);
             (imported, reader.findings)
         }
+        // What is wrong with it was said.
+        [] if reader.findings[before..].iter().any(is_job) => (None, reader.findings),
         [] => {
             reader.error("E010", 0..0, "there is no `job` block in the file", "write `job \"name\" { … }`");
             (None, reader.findings)
@@ -252,7 +259,7 @@ impl Reader {
         job.constraints = self.constraints(body);
         job.affinities = self.affinities(body);
         job.spreads = self.spreads(body);
-        job.meta = self.map(body, "meta");
+        job.meta = self.map(body, "job", "meta");
     }
 
     fn group(
@@ -294,7 +301,7 @@ impl Reader {
         }
         let scope = Scope { job, group: name, task: None };
         group.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
-        group.meta = self.map(body, "meta");
+        group.meta = self.map(body, "group", "meta");
         if let Some(delay) = self.span(body, "shutdown_delay") {
             group.shutdown_delay = delay;
         }
@@ -348,7 +355,7 @@ impl Reader {
         task.constraints = self.constraints(body);
         task.affinities = self.affinities(body);
         task.services = body.blocks("service").iter().map(|block| self.service(block, scope)).collect();
-        task.meta = self.map(body, "meta");
+        task.meta = self.map(body, "task", "meta");
         task.leader = self.truth(body, "leader").unwrap_or(false);
         if let Some(timeout) = self.span(body, "kill_timeout") {
             task.kill_timeout = timeout;
@@ -378,7 +385,7 @@ impl Reader {
             self.resources(&block.body, &mut task, spots);
         }
         for kept in TASK_TEXT {
-            if let Some(attribute) = body.attribute(kept) {
+            if let Some(attribute) = body.attribute(kept).filter(|attribute| attribute.value.kind != Kind::Null) {
                 let holder = Body { attributes: vec![attribute.clone()], blocks: Vec::new() };
                 holder.canonical(&mut task.config);
             }
@@ -426,9 +433,13 @@ impl Reader {
         first
     }
 
-    /// Key and value pairs of a block or an object.
-    fn map(&mut self, body: &Body, name: &str) -> OrdMap<String, String> {
+    /// Key and value pairs of a block or an object. An expression may come to one, only nobody knows to which.
+    fn map(&mut self, body: &Body, holder: &str, name: &str) -> OrdMap<String, String> {
         let mut out = OrdMap::new();
+        if let Some(Attribute { span, value: Value { kind: Kind::Unknown(raw), .. }, .. }) = body.attribute(name) {
+            let message = format!("`{name}` in this {holder} is taken as empty: `{raw}` cannot be evaluated");
+            self.warn(span.clone(), message, GIVE_VALUE);
+        }
         for block in body.blocks(name) {
             let keys: Vec<&str> = block.body.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
             let nested: Vec<&str> = block.body.blocks.iter().map(|block| block.name.as_str()).collect();
@@ -523,7 +534,6 @@ const JOB: Names<'_> = Names {
         "constraint",
         "affinity",
         "spread",
-        "meta",
         "update",
         "migrate",
         "reschedule",
@@ -533,7 +543,7 @@ const JOB: Names<'_> = Names {
         "task",
         "ui",
     ],
-    texts: INHERITED_TEXT,
+    texts: HOLDER_TEXT,
     matters: &[("multiregion", "say in the scenario which regions it is registered in")],
 };
 const GROUP: Names<'_> = Names {
@@ -550,10 +560,9 @@ const GROUP: Names<'_> = Names {
         "ephemeral_disk",
         "volume",
         "service",
-        "meta",
         "task",
     ],
-    texts: INHERITED_TEXT,
+    texts: HOLDER_TEXT,
     matters: &[("scaling", "no autoscaler runs; counts change by the timeline")],
 };
 const VOLUME: Names<'_> = Names {
@@ -568,7 +577,6 @@ const TASK: Names<'_> = Names {
         "constraint",
         "affinity",
         "service",
-        "meta",
         "restart",
         "lifecycle",
         "resources",
@@ -580,7 +588,7 @@ const TASK: Names<'_> = Names {
         "csi_plugin",
         "consul",
     ],
-    texts: TASK_TEXT,
+    texts: &["config", "env", "artifact", "template", "vault", "meta"],
     matters: &[("scaling", "no autoscaler runs")],
 };
 const RESOURCES: Names<'_> = Names {
@@ -593,6 +601,8 @@ const RESOURCES: Names<'_> = Names {
 const TASK_TEXT: &[&str] = &["config", "env", "artifact", "template", "vault"];
 /// Of these blocks of jobs and groups too.
 const INHERITED_TEXT: &[&str] = &["vault", "consul"];
+/// What counts as text in jobs and groups.
+const HOLDER_TEXT: &[&str] = &["vault", "consul", "meta"];
 
 #[cfg(test)]
 #[path = "nomad_job_tests.rs"]

@@ -384,8 +384,13 @@ fn blocks_and_attributes_are_not_each_other() {
         let hint = format!("`{word}` is a block: write `{word}{label} {{ … }}`");
         assert_eq!(only_error(&text), (word.to_owned(), message, hint));
     }
-    let (_, message, _) = only_error(&with_task("meta = jsondecode(\"{}\")"));
-    assert_eq!(message, "`jsondecode(\"{}\")` cannot be evaluated, and `meta` in this task needs a block");
+    let (_, message, hint) = only_error(&with_task("restart = jsondecode(\"{}\")"));
+    assert_eq!(message, "`jsondecode(\"{}\")` cannot be evaluated, and `restart` in this task needs a block");
+    assert_eq!(hint, "write the value itself, or a variable that is given one in `vars`");
+    let (place, message, hint) = only_error("job = \"x\"\n");
+    assert_eq!((place.as_str(), message.as_str()), ("job", "`job` in this job file is written as an attribute"));
+    assert_eq!(hint, "`job` is a block: write `job \"name\" { … }`");
+    assert_eq!(only_error("job = []\n").1, "there is no `job` block in the file");
     let (place, message, _) = only_error(&with_task("meta {\n a = [1]\n}"));
     assert_eq!((place.as_str(), message.as_str()), ("[1]", "`a` needs a text"));
 }
@@ -401,6 +406,36 @@ fn objects_count_as_blocks() {
     assert_eq!((task.services.len(), task.meta["owner"].as_str()), (2, "me"));
     assert_eq!(task.restart.as_ref().map(|restart| restart.attempts), Some(7));
     assert!(task.config.contains("port_map"), "{}", task.config);
+}
+
+#[test]
+fn metadata_may_be_any_expression() {
+    let in_job = |inner: &str| with_task("").replace("group \"g\"", &format!("{inner}\n group \"g\""));
+    let in_group = |inner: &str| with_task("").replace("task \"t\"", &format!("{inner}\n task \"t\""));
+    let in_service = |inner: &str| in_group(&format!("service {{\n name = \"s\"\n{inner}\n}}"));
+    let plain = read(&with_task("")).job;
+    for value in ["zipmap([\"a\"], [\"b\"])", "jsondecode(\"{}\")", "null", "true ? null : { a = \"b\" }"] {
+        let meta = format!("meta = {value}");
+        for (text, holder) in [(in_job(&meta), "job"), (in_group(&meta), "group"), (with_task(&meta), "task")] {
+            let message = format!("`meta` in this {holder} is taken as empty: `{value}` cannot be evaluated");
+            let expected = if value.contains("null") { vec![] } else { vec![("W001", message, "meta".to_owned())] };
+            assert_eq!(found(&text, Severity::Warning), expected);
+            assert_eq!(read(&text).job, plain, "{holder} with {meta}");
+        }
+        let check = format!("check {{\n type = \"tcp\"\n interval = \"10s\"\n header = {value}\n}}");
+        for unread in [meta, format!("canary_meta = {value}"), format!("tagged_addresses = {value}"), check] {
+            assert_eq!(said(&in_service(&unread), Severity::Warning), Vec::<String>::new(), "{unread}");
+            read(&in_service(&unread));
+        }
+    }
+    assert_eq!(read(&with_task("env = null")).job, plain);
+}
+
+#[test]
+fn what_is_left_out_may_stay_so() {
+    let (_, findings) = import(&with_task("numa {\n}\n volume \"v\" {\n}"), &BTreeMap::new());
+    let hints: Vec<_> = findings.iter().map(|finding| finding.hint.as_deref().unwrap_or_default()).collect();
+    assert_eq!(hints, ["leave it so, unless the answer depends on it"; 2]);
 }
 
 #[test]

@@ -53,14 +53,7 @@ impl Reader {
     }
 
     pub(super) fn ignored(&mut self, span: Range<usize>, name: &str, holder: &str) {
-        let message = format!("`{name}` in this {holder} is left out");
-        self.push(Finding {
-            severity: Severity::Warning,
-            code: "W001",
-            message,
-            span,
-            hint: Some(LEFT_OUT.to_owned()),
-        });
+        self.warn(span, format!("`{name}` in this {holder} is left out"), LEFT_OUT);
     }
 
     pub(super) fn warn(&mut self, span: Range<usize>, message: String, hint: &str) {
@@ -83,10 +76,9 @@ impl Reader {
     /// A value that could not be evaluated, or is of another type.
     pub(super) fn wrong(&mut self, value: &Value, key: &str, expected: &str) {
         let (message, hint) = match &value.kind {
-            Kind::Unknown(raw) => (
-                format!("`{raw}` cannot be evaluated, and `{key}` needs {expected}"),
-                "write the value itself, or a variable that is given one in `vars`".to_owned(),
-            ),
+            Kind::Unknown(raw) => {
+                (format!("`{raw}` cannot be evaluated, and `{key}` needs {expected}"), GIVE_VALUE.to_owned())
+            }
             _ => (format!("`{key}` needs {expected}"), format!("write {expected}")),
         };
         self.error("E010", value.span.clone(), message, hint);
@@ -477,12 +469,12 @@ impl Reader {
                     "namespace",
                     "kind",
                 ],
-                blocks: &["check", "meta", "canary_meta", "tagged_addresses", "identity"],
+                blocks: &["check", "identity"],
+                texts: &["meta", "canary_meta", "tagged_addresses"],
                 matters: &[
                     ("connect", "requests go to the service itself, not through a sidecar"),
                     ("check_restart", "failing checks do not restart the task"),
                 ],
-                ..Names::default()
             },
         );
         self.on_update(body, "service");
@@ -503,7 +495,7 @@ impl Reader {
             _ => {
                 let message = format!("`{word}` is no `on_update` of a {holder}");
                 let hint = "write `require_healthy`, `ignore_warnings` or `ignore`";
-                self.error("E010", span, message, hint.to_owned());
+                self.error("E010", span, message, hint);
             }
         }
     }
@@ -546,7 +538,7 @@ impl Reader {
             "check",
             &Names {
                 attributes: CHECK_ATTRIBUTES,
-                blocks: &["header"],
+                texts: &["header"],
                 matters: &[("check_restart", "failing checks do not restart the task")],
                 ..Names::default()
             },
@@ -633,6 +625,8 @@ const CHECK_ATTRIBUTES: &[&str] = &[
     "notes",
 ];
 /// What to do about something that is left out, unless more is known.
-pub(super) const LEFT_OUT: &str = "nothing, unless what is asked depends on it";
+pub(super) const LEFT_OUT: &str = "leave it so, unless the answer depends on it";
+/// What to do about an expression that cannot be evaluated.
+pub(super) const GIVE_VALUE: &str = "write the value itself, or a variable that is given one in `vars`";
 /// After so many findings the rest is noise.
 const FINDINGS_MAX: usize = 100;
