@@ -30,7 +30,7 @@ pub fn end_at_once() {
 fn set_handler() {
     drop(ctrlc::set_handler(|| {
         if AT_ONCE.load(Ordering::Relaxed) || REQUESTED.swap(true, Ordering::Relaxed) {
-            staged::clear();
+            let _kept = staged::clear();
             std::process::exit(i32::from(super::Exit::Interrupted.code()));
         }
     }));

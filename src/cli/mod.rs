@@ -277,7 +277,7 @@ pub fn main() -> ExitCode {
         let cause = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
         let place = panic.location().map(ToString::to_string);
         Output::standard().say(&broken_promise(cause, place.as_deref(), seed_under_way()));
-        staged::clear();
+        let _kept = staged::clear();
         std::process::exit(i32::from(Exit::Broken.code()));
     }));
     ExitCode::from(from_arguments(std::env::args_os()).code())

@@ -140,11 +140,15 @@ impl Folder {
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(failed(parent))?;
         let name = target.file_name().map_or("report".into(), |name| name.to_string_lossy().into_owned());
-        let staging = parent.join(format!(".{name}.{}", std::process::id()));
-        let _ = fs::remove_dir_all(&staging);
+        let staging = Staged::new(parent.join(format!(".{name}.{}", std::process::id())));
+        let path = staging.path();
         // Only tried: a process that is killed while it simulates leaves nothing behind.
-        fs::create_dir(&staging).and_then(|()| fs::remove_dir(&staging)).map_err(failed(&staging))?;
-        Ok(Self { target, staging: Staged::new(staging) })
+        let tried = staging.begin(|| {
+            let _ = fs::remove_dir_all(path);
+            fs::create_dir(path).and_then(|()| fs::remove_dir(path))
+        });
+        tried.map_err(failed(path))?;
+        Ok(Self { target, staging })
     }
 
     /// Opens a place for a baseline. What stands there may only be another baseline, which is going to be replaced and
@@ -204,12 +208,13 @@ impl Folder {
     /// Writes files beside the target. Returns their checksums.
     fn stage(&self, files: &[(String, Content<'_>)]) -> Result<Checksums, FolderError> {
         let staging = self.staging.path();
-        fs::create_dir_all(staging).map_err(failed(staging))?;
+        self.staging.begin(|| fs::create_dir_all(staging)).map_err(failed(staging))?;
         let mut sums = Checksums::default();
         for (name, content) in files {
             let path = staging.join(name);
             let write = || -> io::Result<u64> {
-                let mut file = Summed { to: io::BufWriter::new(fs::File::create(&path)?), sum: Xxh3::new() };
+                let created = self.staging.begin(|| fs::File::create(&path))?;
+                let mut file = Summed { to: io::BufWriter::new(created), sum: Xxh3::new() };
                 content.write(&mut file)?;
                 file.to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
                 Ok(file.sum.digest())
@@ -219,11 +224,11 @@ impl Folder {
         Ok(sums)
     }
 
-    /// Puts what is staged in the target's place.
-    fn replace(&self) -> Result<(), FolderError> {
+    /// Puts what is staged in the target's place. Returns where is now what stood there.
+    fn replace(&self) -> Result<Option<PathBuf>, FolderError> {
         let staging = self.staging.path();
         if !self.target.exists() {
-            return fs::rename(staging, &self.target).map_err(failed(&self.target));
+            return fs::rename(staging, &self.target).map(|()| None).map_err(failed(&self.target));
         }
         let old = old_beside(staging);
         let _ = fs::remove_dir_all(&old);
@@ -232,8 +237,7 @@ impl Folder {
             let _ = fs::rename(&old, &self.target);
             return Err(FolderError::Write { path: self.target.clone(), cause });
         }
-        let _ = fs::remove_dir_all(&old);
-        Ok(())
+        Ok(Some(old))
     }
 }
 
@@ -453,9 +457,8 @@ fn put(target: &Path, file: &str, bytes: &[u8]) -> Result<PathBuf, RebuildError>
     let whole = fs::canonicalize(target).map_err(|cause| unread((target.to_owned(), cause)))?;
     let name = whole.file_name().map_or("report".into(), |name| name.to_string_lossy());
     let staging = Staged::new(whole.with_file_name(format!(".{name}.{}.{file}", std::process::id())));
-    let rename = || staging.settle(|| fs::rename(staging.path(), &place));
-    let write = || fs::write(staging.path(), bytes).and_then(|()| rename());
-    write().map_err(|cause| RebuildError::Write { path: place.clone(), cause })?;
+    let write = || fs::write(staging.path(), bytes).and_then(|()| fs::rename(staging.path(), &place));
+    staging.settle(|| write().map(|()| None)).map_err(|cause| RebuildError::Write { path: place.clone(), cause })?;
     Ok(place)
 }
 
@@ -509,7 +512,7 @@ mod tests {
     impl Folder {
         fn put(&self, files: &[(String, Content<'_>)]) -> Result<(), FolderError> {
             self.stage(files)?;
-            self.replace()
+            self.staging.settle(|| self.replace())
         }
     }
 

@@ -5,9 +5,9 @@
 pub mod chart;
 pub mod comparison;
 mod escape;
-pub mod explain;
 pub mod staged;
 pub mod folder;
+pub mod explain;
 mod frame;
 mod hit;
 pub mod reason;
