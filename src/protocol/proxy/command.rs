@@ -91,14 +91,16 @@ pub enum Mistake {
 /// Reads a configuration, commands in order.
 pub fn parse_config(text: &str) -> Result<Vec<Command>, CommandError> {
     let mut commands = Vec::new();
-    for (index, line) in text.split('\n').enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') || line.starts_with("//") {
-            continue;
-        }
+    for (index, line) in lines(text) {
         commands.push(parse_line(line).map_err(|mistake| CommandError { line: index + 1, mistake })?);
     }
     Ok(commands)
+}
+
+/// The lines of a configuration that are commands, or ought to be, each with its number from zero.
+pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_command = |line: &str| !line.is_empty() && !line.starts_with('#') && !line.starts_with("//");
+    text.split('\n').map(str::trim).enumerate().filter(move |(_, line)| is_command(line))
 }
 
 fn parse_line(line: &str) -> Result<Command, Mistake> {

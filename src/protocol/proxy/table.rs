@@ -36,6 +36,15 @@ pub enum TableError {
     NoMatch,
 }
 
+/// How far it came with a configuration that makes no table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Commands before the one that failed; none are carried out where some line is no command.
+    pub carried_out: usize,
+    /// What is wrong.
+    pub error: TableError,
+}
+
 /// Targets that share host and path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -131,13 +140,21 @@ impl Table {
 
     /// Carries out the commands strictly in order.
     pub fn of(configuration: &Configuration, release: Release) -> Result<Self, TableError> {
+        Self::build(configuration, release).map_err(|refusal| refusal.error)
+    }
+
+    /// The same; on an error, also where it is.
+    pub fn build(configuration: &Configuration, release: Release) -> Result<Self, Refusal> {
         let mut draft = Draft { hosts: OrdMap::new(), added: OrdSet::new(), release };
-        for order in configuration.orders()? {
-            match order {
-                Order::Add(addition) => draft.add(addition)?,
-                Order::Delete(delete) => draft.delete(delete)?,
-                Order::Weigh(weigh) => draft.weigh(weigh)?,
-            }
+        let at = |carried_out: usize| move |error| Refusal { carried_out, error };
+        let orders = configuration.orders().map_err(|error| at(0)(error.into()))?;
+        for (place, order) in orders.enumerate() {
+            let done = match order {
+                Order::Add(addition) => draft.add(addition),
+                Order::Delete(delete) => draft.delete(delete),
+                Order::Weigh(weigh) => draft.weigh(weigh),
+            };
+            done.map_err(at(place))?;
         }
         Ok(draft.finish())
     }
@@ -332,7 +349,8 @@ fn index(index: usize) -> u32 {
 }
 
 struct Draft {
-    hosts: OrdMap<String, Vec<Route>>,
+    /// By name; the routes of each by path.
+    hosts: OrdMap<String, OrdMap<String, Route>>,
     /// Hashes of all targets ever added, each with its route's place: what is not here is no repetition.
     added: OrdSet<u64>,
     release: Release,
@@ -343,16 +361,16 @@ impl Draft {
         let Addition { host, path, target, hash } = addition;
         let target = self.fit(target.as_ref().map_err(Clone::clone)?);
         let is_first = self.added.insert(*hash);
-        let routes = self.hosts.get_mut(host).map(|routes| routes.iter_mut().find(|route| route.path == *path));
-        if let Some(Some(route)) = routes {
+        if let Some(route) = self.hosts.get_mut(host).and_then(|routes| routes.get_mut(path)) {
             if is_first || !has_equal(route, &target) {
                 route.targets.push(target);
             }
             return Ok(());
         }
         let (glob, lower_path) = (Glob::compile(path)?, path.to_lowercase());
-        let (host, path, targets, shares) = (host.clone(), path.clone(), vec![target], Shares::default());
-        self.hosts.entry(host.clone()).or_default().push(Route { host, path, targets, shares, glob, lower_path });
+        let (targets, shares) = (vec![target], Shares::default());
+        let route = Route { host: host.clone(), path: path.clone(), targets, shares, glob, lower_path };
+        self.hosts.entry(host.clone()).or_default().insert(path.clone(), route);
         Ok(())
     }
 
@@ -367,13 +385,13 @@ impl Draft {
     fn delete(&mut self, delete: &Delete) -> Result<(), TableError> {
         let of_service = |target: &Arc<Target>| target.service == delete.service;
         if !delete.tags.is_empty() {
-            for route in self.hosts.values_mut().flatten() {
+            for route in self.hosts.values_mut().flat_map(OrdMap::values_mut) {
                 route.targets.retain(|target| {
                     !((delete.service.is_empty() || of_service(target)) && has_all(&target.tags, &delete.tags))
                 });
             }
         } else if delete.source.is_empty() {
-            for route in self.hosts.values_mut().flatten() {
+            for route in self.hosts.values_mut().flat_map(OrdMap::values_mut) {
                 route.targets.retain(|target| !of_service(target));
             }
         } else {
@@ -385,7 +403,7 @@ impl Draft {
             }
         }
         for routes in self.hosts.values_mut() {
-            routes.retain(|route| !route.targets.is_empty());
+            routes.retain(|_, route| !route.targets.is_empty());
         }
         self.hosts.retain(|_, routes| !routes.is_empty());
         Ok(())
@@ -414,13 +432,13 @@ impl Draft {
     /// silently misses; that is how fabio behaves.
     fn find(&mut self, source: &str) -> Option<&mut Route> {
         let (host, path) = split_source(source);
-        self.hosts.get_mut(host)?.iter_mut().find(|route| route.path == path)
+        self.hosts.get_mut(host)?.get_mut(&path)
     }
 
     fn finish(self) -> Table {
         let mut first_route = 0;
-        let hosts = self.hosts.into_iter().map(|(name, mut routes)| {
-            routes.sort_by(|a, b| b.path.cmp(&a.path));
+        let hosts = self.hosts.into_iter().map(|(name, routes)| {
+            let mut routes: Vec<Route> = routes.into_values().rev().collect();
             for route in &mut routes {
                 let fixed: Vec<f64> = route.targets.iter().map(|target| target.fixed_weight).collect();
                 route.shares = Shares::new(&fixed);
@@ -462,6 +480,15 @@ mod tests {
         let text = "route add a /x http://a:1/\nroute weight b /x weight 0.5";
         assert_eq!(Table::parse(text, Release::V1_6_3), Err(TableError::NoMatch));
         assert!(Table::parse(text, Release::V1_7_3).is_ok());
+    }
+
+    #[test]
+    fn routes_stand_by_descending_path_in_whatever_order_they_come() {
+        let text = "route add a h.com/b http://a:1/\nroute add a h.com/ http://a:2/\nroute add a h.com/c http://a:3/\n\
+                    route add b h.com/b http://b:1/\nroute del a h.com/c";
+        let table = Table::parse(text, Release::V1_7_3).unwrap();
+        let routes: Vec<_> = table.routes().map(|route| (route.path.as_str(), route.targets.len())).collect();
+        assert_eq!(routes, [("/b", 2), ("/", 1)]);
     }
 
     #[test]

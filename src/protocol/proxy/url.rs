@@ -1,11 +1,11 @@
 //! As much of Go's `net/url` as fabio's answers depend on: splitting, percent-encoding, printing.
 //!
-//! What is refused is what Go 1.14 to 1.24 refuse. Left out: the Go of fabio 1.5.10 takes ports that are no numbers,
+//! What is refused is what Go 1.14 to 1.24.7 refuse. Left out: the Go of fabio 1.5.10 takes ports that are no numbers,
 //! and control characters; a `?` without a query is not printed; bytes that are no UTF-8 are replaced.
 
 use std::fmt;
 
-/// Why a text is not a URL. The message is Go's.
+/// Why a text is not a URL. The message is Go's, but for how characters that do not print are escaped in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("parse {text:?}: {mistake}")]
 pub struct UrlError {

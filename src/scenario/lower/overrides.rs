@@ -13,11 +13,14 @@ use super::wiring::Ingresses;
 use crate::base::ordered::OrdSet;
 use crate::model::job::Job;
 use crate::model::topology::RegionId;
+use crate::protocol::proxy::command::lines;
+use crate::protocol::proxy::command::parse_config;
 use crate::protocol::proxy::configuration::Configuration;
 use crate::protocol::proxy::configuration::Piece;
 use crate::protocol::proxy::registry::CatalogEntry;
 use crate::protocol::proxy::registry::commands;
 use crate::protocol::proxy::release::Release;
+use crate::protocol::proxy::table::Refusal;
 use crate::protocol::proxy::table::Table;
 use crate::protocol::proxy::table::TableError;
 use crate::protocol::proxy::watcher::WatchConfig;
@@ -77,23 +80,19 @@ fn services_of<'j>(jobs: impl Iterator<Item = &'j Job>, datacenter: &str, releas
 
 /// The first line without a table, counted from zero, and why.
 fn refused(services: &Configuration, overrides: &str, release: Release) -> Option<(usize, TableError)> {
-    let lines: Vec<&str> = overrides.split('\n').collect();
-    let error_of = |count: usize| {
-        let piece = Arc::new(Piece::read(lines[..count].join("\n")));
-        Table::of(&services.followed_by(&piece), release).err()
-    };
-    error_of(lines.len())?;
-    // A text has no table once its beginning has none.
-    let (mut fine, mut wrong) = (0, lines.len());
-    while wrong - fine > 1 {
-        let middle = usize::midpoint(fine, wrong);
-        if error_of(middle).is_some() {
-            wrong = middle;
-        } else {
-            fine = middle;
+    let no_command = parse_config(overrides).err();
+    // What stands before a line that is no command may be refused too, and is the first then.
+    let count = no_command.map_or(usize::MAX, |error| error.line - 1);
+    let before: Vec<&str> = overrides.split('\n').take(count).collect();
+    let configuration = services.followed_by(&Arc::new(Piece::read(before.join("\n"))));
+    match Table::build(&configuration, release) {
+        Ok(_) => no_command.map(|error| (count, error.into())),
+        Err(Refusal { carried_out, error }) => {
+            let of_services = services.orders().map_or(0, Iterator::count);
+            let (line, _) = lines(overrides).nth(carried_out.checked_sub(of_services)?)?;
+            Some((line, error))
         }
     }
-    error_of(wrong).map(|error| (fine, error))
 }
 
 /// The mistake, and a way out.
@@ -157,6 +156,21 @@ mod tests {
             "\n\n\nroute add a / http://1.2.3.4:x/\n",
             Some((3, "route: invalid target. parse \"http://1.2.3.4:x/\": invalid port \":x\" after host")),
         );
+        check("# a\n\nroute add a / http://h/\n// b\nroute add b /[ http://h/\nroute", {
+            Some((4, "the path is no glob (unexpected end of input)"))
+        });
+        check("route add a / http://h/\n\nroute add b /b http://h/\nroute\nroute add a /[ http://h/", {
+            Some((3, "'route' expected"))
+        });
+    }
+
+    #[test]
+    fn a_long_text_under_one_host_is_read_once() {
+        let mut lines: Vec<String> = (0..20_000).map(|at| format!("route add a h.com/{at} http://h/")).collect();
+        check(&["urlprefix-/"], &lines.join("\n"), Release::V1_7_3, None);
+        lines.push("route add a h.com/[ http://h/".to_owned());
+        let expected = Some((20_000, "the path is no glob (unexpected end of input)"));
+        check(&["urlprefix-/"], &lines.join("\n"), Release::V1_7_3, expected);
     }
 
     #[test]
