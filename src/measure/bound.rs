@@ -1,5 +1,6 @@
 //! Bounds of objectives: how they are read, and whether values of a metric can be on both sides of them.
 
+use crate::measure::catalogue::Kind;
 use crate::measure::catalogue::Metric;
 use crate::measure::catalogue::Unit;
 use crate::measure::objective::Comparison;
@@ -17,18 +18,28 @@ pub enum Foregone {
 }
 
 impl Objective {
+    /// Whether it fails if nothing is measured, and something need not be.
+    pub fn asks_for_a_value(&self) -> bool {
+        let is_never_without = match self.metric.kind {
+            Kind::Level | Kind::Total => true,
+            Kind::Times => self.statistic == Statistic::Count,
+            Kind::Share => false,
+        };
+        !self.if_exercised && !is_never_without
+    }
+
     /// Whether it is known beforehand what every value comes to; `None` if that is up to the run.
     pub fn foregone(&self) -> Option<Foregone> {
-        let high = high(self.metric, self.statistic);
+        let (low, high) = (low(self.metric, self.statistic), high(self.metric, self.statistic));
         let is_above = |bound: f64| high.is_some_and(|high| bound > high);
         let is_at_top = |bound: f64| high.is_some_and(|high| bound >= high);
         let (always, never) = match self.comparison {
-            Comparison::Less => (is_above(self.bound), self.bound <= LOW),
-            Comparison::AtMost => (is_at_top(self.bound), self.bound < LOW),
-            Comparison::Greater => (self.bound < LOW, is_at_top(self.bound)),
-            Comparison::AtLeast => (self.bound <= LOW, is_above(self.bound)),
-            Comparison::Equal => (false, is_above(self.bound)),
-            Comparison::NotEqual => (is_above(self.bound), false),
+            Comparison::Less => (is_above(self.bound), self.bound <= low),
+            Comparison::AtMost => (is_at_top(self.bound), self.bound < low),
+            Comparison::Greater => (self.bound < low, is_at_top(self.bound)),
+            Comparison::AtLeast => (self.bound <= low, is_above(self.bound)),
+            Comparison::Equal => (false, self.bound < low || is_above(self.bound)),
+            Comparison::NotEqual => (self.bound < low || is_above(self.bound), false),
         };
         match (always, never) {
             (true, _) => Some(Foregone::Always),
@@ -39,11 +50,17 @@ impl Objective {
 
     /// The values there are, in words.
     pub fn values(&self) -> String {
+        let low = self.show(low(self.metric, self.statistic));
         match high(self.metric, self.statistic) {
-            Some(high) => format!("its values are from {} to {}", self.show(LOW), self.show(high)),
-            None => format!("its values are {} or more", self.show(LOW)),
+            Some(high) => format!("its values are from {low} to {}", self.show(high)),
+            None => format!("its values are {low} or more"),
         }
     }
+}
+
+/// The smallest value that a statistic can have. No metric goes below zero.
+fn low(metric: &Metric, statistic: Statistic) -> f64 {
+    if metric.name == "placement.skew.zone" && statistic != Statistic::Count { 1.0 } else { 0.0 }
 }
 
 /// The largest value that a statistic can have; `None` if there is none.
@@ -87,9 +104,6 @@ pub(super) fn parse(metric: &'static str, unit: Option<Unit>, text: &str) -> Res
     if unit == Some(Unit::Percent) && bound > 100.0 { Err(wrong()) } else { Ok(bound) }
 }
 
-/// The smallest value of all metrics, none of which goes below zero.
-const LOW: f64 = 0.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +124,9 @@ mod tests {
             ("placement.evenness == 5", Err("its values are from 0 to 1")),
             ("placement.evenness != 5", Ok(Some(Foregone::Always))),
             ("placement.skew.zone > 5", Ok(None)),
+            ("placement.skew.zone < 1", Err("its values are 1 or more")),
+            ("placement.skew.zone == 0.5", Err("its values are 1 or more")),
+            ("placement.skew.zone >= 1", Ok(Some(Foregone::Always))),
             ("placement.queued >= 0", Ok(Some(Foregone::Always))),
         ] {
             let found = Objective::parse(text, &[]);

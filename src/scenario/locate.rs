@@ -177,7 +177,6 @@ pub fn are_alike(one: &str, two: &str) -> bool {
     matches!(trees, (Some(one), Some(two)) if is_like(&one, &two, texts))
 }
 
-/// Whether two nodes, each of its text, are one value.
 /// Where a line of the string at `whole` stands, counted from zero and without the spaces around it; `None` if that
 /// cannot be told, or there is nothing in it.
 pub fn line_of(text: &str, whole: &Range<usize>, line: usize) -> Option<Range<usize>> {
@@ -205,6 +204,7 @@ pub fn line_of(text: &str, whole: &Range<usize>, line: usize) -> Option<Range<us
     (!inside.is_empty()).then_some(start..start + inside.len())
 }
 
+/// Whether two nodes, each of its text, are one value.
 fn is_like(one: &Node, two: &Node, texts: (&str, &str)) -> bool {
     let (one, two) = (one.without_some(texts.0), two.without_some(texts.1));
     let own = (&texts.0[one.span.clone()], &texts.1[two.span.clone()]);

@@ -96,7 +96,7 @@ fn explain(source: SourceId, text: &str, error: &SpannedError) -> Diagnostic {
         }
         Error::IntegerOutOfBounds => (
             "this number is too large, or negative".to_owned(),
-            "write a whole number, 0 or more, that is less".to_owned(),
+            "write one nearer to zero; numbers that count something are 0 or more".to_owned(),
         ),
         Error::InvalidValueForType { expected, found } => {
             (format!("{expected} belongs here, not {found}"), format!("write {expected}"))

@@ -3,8 +3,7 @@
 //! Four distances: same host, same zone, same region, and the pair of regions. Each gives a delay that is never
 //! undercut and a lognormal on top. Nothing here depends on other traffic except bandwidth, which is kept per sending
 //! host. Routes do not change by themselves, and links inside a region do not fill up: a packet storm is only seen at
-//! the
-//! sender's interface.
+//! the sender's interface.
 
 use std::sync::Arc;
 

@@ -304,13 +304,16 @@ fn an_expectation_that_always_holds_is_warned_of() {
     let file = at("scenarios/leader-crash.ron");
     for (expected, way_out) in [
         ("placement.queued >= 0", "its values are 0 or more"),
-        ("request.success_ratio{traffic=users} <= 100%", "its values are from 0% to 100%"),
+        ("request.success_ratio{traffic=users} <= 100% if exercised", "its values are from 0% to 100%"),
     ] {
         let loaded = scenario::load(&file, &[format!("expect[0]={expected}")]);
         let [found] = &loaded.findings[..] else { panic!("{}", shown(&loaded)) };
         assert!(loaded.lowered.is_some() && found.code == "W011", "{}", shown(&loaded));
         assert!(found.hint.as_ref().is_some_and(|hint| hint.contains(way_out)), "{}", shown(&loaded));
     }
+    // It fails if there was no fault.
+    let loaded = scenario::load(&file, &["expect[0]=failover.replace >= 0s".to_owned()]);
+    assert!(loaded.findings.is_empty(), "{}", shown(&loaded));
 }
 
 #[test]

@@ -140,17 +140,25 @@ impl Plan {
         let Some(lowered) = &base.lowered else { return Err(failed(None, base)) };
         let (name, parameters) = (lowered.world.name.to_string(), lowered.parameters.clone());
         let count = layout.values.len();
-        let look = |point: usize| -> Result<(Readings, String, f64), PlanError> {
+        let look = |point: usize| -> Result<(Readings, String, f64, Option<PlanError>), PlanError> {
             let loaded = self.load(&edits(&dimensions, &layout.values[point]), files);
             let Some(lowered) = &loaded.lowered else { return Err(failed(Some((point, count)), loaded)) };
-            Ok((self.readings(lowered)?, loaded.digest(), lowered.world.duration.as_secs_f64()))
+            let length_s = lowered.world.duration.as_secs_f64();
+            Ok((self.readings(lowered)?, loaded.digest(), length_s, self.lack(lowered)))
         };
         let (readings, ..) = look(0)?;
         let all = in_pool(threads, || (0..count).into_par_iter().map(look).collect::<Result<Vec<_>, PlanError>>())?;
         if let Some(point) = all.iter().position(|(other, ..)| !other.is_like(&readings)) {
             return Err(PlanError::Unlike { point });
         }
-        let (digests, lengths_s) = all.into_iter().map(|(_, digest, length)| (digest, length)).unzip();
+        let does_no_point_have_it = all.iter().all(|(.., lack)| lack.is_some());
+        let (mut digests, mut lengths_s) = (Vec::new(), Vec::new());
+        for (_, digest, length_s, lack) in all {
+            match lack {
+                Some(lack) if does_no_point_have_it => return Err(lack),
+                _ => (digests.push(digest), lengths_s.push(length_s)),
+            };
+        }
         let plan = self.clone();
         Ok(Checked { plan, dimensions, layout, readings, name, parameters, digests, lengths_s })
     }
@@ -195,10 +203,8 @@ impl Plan {
                 let (reason, hint) = (error.to_string(), error.hint());
                 PlanError::Measure { text: text.clone(), reason, hint }
             })?;
-            if let Some(reason) = known.lack(objective.metric) {
-                return Err(PlanError::Measure { text, reason, hint: Some("give a region Consul servers".to_owned()) });
-            }
-            if let Some(stranger) = known.strangers(objective.metric, &objective.labels).first() {
+            let strangers = known.strangers(objective.metric, &objective.labels);
+            if let Some(stranger) = strangers.first().filter(|_| known.lack(objective.metric).is_none()) {
                 let reason = format!("no series of `{}` has `{stranger}`", objective.metric.name);
                 let hint = Some(suggest::hint(&stranger.value, stranger.known.iter().map(String::as_str)));
                 return Err(PlanError::Measure { text, reason, hint });
@@ -206,6 +212,16 @@ impl Plan {
             readings.add(objective);
         }
         Ok(readings)
+    }
+
+    /// A measure that this point has no series of, and why.
+    fn lack(&self, lowered: &Lowered) -> Option<PlanError> {
+        let (entries, known) = (Named::all(&lowered.world.timeline), LabelValues::of(&lowered.world));
+        self.measures.iter().find_map(|text| {
+            let reason = known.lack(Objective::measure(text, &entries).ok()?.metric)?;
+            let hint = Some("give a region Consul servers".to_owned());
+            Some(PlanError::Measure { text: text.clone(), reason, hint })
+        })
     }
 }
 
@@ -388,6 +404,8 @@ mod tests {
         let error = without.check(Some(1)).expect_err("there is no Consul");
         let PlanError::Measure { reason, .. } = error else { panic!("it is the measure: {error:?}") };
         assert_eq!(reason, "no region has Consul, which `consul.propagation` is about");
+        without.vary = vec!["regions[0].consul.count=0,3".to_owned()];
+        assert!(without.check(Some(1)).is_ok(), "one of the two has it");
     }
 
     #[test]

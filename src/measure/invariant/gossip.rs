@@ -96,7 +96,8 @@ impl IncarnationNeverGoesBack {
     }
 }
 
-/// Each member tries to reconnect to one of those it holds for failed this often (Serf `ReconnectInterval`).
+/// A member that has lost all others tries to reconnect to one of them this often (Serf `ReconnectInterval`); those
+/// that have lost few try more rarely, together about as often for each that is lost.
 const RECONNECT_EVERY: Duration = Duration::from_secs(30);
 /// The chance that attempts at random miss for longer than they are given.
 const UNLUCKY: f64 = 1e-6;
@@ -168,7 +169,8 @@ impl NotDeadForEver {
     }
 
     /// The bound, and as many attempts to reconnect as it takes to find a running member among the stopped ones, but
-    /// for a chance of [`UNLUCKY`].
+    /// for a chance of [`UNLUCKY`]. One of twelve that has stopped makes 90 s into three minutes, ten of them make it
+    /// more than an hour, so that shorter runs are not judged.
     fn patience(&self) -> Duration {
         let others = (self.running.len() + self.stopped.len()).saturating_sub(1);
         if self.stopped.is_empty() || self.stopped.len() >= others {

@@ -90,14 +90,17 @@ impl Lowering<'_> {
     ) -> Option<Meaning> {
         match action {
             schema::Action::ProcessKill { target, process, lasts } => {
+                let found = self.findings.len();
                 let hit = self.process_target(path, target, process.as_ref(), cast);
-                if let (Some(Target { process: ProcessKind::Tasks(_), .. }), Some(_)) = (&hit, lasts) {
+                let is_of_tasks = matches!(&hit, Some(Target { process: ProcessKind::Tasks(_), .. }));
+                let kill = self.fault(path, action, lasts.as_ref(), hit.map(Action::ProcessKill));
+                if is_of_tasks && lasts.is_some() && self.findings.len() == found {
                     let message =
                         "tasks that are killed start again by the rules of their group: `lasts` holds none down";
                     self.warning("W010", &format!("{path}.lasts"), message)
                         .hint("leave `lasts` out, or write `ProcessPause`, which keeps tasks from working so long");
                 }
-                self.fault(path, action, lasts.as_ref(), hit.map(Action::ProcessKill))
+                kill
             }
             schema::Action::ProcessPause { target, process, lasts } => {
                 let hit = self.process_target(path, target, process.as_ref(), cast).map(Action::ProcessPause);

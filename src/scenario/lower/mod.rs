@@ -454,9 +454,9 @@ impl Lowering<'_> {
         })
     }
 
-    /// Warns of an expectation that every value meets.
+    /// Warns of an expectation that every value meets, unless it may be there to ask for one.
     fn told_beforehand(&mut self, path: &str, objective: &Objective) {
-        if objective.foregone() == Some(Foregone::Always) {
+        if objective.foregone() == Some(Foregone::Always) && !objective.asks_for_a_value() {
             let message = format!("every value of `{}` meets this bound", objective.metric.name);
             self.warning("W011", path, message).hint(format!("{}: write another bound", objective.values()));
         }
