@@ -73,8 +73,18 @@ fn high(metric: &Metric, statistic: Statistic) -> Option<f64> {
     }
 }
 
+/// A number and its unit, which may be a word of its own.
+pub(super) fn read(metric: &Metric, unit: Option<Unit>, words: &[&str]) -> Result<f64, ObjectiveError> {
+    match words {
+        [_, others @ ..] if others.iter().any(|word| word.starts_with(|c: char| c.is_ascii_digit() || c == '.')) => {
+            Err(ObjectiveError::Trailing { text: others.join(" ") })
+        }
+        _ => parse(metric.name, unit, &words.concat()),
+    }
+}
+
 /// A value with its unit, in the metric's unit; a plain number if there is none.
-pub(super) fn parse(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f64, ObjectiveError> {
+fn parse(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f64, ObjectiveError> {
     let (units, example): (&[(&str, f64)], &'static str) = match unit {
         Some(Unit::Milliseconds) => {
             (&[("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("min", 60e3), ("h", 3_600e3)], "1.5s")

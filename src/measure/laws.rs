@@ -207,6 +207,7 @@ impl Laws {
                 self.sent.sent(at, process, *number, *target);
             }
             Event::Table { targets } => self.sent.applied(process, targets.iter().copied()),
+            Event::Started => self.schedulers.iter_mut().for_each(|(_, watch)| watch.laws.restarted(process)),
             Event::Issued { number } => self.ends.issued(at, *number),
             Event::Ended { number, .. } => self.ends.ended(at, *number),
             Event::Notice(_)
@@ -216,8 +217,7 @@ impl Laws {
             | Event::Agent { .. }
             | Event::Client { .. }
             | Event::Proxy { .. }
-            | Event::Balancer(_)
-            | Event::Started => {}
+            | Event::Balancer(_) => {}
         }
         if at >= self.look_at {
             self.look(at);

@@ -356,7 +356,8 @@ impl Subject {
     /// A value of the metric with its unit, in the unit reports show it in.
     pub fn value(&self, text: &str) -> Result<f64, ObjectiveError> {
         let unit = (self.statistic != Some(Statistic::Count)).then_some(self.metric.unit);
-        bound::parse(self.metric.name, unit, &text.split_whitespace().collect::<String>())
+        let words: Vec<&str> = text.split_whitespace().collect();
+        bound::read(self.metric, unit, &words)
     }
 }
 
@@ -586,7 +587,7 @@ fn parse_right(metric: &Metric, statistic: Statistic, text: &str) -> Result<(f64
     }
     let (value, tail) = words.split_at(bound_end(&words));
     let unit = (statistic != Statistic::Count).then_some(metric.unit);
-    let bound = bound::parse(metric.name, unit, &value.concat())?;
+    let bound = bound::read(metric, unit, value)?;
     let trailing = || ObjectiveError::Trailing { text: tail.join(" ") };
     let (quorum, if_exercised) = parse_tail(tail).ok_or_else(trailing)?;
     if quorum <= 0.0 {

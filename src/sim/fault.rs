@@ -150,8 +150,9 @@ pub struct Degrade {
     pub jitter: Duration,
     /// Share of packets lost, in 0..=1. Streams see it as retransmission delay.
     pub loss: f64,
-    /// When the losses end, if that is known: what a stream sends again after that gets through.
-    pub lossy_until: Time,
+    /// When it is over, if that is known: what a stream sends again after that gets through, and what has waited for
+    /// the pipe passes then.
+    pub until: Time,
     /// Share of datagrams that arrive twice, in 0..=1.
     pub duplicate: f64,
     /// Share of datagrams held back by up to `reorder_delay`, in 0..=1.
@@ -168,7 +169,7 @@ impl Degrade {
         delay: Duration::ZERO,
         jitter: Duration::ZERO,
         loss: 0.0,
-        lossy_until: Time::NEVER,
+        until: Time::NEVER,
         duplicate: 0.0,
         reorder: 0.0,
         reorder_delay: Duration::from_millis(10),
@@ -240,15 +241,15 @@ impl Rules {
                     sum.jitter += more.jitter;
                     if more.loss > 0.0 {
                         // Of several, all losses last until the last of them ends.
-                        let others = if sum.loss > 0.0 { sum.lossy_until } else { Time::ZERO };
-                        sum.lossy_until = others.max(more.lossy_until);
+                        let others = if sum.loss > 0.0 { sum.until } else { Time::ZERO };
+                        sum.until = others.max(more.until);
                     }
                     sum.loss = either(sum.loss, more.loss);
                     sum.duplicate = either(sum.duplicate, more.duplicate);
                     sum.reorder = either(sum.reorder, more.reorder);
                     sum.reorder_delay = sum.reorder_delay.max(more.reorder_delay);
                     if let Some(pipe) = pipe {
-                        sum.delay += pipe.occupy(now, bytes);
+                        sum.delay += pipe.occupy(now, bytes).min(more.until.since(now));
                     }
                 }
             }
@@ -276,7 +277,8 @@ impl Rules {
     }
 }
 
-/// What packets pass through one after the other.
+/// What packets pass through one after the other. Left out: queues of routers are short, so that what would wait for
+/// more than a second is mostly lost; here it is late.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pipe {
     /// Time per byte, in 2^-32 ns.
@@ -336,6 +338,21 @@ mod tests {
         assert!(!rules.lets_through(end(1), end(4), Channel::Stream));
         let ends = |processes: [u32; 2]| processes.map(end);
         assert!(rules.touch(&ends([1, 4])) && rules.touch(&ends([3, 4])) && !rules.touch(&ends([2, 3])));
+    }
+
+    #[test]
+    fn what_waits_for_a_pipe_passes_when_the_pipe_is_gone() {
+        let until = Time::ZERO + Duration::from_secs(15);
+        let narrow = Degrade { bandwidth: Some(BitsPerSecond(1_000)), until, ..Degrade::NONE };
+        let mut rules = Rules::default();
+        rules.add(rule(Selector::Any, Selector::Any, Verdict::Degrade(narrow)));
+        for (second, delay) in [(0, 10), (0, 15), (7, 8)] {
+            let now = Time::ZERO + Duration::from_secs(second);
+            let Ruling::Pass(how) = rules.judge(now, end(0), end(1), Channel::Stream, 1_250) else {
+                panic!("it passes")
+            };
+            assert_eq!(how.delay, Duration::from_secs(delay), "sent at {second} s");
+        }
     }
 
     #[test]

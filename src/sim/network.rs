@@ -168,7 +168,7 @@ fn trouble(link: &Link, degrade: Option<(&Degrade, Time)>, draws: Draws, number:
     if let Some((degrade, now)) = degrade {
         delay += worse(degrade, draws, number);
         loss = 1.0 - (1.0 - loss) * (1.0 - degrade.loss);
-        lossy_for = degrade.lossy_until.since(now);
+        lossy_for = degrade.until.since(now);
     }
     let (mut waited, mut timeout) = (Duration::ZERO, RETRANSMIT_FIRST);
     for lane in LOSS..LOSS + TRIES_MAX {

@@ -64,7 +64,7 @@ fn a_process_paused_before_it_starts_starts_when_it_goes_on() {
 #[test]
 fn what_is_sent_again_after_a_bad_link_has_healed_gets_through() {
     let mut engine = world(2);
-    let how = Degrade { loss: 0.999, lossy_until: Time::ZERO + ms(5_000), ..Degrade::NONE };
+    let how = Degrade { loss: 0.999, until: Time::ZERO + ms(5_000), ..Degrade::NONE };
     let rule = engine.add_rule(Rule::degrade(Selector::Any, Selector::Any, how));
     act(&mut engine, A, |fx| fx.send(B, Msg::Call(1)));
     run(&mut engine, 5_000);

@@ -32,9 +32,9 @@ use crate::world::spec::MachineId;
 pub struct Chronicle {
     atlas: Arc<Atlas>,
     /// By region: last entry of Nomad's log that was reported, and by whom.
-    nomad_index: OrdMap<RegionId, (u64, ProcessId)>,
+    nomad_index: OrdMap<RegionId, Reported>,
     /// By region: last entry of the catalog that was reported, and by whom.
-    catalog_index: OrdMap<RegionId, (u64, ProcessId)>,
+    catalog_index: OrdMap<RegionId, Reported>,
     /// Checks of instances as committed, by node and instance.
     committed: OrdMap<(ProcessId, InstanceId), Checks>,
     /// Checks of instances as their agents see them.
@@ -44,6 +44,28 @@ pub struct Chronicle {
     /// Desired and client status last told, by instance.
     told: IdVec<RegionId, IdVec<AllocId, Option<(Desired, ClientStatus)>>>,
     queued: OrdMap<(RegionId, JobId, Arc<str>), u32>,
+}
+
+/// The newest entry that was reported, and the life of a server that reports what it says.
+#[derive(Debug, Clone, Default)]
+struct Reported {
+    index: u64,
+    by: Option<ProcessId>,
+}
+
+impl Reported {
+    /// Whether what `process` says of an entry is news: several things come together, from the server that applied it
+    /// first; others apply it too, and so does that one when it starts anew.
+    fn is_news(&mut self, index: u64, process: ProcessId) -> bool {
+        if index > self.index {
+            *self = Self { index, by: Some(process) };
+        }
+        index == self.index && self.by == Some(process)
+    }
+
+    fn restarted(&mut self, process: ProcessId) {
+        self.by = self.by.filter(|by| *by != process);
+    }
 }
 
 /// States of the checks of an instance, and the worst that was told.
@@ -90,6 +112,8 @@ impl Chronicle {
                 tell(&Notice::RequestEnded { traffic, number, sent, outcome });
             }
             Event::Started => {
+                let all = self.nomad_index.values_mut().chain(self.catalog_index.values_mut());
+                all.for_each(|reported| reported.restarted(process));
                 if let Some(machine) = self.atlas.machine(process) {
                     tell(&Notice::Process { machine, process, up: true });
                 }
@@ -169,12 +193,7 @@ impl Chronicle {
                 }
             }
             NomadEvent::Committed { index, change } => {
-                // After a change of leaders the new one may tell an entry again.
-                let last = self.nomad_index.entry(region).or_insert((0, process));
-                if *index > last.0 {
-                    *last = (*index, process);
-                }
-                if *last == (*index, process) {
+                if self.nomad_index.entry(region).or_default().is_news(*index, process) {
                     self.committed(region, change, tell);
                 }
             }
@@ -312,12 +331,7 @@ impl Chronicle {
                 }
             }
             ServerEvent::Applied { index, fact } => {
-                // Several facts of one entry come together, from the server that applied it first.
-                let last = self.catalog_index.entry(region).or_insert((0, process));
-                if *index > last.0 {
-                    *last = (*index, process);
-                }
-                if *last == (*index, process) {
+                if self.catalog_index.entry(region).or_default().is_news(*index, process) {
                     self.fact(region, *fact, tell);
                 }
             }

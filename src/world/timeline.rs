@@ -599,7 +599,7 @@ fn degrade(change: Degradation, until: Time) -> Degrade {
         delay: change.delay,
         jitter: change.jitter,
         loss: change.loss.get(),
-        lossy_until: until,
+        until,
         duplicate: change.duplicate.get(),
         reorder: change.reorder.get(),
         bandwidth: change.bandwidth,

@@ -394,3 +394,44 @@ fn whom_a_fault_hit_is_told_and_that_it_hit_nobody() {
     }
     assert!(!shown.contains("has no followers"), "there are three servers: {shown}");
 }
+
+#[test]
+fn a_server_that_starts_anew_tells_no_placement_twice() {
+    // The job is placed at about 60.004 s; one server applies its log again when it is back.
+    let text = r#"Scenario(
+        name: "x", duration: "3m", warmup: "30s", network: Preset("lan"),
+        regions: [Region(name: "r", zones: ["a"], nomad: Servers(count: 1), consul: Servers(count: 1),
+            clients: [Clients(datacenter: "d", count: 5, instance: "m5.large")])],
+        timeline: [
+            At("60s", RegisterJob(Inline(Job(name: "w", datacenters: ["d"], groups: [Group(name: "g", count: 3)])))),
+            At("60005ms", ProcessRestart(target: "r/nomad-1")),
+        ],
+        expect: ["placement.latency count == 3"],
+    )"#;
+    let lowered = lowered(text, &[]);
+    let of_seed = |seed| {
+        let windows = judge::windows(&lowered.expectations);
+        let world = Arc::new(lowered.world.clone());
+        run(&world, &windows, seed, &Shared::default(), &Progress::default()).expect("it ends")
+    };
+    let outcomes: Vec<_> = (1..=8).map(of_seed).collect();
+    for verdict in judge::judge(&lowered.expectations, &outcomes) {
+        assert!(verdict.met, "{verdict:?}");
+    }
+    for outcome in &outcomes {
+        assert!(outcome.invariants.iter().all(|law| law.violations == 0), "{:?}", outcome.invariants);
+    }
+}
+
+#[test]
+fn a_narrow_link_is_as_wide_as_before_when_the_fault_is_over() {
+    let text = r#"Scenario(
+        name: "x", duration: "3m", network: Preset("lan"),
+        regions: [Region(name: "r", zones: ["a", "b", "c"],
+            clients: [Clients(datacenter: "d", count: 3, instance: "m5.large")])],
+        timeline: [At("60s", LinkDegrade(from: "r/a", bandwidth: "1 kbit/s", lasts: "30s"))],
+        expect: ["failover.leader max < 60s if exercised"],
+    )"#;
+    let outcome = holds(&lowered(text, &[]));
+    assert!(outcome.invariants.iter().all(|law| law.violations == 0), "{:?}", outcome.invariants);
+}

@@ -241,6 +241,13 @@ fn mistakes_come_with_a_way_out() {
             "must be at least 1 Mbit/s",
             "Nomad counts whole megabits",
         ),
+        ("scheduler.garbage.interval=1ns".to_owned(), "1ns", "must be at least 10 ms", "leave it out for 300 s"),
+        (
+            "expect[0]=raft.elections total < 1 0".to_owned(),
+            "raft.elections total < 1 0",
+            "`0` is not understood after the bound",
+            "what can follow is",
+        ),
         (
             timeline("DispatchJob(job: \"frontend\", payload: \"17 KiB\")"),
             "\"17 KiB\"",

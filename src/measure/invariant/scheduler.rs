@@ -77,6 +77,11 @@ impl SchedulerLaws {
         ]
     }
 
+    /// A server starts anew; what it applies again it has told.
+    pub fn restarted(&mut self, who: ProcessId) {
+        self.newest.1 = self.newest.1.filter(|newest| *newest != who);
+    }
+
     /// Server `who` of the region told `event`.
     pub fn observe(&mut self, at: Time, who: ProcessId, event: &Event) {
         match event {

@@ -533,6 +533,17 @@ impl Lowering<'_> {
         span
     }
 
+    /// How often something is done again; not so often that a run never ends.
+    fn tick_or(&mut self, path: &str, text: Option<&schema::DurationText>, default: Duration) -> Duration {
+        let found = self.findings.len();
+        let span = self.span_or(path, text, default);
+        if span < TICK_MIN && self.findings.len() == found {
+            self.error("E015", path, format!("must be at least {TICK_MIN}"))
+                .hint(format!("leave it out for {default}, which is the real system's"));
+        }
+        span
+    }
+
     fn instant_or_zero(&mut self, path: &str, text: Option<&schema::DurationText>) -> Time {
         Time::ZERO + self.duration_or(path, text, Duration::ZERO)
     }
@@ -664,6 +675,8 @@ const HALF_WIDTH: f64 = 0.05;
 const AUTO_MAX: u32 = 200;
 /// Seeds of one run.
 const SEEDS_MAX: u64 = 10_000;
+/// What is done again and again waits at least this long: hours of it are a million times at most.
+const TICK_MIN: Duration = Duration::from_millis(10);
 /// Regions, and zones of one: their distances are a table.
 const REGIONS_MAX: usize = 256;
 /// Entries of any other list.

@@ -28,7 +28,7 @@ impl Lowering<'_> {
             workers: scheduler.workers.map(|workers| self.count("scheduler.workers", workers, 1..=1_024) as u16),
             plan_checkers: scheduler.plan_checkers.map(|count| self.count("scheduler.plan_checkers", count, 1..=64)),
             scheduler: self.scheduling(scheduler),
-            nack_timeout: self.span_or(
+            nack_timeout: self.tick_or(
                 "scheduler.nack_timeout",
                 scheduler.nack_timeout.as_ref(),
                 Duration::from_secs(60),
@@ -37,7 +37,7 @@ impl Lowering<'_> {
             plan_rejections: scheduler.plan_rejections.as_ref().map(|written| self.plan_rejections(written)),
             garbage: self.garbage(&scheduler.garbage),
             costs: self.costs(&scheduler.cost),
-            min_heartbeat_ttl: self.span_or(
+            min_heartbeat_ttl: self.tick_or(
                 "options.min_heartbeat_ttl",
                 options.min_heartbeat_ttl.as_ref(),
                 Duration::from_secs(10),
@@ -102,7 +102,7 @@ impl Lowering<'_> {
 
     fn garbage(&mut self, written: &schema::Garbage) -> GarbageConfig {
         let default = GarbageConfig::default();
-        let interval = self.span_or("scheduler.garbage.interval", written.interval.as_ref(), default.interval);
+        let interval = self.tick_or("scheduler.garbage.interval", written.interval.as_ref(), default.interval);
         let mut age = |name: &str, text: &Option<schema::DurationText>, default: Duration| {
             self.duration_or(&format!("scheduler.garbage.{name}"), text.as_ref(), default)
         };

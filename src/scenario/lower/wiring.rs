@@ -333,7 +333,7 @@ impl Lowering<'_> {
     fn balancer(&mut self, path: &str, written: &schema::Balancer) -> BalancerSpec {
         let schema::Balancer::Alb { interval, timeout, healthy, unhealthy, cross_zone, least_outstanding, dns_ttl } =
             written;
-        let interval = self.span_or(&format!("{path}.interval"), interval.as_ref(), Duration::from_secs(30));
+        let interval = self.tick_or(&format!("{path}.interval"), interval.as_ref(), Duration::from_secs(30));
         let timeout = self.span_or(&format!("{path}.timeout"), timeout.as_ref(), Duration::from_secs(5));
         if timeout >= interval {
             self.error("E015", &format!("{path}.timeout"), format!("a check that may take {timeout} every {interval}"))
@@ -346,7 +346,7 @@ impl Lowering<'_> {
             unhealthy: self.count(&format!("{path}.unhealthy"), unhealthy.unwrap_or(2), 2..=10),
             cross_zone: cross_zone.unwrap_or(true),
             least_outstanding: least_outstanding.unwrap_or(false),
-            dns_ttl: self.span_or(&format!("{path}.dns_ttl"), dns_ttl.as_ref(), Duration::from_secs(60)),
+            dns_ttl: self.tick_or(&format!("{path}.dns_ttl"), dns_ttl.as_ref(), Duration::from_secs(60)),
         }
     }
 
