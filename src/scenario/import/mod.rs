@@ -1,5 +1,6 @@
 //! Files of other tools, read into the model.
 
+mod arithmetic;
 pub mod defaults;
 pub mod launch;
 mod legacy;

@@ -98,6 +98,7 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
     variables(&mut builder, &mut reader, &body, vars);
     let body = builder.body(&body);
     for Mistake { span, message, hint } in std::mem::take(&mut builder.mistakes) {
+        reader.told.push(span.clone());
         reader.error("E010", span, message, hint);
     }
     let before = reader.findings.len();
@@ -130,17 +131,23 @@ pub fn import(text: &str, vars: &BTreeMap<String, String>) -> (Option<Imported>,
 /// Declares `var.*` and `local.*`.
 fn variables(builder: &mut Builder<'_>, reader: &mut Reader, body: &structure::Body, given: &BTreeMap<String, String>) {
     let mut values: hcl::Map<String, hcl::Value> = hcl::Map::new();
-    for block in body.get_blocks("variable") {
-        let Some(label) = block.labels.first() else { continue };
-        let name = label.as_str();
-        let default = block.body.get_attribute("default").and_then(|default| builder.evaluate(&default.value));
+    // Several may stand in one block, by name and default.
+    let several = body.get_blocks("variables").flat_map(|block| block.body.attributes());
+    let several = several.map(|one| (one.key.as_str(), one.key.span(), Some(&one.value)));
+    let one = body.get_blocks("variable").filter_map(|block| Some((block, block.labels.first()?)));
+    let one = one.map(|(block, label)| {
+        (label.as_str(), label.span(), block.body.get_attribute("default").map(|default| &default.value))
+    });
+    for (name, span, default) in one.chain(several) {
+        let mistakes = builder.mistakes.len();
+        let default = default.and_then(|default| builder.evaluate(default));
         let value = match given.get(name) {
             Some(text) => Some(variable_value(builder, text, default.as_ref())),
             None => default,
         };
-        if value.is_none() {
+        if value.is_none() && builder.mistakes.len() == mistakes {
             let hint = format!("write `vars: {{\"{name}\": …}}` beside the path of the file");
-            reader.error("E010", label.span().unwrap_or_default(), format!("variable `{name}` has no value"), hint);
+            reader.error("E010", span.unwrap_or_default(), format!("variable `{name}` has no value"), hint);
         }
         values.extend(value.map(|value| (name.to_owned(), value)));
     }
@@ -154,7 +161,7 @@ fn variables(builder: &mut Builder<'_>, reader: &mut Reader, body: &structure::B
     for _ in 0..locals.len().min(LOCALS_MAX) {
         let mut known: hcl::Map<String, hcl::Value> = hcl::Map::new();
         for local in &locals {
-            let Some(value) = builder.evaluate(&local.value) else { continue };
+            let Ok(value) = builder.attempt(&local.value) else { continue };
             // Locals that repeat each other grow with every pass.
             if size(&value) > LOCAL_SIZE_MAX {
                 let message = format!("local `{}` grows beyond {LOCAL_SIZE_MAX} bytes", local.key.as_str());
@@ -168,13 +175,17 @@ fn variables(builder: &mut Builder<'_>, reader: &mut Reader, body: &structure::B
             break;
         }
     }
+    // What is wrong with the others may be known by now.
+    for local in locals {
+        builder.evaluate(&local.value);
+    }
 }
 
 /// A value given as text: an expression if it is one, unless the default is a text.
 fn variable_value(builder: &Builder<'_>, text: &str, default: Option<&hcl::Value>) -> hcl::Value {
     if !matches!(default, Some(hcl::Value::String(_)))
         && let Ok(expression) = text.parse::<hcl::edit::expr::Expression>()
-        && let Some(value) = builder.evaluate(&expression)
+        && let Ok(value) = builder.attempt(&expression)
     {
         return value;
     }

@@ -38,6 +38,8 @@ use crate::scenario::suggest;
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) findings: Vec<Finding>,
+    /// Where expressions are whose fault was found already.
+    pub(super) told: Vec<Range<usize>>,
 }
 
 impl Reader {
@@ -75,6 +77,10 @@ impl Reader {
 
     /// A value that could not be evaluated, or is of another type.
     pub(super) fn wrong(&mut self, value: &Value, key: &str, expected: &str) {
+        let is_told = |told: &Range<usize>| value.span.start <= told.start && told.end <= value.span.end;
+        if matches!(value.kind, Kind::Unknown(_)) && self.told.iter().any(is_told) {
+            return;
+        }
         let (message, hint) = match &value.kind {
             Kind::Unknown(raw) => {
                 (format!("`{raw}` cannot be evaluated, and `{key}` needs {expected}"), GIVE_VALUE.to_owned())

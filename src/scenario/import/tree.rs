@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::arithmetic;
 use crate::base::ordered::OrdMap;
 
 use hcl::edit::Span;
@@ -349,22 +350,23 @@ impl Builder<'_> {
     }
 
     /// The text its parts make; where one of them is unknown, what the whole is, as `"${var.names}"` is a list.
-    fn text_or(&self, text: Option<String>, written: &expr::Expression, span: &Range<usize>) -> Kind {
+    fn text_or(&mut self, text: Option<String>, written: &expr::Expression, span: &Range<usize>) -> Kind {
         match text {
             Some(text) => Kind::Text(text),
-            None => {
-                self.evaluate(written).map_or_else(|| Kind::Unknown(self.raw(span)), |whole| from_hcl(&whole, span))
-            }
+            None => match self.evaluate(written) {
+                Some(whole) => from_hcl(&whole, span),
+                None => Kind::Unknown(self.raw(span)),
+            },
         }
     }
 
     /// One part of a text with interpolations; `None` if the file should say it and it is no text.
-    fn element(&self, element: &Element) -> Option<String> {
+    fn element(&mut self, element: &Element) -> Option<String> {
         match element {
             Element::Literal(text) => Some(text.value().clone()),
             Element::Interpolation(part) => match self.evaluate(&part.expr) {
                 Some(value) => Value { span: 0..0, kind: from_hcl(&value, &(0..0)) }.text(),
-                None if self.is_of_file(&part.expr) => None,
+                None if self.is_of_file(&part.expr) || part.span().is_some_and(|span| self.is_told(&span)) => None,
                 None => Some(element.span().map_or_else(String::new, |span| self.raw(&span))),
             },
             Element::Directive(_) => None,
@@ -383,16 +385,37 @@ impl Builder<'_> {
         self.text.get(span.clone()).unwrap_or("").to_owned()
     }
 
-    pub(super) fn evaluate(&self, written: &expr::Expression) -> Option<hcl::Value> {
-        let expression = hcl::Expression::from(written.clone());
+    /// The value of an expression, if it has one. Why arithmetic in it has no result is said.
+    pub(super) fn evaluate(&mut self, written: &expr::Expression) -> Option<hcl::Value> {
+        let error = match self.attempt(written) {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        let (reason, hint) = arithmetic::reason(&error)?;
+        let span = written.span().unwrap_or_default();
+        // Of a text, the part was shown.
+        if !self.is_told(&span) {
+            self.mistake(span.clone(), &format!("`{}` cannot be evaluated: {reason}", self.raw(&span)), hint);
+        }
+        None
+    }
+
+    /// Whether a mistake within was found already.
+    fn is_told(&self, span: &Range<usize>) -> bool {
+        self.mistakes.iter().any(|known| span.start <= known.span.start && known.span.end <= span.end)
+    }
+
+    /// The value of an expression, or why it has none.
+    pub(super) fn attempt(&self, written: &expr::Expression) -> hcl::eval::EvalResult<hcl::Value> {
+        let expression = hcl::Expression::from(arithmetic::checked(written));
         let mut context = Context::new();
         for (name, value) in &self.variables {
             context.declare_var(name.as_str(), value.clone());
         }
-        for (name, function) in functions() {
+        for (name, function) in functions().into_iter().chain(arithmetic::functions()) {
             context.declare_func(name, function);
         }
-        expression.evaluate(&context).ok()
+        expression.evaluate(&context)
     }
 }
 
