@@ -54,6 +54,8 @@ struct Report {
     scenario_digest: String,
     /// Seeds and digests.
     runs: Vec<(u64, String)>,
+    /// Seeds and groups that were left short in them, children of jobs among them.
+    short: Vec<(u64, String)>,
 }
 
 /// One row of `placements.csv`.
@@ -86,7 +88,8 @@ fn tell(wish: &Explain, output: &mut Output) -> Result<Exit, Obstacle> {
     }
     let spec = Arc::new(loaded.lowered.world);
     let rows = report.placements(*seed)?;
-    let (subject, row) = find(wish, &spec, &rows)?;
+    let short = report.short.iter().filter(|(of, _)| of == seed).map(|(_, name)| &**name).collect::<Vec<_>>();
+    let (subject, row) = find(wish, &spec, &rows, &short)?;
     if std::io::stderr().is_terminal() {
         output.say(&format!("repeating seed {seed} up to the decision"));
     }
@@ -153,7 +156,7 @@ fn never_refused(name: &str, rows: &[Row]) -> Obstacle {
     names.sort_unstable();
     names.dedup();
     let hint = if names.is_empty() {
-        "it was never wanted in this run".to_owned()
+        "it was not wanted in this run, or no evaluation of it had ended".to_owned()
     } else {
         format!("its allocations are {}", suggest::listed(names))
     };
@@ -189,7 +192,12 @@ impl Report {
                 Obstacle::NoReport { path, reason: format!("`{file}` {flaw}") }
             }
         })?;
+        let short = summary
+            .runs
+            .iter()
+            .flat_map(|run| run.unplaced.iter().map(|group| (run.seed, format!("{}.{}", group.job, group.group))));
         Ok(Self {
+            short: short.collect(),
             folder: folder.to_owned(),
             file: summary.file.into(),
             edits: summary.set,
@@ -236,7 +244,12 @@ impl Report {
 }
 
 /// What is meant: an allocation of the report, with its row, or a group.
-fn find<'r>(wish: &Explain, spec: &WorldSpec, rows: &'r [Row]) -> Result<(Subject, Option<&'r Row>), Obstacle> {
+fn find<'r>(
+    wish: &Explain,
+    spec: &WorldSpec,
+    rows: &'r [Row],
+    short: &[&str],
+) -> Result<(Subject, Option<&'r Row>), Obstacle> {
     let regions = || spec.regions.iter().map(|(_, region)| &*region.name);
     if let Some(unknown) = wish.region.as_deref().filter(|region| regions().all(|known| known != *region)) {
         let what = format!("there is no region `{unknown}`");
@@ -280,6 +293,7 @@ fn find<'r>(wish: &Explain, spec: &WorldSpec, rows: &'r [Row]) -> Result<(Subjec
     }
     let mut known: Vec<&str> =
         rows.iter().map(|row| &*row.name).chain(groups.iter().map(|group| &*group.full)).collect();
+    known.extend(short);
     known.sort_unstable();
     known.dedup();
     let what = format!("the run has no allocation or group `{}`", wish.name);

@@ -126,9 +126,9 @@ impl ControlRecorder {
                 let plans = self.plans.entry(*region).or_default();
                 plans.wait.record(waited.as_nanos());
                 plans.count += 1;
-                plans.conflicts += u64::from(*rejected > 0);
+                plans.conflicts += u64::from(!rejected.is_empty());
                 plans.nodes += u64::from(*nodes);
-                plans.rejected += u64::from(*rejected);
+                plans.rejected += rejected.len() as u64;
             }
             Notice::Refused { region, command, reason } => {
                 *self.refused.entry(*region).or_insert(0) += u64::from(counted);
@@ -212,6 +212,7 @@ mod tests {
     use super::*;
     use crate::base::time::Duration;
     use crate::model::evaluation::EvalId;
+    use crate::protocol::scheduler::plan::Rejection;
 
     /// The world of `scenarios/node-crash.ron`: one region, `us-east-1`.
     fn recorder() -> ControlRecorder {
@@ -262,6 +263,7 @@ mod tests {
         let mut recorder = recorder();
         for (nodes, rejected) in [(3, 0), (3, 2), (1, 1), (1, 0)] {
             let (region, eval, waited) = (RegionId(0), EvalId(0), Duration::ZERO);
+            let rejected = vec![(MachineId(0), Rejection::NotReady); rejected];
             recorder.observe(Time::ZERO, &Notice::PlanApplied { region, eval, waited, nodes, rejected });
         }
         let of = |name: &str| format!("{name}{{region=us-east-1}}");

@@ -11,7 +11,7 @@ use crate::measure::balance::{Balance, GroupNumber, Place};
 use crate::measure::distribution::Distribution;
 use crate::measure::gauge::Gauge;
 use crate::measure::metric::{Metrics, Value};
-use crate::measure::reasons::{Reasons, Unplaced, Why};
+use crate::measure::reasons::{Reasons, Refusal, Unplaced, Why};
 use crate::measure::room::Room;
 use crate::measure::series::{Levels, Series};
 use crate::measure::turnover::Turnover;
@@ -172,6 +172,9 @@ impl PlacementRecorder {
             Notice::Explained { region, eval, selections } => {
                 self.regions[*region].reasons.explained(at, eval, selections);
             }
+            Notice::PlanApplied { region, eval, rejected, .. } => {
+                self.regions[*region].reasons.planned(*eval, rejected);
+            }
             Notice::EvalFinished { region, eval, .. } => self.regions[*region].reasons.finished(*eval),
             Notice::Unplaced { region, job, eval } => self.regions[*region].reasons.unplaced(at, *region, job, eval),
             Notice::NodeStatus { region, machine, ready } => self.regions[*region].room.ready(at, *machine, *ready),
@@ -199,8 +202,14 @@ impl PlacementRecorder {
     }
 
     /// Why a group was last refused, if it was and the run explains itself.
-    pub fn refusal(&self, region: RegionId, job: &str, group: &str) -> Option<&Why> {
+    pub fn refusal(&self, region: RegionId, job: &str, group: &str) -> Option<Refusal<'_>> {
         self.regions.get(region)?.reasons.refusal(job, group)
+    }
+
+    /// How many allocations a group still wants.
+    pub fn wanted(&self, region: RegionId, job: JobId, group: &Arc<str>) -> u32 {
+        let wanted = self.regions.get(region).and_then(|state| state.wanted.get(&(job, Arc::clone(group))));
+        wanted.copied().unwrap_or(0)
     }
 
     /// Groups that could not be placed as often as they were wanted, at some time, by region and job.

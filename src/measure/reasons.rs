@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::base::ordered::OrdMap;
+use crate::base::ordered::{OrdMap, OrdSet};
 use crate::base::time::Time;
 use crate::model::alloc::Alloc;
-use crate::model::evaluation::{EvalId, Evaluation, FailedGroup};
+use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, FailedGroup};
 use crate::model::job::JobId;
 use crate::model::topology::RegionId;
 pub use crate::protocol::scheduler::explain::Selection;
+use crate::protocol::scheduler::plan::Rejection;
 use crate::world::naming::is_of;
+use crate::world::spec::MachineId;
 
 /// The selection behind a decision, and what it was made for.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +76,62 @@ pub struct Unplaced {
     pub times: u32,
     /// What the last one recorded.
     pub record: FailedGroup,
+    /// What became of the last one's plans, if it gave up because they were rejected.
+    pub rejections: Rejections,
     /// Placements still wanted at the end of the run.
     pub queued: u32,
+}
+
+/// Plans that were not applied as they were.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rejections {
+    /// Plans in which a node rejected its part.
+    pub plans: u32,
+    /// How often which node did, and why.
+    pub nodes: OrdMap<(MachineId, Rejection), u32>,
+}
+
+impl Rejections {
+    fn add(&mut self, rejected: &[(MachineId, Rejection)]) {
+        self.plans += 1;
+        for part in rejected {
+            *self.nodes.entry(*part).or_insert(0) += 1;
+        }
+    }
+}
+
+/// The last evaluation that chose nodes for a group and gave up, because the plans to use them were rejected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenUp {
+    /// The last selection for the group.
+    pub why: Why,
+    /// When it ended.
+    pub at: Time,
+    /// Its plans.
+    pub rejections: Rejections,
+    /// The blocked evaluation that it left.
+    pub blocked: Option<EvalId>,
+    /// Evaluations that ended so until then.
+    pub evals: u32,
+}
+
+/// Why a group has no place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Refusal<'a> {
+    /// No node could take it.
+    NoNode(&'a Why),
+    /// One could, but the plans were rejected.
+    GivenUp(&'a GivenUp),
+}
+
+impl<'a> Refusal<'a> {
+    /// The selection.
+    pub fn why(self) -> &'a Why {
+        match self {
+            Self::NoNode(why) => why,
+            Self::GivenUp(given_up) => &given_up.why,
+        }
+    }
 }
 
 /// What one region says of its decisions.
@@ -86,6 +142,10 @@ pub(super) struct Reasons {
     /// The last selection that found nothing, by job and group name.
     refused: OrdMap<(Arc<str>, Arc<str>), Why>,
     unplaced: OrdMap<(JobId, Arc<str>), Unplaced>,
+    /// Plans of evaluations that have not ended.
+    rejected: OrdMap<EvalId, Rejections>,
+    /// The last evaluation that gave up, by job and group name; only if the run explains itself.
+    given_up: OrdMap<(Arc<str>, Arc<str>), GivenUp>,
 }
 
 impl Reasons {
@@ -108,6 +168,14 @@ impl Reasons {
     /// An evaluation is over.
     pub(super) fn finished(&mut self, eval: EvalId) {
         self.open.remove(&eval);
+        self.rejected.remove(&eval);
+    }
+
+    /// Nodes answered a plan.
+    pub(super) fn planned(&mut self, eval: EvalId, rejected: &[(MachineId, Rejection)]) {
+        if !rejected.is_empty() {
+            self.rejected.entry(eval).or_default().add(rejected);
+        }
     }
 
     /// Why an allocation that was just written stands where it does: the last selection for its name that chose its
@@ -125,9 +193,13 @@ impl Reasons {
         })
     }
 
-    /// An evaluation ended and left these groups of a job short.
+    /// An evaluation ended and left groups of a job short: no node could take them, or it gave up because its plans were
+    /// rejected.
     pub(super) fn unplaced(&mut self, at: Time, region: RegionId, job: &Arc<str>, eval: &Evaluation) {
-        for (group, record) in &eval.failed_groups {
+        let rejections = self.rejected.get(&eval.id).filter(|_| eval.status == EvalStatus::Failed).cloned();
+        let wanting = eval.queued.iter().filter(|(_, count)| rejections.is_some() && **count > 0);
+        let groups: OrdSet<&Arc<str>> = eval.failed_groups.keys().chain(wanting.map(|(group, _)| group)).collect();
+        for group in groups {
             let unplaced = self.unplaced.entry((eval.job, Arc::clone(group))).or_insert_with(|| Unplaced {
                 region,
                 job: Arc::clone(job),
@@ -136,19 +208,40 @@ impl Reasons {
                 last: at,
                 times: 0,
                 record: FailedGroup::default(),
+                rejections: Rejections::default(),
                 queued: 0,
             });
             unplaced.last = at;
             unplaced.times += 1;
-            unplaced.record.clone_from(record);
+            unplaced.record = eval.failed_groups.get(group).map_or_else(FailedGroup::default, |it| (**it).clone());
+            unplaced.rejections = rejections.clone().unwrap_or_default();
+            if let Some(rejections) = &rejections {
+                self.give_up(at, job, group, eval, rejections);
+            }
         }
     }
 
+    /// Keeps the last selection that chose a node for the group, if the run explains itself.
+    fn give_up(&mut self, at: Time, job: &Arc<str>, group: &Arc<str>, eval: &Evaluation, rejections: &Rejections) {
+        let chose = |selection: &Selection| selection.group == *group && selection.chosen.is_some();
+        let why = self.open.get(&eval.id).and_then(|open| {
+            open.iter().rev().find_map(|why| {
+                let number = why.selections.iter().rposition(chose)?;
+                Some(Why { number, ..why.clone() })
+            })
+        });
+        let Some(why) = why else { return };
+        let key = (Arc::clone(job), Arc::clone(group));
+        let evals = self.given_up.get(&key).map_or(0, |before| before.evals) + 1;
+        self.given_up.insert(key, GivenUp { why, at, rejections: rejections.clone(), blocked: eval.blocked, evals });
+    }
+
     /// Why a group was last refused, of a job or of any child of it.
-    pub(super) fn refusal(&self, job: &str, group: &str) -> Option<&Why> {
-        let of = |(name, of): &&(Arc<str>, Arc<str>)| is_of(name, job) && **of == *group;
-        let refused = self.refused.iter().filter(|(key, _)| of(key)).map(|(_, why)| why);
-        refused.max_by_key(|why| why.decided_at)
+    pub(super) fn refusal(&self, job: &str, group: &str) -> Option<Refusal<'_>> {
+        let of = |(name, of): &(Arc<str>, Arc<str>)| is_of(name, job) && **of == *group;
+        let refused = self.refused.iter().filter(|(key, _)| of(key)).map(|(_, why)| Refusal::NoNode(why));
+        let given_up = self.given_up.iter().filter(|(key, _)| of(key)).map(|(_, it)| Refusal::GivenUp(it));
+        refused.chain(given_up).max_by_key(|refusal| refusal.why().decided_at)
     }
 
     /// Groups that were left short, with what they still want.
@@ -202,7 +295,7 @@ mod tests {
         assert!(reasons.refusal(&shop, &web).is_none());
         let refused: Arc<[Selection]> = [selection(0, false, None), selection(0, true, None)].into();
         reasons.explained(Time::ZERO, &eval, &refused);
-        let why = reasons.refusal(&shop, &web).unwrap();
+        let why = reasons.refusal(&shop, &web).unwrap().why();
         assert_eq!((why.number, why.first_pass().is_some(), why.selection().unseen()), (1, true, 1));
     }
 
@@ -230,5 +323,30 @@ mod tests {
         let wanted = OrdMap::from([((eval.job, Arc::from("web")), 4)]);
         let short: Vec<Unplaced> = reasons.short(&wanted).collect();
         assert_eq!((short.len(), short[0].times, short[0].queued, short[0].record.nodes_exhausted), (1, 2, 4, 3));
+    }
+
+    #[test]
+    fn an_evaluation_that_gave_up_left_its_groups_without_a_place() {
+        let mut reasons = Reasons::default();
+        let mut eval = Evaluation { status: EvalStatus::Failed, blocked: Some(EvalId(8)), ..evaluation() };
+        eval.queued = OrdMap::from([("web".into(), 3), ("db".into(), 0)]);
+        let chosen: Arc<[Selection]> = [selection(0, true, Some(1)), selection(1, true, None)].into();
+        reasons.explained(Time::ZERO, &Arc::new(eval.clone()), &chosen);
+        for rejected in [&[(MachineId(4), Rejection::NotReady)][..], &[(MachineId(4), Rejection::NotReady)], &[]] {
+            reasons.planned(eval.id, rejected);
+        }
+        reasons.unplaced(Time::ZERO, RegionId(0), &"shop".into(), &eval);
+        reasons.finished(eval.id);
+        let expected = Rejections { plans: 2, nodes: OrdMap::from([((MachineId(4), Rejection::NotReady), 2)]) };
+        let short: Vec<Unplaced> = reasons.short(&OrdMap::new()).collect();
+        assert_eq!((short.len(), &*short[0].group, &short[0].rejections), (1, "web", &expected));
+        let Some(Refusal::GivenUp(given_up)) = reasons.refusal("shop", "web") else { panic!("it gave up") };
+        assert_eq!((given_up.why.number, given_up.blocked, given_up.evals), (0, Some(EvalId(8)), 1));
+        assert_eq!(given_up.rejections, expected);
+
+        // Without rejections it failed for another reason.
+        let mut reasons = Reasons::default();
+        reasons.unplaced(Time::ZERO, RegionId(0), &"shop".into(), &eval);
+        assert_eq!(reasons.short(&OrdMap::new()).count(), 0);
     }
 }

@@ -4,14 +4,17 @@
 use serde::Serialize;
 
 use crate::analysis::explain::{Story, Subject};
+use crate::analysis::summary::make::rejection;
 use crate::base::time::Time;
 use crate::measure::placement::Placement;
-use crate::measure::reasons::Why;
+use crate::measure::reasons::{GivenUp, Refusal, Why};
 use crate::model::job::JobKind;
 use crate::model::topology::RegionId;
+use crate::protocol::scheduler::plan::Rejection;
 use crate::report::reason::{Pass, SCORERS, counts, machine_name, passes, rounded};
 use crate::report::text::{align, line, plural, section};
 use crate::world::event::Instance;
+use crate::world::spec::MachineId;
 
 /// The whole of it, as JSON shows it.
 #[derive(Debug, Serialize)]
@@ -36,13 +39,53 @@ pub struct Account {
     pub caused_by: Vec<Cause>,
     /// The allocations it replaces, the newest first.
     pub replaces: Vec<Stay>,
-    /// The allocations it pushed out.
+    /// The allocations it pushed out, or would have.
     pub preempts: Vec<Stay>,
     /// The passes over the nodes: one, or a second one that could push others out.
     pub passes: Vec<Pass>,
     /// Why it came out so, in a sentence.
     pub verdict: String,
+    /// How the evaluation ended, if nodes were chosen and the plans to use them rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<GaveUp>,
 }
+
+/// An evaluation that gave up because its plans were rejected.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct GaveUp {
+    /// When it ended, in seconds.
+    pub at_s: f64,
+    /// Plans of it in which nodes rejected their part.
+    pub plans_rejected: u32,
+    /// Which nodes did, and why.
+    pub rejections: Vec<RejectedPart>,
+    /// Evaluations for the group that ended so in the run.
+    pub evaluations: u32,
+    /// Allocations the group still wants at the end of the run.
+    pub queued: u32,
+    /// The blocked evaluation that it left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+    /// When that one was released again; absent if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released_s: Option<f64>,
+}
+
+/// A node's part of plans.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RejectedPart {
+    /// The node's machine.
+    pub machine: String,
+    /// Why it was rejected.
+    pub reason: String,
+    /// How often.
+    pub count: u32,
+}
+
+/// The verdict on a group whose plans were rejected.
+const REJECTED: &str = "a node was chosen, but the plans to use it were rejected until the evaluation gave up";
 
 /// An allocation and how it fared.
 #[derive(Debug, Serialize)]
@@ -110,12 +153,19 @@ const CHAIN_MAX: usize = 100;
 impl Account {
     /// What a story comes to; `None` if it has no explanation.
     pub fn new(story: &Story) -> Option<Self> {
+        let mut given_up = None;
         let (region, placement, why) = match &story.subject {
             Subject::Placed(instance) => {
                 let placement = story.placements.placement(*instance)?;
                 (instance.region, Some(placement), placement.why.as_deref()?)
             }
-            Subject::Refused { region, job, group } => (*region, None, story.placements.refusal(*region, job, group)?),
+            Subject::Refused { region, job, group } => {
+                let refusal = story.placements.refusal(*region, job, group)?;
+                if let Refusal::GivenUp(it) = refusal {
+                    given_up = Some(it);
+                }
+                (*region, None, refusal.why())
+            }
         };
         let spec = &story.spec;
         let selection = why.selection();
@@ -152,7 +202,8 @@ impl Account {
             caused_by: causes(story, region, why),
             replaces,
             preempts: chosen.into_iter().flat_map(|chosen| &chosen.preempted).filter_map(|a| stay(*a)).collect(),
-            verdict: verdict(why.eval.kind, &passes),
+            verdict: given_up.map_or_else(|| verdict(why.eval.kind, &passes), |_| REJECTED.to_owned()),
+            given_up: given_up.map(|given_up| self::given_up(story, region, given_up)),
             passes,
         })
     }
@@ -177,9 +228,13 @@ impl Account {
         for pass in &self.passes {
             pass_text(pass, &mut out);
         }
-        stays("pushed out for it", &self.preempts, &mut out);
+        let title = if self.alloc.is_some() { "pushed out for it" } else { "would have been pushed out for it" };
+        stays(title, &self.preempts, &mut out);
         section(&mut out, if self.alloc.is_some() { "why this one" } else { "why not" });
         line(&mut out, &format!("  {}", self.verdict));
+        if let Some(given_up) = &self.given_up {
+            given_up.text(&mut out);
+        }
         out
     }
 
@@ -200,6 +255,49 @@ impl Account {
         for cause in &self.caused_by {
             line(out, &format!("  after {}: {}, enqueued at {}", cause.id, cause.trigger, seconds(cause.enqueued_s)));
         }
+    }
+}
+
+impl GaveUp {
+    fn text(&self, out: &mut String) {
+        for part in &self.rejections {
+            line(out, &format!("  rejected by {} {}: {}", part.machine, times(part.count), part.reason));
+        }
+        let (plans, at) = (plural(self.plans_rejected as usize, "rejected plan"), seconds(self.at_s));
+        line(out, &format!("  the evaluation gave up at {at} after {plans} (max-plan-attempts)"));
+        match (&self.blocked, self.released_s) {
+            (None, _) => {}
+            (Some(id), Some(released)) => {
+                line(out, &format!("  {id} was blocked in its stead, until {}", seconds(released)));
+            }
+            (Some(id), None) if self.queued > 0 => line(out, &format!("  {id} is blocked in its stead since {at}")),
+            (Some(id), None) => line(out, &format!("  {id} was blocked in its stead from {at}")),
+        }
+        let (all, queued) = (plural(self.evaluations as usize, "evaluation"), self.queued);
+        line(out, &format!("  {all} for the group ended so in the run; at its end {queued} of it wait for a place"));
+    }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+fn given_up(story: &Story, region: RegionId, given_up: &GivenUp) -> GaveUp {
+    let selection = given_up.why.selection();
+    let released = given_up.blocked.and_then(|id| story.evals.get(&(region, id)));
+    let part = |((machine, why), count): (&(MachineId, Rejection), &u32)| RejectedPart {
+        machine: story.spec.machines[*machine].name.to_string(),
+        reason: rejection(*why),
+        count: *count,
+    };
+    GaveUp {
+        at_s: given_up.at.as_secs_f64(),
+        plans_rejected: given_up.rejections.plans,
+        rejections: given_up.rejections.nodes.iter().map(part).collect(),
+        evaluations: given_up.evals,
+        queued: story.placements.wanted(region, given_up.why.eval.job, &selection.group),
+        blocked: given_up.blocked.map(|id| id.to_string()),
+        released_s: released.map(|birth| birth.at.as_secs_f64()),
     }
 }
 

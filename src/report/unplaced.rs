@@ -1,11 +1,14 @@
 //! Work that waits for a place, and why.
 
+use std::collections::BTreeMap;
+
 use crate::analysis::ensemble::Ensemble;
 use crate::analysis::summary::Refusals;
+use crate::analysis::summary::make::rejections;
 use crate::base::ordered::OrdMap;
 use crate::model::topology::RegionId;
 use crate::report::frame::seeds;
-use crate::report::text::{align, grouped, line, section};
+use crate::report::text::{align, grouped, line, plural, section};
 
 /// Groups that are told of; the others are in the files.
 const GROUPS_MAX: usize = 8;
@@ -24,7 +27,11 @@ pub(super) fn unplaced(ensemble: &Ensemble, out: &mut String) {
     let mut all: OrdMap<(RegionId, &str, &str), Waiting> = OrdMap::new();
     for run in &ensemble.runs {
         for group in run.unplaced.iter().filter(|group| group.queued > 0) {
-            let first = || Waiting { wanted: 0, why: reasons(&Refusals::new(&group.record)), seeds: Vec::new() };
+            let first = || {
+                let (refusals, rejected) = (Refusals::new(&group.record), &group.rejections);
+                let why = reasons(&refusals, rejected.plans, &rejections(rejected));
+                Waiting { wanted: 0, why, seeds: Vec::new() }
+            };
             let waiting = all.entry((group.region, &group.job, &group.group)).or_insert_with(first);
             waiting.wanted = waiting.wanted.max(group.queued);
             waiting.seeds.push(run.seed);
@@ -46,11 +53,13 @@ pub(super) fn unplaced(ensemble: &Ensemble, out: &mut String) {
     }
 }
 
-/// Why nodes could not take a group, in a few words.
-pub(super) fn reasons(refusals: &Refusals) -> String {
+/// Why nodes could not take a group, or why they rejected the plans that chose them, in a few words.
+pub(super) fn reasons(refusals: &Refusals, plans: u32, rejections: &BTreeMap<String, u32>) -> String {
     let ruled = refusals.constraint_filtered.iter().map(|(reason, count)| format!("{count} × {reason}"));
     let full = refusals.dimension_exhausted.iter().map(|(reason, count)| format!("{count} × {reason} exhausted"));
-    let reasons: Vec<String> = ruled.chain(full).collect();
+    let counted: Vec<String> = rejections.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
+    let rejected = (plans > 0).then(|| format!("{} rejected ({})", plural(plans as usize, "plan"), counted.join(", ")));
+    let reasons: Vec<String> = ruled.chain(full).chain(rejected).collect();
     match (reasons.is_empty(), refusals.nodes_available.values().sum::<u32>()) {
         (false, _) => reasons.join("; "),
         (true, 0) => "no ready node in the job's datacenters".to_owned(),

@@ -193,7 +193,7 @@ impl Atlas {
         self.jobs[region].get(name).copied()
     }
 
-    /// The name of a job; children of jobs have none of their own, and get their number instead.
+    /// The name of a job; children of jobs have none in the scenario, and get their number instead.
     pub fn job_name(&self, region: RegionId, job: JobId) -> Arc<str> {
         let known = self.jobs[region].iter().find(|(_, number)| **number == job);
         known.map_or_else(|| job.to_string().into(), |(name, _)| Arc::clone(name))

@@ -44,6 +44,8 @@ pub struct Chronicle {
     /// Desired and client status last told, by instance.
     told: IdVec<RegionId, IdVec<AllocId, Option<(Desired, ClientStatus)>>>,
     queued: OrdMap<(RegionId, JobId, Arc<str>), u32>,
+    /// Names of jobs that others launched or that were dispatched; the scenario has none of them.
+    children: OrdMap<(RegionId, JobId), Arc<str>>,
 }
 
 /// The newest entry that was reported, and the life of a server that reports what it says.
@@ -95,6 +97,7 @@ impl Chronicle {
             dequeued: OrdMap::new(),
             told: IdVec::new(),
             queued: OrdMap::new(),
+            children: OrdMap::new(),
         }
     }
 
@@ -231,7 +234,10 @@ impl Chronicle {
                 eval: *eval,
                 waited: *waited,
                 nodes: u32::try_from(*nodes).unwrap_or(u32::MAX),
-                rejected: u32::try_from(rejected.len()).unwrap_or(u32::MAX),
+                rejected: rejected
+                    .iter()
+                    .map(|(node, why)| (self.atlas.machine_of_node(region, *node), *why))
+                    .collect(),
             }),
             NomadEvent::Propose { .. }
             | NomadEvent::Operated { .. }
@@ -267,8 +273,10 @@ impl Chronicle {
                 self.changed(Instance { region, alloc: *alloc }, None, Some(*status), tell);
             }
             Change::EvalEnded { eval, purged } => {
-                if !eval.failed_groups.is_empty() {
-                    let job = self.atlas.job_name(region, eval.job);
+                let gave_up = eval.status == EvalStatus::Failed && eval.queued.values().any(|count| *count > 0);
+                if gave_up || !eval.failed_groups.is_empty() {
+                    let child = self.children.get(&(region, eval.job)).cloned();
+                    let job = child.unwrap_or_else(|| self.atlas.job_name(region, eval.job));
                     tell(&Notice::Unplaced { region, job, eval: Arc::clone(eval) });
                 }
                 for (group, &count) in eval.queued.iter().filter(|_| !purged) {
@@ -276,6 +284,9 @@ impl Chronicle {
                 }
             }
             Change::Job { id, job: None } => self.purged(region, *id, tell),
+            Change::Job { id, job: Some(job) } if job.parent().is_some() => {
+                self.children.entry((region, *id)).or_insert_with(|| Arc::clone(&job.name));
+            }
             Change::EvalWritten { .. }
             | Change::Job { job: Some(_), .. }
             | Change::Deployment { .. }

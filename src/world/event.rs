@@ -21,6 +21,7 @@ use crate::protocol::raft;
 use crate::protocol::scheduler;
 use crate::protocol::scheduler::explain::Selection;
 use crate::protocol::scheduler::message::RpcError;
+use crate::protocol::scheduler::plan::Rejection;
 use crate::sim::trace::Notable;
 use crate::world::entry::{CatalogEntry, NomadEntry};
 use crate::world::spec::{EntryId, MachineId, RegionSpec, TrafficId};
@@ -414,7 +415,7 @@ pub enum Notice {
         /// In order.
         selections: Arc<[Selection]>,
     },
-    /// An evaluation ended, and groups of its job were left short.
+    /// An evaluation ended, and groups of its job were left short, or it failed while they still wanted something.
     Unplaced {
         /// Region.
         region: RegionId,
@@ -453,8 +454,8 @@ pub enum Notice {
         waited: Duration,
         /// Nodes in the plan.
         nodes: u32,
-        /// Nodes whose part was rejected.
-        rejected: u32,
+        /// Nodes whose part was rejected, and why.
+        rejected: Vec<(MachineId, Rejection)>,
     },
     /// Blocked evaluations, whenever their number changes on the leader.
     BlockedEvals {

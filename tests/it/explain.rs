@@ -173,6 +173,39 @@ fn children_are_found_under_their_parent() {
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
         contains(&ended.stdout, &["could not be placed", "2 cpu"]);
     }
+
+    // Without a place a child has the name it has everywhere else, and is known by it.
+    let summary = report.summary();
+    let child = summary["runs"][0]["unplaced"][0]["job"].as_str().expect("the giant has no place").to_owned();
+    assert!(child.starts_with("giant/dispatch-"), "{child}");
+    let name = format!("{child}.desk");
+    contains(&report.1, &["without a place when the run ended", &name]);
+    let ended = report.explain(&[&name]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+    contains(&ended.stdout, &[&format!("{name}["), "could not be placed"]);
+    let ended = report.explain(&[&format!("{child}.dsek")]);
+    contains(&ended.stderr, &["error[E095]", &format!("did you mean `{name}`?")]);
+}
+
+/// A group for which nodes are chosen, by plans that are always rejected, has no place either.
+#[test]
+fn rejected_plans_are_a_reason() {
+    let report = Report::of("tests/explain/rejected.ron", "rejected", &[]);
+    contains(&report.1, &["without a place when the run ended", "hi.g", "plans rejected (", "× cpu exhausted)"]);
+    let summary = report.summary();
+    let unplaced = &summary["runs"][0]["unplaced"][0];
+    assert_eq!((&unplaced["job"], &unplaced["queued"]), (&"hi".into(), &3.into()));
+    let plans = unplaced["plans_rejected"].as_u64().expect("plans were rejected");
+    assert_eq!(unplaced["plan_rejections"]["cpu exhausted"], plans);
+
+    let ended = report.explain(&["hi.g"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+    let rejected = format!("rejected by r1/apps-1 {plans} times: cpu exhausted");
+    let parts = ["could not be placed", "the plans to use it were rejected", &rejected, "max-plan-attempts"];
+    contains(&ended.stdout, &parts);
+    contains(&ended.stdout, &["is blocked in its stead since", "at its end 3 of it wait for a place"]);
+    let account: Value = serde_json::from_str(&report.explain(&["hi.g", "--json"]).stdout).expect("JSON");
+    assert_eq!(account["given_up"]["plans_rejected"], plans);
 }
 
 /// The first of equals wins only where no candidate was set aside, and each machine refuses a system job by itself.

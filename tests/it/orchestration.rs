@@ -65,7 +65,7 @@ impl Witness for Diary {
             }
             Notice::NodeStatus { machine, ready: false, .. } => self.down.push((at, *machine)),
             Notice::EntryBegins { machines, .. } => self.struck.push((at, machines.to_vec())),
-            Notice::PlanApplied { rejected, .. } => self.rejected += rejected,
+            Notice::PlanApplied { rejected, .. } => self.rejected += rejected.len() as u32,
             Notice::Refused { .. } => self.refused += 1,
             Notice::Queued { count, .. } => self.queued.push(*count),
             _ => {}

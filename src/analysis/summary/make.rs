@@ -1,5 +1,7 @@
 //! A summary made of an ensemble.
 
+use std::collections::BTreeMap;
+
 use super::{
     Assumed, Case, Election, Estimate, Expectation, Fault, Invariant, Known, Metric, Mode, Outage, Overall, Pooled,
     Recovery, Refusals, RefusedCommand, Run, SCHEMA, Stage, Stopping, Summary, Unplaced, rounded,
@@ -16,7 +18,9 @@ use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::{Key, Value};
 use crate::measure::outcome::Outcome;
+use crate::measure::reasons::Rejections;
 use crate::model::evaluation::FailedGroup;
+use crate::protocol::scheduler::plan::{Misfit, Rejection};
 use crate::scenario::parameters::Parameter;
 use crate::world::spec::WorldSpec;
 
@@ -146,7 +150,26 @@ fn unplaced(spec: &WorldSpec, unplaced: &crate::measure::reasons::Unplaced) -> U
         last_s: unplaced.last.as_secs_f64(),
         evaluations: unplaced.times,
         queued: unplaced.queued,
+        plans_rejected: Some(unplaced.rejections.plans).filter(|plans| *plans > 0),
+        plan_rejections: rejections(&unplaced.rejections),
         refusals: Refusals::new(&unplaced.record),
+    }
+}
+
+/// Why nodes rejected their parts of plans, and how often.
+pub fn rejections(rejections: &Rejections) -> BTreeMap<String, u32> {
+    let mut by_reason = BTreeMap::new();
+    for ((_, why), count) in &rejections.nodes {
+        *by_reason.entry(rejection(*why)).or_insert(0) += count;
+    }
+    by_reason
+}
+
+/// Why a node rejected its part of a plan, in words.
+pub fn rejection(why: Rejection) -> String {
+    match why {
+        Rejection::Misfit(Misfit::Exhausted(dimension)) => format!("{dimension} exhausted"),
+        why => why.to_string(),
     }
 }
 

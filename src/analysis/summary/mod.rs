@@ -247,6 +247,12 @@ pub struct Unplaced {
     pub evaluations: u32,
     /// Allocations still wanted at the end of the run.
     pub queued: u32,
+    /// Plans that nodes rejected, of the last evaluation, if it gave up for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plans_rejected: Option<u32>,
+    /// Why nodes did, and how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plan_rejections: BTreeMap<String, u32>,
     /// What kept nodes from taking it, the last time.
     #[serde(flatten)]
     pub refusals: Refusals,

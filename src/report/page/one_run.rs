@@ -261,12 +261,14 @@ fn unplaced(run: &Run) -> String {
         let times = [group.first_s, group.last_s].map(|at| figure(instant(at)));
         let [first, last] = times;
         let refusals = &group.refusals;
-        let seen = format!(
-            "{} looked at, {} ruled out, {} without room",
-            refusals.evaluated, refusals.filtered, refusals.exhausted
-        );
-        let row =
-            [head(name), text(&*group.region), queued, evaluations, first, last, text(seen), text(reasons(refusals))];
+        let seen = if group.plans_rejected.is_some() && refusals.evaluated == 0 {
+            "nodes were chosen".to_owned()
+        } else {
+            let (ruled_out, full) = (refusals.filtered, refusals.exhausted);
+            format!("{} looked at, {ruled_out} ruled out, {full} without room", refusals.evaluated)
+        };
+        let why = reasons(refusals, group.plans_rejected.unwrap_or(0), &group.plan_rejections);
+        let row = [head(name), text(&*group.region), queued, evaluations, first, last, text(seen), text(why)];
         table.row(&row);
     }
     out + &table.finish()

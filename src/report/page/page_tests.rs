@@ -137,6 +137,8 @@ fn unplaced(name: &str) -> Unplaced {
         last_s: 300.0,
         evaluations: 3,
         queued: 2,
+        plans_rejected: None,
+        plan_rejections: BTreeMap::new(),
         refusals: Refusals {
             constraint_filtered: BTreeMap::from([(name.to_owned(), 4)]),
             dimension_exhausted: BTreeMap::from([("memory".to_owned(), 5)]),
