@@ -193,8 +193,8 @@ impl Reasons {
         })
     }
 
-    /// An evaluation ended and left groups of a job short: no node could take them, or it gave up because its plans were
-    /// rejected.
+    /// An evaluation ended and left groups of a job short: no node could take them, or it gave up because its plans
+    /// were rejected.
     pub(super) fn unplaced(&mut self, at: Time, region: RegionId, job: &Arc<str>, eval: &Evaluation) {
         let rejections = self.rejected.get(&eval.id).filter(|_| eval.status == EvalStatus::Failed).cloned();
         let wanting = eval.queued.iter().filter(|(_, count)| rejections.is_some() && **count > 0);
