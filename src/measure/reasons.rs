@@ -9,7 +9,7 @@ use crate::model::evaluation::{EvalId, EvalStatus, Evaluation, FailedGroup};
 use crate::model::job::JobId;
 use crate::model::topology::RegionId;
 pub use crate::protocol::scheduler::explain::Selection;
-use crate::protocol::scheduler::plan::Rejection;
+pub use crate::protocol::scheduler::plan::{Misfit, Rejection};
 use crate::world::naming::is_of;
 use crate::world::spec::MachineId;
 

@@ -18,9 +18,8 @@ use crate::base::time::{Duration, Time};
 use crate::measure::failover::{Failover, STAGES};
 use crate::measure::metric::{Key, Value};
 use crate::measure::outcome::Outcome;
-use crate::measure::reasons::Rejections;
+use crate::measure::reasons::{Misfit, Rejection, Rejections};
 use crate::model::evaluation::FailedGroup;
-use crate::protocol::scheduler::plan::{Misfit, Rejection};
 use crate::scenario::parameters::Parameter;
 use crate::world::spec::WorldSpec;
 
