@@ -93,6 +93,7 @@ quantity!(
     BitsPerSecond,
     "bit/s"
 );
+
 impl From<MegabitsPerSecond> for BitsPerSecond {
     fn from(megabits: MegabitsPerSecond) -> Self {
         Self(megabits.0.saturating_mul(1_000_000))

@@ -83,11 +83,12 @@ pub(super) fn read(metric: &Metric, unit: Option<Unit>, words: &[&str]) -> Resul
     }
 }
 
-/// A value with its unit, in the metric's unit; a plain number if there is none.
-fn parse(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f64, ObjectiveError> {
-    let (units, example): (&[(&str, f64)], &'static str) = match unit {
+/// Ways to write a value, each with what one of it is worth, the metric's unit first; and an example. A plain number if
+/// there is no unit.
+pub(super) fn ways(unit: Option<Unit>) -> (&'static [(&'static str, f64)], &'static str) {
+    match unit {
         Some(Unit::Milliseconds) => {
-            (&[("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("min", 60e3), ("h", 3_600e3)], "1.5s")
+            (&[("ms", 1.0), ("us", 1e-3), ("s", 1e3), ("m", 60e3), ("min", 60e3), ("h", 3_600e3)], "1.5s")
         }
         Some(Unit::Percent) => (&[("%", 1.0)], "95%"),
         Some(Unit::Megahertz) => (&[("MHz", 1.0), ("GHz", 1e3)], "500MHz"),
@@ -105,7 +106,12 @@ fn parse(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f64, Ob
             | Unit::Declarations
             | Unit::Commands,
         ) => (&[("", 1.0)], "0"),
-    };
+    }
+}
+
+/// A value with its unit, in the metric's unit.
+fn parse(metric: &'static str, unit: Option<Unit>, text: &str) -> Result<f64, ObjectiveError> {
+    let (units, example) = ways(unit);
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(text.len());
     let number = text[..digits].replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite());
     let factor = units.iter().find(|(name, _)| *name == &text[digits..]).map(|(_, factor)| *factor);

@@ -416,20 +416,7 @@ impl Objective {
         }
         match self.metric.unit {
             Unit::Milliseconds if value.abs() >= 1_000.0 => format!("{}s", thousandths(value / 1_000.0)),
-            Unit::Milliseconds => format!("{}ms", thousandths(value)),
-            Unit::Percent => format!("{}%", thousandths(value)),
-            Unit::Megahertz => format!("{}MHz", thousandths(value)),
-            Unit::Mebibytes => format!("{}MiB", thousandths(value)),
-            Unit::Ratio
-            | Unit::Allocs
-            | Unit::Evals
-            | Unit::Nodes
-            | Unit::Requests
-            | Unit::Retries
-            | Unit::Elections
-            | Unit::Term
-            | Unit::Declarations
-            | Unit::Commands => thousandths(value),
+            unit => thousandths(value) + bound::ways(Some(unit)).0[0].0,
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct Chronicle {
 
 /// The newest entry that was reported, and the life of a server that reports what it says.
 #[derive(Debug, Clone, Default)]
-struct Reported {
+pub struct Reported {
     index: u64,
     by: Option<ProcessId>,
 }
@@ -58,14 +58,15 @@ struct Reported {
 impl Reported {
     /// Whether what `process` says of an entry is news: several things come together, from the server that applied it
     /// first; others apply it too, and so does that one when it starts anew.
-    fn is_news(&mut self, index: u64, process: ProcessId) -> bool {
+    pub fn is_news(&mut self, index: u64, process: ProcessId) -> bool {
         if index > self.index {
             *self = Self { index, by: Some(process) };
         }
         index == self.index && self.by == Some(process)
     }
 
-    fn restarted(&mut self, process: ProcessId) {
+    /// A server starts anew: what it applies again it has told.
+    pub fn restarted(&mut self, process: ProcessId) {
         self.by = self.by.filter(|by| *by != process);
     }
 }

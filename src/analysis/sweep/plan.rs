@@ -143,8 +143,8 @@ impl Plan {
         let look = |point: usize| -> Result<(Readings, String, f64, Option<PlanError>), PlanError> {
             let loaded = self.load(&edits(&dimensions, &layout.values[point]), files);
             let Some(lowered) = &loaded.lowered else { return Err(failed(Some((point, count)), loaded)) };
-            let length_s = lowered.world.duration.as_secs_f64();
-            Ok((self.readings(lowered)?, loaded.digest(), length_s, self.lack(lowered)))
+            let (readings, lack) = self.readings(lowered)?;
+            Ok((readings, loaded.digest(), lowered.world.duration.as_secs_f64(), lack))
         };
         let (readings, ..) = look(0)?;
         let all = in_pool(threads, || (0..count).into_par_iter().map(look).collect::<Result<Vec<_>, PlanError>>())?;
@@ -188,14 +188,15 @@ impl Plan {
         loaded
     }
 
-    fn readings(&self, lowered: &Lowered) -> Result<Readings, PlanError> {
+    /// What is read of this point; also the first measure of which it has no series, and why.
+    fn readings(&self, lowered: &Lowered) -> Result<(Readings, Option<PlanError>), PlanError> {
         let entries = Named::all(&lowered.world.timeline);
         let mut readings = Readings { measures: Vec::new(), expectations: Vec::new() };
         for expectation in &lowered.expectations {
             let measure = readings.add(expectation.objective.clone());
             readings.expectations.push((expectation.text.to_string(), expectation.objective.clone(), measure));
         }
-        let known = LabelValues::of(&lowered.world);
+        let (known, mut lack) = (LabelValues::of(&lowered.world), None);
         let none_said = self.measures.is_empty() && readings.measures.is_empty();
         let defaults = || DEFAULT_MEASURES.iter().map(|text| (*text).to_owned()).collect();
         for text in if none_said { defaults() } else { self.measures.clone() } {
@@ -203,25 +204,17 @@ impl Plan {
                 let (reason, hint) = (error.to_string(), error.hint());
                 PlanError::Measure { text: text.clone(), reason, hint }
             })?;
-            let strangers = known.strangers(objective.metric, &objective.labels);
-            if let Some(stranger) = strangers.first().filter(|_| known.lack(objective.metric).is_none()) {
+            if let Some(reason) = known.lack(objective.metric) {
+                let hint = Some("give a region Consul servers".to_owned());
+                lack.get_or_insert(PlanError::Measure { text, reason, hint });
+            } else if let Some(stranger) = known.strangers(objective.metric, &objective.labels).first() {
                 let reason = format!("no series of `{}` has `{stranger}`", objective.metric.name);
                 let hint = Some(suggest::hint(&stranger.value, stranger.known.iter().map(String::as_str)));
                 return Err(PlanError::Measure { text, reason, hint });
             }
             readings.add(objective);
         }
-        Ok(readings)
-    }
-
-    /// A measure that this point has no series of, and why.
-    fn lack(&self, lowered: &Lowered) -> Option<PlanError> {
-        let (entries, known) = (Named::all(&lowered.world.timeline), LabelValues::of(&lowered.world));
-        self.measures.iter().find_map(|text| {
-            let reason = known.lack(Objective::measure(text, &entries).ok()?.metric)?;
-            let hint = Some("give a region Consul servers".to_owned());
-            Some(PlanError::Measure { text: text.clone(), reason, hint })
-        })
+        Ok((readings, lack))
     }
 }
 
@@ -314,7 +307,8 @@ impl Checked {
         let loaded = self.plan.load(&edits, &Carried(&self.plan.files));
         assert_eq!(loaded.digest(), self.digests[point], "a point loads as it did when it was checked");
         let lowered = loaded.lowered.expect("a point that was checked has no mistakes");
-        let readings = self.plan.readings(&lowered).unwrap_or_else(|error| panic!("it was read before: {error:?}"));
+        let (readings, _) =
+            self.plan.readings(&lowered).unwrap_or_else(|error| panic!("it was read before: {error:?}"));
         Point { lowered, readings }
     }
 

@@ -185,7 +185,7 @@ impl NotDeadForEver {
     /// [its patience](Self::patience) after, nothing is judged.
     pub fn check(&mut self, now: Time) {
         let calm = now.since(self.disturbed);
-        if self.faults > 0 || calm <= self.bound || calm <= self.patience() {
+        if self.faults > 0 || calm <= self.patience() {
             return;
         }
         let wronged =

@@ -23,6 +23,7 @@ use crate::model::evaluation::{EvalId, EvalStatus, Evaluation};
 use crate::model::job::JobId;
 use crate::protocol::scheduler::event::{Change, Event};
 use crate::protocol::scheduler::plan::StopReason;
+use crate::world::chronicle::Reported;
 
 /// The observer of one region's scheduler.
 #[derive(Debug, Clone)]
@@ -31,8 +32,7 @@ pub struct SchedulerLaws {
     turns: Turns,
     counts: Counts,
     rollouts: Rollouts,
-    /// The newest entry seen, and who told it.
-    newest: (u64, Option<ProcessId>),
+    reported: Reported,
     blocked: Blocked,
     /// The broker hands nothing out, because operators want it so.
     paused: bool,
@@ -57,7 +57,7 @@ impl SchedulerLaws {
             turns: Turns::new(eval_bound),
             counts: Counts::new(count_bound),
             rollouts: Rollouts::default(),
-            newest: (0, None),
+            reported: Reported::default(),
             blocked: Blocked::default(),
             paused: false,
             resumed: Time::ZERO,
@@ -79,16 +79,14 @@ impl SchedulerLaws {
 
     /// A server starts anew; what it applies again it has told.
     pub fn restarted(&mut self, who: ProcessId) {
-        self.newest.1 = self.newest.1.filter(|newest| *newest != who);
+        self.reported.restarted(who);
     }
 
     /// Server `who` of the region told `event`.
     pub fn observe(&mut self, at: Time, who: ProcessId, event: &Event) {
         match event {
             Event::Committed { index, change } => {
-                let fresh = *index > self.newest.0 || (*index, Some(who)) == self.newest;
-                if fresh {
-                    self.newest = (*index, Some(who));
+                if self.reported.is_news(*index, who) {
                     self.committed(at, *index, change);
                 }
             }

@@ -284,13 +284,9 @@ fn group_rules(kind: JobKind, index: usize, group: &TaskGroup, out: &mut Vec<Bro
             rule(
                 (1..=65_535).contains(&number),
                 format!("asks for port {number}, which is not within 1..=65535"),
-                "take another port, or leave the number out for any that is free",
+                PORT,
             );
-            rule(
-                fixed.insert(number),
-                format!("asks for port {number} twice"),
-                "take another port, or leave the number out for any that is free",
-            );
+            rule(fixed.insert(number), format!("asks for port {number} twice"), PORT);
         }
     }
     for service in &group.services {
@@ -428,6 +424,7 @@ fn service_rules(service: &Service) -> Result<(), String> {
 const NAME: &str = "letters, digits, `-` and `_` will do";
 const TWICE: &str = "give one of them another name";
 const PREFERENCES: &str = "leave them out: it runs on every node that its constraints allow";
+const PORT: &str = "take another port, or leave the number out for any that is free";
 const SERVICE: &str = "correct the service, or leave it out";
 /// Groups of a job and tasks of a group; Nomad has no limit, files by hand do.
 const PARTS_MAX: usize = 1_000;

@@ -237,7 +237,6 @@ impl Lowering<'_> {
         let every_job: Vec<(RegionId, Arc<Job>)> =
             jobs.iter().map(|job| (job.spec.region, job.spec.job.clone())).chain(registered).collect();
         self.overrides(&ingress, &every_job);
-        let every_job: Vec<Arc<Job>> = every_job.into_iter().map(|(_, job)| job).collect();
         let behaviours = self.behaviours(&every_job);
         let options = self.options();
         let world = WorldSpec {
@@ -525,23 +524,34 @@ impl Lowering<'_> {
 
     /// A duration that must not be zero.
     fn span_or(&mut self, path: &str, text: Option<&schema::DurationText>, default: Duration) -> Duration {
-        let found = self.findings.len();
-        let span = self.duration_or(path, text, default);
-        if span.is_zero() && self.findings.len() == found {
-            self.error("E015", path, "must be longer than zero").hint("write a time such as `1s`, or leave it out");
-        }
-        span
+        let hint = "write a time such as `1s`, or leave it out";
+        let read = |it: &mut Self| it.duration_or(path, text, default);
+        self.fitting(path, read, |span| !span.is_zero(), "must be longer than zero", hint)
     }
 
     /// How often something is done again; not so often that a run never ends.
     fn tick_or(&mut self, path: &str, text: Option<&schema::DurationText>, default: Duration) -> Duration {
+        let (message, hint) =
+            (format!("must be at least {TICK_MIN}"), format!("leave it out for {default}, which is the real system's"));
+        let read = |it: &mut Self| it.span_or(path, text, default);
+        self.fitting(path, read, |span| *span >= TICK_MIN, &message, &hint)
+    }
+
+    /// A value that fits; what is wrong with it otherwise is said unless something was while it was read.
+    fn fitting<T>(
+        &mut self,
+        path: &str,
+        read: impl FnOnce(&mut Self) -> T,
+        fits: impl FnOnce(&T) -> bool,
+        message: &str,
+        hint: &str,
+    ) -> T {
         let found = self.findings.len();
-        let span = self.span_or(path, text, default);
-        if span < TICK_MIN && self.findings.len() == found {
-            self.error("E015", path, format!("must be at least {TICK_MIN}"))
-                .hint(format!("leave it out for {default}, which is the real system's"));
+        let value = read(self);
+        if !fits(&value) && self.findings.len() == found {
+            self.error("E015", path, message).hint(hint);
         }
-        span
+        value
     }
 
     fn instant_or_zero(&mut self, path: &str, text: Option<&schema::DurationText>) -> Time {
@@ -558,25 +568,19 @@ impl Lowering<'_> {
 
     /// The bandwidth of a machine, which Nomad counts in whole megabits per second: rounded to the nearest, not zero.
     fn bandwidth(&mut self, path: &str, text: &schema::BandwidthText) -> MegabitsPerSecond {
-        let found = self.findings.len();
-        let bits = self.quantity(path, quantity::bandwidth(&text.0)).get();
-        let megabits = bits.saturating_add(500_000) / 1_000_000;
-        if megabits == 0 && self.findings.len() == found {
-            self.error("E015", path, "must be at least 1 Mbit/s")
-                .hint("Nomad counts whole megabits; `LinkDegrade` on the timeline makes a link narrower than that");
-        }
-        MegabitsPerSecond(megabits)
+        let read = |it: &mut Self| {
+            let bits = it.quantity(path, quantity::bandwidth(&text.0)).get();
+            MegabitsPerSecond(bits.saturating_add(500_000) / 1_000_000)
+        };
+        let hint = "Nomad counts whole megabits; `LinkDegrade` on the timeline makes a link narrower than that";
+        self.fitting(path, read, |width| width.get() > 0, "must be at least 1 Mbit/s", hint)
     }
 
     /// What is left of a link; at least a kilobit per second, so that a message takes seconds and not years.
     fn width(&mut self, path: &str, text: &schema::BandwidthText) -> BitsPerSecond {
-        let found = self.findings.len();
-        let width: BitsPerSecond = self.quantity(path, quantity::bandwidth(&text.0));
-        if width.get() < 1_000 && self.findings.len() == found {
-            self.error("E015", path, "must be at least 1 kbit/s")
-                .hint("a link that nothing passes is a `Partition`, or one with `loss: \"100%\"`");
-        }
-        width
+        let read = |it: &mut Self| it.quantity(path, quantity::bandwidth(&text.0));
+        let hint = "a link that nothing passes is a `Partition`, or one with `loss: \"100%\"`";
+        self.fitting(path, read, |width| width.get() >= 1_000, "must be at least 1 kbit/s", hint)
     }
 
     fn rate(&mut self, path: &str, text: &schema::RateText) -> f64 {

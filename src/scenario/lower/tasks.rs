@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Lowering;
 use crate::base::units::Ratio;
 use crate::model::job::Job;
+use crate::model::topology::RegionId;
 use crate::scenario::schema;
 use crate::world::life;
 use crate::world::naming;
@@ -12,14 +13,14 @@ use crate::world::spec::BehaviourSpec;
 
 impl Lowering<'_> {
     /// `jobs` are all versions of all jobs, those the timeline registers included.
-    pub(super) fn behaviours(&mut self, jobs: &[Arc<Job>]) -> Vec<BehaviourSpec> {
+    pub(super) fn behaviours(&mut self, jobs: &[(RegionId, Arc<Job>)]) -> Vec<BehaviourSpec> {
         let mut out = Vec::new();
         for (index, written) in self.scenario.tasks.iter().enumerate() {
             let path = format!("tasks[{index}]");
             let behaviour = self.behaviour(&path, written);
-            if !jobs.iter().any(|job| fits(&behaviour, job)) {
+            if !jobs.iter().any(|(_, job)| fits(&behaviour, job)) {
                 let message = "no task of any job fits this";
-                let names: Vec<&str> = jobs.iter().map(|job| &*job.name).collect();
+                let names: Vec<&str> = jobs.iter().map(|(_, job)| &*job.name).collect();
                 let hint = match &written.job {
                     Some(job) if !names.contains(&job.as_str()) => crate::scenario::suggest::hint(job, names),
                     _ => "compare `job`, `group`, `task` and `image` with the jobs of the scenario".to_owned(),
